@@ -1,0 +1,75 @@
+# Everything these targets write stays inside the checkout, pip's own cache apart.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; `make PYTHON=...` overrides the search.
+PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: the warnings of a pip configuration that has nothing to do with this project stay out of sight, errors do not.
+PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
+# Byte-compiling thousands of modules that nobody imports is a third of the time of a first install; Python compiles
+# what it imports, unless the environment forbids it, which would make every start as slow as the first.
+INSTALL := $(PIP) install --require-hashes --no-compile --progress-bar off
+unexport PYTHONDONTWRITEBYTECODE
+
+UV_VERSION := 0.13.9
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+.PHONY: help demo test lint docs bench bench-quick lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
+
+demo: $(VENV)/run.stamp ## a call, a stream, a typed answer and a batch, on the embedded simulator
+	@$(BIN)/asyncllm demo
+
+test: $(VENV)/dev.stamp ## run the tests; TESTS=path runs some of them
+	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
+
+lint: $(VENV)/dev.stamp ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/dev.stamp ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/run.stamp ## measure against every peer, in a quarter of an hour; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/run.stamp ## measure the larger part in two minutes
+	@$(BIN)/python -m benchmarks --quick
+
+lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
+	@$(PIP) install uv==$(UV_VERSION)
+	@$(LOCK) --all-extras pyproject.toml --output-file constraints.txt
+	@$(LOCK) --no-annotate --extra trio --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
+
+clean: ## remove the environment and everything built
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist out
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "asyncllm needs Python 3.11" \
+		"or newer, and found none. Install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The checkout itself is installed last and without its dependencies, so that nothing comes from outside the lock.
+$(VENV)/run.stamp: constraints-run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what asyncllm runs on (the first time takes about a minute)"
+	@$(INSTALL) --requirement constraints-run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: constraints.txt $(VENV)/run.stamp
+	@echo "Installing what tests, lint and docs need"
+	@$(INSTALL) --requirement constraints.txt
+	@touch $@
