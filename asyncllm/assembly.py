@@ -1,0 +1,190 @@
+"""Put streamed chunks together into the answer that a plain call would have given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The pieces of a delta that are texts to be joined; whatever else a provider adds is kept as it last came.
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+
+
+class Assembly:
+    """A chat completion as it grows, chunk by chunk."""
+
+    __slots__ = ("_choices", "_head", "_usage")
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+        self._usage: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice so far."""
+        first = self._choices.get(0)
+        return first.text("content") if first is not None else ""
+
+    @property
+    def written(self) -> str:
+        """Everything that the model has written so far: texts, reasoning and arguments of all choices."""
+        return "".join(choice.written for choice in self._choices.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has said why it ended."""
+        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The usage of the whole answer, once a chunk has carried it."""
+        return self._usage
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of an answer has come."""
+        return not self._choices
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        """Add the next chunk, in the chat-completions form."""
+        if not self._head:
+            self._head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
+        usage = chunk.get("usage")
+        if usage:
+            self._usage = usage
+        for choice in chunk.get("choices") or ():
+            index = choice.get("index") or 0
+            growing = self._choices.get(index)
+            if growing is None:
+                growing = self._choices[index] = _Choice()
+            growing.add(choice)
+
+    def result(self) -> dict[str, Any]:
+        """Return the answer so far, in the chat-completions form."""
+        choices = [choice.result(index) for index, choice in sorted(self._choices.items())]
+        answer = {**self._head, "object": "chat.completion", "choices": choices}
+        if self._usage is not None:
+            answer["usage"] = self._usage
+        return answer
+
+
+class _Choice:
+    __slots__ = ("_calls", "_logprobs", "_other", "_texts", "finish_reason")
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._calls = ToolCalls()
+        self.finish_reason: str | None = None
+        self._logprobs: dict[str, list[Any]] = {}
+        self._other: dict[str, Any] = {}
+
+    @property
+    def written(self) -> str:
+        calls = (call["function"] for call in self._calls.result())
+        return "".join([*map(self.text, self._texts), *(call["name"] + call["arguments"] for call in calls)])
+
+    def text(self, name: str) -> str:
+        pieces = self._texts.get(name)
+        if not pieces:
+            return ""
+        if len(pieces) > 1:
+            pieces[:] = ["".join(pieces)]  # so that reading the text after every chunk stays cheap
+        return pieces[0]
+
+    def add(self, choice: dict[str, Any]) -> None:
+        for key, value in (choice.get("delta") or {}).items():
+            if value is None:
+                continue
+            if key in _TEXTS and isinstance(value, str):
+                self._texts.setdefault(key, []).append(value)
+            elif key == "tool_calls":
+                for delta in value:
+                    self._calls.add(delta)
+            elif key != "role":
+                self._add_other(key, value)
+        if choice.get("finish_reason"):
+            self.finish_reason = choice["finish_reason"]
+        for name, tokens in (choice.get("logprobs") or {}).items():
+            if isinstance(tokens, list):
+                self._logprobs.setdefault(name, []).extend(tokens)
+
+    def result(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": None, **self._other}
+        message |= {name: self.text(name) for name in self._texts}
+        calls = self._calls.result()
+        if calls:
+            message["tool_calls"] = calls
+            message["content"] = message["content"] or None
+        choice = {"index": index, "message": message, "finish_reason": self.finish_reason}
+        return {**choice, "logprobs": self._logprobs} if self._logprobs else choice
+
+    def _add_other(self, key: str, value: Any) -> None:
+        before = self._other.get(key)
+        if isinstance(value, list) and isinstance(before, list):
+            self._other[key] = before + value
+        elif isinstance(value, dict) and isinstance(before, dict):
+            self._other[key] = before | value
+        else:
+            self._other[key] = value
+
+
+class ToolCalls:
+    """The tool calls of a choice, from deltas that may repeat their id, give it once, or leave out the index."""
+
+    __slots__ = ("_calls", "_last", "_places")
+
+    def __init__(self) -> None:
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._places: dict[int, int] = {}  # of the call that the provider means by an index
+        self._last: int | None = None
+
+    def add(self, delta: dict[str, Any]) -> None:
+        """Add one delta to the call that it belongs to."""
+        index = self._place_of(delta)
+        function = delta.get("function") or {}
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = {"id": None, "type": "function", "name": "", "arguments": []}
+        self._last = index
+        call["id"] = call["id"] or delta.get("id")
+        name = function.get("name")
+        # Most providers send the name once and whole; some repeat it with every delta, and a few send it in pieces.
+        if name and name != call["name"]:
+            call["name"] = name if not call["name"] or name.startswith(call["name"]) else call["name"] + name
+        arguments = function.get("arguments")
+        if arguments:
+            call["arguments"].append(arguments)
+
+    def result(self) -> list[dict[str, Any]]:
+        """Return the calls in the order of their indexes."""
+        return [
+            {
+                "id": call["id"] or f"call_{index}",
+                "type": "function",
+                "function": {"name": call["name"], "arguments": "".join(call["arguments"])},
+            }
+            for index, call in sorted(self._calls.items())
+        ]
+
+    def _place_of(self, delta: dict[str, Any]) -> int:
+        index = delta.get("index")
+        id = delta.get("id")
+        if isinstance(index, int):
+            place = self._places.setdefault(index, index)
+            known = self._calls.get(place)
+            # Some servers number every call 0; another id at a call that has one is another call, and what follows
+            # without an id belongs to it.
+            if id and known is not None and known["id"] and known["id"] != id:
+                place = self._places[index] = self._with_id(id)
+            return place
+        if id:
+            return self._with_id(id)
+        name = (delta.get("function") or {}).get("name")
+        if self._last is None or (name and self._calls[self._last]["arguments"]):
+            return len(self._calls)  # without id or index, a name after arguments begins the next call
+        return self._last
+
+    def _with_id(self, id: str) -> int:
+        for index, call in self._calls.items():
+            if call["id"] == id:
+                return index
+        return max(self._calls, default=-1) + 1

@@ -1,0 +1,338 @@
+"""The files of a batch: rows in from JSONL or CSV, outcomes out as JSONL, a piece at a time.
+
+A row that cannot be read is a `BadRow` with its line number, and reading goes on behind it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import os
+import re
+import stat
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import anyio
+
+from asyncllm.errors import ConfigError
+
+from .outcome import Outcome
+
+Format = Literal["jsonl", "csv"]
+
+# Read at a time: enough that a system call is a small part of the work, little enough to be no memory.
+_PIECE_BYTES = 256 * 1024
+# A CSV row whose quotes stay open for this long was not meant as one row.
+_OPEN_BYTES = 16 * 1024 * 1024
+_FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
+_DELIMITERS = ",;\t"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the input.
+
+    Attributes:
+        index: Its position among the rows, from 0.
+        line: The line of the file where it begins, from 1.
+        data: Its fields.
+        size_bytes: How much of the file it takes.
+    """
+
+    index: int
+    line: int
+    data: dict[str, Any]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        index: Its position among the rows, from 0.
+        line: The line of the file where it begins, from 1.
+        problem: What is wrong with it.
+        size_bytes: How much of the file it takes.
+        data: Its fields, where they could be read.
+        id: Its id, where it could be read.
+    """
+
+    index: int
+    line: int
+    problem: str
+    size_bytes: int
+    data: dict[str, Any] | None = None
+    id: str | None = None
+
+
+class RowReader:
+    """Turns the bytes of a file into rows, however they are cut into pieces.
+
+    Args:
+        format: `jsonl` or `csv`; None decides by the first character: `{` begins a row of JSON.
+        where: The name of the file, for errors.
+    """
+
+    def __init__(self, format: Format | None = None, where: str = "the input") -> None:
+        self._format = format
+        self._where = where
+        self._rest: list[bytes] = []
+        self._parser: _JsonRows | _CsvRows | None = None
+        self._index = 0
+
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """The columns of a CSV file; None for JSONL, and before the header was read."""
+        return self._parser.columns if self._parser is not None else None
+
+    def feed(self, data: bytes) -> list[Row | BadRow]:
+        """Take a piece of the file and return the rows that are whole now.
+
+        Raises:
+            ConfigError: The file is of another kind altogether.
+        """
+        # Line feeds alone end a line: the other line ends of Unicode may stand inside of a text.
+        first, *others = data.split(b"\n")
+        self._rest.append(first)
+        if not others:
+            return []
+        last = others.pop()
+        lines = [line + b"\n" for line in (b"".join(self._rest), *others)]
+        self._rest = [last]
+        return self._rows(lines, last=False)
+
+    def close(self) -> list[Row | BadRow]:
+        """Return the rows that the end of the file completes."""
+        line, self._rest = b"".join(self._rest), []
+        return self._rows([line] if line else [], last=True)
+
+    def _rows(self, lines: list[bytes], *, last: bool) -> list[Row | BadRow]:
+        if self._parser is None:
+            if not lines:
+                return []
+            self._parser = self._start(lines)
+        rows: list[Row | BadRow] = []
+        for line, found, size in self._parser.rows(lines, last=last):
+            if isinstance(found, str):
+                rows.append(BadRow(self._index, line, found, size))
+            else:
+                rows.append(Row(self._index, line, found, size))
+            self._index += 1
+        return rows
+
+    def _start(self, lines: list[bytes]) -> _JsonRows | _CsvRows:
+        """Look at the beginning of the file: a byte order mark, and what kind of file it is."""
+        if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
+            raise ConfigError(
+                f"{self._where} is not UTF-8 text.", hint="Convert it, for example with `iconv -f UTF-16 -t UTF-8`."
+            )
+        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+        first = next((line.strip() for line in lines if line.strip()), b"")
+        if first.startswith(b"[") and self._format != "csv":
+            raise ConfigError(
+                f"{self._where} is one JSON array.", hint="Write one object on each line: `jq -c '.[]' FILE` does it."
+            )
+        as_json = self._format == "jsonl" or (self._format is None and first.startswith(b"{"))
+        return _JsonRows() if as_json else _CsvRows(self._where)
+
+
+# The line where a row begins, its fields or what is wrong with it, and its size.
+_Found: TypeAlias = "tuple[int, dict[str, Any] | str, int]"
+
+
+class _JsonRows:
+    columns = None
+
+    def __init__(self) -> None:
+        self._line = 0
+
+    def rows(self, lines: Iterable[bytes], *, last: bool) -> Iterator[_Found]:
+        for line in lines:
+            self._line += 1
+            if line.strip():
+                yield self._line, _json_object(line), len(line)
+
+
+class _CsvRows:
+    def __init__(self, where: str) -> None:
+        self.columns: list[str] | None = None
+        self._where = where
+        self._delimiter = ","
+        self._line = 0
+        self._open: list[bytes] = []  # the lines of a row whose quotes are not closed yet
+
+    def rows(self, lines: list[bytes], *, last: bool) -> Iterator[_Found]:
+        if self.columns is None and lines and not self._open:
+            self._delimiter = max(_DELIMITERS, key=lines[0].decode("utf-8", "replace").count)
+        source = _Lines(self._open + lines)
+        while (begin := source.place) < len(source.lines):
+            cells, problem = self._parse(source)
+            if source.ran_dry and cells:
+                # The quotes of this row are still open.
+                if not last and sum(map(len, source.lines[begin:])) < _OPEN_BYTES:
+                    source.place = begin
+                    break
+                # Not the rest of the file is at fault, but this one line.
+                source.place, problem = begin + 1, "opens a quote that is never closed"
+            line, self._line = self._line + 1, self._line + source.place - begin
+            if found := self._found(cells, problem):
+                yield line, found, sum(map(len, source.lines[begin : source.place]))
+        self._open = source.lines[source.place :]
+
+    def _parse(self, source: _Lines) -> tuple[list[str], str | None]:
+        try:
+            return next(csv.reader(source, delimiter=self._delimiter)), None
+        except csv.Error as error:
+            return [], f"is not valid CSV: {error}"
+
+    def _found(self, cells: list[str], problem: str | None) -> dict[str, Any] | str | None:
+        """Return the fields of a row, or what is wrong with it; nothing for an empty line and for the header."""
+        if problem is None and not cells:
+            return None
+        if problem is None and any(map(_SURROGATE.search, cells)):
+            problem = "is not UTF-8 text"
+        if self.columns is None:
+            if problem is not None:
+                raise ConfigError(f"{self._where}: the header {problem}.")
+            self.columns = _columns(cells, self._where)
+            return None
+        if problem is None and len(cells) != len(self.columns):
+            problem = f"has {len(cells)} columns, the header {len(self.columns)}"
+        return problem or dict(zip(self.columns, cells, strict=True))
+
+
+async def read_rows(file: IO[bytes], reader: RowReader) -> AsyncGenerator[Row | BadRow, None]:
+    """Read a file, a pipe or a terminal to its end; waiting for a pipe does not hold up the loop."""
+    descriptor = file.fileno()
+    mode = os.fstat(descriptor).st_mode
+    # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.
+    may_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
+    while True:
+        if may_wait:
+            await anyio.wait_readable(descriptor)
+        piece = os.read(descriptor, _PIECE_BYTES)
+        for row in reader.feed(piece) if piece else reader.close():
+            yield row
+        if not piece:
+            return
+
+
+def format_of(path: Path) -> Format | None:
+    """Tell the format of a file by its name; None when the name does not say.
+
+    Raises:
+        ConfigError: The name says that it is of a kind that is not read.
+    """
+    if path.suffix.lower() in (".json", ".parquet", ".xlsx", ".gz", ".zst"):
+        raise ConfigError(
+            f"{path}: {path.suffix} files are not read.",
+            hint="Give JSON Lines (.jsonl: one object on each line) or CSV.",
+        )
+    return _FORMATS.get(path.suffix.lower())
+
+
+def outcome_record(row: Row, outcome: Outcome[Any], dump: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+    """Return an outcome as a line of the output.
+
+    Args:
+        row: The row it was for.
+        outcome: How it ended.
+        dump: Turns a typed value into JSON data; None when the answers are texts.
+    """
+    if dump is None:
+        answer = {"text": outcome.text if outcome.ok else outcome.text or None}
+    else:
+        answer = {"value": dump(outcome.value) if outcome.ok else None}
+    return {
+        "index": row.index,
+        "id": outcome.id,
+        "data": row.data,
+        "ok": outcome.ok,
+        **answer,
+        "error": None if outcome.error is None else error_record(outcome.error),
+        "usage": None if outcome.completion is None else outcome.completion.usage.to_dict(),
+        "cost_usd": outcome.cost_usd,
+    }
+
+
+def bad_row_record(row: BadRow, *, typed: bool = False) -> dict[str, Any]:
+    """Return a row that was not sent as a line of the output; `typed` as its neighbours are."""
+    return {
+        "index": row.index,
+        "id": row.id,
+        "data": row.data,
+        "ok": False,
+        "value" if typed else "text": None,
+        "error": {"type": "BadRow", "message": f"line {row.line}: {row.problem}", "line": row.line},
+        "usage": None,
+        "cost_usd": 0.0,
+    }
+
+
+def error_record(error: Exception) -> dict[str, Any]:
+    """Return an error as JSON data."""
+    record: dict[str, Any] = {"type": type(error).__name__, "message": str(getattr(error, "message", error))}
+    status = getattr(error, "status_code", None)
+    return record if status is None else {**record, "status_code": status}
+
+
+class JsonlWriter:
+    """Writes one JSON object a line, each whole and at once, so that a run that is cut short leaves a valid file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a line."""
+        line = json.dumps(record, ensure_ascii=False, default=str)
+        # A lone surrogate becomes \udXXX, which is its spelling in JSON.
+        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        self._file.flush()
+
+
+class _Lines(Iterator[str]):
+    """Lines as text, from a place on; remembers whether more were asked for than there are."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self.lines = lines
+        self.place = 0
+        self.ran_dry = False
+
+    def __next__(self) -> str:
+        self.ran_dry = self.place == len(self.lines)
+        if self.ran_dry:
+            raise StopIteration
+        self.place += 1
+        return self.lines[self.place - 1].decode("utf-8", "surrogateescape")
+
+
+def _columns(cells: list[str], where: str) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{where}: the header names {', '.join(map(repr, twice))} more than once.")
+    return names
+
+
+def _json_object(line: bytes) -> dict[str, Any] | str:
+    """Return the object on a line, or what is wrong with it."""
+    try:
+        value = json.loads(line.decode("utf-8").rstrip(), parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    except json.JSONDecodeError as error:
+        return f"is not valid JSON: {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        return f"is not valid JSON: {error}"
+    return value if isinstance(value, dict) else "is not a JSON object"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

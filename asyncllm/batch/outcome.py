@@ -1,0 +1,57 @@
+"""How one item of a batch ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from asyncllm.completions import Completion
+from asyncllm.record import Attempt
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """How one item of a batch ended: with a value, or with an error.
+
+    Attributes:
+        index: Its position in the input, from 0.
+        id: The id that its `Request` had; None when it had none.
+        data: What of the caller's its `Request` carried.
+        value: The typed value, or the text of a plain call; None when it failed.
+        completion: The answer; None when there was none.
+        error: Why it failed; None when it did not.
+        cost_usd: What it cost in US dollars, all its answers together; None when unknown.
+    """
+
+    index: int
+    id: str | None = None
+    data: Any = None
+    value: T | None = None
+    completion: Completion | None = None
+    error: Exception | None = None
+    cost_usd: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.error is None
+
+    @property
+    def text(self) -> str:
+        """The text of the answer; empty when there is none."""
+        return self.completion.text if self.completion is not None else ""
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every request that was sent for it, in order, those of its last answer or error."""
+        if self.completion is not None:
+            return tuple(self.completion.record.attempts)
+        return tuple(getattr(self.error, "attempts", ()))
+
+    def unwrap(self) -> T:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # an item without an error has one

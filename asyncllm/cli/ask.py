@@ -1,0 +1,137 @@
+"""`asyncllm ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .exits import DONE, SOME_FAILED, UsageProblem
+from .inputs import prompt_text
+from .output import dollars, draws, note, terminal, tokens, write, write_json
+from .settings import Settings, command
+
+if TYPE_CHECKING:
+    from asyncllm import AsyncLLM, Completion, Message
+
+
+@command
+def run(
+    settings: Settings,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="The question; - reads it from stdin.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model, instead of the profile's.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions that come first.")
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", "-i", metavar="PATH|URL", help="A picture to look at; may be repeated."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", "-t", metavar="T", help="Randomness of the answer.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer.")] = None,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Wait for the whole answer.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: text, usage, cost_usd, model, finish_reason.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tokens and cost on stderr, also when it is no terminal.")
+    ] = False,
+) -> int:
+    """Ask a model, and read the answer as it comes.
+
+    What is piped in is added to the PROMPT: `git diff | asyncllm ask "Write a commit message"`. Ctrl-C stops the answer
+    and the provider; what has come stays.
+    """
+    import anyio
+
+    config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens)
+    messages = _messages(prompt_text(prompt), system, image or [])
+    return anyio.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
+
+
+async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: bool, verbose: bool) -> int:
+    from asyncllm import AsyncLLM
+
+    async with AsyncLLM(config) as llm:
+        if as_json or no_stream:
+            completion = await llm.acompletion(messages)
+            if as_json:
+                write_json(_summary(completion))
+            else:
+                write(_ended(completion.text))
+        else:
+            completion = await _stream(llm, messages)
+    return _last_words(completion, verbose and not as_json)
+
+
+async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:
+    written = ""
+    with ExitStack() as waiting:
+        if draws(sys.stderr):
+            waiting.enter_context(terminal(stderr=True).status(f"waiting for {llm.config.model}"))
+        try:
+            async with llm.stream(messages) as stream:
+                async for chunk in stream:
+                    if chunk.text:
+                        waiting.close()
+                        write(chunk.text)
+                        written = chunk.text
+        finally:
+            if written and not written.endswith("\n"):
+                write("\n")
+    return stream.completion
+
+
+def _messages(prompt: str, system: str | None, images: list[str]) -> list[Message]:
+    from asyncllm import Message
+
+    return [*([Message.system(system)] if system else []), Message.user(prompt, *map(_image, images))]
+
+
+def _image(place: str) -> Any:
+    from asyncllm import Image
+
+    if place.startswith(("http://", "https://", "data:")):
+        return Image.from_url(place)
+    try:
+        return Image.from_path(place)
+    except ValueError as error:
+        raise UsageProblem(f"--image {error}") from None
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _summary(completion: Completion) -> dict[str, Any]:
+    return {
+        "text": completion.text,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "refusal": completion.refusal,
+        "usage": completion.usage.to_dict(),
+        "cost_usd": completion.cost_usd,
+        "cost_basis": completion.cost_basis,
+        "request_id": completion.record.request_id,
+        "elapsed_s": round(completion.record.elapsed_s, 3),
+    }
+
+
+def _last_words(completion: Completion, verbose: bool) -> int:
+    if completion.finish_reason == "length":
+        note("the answer was cut by the token limit; raise --max-tokens")
+    if verbose:
+        cost = dollars(completion.cost_usd, completion.cost_basis)
+        note(f"{completion.model}, {tokens(completion.usage)}, {cost}, {completion.record.elapsed_s:.1f} s")
+    if completion.refusal:
+        note(f"{completion.model} declined: {completion.refusal}")
+        return SOME_FAILED
+    return DONE

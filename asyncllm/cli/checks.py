@@ -1,0 +1,224 @@
+"""The checks of `asyncllm doctor`; each ends in what it found and, where something is wrong, a remedy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from asyncllm.errors import ConfigError
+from asyncllm.models import needs_key
+
+if TYPE_CHECKING:
+    from asyncllm import LLMConfig, ModelInfo
+    from asyncllm.config import Profiles
+
+_SIMULATED = "simulated"
+# Where providers answer when a profile names no endpoint. Of the others only litellm knows.
+_ENDPOINTS = {
+    "anthropic": "https://api.anthropic.com",
+    "cerebras": "https://api.cerebras.ai/v1",
+    "cohere": "https://api.cohere.com",
+    "cohere_chat": "https://api.cohere.com",
+    "deepseek": "https://api.deepseek.com",
+    "fireworks_ai": "https://api.fireworks.ai/inference/v1",
+    "gemini": "https://generativelanguage.googleapis.com",
+    "groq": "https://api.groq.com/openai/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "ollama": "http://localhost:11434",
+    "ollama_chat": "http://localhost:11434",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "together_ai": "https://api.together.xyz/v1",
+    "xai": "https://api.x.ai/v1",
+}
+# AWS refuses signatures that are five minutes off; a minute is more than any clock that is looked after.
+_SKEW_FAIL_S, _SKEW_WARN_S = 300, 60
+_ANSWER_S = 10.0  # an endpoint that takes longer than this to say anything is not there for practical purposes
+_PER_MILLION = 1_000_000
+_FILLERS = ("changeme", "change-me", "change_me", "placeholder", "replace", "insert", "todo", "api-key", "api_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found.
+
+    Attributes:
+        profile: The profile it looked at.
+        name: What it looked at.
+        status: How it ended; `skip` when there was nothing to look at.
+        detail: What it found.
+        remedy: What to do about it; empty when there is nothing to do.
+    """
+
+    profile: str
+    name: str
+    status: Literal["ok", "warn", "fail", "skip"]
+    detail: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it as JSON data."""
+        return asdict(self)
+
+
+def check_variables(profiles: Profiles) -> Iterator[Check]:
+    """Look for variables that were probably meant for a field and reach none."""
+    for name, meant in profiles.ignored_variables.items():
+        if meant:
+            yield Check("environment", name, "warn", "is ignored: no field has this name", f"Did you mean {meant}?")
+
+
+def check_profile(config: LLMConfig) -> Iterator[Check]:
+    """Check what can be checked without the network."""
+    from asyncllm import AsyncLLM
+
+    profile = config.profile or "default"
+    yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}")
+    yield _key(profile, config)
+    info = AsyncLLM(config).model_info
+    yield _model(profile, config, info)
+    yield _price(profile, info)
+
+
+async def check_endpoint(config: LLMConfig) -> list[Check]:
+    """Ask the endpoint whether it is there, and what time it is; without a key."""
+    profile = config.profile or "default"
+    if config.provider == _SIMULATED:
+        return [Check(profile, "endpoint", "ok", "the simulator, on this machine")]
+    url = config.resolved_base_url() or _ENDPOINTS.get(config.provider)
+    if url is None:
+        where = f"{config.provider}'s own, which only litellm knows"
+        return [Check(profile, "endpoint", "skip", where, "`asyncllm ask` shows whether it answers.")]
+    return await _reach(profile, url, config.connect_timeout)
+
+
+def is_placeholder(key: str) -> bool:
+    """Tell whether a key is one of those that documentation and templates show in place of a real one."""
+    text = key.strip().lower()
+    body = text.removeprefix("sk-").strip("-_")
+    return (
+        "..." in text
+        or "\N{HORIZONTAL ELLIPSIS}" in text
+        or text.startswith(("<", "$", "{", "your"))
+        or "your-" in text
+        or "your_" in text
+        or len(set(body)) < 2
+        or any(filler in text for filler in _FILLERS)
+    )
+
+
+def _key(profile: str, config: LLMConfig) -> Check:
+    if config.provider == _SIMULATED:
+        return Check(profile, "key", "ok", "none is needed")
+    try:
+        key = config.resolved_key()
+    except ConfigError as error:
+        return Check(profile, "key", "fail", error.message, error.hint or "")
+    needed = needs_key(config.provider)
+    if key is None:
+        if needed:
+            return Check(profile, "key", "fail", "is not set", config.key_advice())
+        return Check(profile, "key", "ok", f"is not set; {config.provider} can do without")
+    if needed and is_placeholder(key.get_secret_value()):
+        remedy = "Put the provider's real key in its place."
+        if config.base_url is not None:
+            return Check(
+                profile, "key", "warn", "looks like a placeholder", f"{remedy} A server of your own may not care."
+            )
+        return Check(profile, "key", "fail", "is a placeholder", remedy)
+    return Check(profile, "key", "ok", "is set")
+
+
+def _model(profile: str, config: LLMConfig, info: ModelInfo) -> Check:
+    if not info.known:
+        return Check(
+            profile,
+            "model",
+            "warn",
+            f"{config.model} is not in litellm's map: its limits and abilities are not known",
+            "Check the spelling; a new or private model works all the same.",
+        )
+    if info.mode not in (None, "chat", "completion", "responses"):
+        return Check(profile, "model", "fail", f"{config.model} is for {info.mode}, not for chat", "Name a chat model.")
+    if info.deprecated_on is not None and info.deprecated_on <= date.today():
+        gone = f"the provider may have retired {config.model}, since {info.deprecated_on}"
+        return Check(profile, "model", "warn", gone, "Move to its successor.")
+    window = f"{info.context_window:,} tokens of context" if info.context_window else "known"
+    return Check(profile, "model", "ok", window)
+
+
+def _price(profile: str, info: ModelInfo) -> Check:
+    rates = info.prices.standard if info.prices is not None else None
+    if rates is None or rates.input is None or rates.output is None:
+        return Check(
+            profile,
+            "price",
+            "warn",
+            "is not known, and so costs are not",
+            "Set input_cost_per_token and output_cost_per_token in the profile.",
+        )
+    made_up = ", made up" if info.provider == _SIMULATED else ""
+    sent, received = rates.input * _PER_MILLION, rates.output * _PER_MILLION
+    return Check(profile, "price", "ok", f"${sent:g} and ${received:g} for a million tokens in and out{made_up}")
+
+
+async def _reach(profile: str, url: str, connect_timeout: float) -> list[Check]:
+    import httpx
+
+    timeout = httpx.Timeout(_ANSWER_S, connect=connect_timeout)
+    began = time.time()
+    try:
+        async with httpx.AsyncClient(timeout=timeout) as client, client.stream("GET", url) as answer:
+            took = time.time() - began
+            reached = Check(profile, "endpoint", "ok", f"{url} answers in {took * 1000:.0f} ms")
+            return [reached, *_clock(profile, answer.headers.get("date"), began + took / 2)]
+    except httpx.TimeoutException:
+        problem, remedy = "does not answer", "Check the network, a proxy, or a firewall; or raise connect_timeout."
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        problem, remedy = (
+            f"cannot be reached: {_reason(error)}",
+            "Check base_url and the network; is the server running?",
+        )
+        if "CERTIFICATE" in str(error):
+            remedy = "Its certificate is not trusted here: set SSL_CERT_FILE to the authority's, if it is your own."
+    return [Check(profile, "endpoint", "fail", f"{url} {problem}", remedy)]
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system said, which lies deep in the chain of a connection error."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, BaseExceptionGroup):
+            link = link.exceptions[0]
+        if isinstance(link, OSError) and link.strerror:
+            # Event loops put an address of their own wording into strerror; only name resolution has negative numbers.
+            return os.strerror(link.errno) if link.errno and link.errno > 0 else link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error) or type(error).__name__
+
+
+def _clock(profile: str, header: str | None, now: float) -> Iterator[Check]:
+    try:
+        theirs: Any = parsedate_to_datetime(header or "").timestamp()
+    except ValueError:
+        return
+    skew = now - theirs
+    # The header is cut to whole seconds.
+    if abs(skew) < _SKEW_WARN_S:
+        yield Check(profile, "clock", "ok", "agrees with the provider's")
+        return
+    status: Literal["warn", "fail"] = "fail" if abs(skew) >= _SKEW_FAIL_S else "warn"
+    direction = "ahead of" if skew > 0 else "behind"
+    yield Check(
+        profile,
+        "clock",
+        status,
+        f"this machine is {abs(skew):,.0f} s {direction} the provider",
+        "Set the clock, for example with NTP: certificates and signed requests depend on it.",
+    )

@@ -1,0 +1,39 @@
+"""`asyncllm demo`: the library at work on a real file, against the simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import UsageProblem
+from .settings import Settings, command_without_profile
+
+_DATA = Path("examples/data/support_emails.jsonl")
+
+
+@command_without_profile
+def run(
+    settings: Settings,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"The messages, instead of {_DATA}.", show_default=False)
+    ] = None,
+) -> int:
+    """See a call, a stream, a typed answer and a batch.
+
+    Everything goes through the real pipeline and over real HTTP, to a simulated provider on this machine: it needs no
+    key, no internet and no configuration. The batch reads 300 messages to a shop's support and writes
+    out/demo/results.jsonl.
+    """
+    import anyio
+
+    from .demonstration import show_all
+
+    path = data or _DATA
+    if not path.is_file():
+        raise UsageProblem(
+            f"there is no {path}, which the batch reads.",
+            "Run the demo in a clone of the project, or name a JSONL file whose rows have a text: --data FILE.",
+        )
+    return anyio.run(show_all, path)

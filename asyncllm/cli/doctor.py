@@ -1,0 +1,78 @@
+"""`asyncllm doctor`: what would keep a profile from working, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .checks import Check, check_endpoint, check_profile, check_variables
+from .exits import DONE, SOME_FAILED
+from .output import show, write, write_json
+from .profiles import chosen
+from .settings import Settings, command
+
+if TYPE_CHECKING:
+    from asyncllm import LLMConfig
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+
+
+@command
+def run(
+    settings: Settings,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One profile; without it, all.", show_default=False)
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> int:
+    """Check profiles: key, endpoint, model, price, clock.
+
+    Nothing is sent that costs money, and no key leaves the machine: an endpoint is only asked whether it is there. The
+    exit code is 1 when a check fails.
+    """
+    import anyio
+
+    profiles = settings.profiles()
+    configs = chosen(settings, profiles, name)
+    found = [*check_variables(profiles), *(check for config in configs for check in check_profile(config))]
+    if not offline:
+        found += anyio.run(_reached, configs)
+    if as_json:
+        write_json([check.to_dict() for check in found])
+    else:
+        write(f"{profiles.source or 'no config.toml was found: defaults and the environment alone'}\n")
+        for title in dict.fromkeys(check.profile for check in found):
+            _show(title, [check for check in found if check.profile == title])
+    return SOME_FAILED if any(check.status == "fail" for check in found) else DONE
+
+
+async def _reached(configs: list[LLMConfig]) -> list[Check]:
+    """Ask all endpoints at once."""
+    import anyio
+
+    found: list[list[Check]] = [[] for _ in configs]
+
+    async def ask(place: int) -> None:
+        found[place] = await check_endpoint(configs[place])
+
+    async with anyio.create_task_group() as group:
+        for place in range(len(configs)):
+            group.start_soon(ask, place)
+    return [check for checks in found for check in checks]
+
+
+def _show(title: str, checks: list[Check]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap, overflow="fold")
+    for check in checks:
+        detail = Text(check.detail)
+        if check.remedy:
+            detail.append(f"\n{check.remedy}", style="italic")
+        table.add_row(Text(f"  {check.status}", style=_STYLES[check.status]), Text(check.name), detail)
+    show(Text.assemble("\n", (title, "bold")), table)

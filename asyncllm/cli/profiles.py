@@ -1,0 +1,95 @@
+"""`asyncllm profiles`: what is in force, and where it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .exits import DONE
+from .output import show, write, write_json
+from .settings import Settings, command
+
+if TYPE_CHECKING:
+    from asyncllm import LLMConfig
+    from asyncllm.config import Profiles
+
+
+@command
+def run(
+    settings: Settings,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One profile; without it, all.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Show the fields at their defaults, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all fields.")] = False,
+) -> int:
+    """Show the profiles, and where each value comes from.
+
+    Weakest first: defaults, [llm], the variables LLM_<FIELD>, [llm.NAME], the variables LLM__<NAME>__<FIELD>, --set.
+    Secrets are masked.
+    """
+    profiles = settings.profiles()
+    configs = chosen(settings, profiles, name)
+    if as_json:
+        write_json(_as_data(profiles, configs))
+        return DONE
+    write(f"{profiles.source or 'no config.toml was found: defaults and the environment alone'}\n")
+    for config in configs:
+        _show(config, everything)
+    if not everything:
+        write("\nFields at their defaults: --all shows them.\n")
+    return DONE
+
+
+def chosen(settings: Settings, profiles: Profiles, name: str | None) -> list[LLMConfig]:
+    """Return the profiles to look at: the one that is named, else all."""
+    name = name or settings.profile
+    names = profiles.names if name is None else (name,)
+    return [profiles.config(each, **settings.overrides()) for each in names]
+
+
+def _show(config: LLMConfig, everything: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from asyncllm.config import OriginKind, describe_fields
+
+    values = config.model_dump(mode="json")
+    defaults = {doc.name: doc.default for doc in describe_fields()}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for no_wrap in (True, False, False):
+        table.add_column(no_wrap=no_wrap, overflow="fold")
+    for field, origin in config.provenance.items():
+        if origin.kind is not OriginKind.DEFAULT:
+            table.add_row(Text(f"  {field}"), Text(_text(values[field])), Text(str(origin), style="dim"))
+        elif everything:
+            table.add_row(Text(f"  {field}"), Text(defaults[field]), Text("default", style="dim"))
+    for field, why in config.withheld.items():
+        table.add_row(Text(f"  {field}"), Text("not inherited", style="yellow"), Text(str(why), style="dim"))
+    show(Text.assemble("\n", (config.profile or "default", "bold")), table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_text(item)}" for name, item in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _as_data(profiles: Profiles, configs: list[LLMConfig]) -> dict[str, Any]:
+    return {
+        "file": None if profiles.source is None else str(profiles.source),
+        "ignored_variables": dict(profiles.ignored_variables),
+        "profiles": {config.profile: _fields(config) for config in configs},
+    }
+
+
+def _fields(config: LLMConfig) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    fields = {
+        name: {"value": values[name], "from": str(origin), "kind": str(origin.kind)}
+        for name, origin in config.provenance.items()
+    }
+    return {"fields": fields, "withheld": {name: str(why) for name, why in config.withheld.items()}}

@@ -1,0 +1,102 @@
+"""`asyncllm simulate`: the simulated provider, in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+from asyncllm.simulator.options import Options, manual, parse_fault, parse_latency, parse_limit
+
+from .exits import DONE, UsageProblem
+from .output import note, write
+from .settings import Settings, command_without_profile
+
+T = TypeVar("T")
+_HELP = {one.name: one.metadata["help"] for one in fields(Options)}
+_EXAMPLES = """
+FORMATS
+  OpenAI       POST /v1/chat/completions, GET /v1/models
+  Azure        POST /openai/deployments/MODEL/chat/completions
+  Anthropic    POST /v1/messages
+  Ollama       POST /api/chat
+  Any model's name is taken. A request for a typed answer (response_format, tools) gets one that is valid, with values
+  from the text of the request where it has some.
+
+EXAMPLES
+  asyncllm simulate --latency first_token_s=0.3,tokens_per_s=80
+  asyncllm simulate --limit requests,per_minute=500 --fault status,code=503,rate=0.02
+  asyncllm simulate --key k1 --key k2 --max-in-flight 8 --queue
+
+  curl http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model": "any", "messages": [{"role": "user", "content": "Hello"}]}'
+  curl -N http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model": "any", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
+  curl http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model": "any", "messages": [{"role": "user", "content": "Hi"}], "simulator": {"fault": {"kind": "stall"}}}'
+
+  asyncllm ask "Hello" --model openai/any --set base_url=http://127.0.0.1:8400/v1 --set api_key=any
+"""
+
+
+class Command(TyperCommand):
+    """The command with the manual below its options."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the manual as it stands, not filled into paragraphs."""
+        formatter.write(f"{_EXAMPLES}\n{manual()}\n")
+
+
+@command_without_profile
+def run(
+    settings: Settings,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["port"])] = Options.port,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help=_HELP["keys"])] = None,
+    latency: Annotated[str | None, typer.Option(metavar="LATENCY", help=_HELP["latency"])] = None,
+    limit: Annotated[list[str] | None, typer.Option(metavar="LIMIT", help=_HELP["limits"])] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="FAULT", help=_HELP["faults"])] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help=_HELP["seed"])] = Options.seed,
+    max_in_flight: Annotated[int | None, typer.Option(metavar="N", min=1, help=_HELP["max_in_flight"])] = None,
+    queue: Annotated[bool, typer.Option("--queue", help=_HELP["queue"])] = False,
+) -> int:
+    """Serve a simulated provider on this machine, until Ctrl-C.
+
+    It answers by rule, without a model: for tests, for trying limits and faults out, for load. The address goes to
+    stdout, everything else to stderr.
+    """
+    from asyncllm.simulator.serving import serve
+
+    options = Options(
+        port=port,
+        keys=tuple(key) if key else None,
+        latency=None if latency is None else _parsed("--latency", parse_latency, latency),
+        limits=tuple(_parsed("--limit", parse_limit, text) for text in limit or ()),
+        faults=tuple(_parsed("--fault", parse_fault, text) for text in fault or ()),
+        seed=seed,
+        max_in_flight=max_in_flight,
+        queue=queue,
+    )
+    try:
+        stopped = serve(options, _announce)
+    except OSError as error:
+        raise UsageProblem(f"port {port} cannot be served: {error.strerror}.", "--port 0 takes a free one.") from None
+    note(f"stopped; it saw {stopped.seen!r}")
+    return DONE
+
+
+def _announce(simulator: Any) -> None:
+    write(f"{simulator.url}\n")
+    note(
+        f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Ollama: "
+        f"{simulator.root_url}. Ctrl-C stops it."
+    )
+
+
+def _parsed(option: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except (TypeError, ValueError) as error:
+        raise UsageProblem(f"{option} {text}: {error}.", "`asyncllm simulate --help` is the manual.") from None

@@ -1,0 +1,99 @@
+"""Prompts with a place for each field of a row: `"Translate {text} into {language}"`."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .exits import UsageProblem
+
+_BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt itself."
+
+
+class MissingField(Exception):
+    """A row has no such field.
+
+    Args:
+        field: Its name.
+    """
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"has no field {field!r}")
+        self.field = field
+
+
+class Template:
+    """A prompt with places for fields; `{a.b}` reaches into an object.
+
+    Args:
+        text: The template.
+
+    Raises:
+        UsageProblem: It is no template.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            parts = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise UsageProblem(f"the template is not right: {error}.", _BRACES) from None
+        self._parts = [(literal, field) for literal, field, _, _ in parts]
+        if any(spec or conversion for _, _, spec, conversion in parts) or any(field == "" for _, field in self._parts):
+            raise UsageProblem("the template has braces that do not hold the name of a field.", _BRACES)
+        self.fields = tuple(dict.fromkeys(field for _, field in self._parts if field is not None))
+        if not self.fields:
+            raise UsageProblem("the template names no field, so that every row would ask the same.", _BRACES)
+
+    def render(self, row: Mapping[str, Any]) -> str:
+        """Fill in the fields of a row; what is null is left empty.
+
+        Raises:
+            MissingField: The row lacks one.
+        """
+        return "".join(literal + ("" if field is None else _text(_value(row, field))) for literal, field in self._parts)
+
+    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
+        """Refuse a template that asks for fields that the input does not have.
+
+        Args:
+            names: The fields of the input.
+            row: Its first row, for fields inside of fields.
+
+        Raises:
+            UsageProblem: With the name that was meant.
+        """
+        known = list(names)
+        sample = row if row is not None else dict.fromkeys(known)
+        for field in self.fields:
+            try:
+                _value(sample, field)
+            except MissingField:
+                from asyncllm.suggestions import nearest
+
+                near = nearest(field, known)
+                meant = f" Did you mean {{{near}}}?" if near else ""
+                have = ", ".join(known) or "none"
+                raise UsageProblem(
+                    f"the template asks for {{{field}}}, which the input does not have.{meant}",
+                    f"Its fields are: {have}.",
+                ) from None
+
+
+def _value(row: Mapping[str, Any], field: str) -> Any:
+    """Look a field up: by its whole name, or step by step at its dots."""
+    if field in row:
+        return row[field]
+    value: Any = row
+    for step in field.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            raise MissingField(field)
+        value = value[step]
+    return value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

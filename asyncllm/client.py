@@ -1,0 +1,521 @@
+"""AsyncLLM: the client. One for a whole process, shared by any number of tasks of its loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+
+from .batch.engine import Done, OnError, OutcomeStream, Requests, Stall, gather
+from .batch.outcome import Outcome
+from .completions import Completion
+from .config import LLMConfig, load_config
+from .config.options import Options
+from .messages import Messages, Request, to_dicts
+from .models import ModelInfo, TokenCount, count_tokens
+from .parameters import KNOWN, CallOptions, check
+from .pipeline import Patience, Pipeline
+from .resources import Resources
+from .retry import Deadline
+from .streaming import CompletionStream, OnInterrupt, Opened
+from .structured import (
+    Check,
+    Extraction,
+    ItemStream,
+    OnInvalid,
+    PartialStream,
+    Prepared,
+    choose_mode,
+    extract,
+    list_of,
+    prepared,
+    type_name,
+)
+from .wakeups import run_in_own_thread
+
+if TYPE_CHECKING:
+    # Names for type checkers; nothing is imported.
+    from aiohttp import ClientSession  # noqa: TID251
+    from instructor import AsyncInstructor  # noqa: TID251
+
+T = TypeVar("T")
+
+# Fields of the profile that may be given to a single call. The others say where requests go or how many there may be,
+# and belong to the client, or to a view of it.
+PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
+_KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
+_OF_THE_CLIENT = frozenset(("max_concurrency", "max_queue"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a client has done so far, and what it is doing now.
+
+    Attributes:
+        calls: Calls begun.
+        succeeded: Calls answered.
+        failed: Calls that ended with an error.
+        cancelled: Calls that were cancelled.
+        retries: Attempts after the first.
+        in_flight: Places in use.
+        waiting: Callers waiting for a place.
+        input_tokens: Tokens sent, of answers whose usage is known or estimated.
+        output_tokens: Tokens received, likewise.
+        cost_usd: The cost of the answers whose price is known, in US dollars.
+        unpriced: Answers whose cost is not known.
+    """
+
+    calls: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    retries: int
+    in_flight: int
+    waiting: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unpriced: int
+
+
+class AsyncLLM:
+    """A client for one profile.
+
+    Use it in `async with`, or call `aclose()` at the end. Nothing is opened before the first call.
+
+    Args:
+        profile: The name of a profile of config.toml, or a ready `LLMConfig`; None for the default profile.
+        http_session: An aiohttp session for the wire transport to use instead of one of its own, with its proxies,
+            certificates and limits; it stays the caller's to close, and works in its own asyncio loop.
+        **options: Fields of the profile, over those of the file. With `model` and no profile, no file is read.
+
+    Raises:
+        ConfigError: The configuration is wrong or incomplete.
+    """
+
+    def __init__(
+        self,
+        profile: str | LLMConfig | None = None,
+        *,
+        http_session: ClientSession | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        if isinstance(profile, LLMConfig):
+            config = profile.replace(**options) if options else profile
+        elif profile is None and options.get("model") is not None:
+            config = LLMConfig(**options)  # type: ignore[arg-type]  # the model is there
+        else:
+            config = load_config(profile, **options)
+        self._set_up(config, Resources(config.max_concurrency, http_session))
+
+    def _set_up(self, config: LLMConfig, resources: Resources) -> None:
+        self.config = config
+        self._resources = resources
+        self._views: dict[tuple[tuple[str, Any], ...], AsyncLLM] = {}
+        self._kept: Pipeline | None = None
+
+    def with_options(self, **options: Unpack[Options]) -> AsyncLLM:
+        """Return a view of this client with other options; it shares connections, places and limits.
+
+        Args:
+            **options: Fields of the profile, over those of this client; None unsets one.
+
+        Raises:
+            ConfigError: An option is unknown, of the wrong type or impossible.
+            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`.
+        """
+        for name in _OF_THE_CLIENT & options.keys():
+            raise TypeError(f"{name} belongs to the client, whose places a view shares; make another client for it")
+        made: AsyncLLM = object.__new__(type(self))
+        made._set_up(self.config.replace(**options), self._resources)
+        return made
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what this client and its views have open; returns when it is closed. Closing twice is harmless."""
+        await self._resources.aclose()
+
+    async def warm_up(self) -> None:
+        """Import and start ahead of time what the first call would have to wait for."""
+        target = await self._resources.target(self.config)
+        call = target.call(Request("warm up"), self.config.timeout)
+        await target.transport(call).warm_up(target.connection)
+
+    @overload
+    async def acompletion(
+        self, messages: Messages, *, stream: Literal[False] = False, **params: Unpack[CallOptions]
+    ) -> Completion: ...
+
+    @overload
+    async def acompletion(
+        self, messages: Messages, *, stream: Literal[True], **params: Unpack[CallOptions]
+    ) -> CompletionStream: ...
+
+    async def acompletion(
+        self, messages: Messages, *, stream: bool = False, **params: Unpack[CallOptions]
+    ) -> Completion | CompletionStream:
+        """Send messages and return the answer.
+
+        Args:
+            messages: A text, a `Message`, a chat-completions dict, a sequence of these, or a `Request`.
+            stream: Return an open `CompletionStream` instead.
+            **params: Chat-completions parameters, and the profile's timeouts and retries, for this call.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached, after the retries.
+            DeadlineExceededError: The whole call took longer than `deadline`.
+            TypeError: A parameter is misspelt.
+        """
+        client, request = self._prepare(messages, params)
+        if stream:
+            return await client._stream(request, "raise").open()
+        return await client._complete(request, Deadline(client.config.deadline), None)
+
+    def stream(
+        self, messages: Messages, *, on_interrupt: OnInterrupt = "raise", **params: Unpack[CallOptions]
+    ) -> CompletionStream:
+        """Send messages and read the answer as it comes; use it in `async with`.
+
+        Args:
+            messages: As for `acompletion`.
+            on_interrupt: When the stream is cut after its first chunk: `raise` StreamInterruptedError, or `restart` the
+                answer, at most `num_retries` times, with a chunk whose `restarted` is set.
+            **params: As for `acompletion`.
+
+        Raises:
+            TypeError: A parameter is misspelt. The other errors of `acompletion` come when it is entered or read.
+        """
+        client, request = self._prepare(messages, params)
+        return client._stream(request, on_interrupt)
+
+    @overload
+    async def extract(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> T: ...
+
+    @overload
+    async def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any: ...
+
+    async def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any:
+        """Ask for a value of a type and return it.
+
+        Args:
+            response_model: The type: a pydantic model, or any type that pydantic can validate; or a JSON Schema, whose
+                value is plain data.
+            messages: As for `acompletion`.
+            check: Looks at a value of the type, and raises `Reask("say why")` when the model shall answer again; a
+                coroutine function, or a plain one.
+            validation_context: What pydantic's validators find in `info.context`; the model never sees it.
+            **params: As for `acompletion`.
+
+        Raises:
+            ExtractionError: No answer was a value of the type, after `max_reasks` re-asks.
+            ProviderError: As for `acompletion`.
+        """
+        client, request = self._prepare(messages, params)
+        return (await client._extract(response_model, request, None, check, validation_context)).value
+
+    @overload
+    async def extract_with_completion(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[T]: ...
+
+    @overload
+    async def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]: ...
+
+    async def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]:
+        """Ask for a value of a type and return it with the answers it took.
+
+        Args:
+            response_model: As for `extract`.
+            messages: As for `acompletion`.
+            check: As for `extract`.
+            validation_context: As for `extract`.
+            **params: As for `acompletion`.
+
+        Raises:
+            ExtractionError: As for `extract`.
+            ProviderError: As for `acompletion`.
+        """
+        client, request = self._prepare(messages, params)
+        return await client._extract(response_model, request, None, check, validation_context)
+
+    def stream_partial(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> PartialStream[T]:
+        """Ask for a value of a type and show it as it grows; use it in `async with`.
+
+        Snapshots have the fields of the type, of which those that have not come yet read None; `await s.final()` is the
+        validated value. A bad answer is not asked for again.
+
+        Args:
+            response_model: As for `extract`.
+            messages: As for `acompletion`.
+            min_interval: Seconds between two snapshots, at the least.
+            validation_context: As for `extract`.
+            **params: As for `acompletion`.
+        """
+        client, request = self._prepare(messages, params)
+        return PartialStream(
+            lambda: client._prepared(response_model),
+            request,
+            lambda asked: client._stream(asked, "raise"),
+            min_interval=min_interval,
+            context=validation_context,
+        )
+
+    def stream_items(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> ItemStream[T]:
+        """Ask for a list and hand over each item as soon as it is complete and valid; use it in `async with`.
+
+        Args:
+            response_model: The type of the items; as for `extract`.
+            messages: As for `acompletion`.
+            on_invalid: What a bad item does: `raise` ExtractionError, with the items before it delivered; or `skip` it,
+                which `skipped` reports.
+            validation_context: As for `extract`.
+            **params: As for `acompletion`.
+        """
+        client, request = self._prepare(messages, params)
+        return ItemStream(
+            lambda: client._prepared(list_of(response_model)),
+            request,
+            lambda asked: client._stream(asked, "raise"),
+            title=type_name(response_model),
+            on_invalid=on_invalid,
+            context=validation_context,
+        )
+
+    def instructor(self) -> AsyncInstructor:
+        """Return a client of instructor's own whose requests go through this one, for code written for instructor.
+
+        The first call takes about a second, in which instructor imports openai.
+        """
+        from .structured.instructor_client import async_instructor
+
+        mode = self.config.structured_mode
+        chosen = choose_mode(self.model_info) if mode == "auto" else mode
+        return async_instructor(self.acompletion, self.stream, chosen)
+
+    async def gather(
+        self,
+        requests: Requests,
+        *,
+        response_model: type[T] | None = None,
+        max_concurrency: int | None = None,
+        on_error: OnError = "return",
+        **params: Unpack[CallOptions],
+    ) -> list[Outcome[Any]]:
+        """Send many requests and return their outcomes in input order.
+
+        Args:
+            requests: An iterable or async iterable of what `acompletion` takes as messages.
+            response_model: The type of the answers, for requests that name none of their own; None for texts.
+            max_concurrency: How many may be in flight; the client's places when not given.
+            on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
+            **params: As for `acompletion`, for every request; a request's own come first.
+
+        Raises:
+            StalledError: Nothing has got through for 300 s.
+        """
+        return await gather(
+            self.map(
+                requests, response_model=response_model, max_concurrency=max_concurrency, on_error=on_error, **params
+            )
+        )
+
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: type[T] | None = None,
+        max_concurrency: int | None = None,
+        on_error: OnError = "return",
+        **params: Unpack[CallOptions],
+    ) -> OutcomeStream[Any]:
+        """Send many requests and hand over their outcomes as they complete; use it in `async with`.
+
+        The input is taken as places become free, and a consumer that is slow slows the rest: memory stays flat.
+
+        Args:
+            requests: As for `gather`.
+            ordered: Hand them over in input order; results behind a straggler wait in a bounded window.
+            response_model: As for `gather`.
+            max_concurrency: As for `gather`.
+            on_error: As for `gather`.
+            **params: As for `gather`.
+        """
+        check(params, PER_CALL)
+        if max_concurrency is not None and max_concurrency < 1:
+            raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
+        stall = Stall()
+
+        async def run(messages: Messages) -> Done[Any]:
+            client, request = self._prepare(messages, params, own_first=True)
+            wanted = response_model if request.response_model is None else request.response_model
+            if wanted is None:
+                completion = await client._complete(request, Deadline(client.config.deadline), stall)
+                return Done(completion.text, completion, completion.cost_usd)
+            extraction = await client._extract(wanted, request, stall, None, None)
+            return Done(extraction.value, extraction.completion, extraction.cost_usd)
+
+        return OutcomeStream(
+            requests,
+            run,
+            max_concurrency=max_concurrency or self.config.max_concurrency,
+            ordered=ordered,
+            on_error=on_error,
+        )
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """What is known about the model: its limits, abilities and prices.
+
+        Of a model behind a LiteLLM proxy, what the proxy says, from the first call or `warm_up()` on.
+        """
+        return self._resources.model_info(self.config)
+
+    async def count_tokens(self, messages: Messages) -> TokenCount:
+        """Count the tokens of messages as this model would, exactly where its tokenizer is on the machine.
+
+        Args:
+            messages: As for `acompletion`.
+
+        Raises:
+            ConfigError: `custom_tokenizer` names one that is not on the machine.
+        """
+        dicts = to_dicts(messages)
+        return await run_in_own_thread(
+            lambda: count_tokens(dicts, self.config.model, custom_tokenizer=self.config.custom_tokenizer)
+        )
+
+    def stats(self) -> Stats:
+        """Return what this client and its views have done so far, and are doing now."""
+        places = self._resources.places
+        return Stats(in_flight=places.in_use, waiting=places.waiting, **asdict(self._resources.counters))
+
+    def __repr__(self) -> str:
+        return f"AsyncLLM({self.config!r})"
+
+    def _prepare(
+        self, messages: Messages, params: Mapping[str, Any], *, own_first: bool = False
+    ) -> tuple[AsyncLLM, Request]:
+        """Return the view that serves a call, and its request; `own_first` lets a request's own parameters win."""
+        own = messages.params if isinstance(messages, Request) else {}
+        merged = {**params, **own} if own_first else {**own, **params}
+        check(merged, PER_CALL)
+        options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
+        if options:
+            merged = {name: value for name, value in merged.items() if name not in options}
+        return self._view(options) if options else self, Request(messages, **merged)
+
+    def _view(self, options: dict[str, Any]) -> AsyncLLM:
+        key = tuple(sorted(options.items()))
+        view = self._views.get(key)
+        if view is None:
+            while len(self._views) >= _KEPT_VIEWS:
+                self._views.pop(next(iter(self._views)))
+            view = self._views[key] = self.with_options(**options)
+        return view
+
+    async def _pipeline(self) -> Pipeline:
+        # Kept, because finding the target of a profile compares all of its fields: a sixth of what a call costs.
+        if self._kept is None or self._resources.closed:
+            target = await self._resources.target(self.config)
+            self._kept = Pipeline(self.config, target, self._resources.places, self._resources.counters)
+        return self._kept
+
+    async def _complete(self, request: Request, deadline: Deadline, patience: Patience | None) -> Completion:
+        return await (await self._pipeline()).complete(request, deadline, patience)
+
+    def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:
+        deadline = Deadline(self.config.deadline)
+
+        async def open_stream() -> Opened:
+            return await (await self._pipeline()).open(request, deadline)
+
+        return CompletionStream(open_stream, restarts=self.config.num_retries, on_interrupt=on_interrupt)
+
+    async def _extract(
+        self, response_model: Any, request: Request, patience: Patience | None, check: Check[Any] | None, context: Any
+    ) -> Extraction[Any]:
+        config, deadline = self.config, Deadline(self.config.deadline)
+        return await extract(
+            response_model,
+            request,
+            lambda asked: self._complete(asked, deadline, patience),
+            mode=config.structured_mode,
+            max_reasks=config.max_reasks,
+            info=lambda: self.model_info,
+            check=check,
+            context=context,
+        )
+
+    async def _prepared(self, response_model: Any) -> Prepared:
+        return await prepared(response_model, self.config.structured_mode, lambda: self.model_info)

@@ -1,0 +1,78 @@
+"""The fields of a profile as keyword arguments, for type checkers and editors; a test holds them to `Fields`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Required, TypedDict
+
+from pydantic import SecretStr
+
+from .fields import StructuredMode, Transport
+
+
+class _BesideModel(TypedDict, total=False):
+    api_key: str | SecretStr | None
+    api_key_env: str | None
+    base_url: str | None
+    api_version: str | None
+    custom_llm_provider: str | None
+    extra_headers: Mapping[str, str | SecretStr] | None
+    aws_access_key_id: str | SecretStr | None
+    aws_secret_access_key: str | SecretStr | None
+    aws_session_token: str | SecretStr | None
+    aws_region_name: str | None
+    aws_profile_name: str | None
+    aws_role_name: str | None
+    aws_session_name: str | None
+    aws_web_identity_token: str | SecretStr | None
+    aws_sts_endpoint: str | None
+    aws_bedrock_runtime_endpoint: str | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    seed: int | None
+    stop: str | Sequence[str] | None
+    reasoning_effort: str | None
+    safety_settings: Mapping[str, str] | Sequence[Mapping[str, str]] | None
+    extra_body: Mapping[str, Any] | None
+    max_output_tokens: int | None
+    max_input_tokens: int | None
+    timeout: float | None
+    connect_timeout: float | None
+    first_token_timeout: float | None
+    idle_timeout: float | None
+    deadline: float | None
+    num_retries: int | None
+    retry_min_wait: float | None
+    retry_max_wait: float | None
+    retry_multiplier: float | None
+    fallbacks: Sequence[str] | None
+    max_concurrency: int | None
+    max_queue: int | None
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    adaptive: bool | None
+    budget_usd: float | None
+    input_cost_per_token: float | None
+    output_cost_per_token: float | None
+    cached_input_cost_per_token: float | None
+    drop_params: bool | None
+    disable_vision: bool | None
+    caching_prompt: bool | None
+    custom_tokenizer: str | None
+    structured_mode: StructuredMode | None
+    max_reasks: int | None
+    transport: Transport | None
+    log_prompts: bool | None
+
+
+class Options(_BesideModel, total=False):
+    """Fields that an argument can set; None unsets what the profile says."""
+
+    model: str | None
+
+
+class ConfigOptions(_BesideModel, total=False):
+    """Fields of a configuration made without a file: the model is required."""
+
+    model: Required[str]

@@ -1,0 +1,269 @@
+"""Every error that asyncllm raises.
+
+    AsyncLLMError
+    ├─ ConfigError
+    ├─ UnsupportedError                the model or transport cannot do this (an image, a mode)
+    ├─ ProviderError                   the provider answered with an error, or did not answer
+    │  ├─ AuthenticationError          401
+    │  │  └─ PermissionDeniedError     403
+    │  ├─ BadRequestError              400, 413, 422
+    │  │  ├─ ContextWindowExceededError
+    │  │  └─ ContentPolicyError
+    │  ├─ NotFoundError                404
+    │  ├─ RateLimitError               429
+    │  ├─ QuotaExceededError           402, or a 429 that means no credit: never retried
+    │  ├─ ServerError                  5xx, 529
+    │  ├─ ProviderConnectionError      refused, reset, DNS, TLS
+    │  ├─ ProviderTimeoutError         also a TimeoutError; which timeout, what had arrived
+    │  ├─ MalformedResponseError       a 200 that is not an answer
+    │  └─ StreamInterruptedError       `.partial`: the Completion so far
+    ├─ DeadlineExceededError           also a TimeoutError; the last error and the attempts
+    ├─ BudgetExceededError             before the request is sent
+    ├─ OverloadedError                 the local queue is full: retry_after
+    ├─ RequestTooLargeError            larger than a configured limit can ever admit
+    ├─ StalledError                    a batch that gets nothing through
+    ├─ JournalError                    in use, damaged, newer, or cannot be written
+    └─ ExtractionError                 attempts, last completion, usage
+       ├─ RefusalError                 the model declined
+       └─ IncompleteOutputError        cut by max_tokens; `.partial`: the value so far
+
+Every error pickles, and none keeps a request object or a key alive in its chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .completions import Completion, ExtractionAttempt
+    from .record import Attempt, Usage
+
+
+class AsyncLLMError(Exception):
+    """The base of every asyncllm error.
+
+    Args:
+        message: What happened, in one sentence.
+        hint: What the user can do next, in one sentence.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        # args holds the message alone, so that the default pickling (class, args, __dict__) works for every subclass.
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigError(AsyncLLMError):
+    """The configuration is wrong or incomplete; the message lists every mistake found."""
+
+
+class UnsupportedError(AsyncLLMError):
+    """The model or the transport cannot do what was asked."""
+
+
+class ProviderError(AsyncLLMError):
+    """The provider refused, failed or could not be reached.
+
+    Attributes:
+        model: The model as it was asked for.
+        provider: litellm's name of the provider.
+        profile: The profile of the call.
+        status_code: The HTTP status as it was on the wire; None when there was no answer.
+        request_id: The provider's id of the request, for its support.
+        retry_after: Seconds the provider asked to wait; None when it did not say.
+        attempts: Every attempt of the call, in order.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        profile: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.model = model
+        self.provider = provider
+        self.profile = profile
+        self.status_code = status_code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.attempts = tuple(attempts)
+
+
+class AuthenticationError(ProviderError):
+    """The key is missing, wrong or revoked (401)."""
+
+
+class PermissionDeniedError(AuthenticationError):
+    """The key may not do this (403)."""
+
+
+class BadRequestError(ProviderError):
+    """The provider does not accept the request as it is (400, 413, 422)."""
+
+
+class ContextWindowExceededError(BadRequestError):
+    """The prompt is longer than the model takes."""
+
+
+class ContentPolicyError(BadRequestError):
+    """The provider's content policy refused the request."""
+
+
+class NotFoundError(ProviderError):
+    """The model or the endpoint does not exist (404)."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests or tokens (429)."""
+
+
+class QuotaExceededError(ProviderError):
+    """No credit is left (402, or a 429 that means so); never retried."""
+
+
+class ServerError(ProviderError):
+    """The provider failed (5xx, 529)."""
+
+
+class ProviderConnectionError(ProviderError):
+    """The connection was refused, reset, or failed in DNS or TLS.
+
+    Attributes:
+        request_sent: Whether the request may have reached the provider before the connection failed.
+    """
+
+    def __init__(self, message: str = "", *, request_sent: bool = True, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.request_sent = request_sent
+
+
+class ProviderTimeoutError(ProviderError, TimeoutError):
+    """The provider took longer than a timeout allows; the message says which, and what had arrived.
+
+    Attributes:
+        timeout: The name of the timeout, a field of the profile (`"timeout"`, `"idle_timeout"`, ...).
+    """
+
+    def __init__(self, message: str = "", *, timeout: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.timeout = timeout
+
+
+class MalformedResponseError(ProviderError):
+    """The provider said 200 and sent something that is not an answer."""
+
+
+class StreamInterruptedError(ProviderError):
+    """A stream ended without its end.
+
+    Attributes:
+        partial: The Completion so far, its usage marked known or estimated; None when there is none.
+        partial_value: The typed value so far, of a typed stream; None when nothing of it had come.
+    """
+
+    def __init__(
+        self, message: str = "", *, partial: Completion | None = None, partial_value: object = None, **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.partial = partial
+        self.partial_value = partial_value
+
+
+class DeadlineExceededError(AsyncLLMError, TimeoutError):
+    """The whole call took longer than its `deadline`.
+
+    Attributes:
+        last_error: What the last attempt ended with; None when none had ended.
+        attempts: Every attempt of the call, in order.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        last_error: AsyncLLMError | None = None,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.last_error = last_error
+        self.attempts = tuple(attempts)
+
+
+class BudgetExceededError(AsyncLLMError):
+    """The request does not fit into what is left of `budget_usd`; nothing was sent."""
+
+
+class OverloadedError(AsyncLLMError):
+    """More callers wait for a place than `max_queue` allows; nothing was sent.
+
+    Attributes:
+        retry_after: Seconds after which a place is likely; None when nothing is known.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class RequestTooLargeError(AsyncLLMError):
+    """The request is larger than a configured limit can ever admit; nothing was sent."""
+
+
+class StalledError(AsyncLLMError):
+    """A batch got nothing through for a long time."""
+
+
+class JournalError(AsyncLLMError):
+    """The journal is in use, damaged, of a newer version, or cannot be written."""
+
+
+class ExtractionError(AsyncLLMError):
+    """No attempt gave a value of the type that was asked for.
+
+    Attributes:
+        attempts: What each attempt said and why it was refused, in order.
+        completion: The last answer; None when there was none.
+        usage: The usage of all attempts together.
+        cost_usd: The cost of all attempts together in US dollars; None when unknown.
+        partial: What could be read of the last answer, unvalidated; None when nothing could.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        attempts: Sequence[ExtractionAttempt] = (),
+        completion: Completion | None = None,
+        usage: Usage | None = None,
+        cost_usd: float | None = None,
+        partial: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.attempts = tuple(attempts)
+        self.completion = completion
+        self.usage = usage
+        self.cost_usd = cost_usd
+        self.partial = partial
+
+
+class RefusalError(ExtractionError):
+    """The model declined to answer."""
+
+
+class IncompleteOutputError(ExtractionError):
+    """The answer was cut by the token limit; `partial` is the value so far."""

@@ -1,0 +1,31 @@
+"""What is known about models: their provider, their abilities, their prices, and how long a text is for them."""
+
+from __future__ import annotations
+
+from .costs import cost_usd, worst_case_cost
+from .info import ModelInfo, model_info, parse_proxy_model_info
+from .prices import Prices, Rates, own_prices
+from .providers import PROVIDERS, base_url_variables, key_variables, needs_key
+from .resolution import ResolvedModel, resolve_provider
+from .tokens import TokenCount, count_tokens, counts_at_once, estimate_tokens
+
+__all__ = [
+    "PROVIDERS",
+    "ModelInfo",
+    "Prices",
+    "Rates",
+    "ResolvedModel",
+    "TokenCount",
+    "base_url_variables",
+    "cost_usd",
+    "count_tokens",
+    "counts_at_once",
+    "estimate_tokens",
+    "key_variables",
+    "model_info",
+    "needs_key",
+    "own_prices",
+    "parse_proxy_model_info",
+    "resolve_provider",
+    "worst_case_cost",
+]

@@ -1,0 +1,320 @@
+"""What a model charges: rates per token, with their long-context steps, service tiers and cheap hours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from .off_peak import OffPeak, parse_off_peak
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars per token. A kind of token without a rate of its own is charged at the rate in brackets.
+
+    Attributes:
+        input: Tokens of the prompt; None when nobody knows.
+        output: Tokens of the answer; None when nobody knows.
+        cached_input: Tokens read from the provider's cache (`input`).
+        cache_write: Tokens written to the provider's cache, for five minutes where that matters (`input`).
+        cache_write_1h: Tokens written to the provider's cache for an hour (`cache_write`).
+        reasoning: Tokens of hidden reasoning (`output`).
+        audio_input: Tokens of audio in the prompt (`input`).
+        audio_output: Tokens of audio in the answer (`output`).
+    """
+
+    input: float | None = None
+    output: float | None = None
+    cached_input: float | None = None
+    cache_write: float | None = None
+    cache_write_1h: float | None = None
+    reasoning: float | None = None
+    audio_input: float | None = None
+    audio_output: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices of one model.
+
+    Attributes:
+        standard: The rates of a plain request.
+        long_context: Steps (tokens, rates), ascending: a prompt of at least so many tokens pays these rates for all of
+            its tokens and those of the answer.
+        service_tiers: The prices of other service tiers by name: `batch`, `flex`, `priority`, ...
+        off_peak: The hours in which `off_peak_rates` replace the rates they name; None when there are none.
+        off_peak_rates: Those rates; what is None there is charged as at any other hour.
+        per_unit: Other prices of the model under litellm's names, for an image, a second, a character or a request
+            (`input_cost_per_image`). `cost_usd` does not charge them, since a usage does not count them.
+    """
+
+    standard: Rates
+    long_context: tuple[tuple[int, Rates], ...] = ()
+    service_tiers: Mapping[str, Prices] = field(default_factory=dict, hash=False)
+    off_peak: OffPeak | None = None
+    off_peak_rates: Rates = Rates()
+    per_unit: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def rates(self, input_tokens: int, *, service_tier: str | None = None, when: datetime | None = None) -> Rates:
+        """Return the rates for a prompt of so many tokens.
+
+        Args:
+            input_tokens: All tokens of the prompt, cached ones included.
+            service_tier: The tier the request was served at; one without prices of its own pays the standard ones.
+            when: The moment of the request, with a time zone; None: no cheap hours.
+        """
+        if service_tier is not None:
+            tier = self.service_tiers.get(_TIER_NAMES.get(service_tier, service_tier))
+            if tier is not None:
+                return tier.rates(input_tokens, when=when)
+        found = self.standard
+        for from_tokens, rates in self.long_context:
+            if input_tokens < from_tokens:
+                break
+            found = rates
+        if self.off_peak is None or when is None or not self.off_peak.applies(when):
+            return found
+        return _overlay(found, self.off_peak_rates)
+
+
+def own_prices(
+    input_cost_per_token: float | None = None,
+    output_cost_per_token: float | None = None,
+    cached_input_cost_per_token: float | None = None,
+    *,
+    base: Prices | None = None,
+) -> Prices | None:
+    """Make the prices of a profile that names some itself.
+
+    A price that is named holds at any length, tier and hour, and for all tokens of its side that have no named price
+    of their own: `input_cost_per_token` also for cached, cache-write and audio tokens, `output_cost_per_token` also for
+    reasoning and audio. What is not named stays as in `base`.
+
+    Args:
+        input_cost_per_token: US dollars for a token of the prompt.
+        output_cost_per_token: US dollars for a token of the answer.
+        cached_input_cost_per_token: US dollars for a token read from the provider's cache.
+        base: The model's own prices, where they are known.
+
+    Returns:
+        The prices; None when nothing is named and nothing is known.
+    """
+
+    def overrule(rates: Rates) -> Rates:
+        if input_cost_per_token is not None:
+            rates = replace(rates, **_side("input", input_cost_per_token))
+        if cached_input_cost_per_token is not None:
+            rates = replace(rates, cached_input=cached_input_cost_per_token)
+        return rates if output_cost_per_token is None else replace(rates, **_side("output", output_cost_per_token))
+
+    named = (input_cost_per_token, output_cost_per_token, cached_input_cost_per_token)
+    if all(price is None for price in named):
+        return base
+    return _map_rates(base if base is not None else Prices(Rates()), overrule)
+
+
+def parse_prices(entry: Mapping[str, Any]) -> Prices | None:
+    """Read the prices out of an entry of litellm's map, as litellm charges them.
+
+    Returns:
+        The prices; None when the entry has none.
+    """
+    entry = _as_provider_charges(entry)
+    unit_prices = {key: float(entry[key]) for key in _PER_UNIT if _number(entry, key) is not None}
+    standard = _parse_tier(entry, "")
+    if standard is None:
+        return Prices(Rates(), per_unit=unit_prices) if unit_prices else None
+    tiers = {name: _parse_tier(entry, f"_{suffix}") for name, suffix in _TIERS.items()}
+    block = entry.get("off_peak_pricing")
+    return replace(
+        standard,
+        service_tiers={name: prices for name, prices in tiers.items() if prices is not None},
+        off_peak=parse_off_peak(block) if block else None,
+        off_peak_rates=_flat_rates(block, "") if block else Rates(),
+        per_unit=unit_prices,
+    )
+
+
+def _parse_tier(entry: Mapping[str, Any], suffix: str) -> Prices | None:
+    """Read the prices of one service tier, the standard one being ""; None when the entry does not list the tier."""
+    if suffix and all(
+        _number(entry, key + suffix) is None for key in ("input_cost_per_token", "output_cost_per_token")
+    ):
+        return None
+    ranges = sorted(entry.get("tiered_pricing") or (), key=lambda tier: tier["range"][0])
+    rates = _flat_rates(entry, suffix)
+    if ranges and not suffix:
+        steps = tuple((int(tier["range"][0]) + 1, _range_rates(tier, rates)) for tier in ranges)
+        # Only an empty prompt is below the first step: it costs nothing at any rate.
+        return Prices(steps[0][1] if rates.input is None else rates, steps)
+    if rates.input is None and rates.output is None:
+        return None
+    return Prices(rates, tuple(_steps(entry, suffix, rates)))
+
+
+def _flat_rates(entry: Mapping[str, Any], suffix: str) -> Rates:
+    def rate(key: str) -> float | None:
+        found = _number(entry, key + suffix)
+        return _number(entry, key) if found is None else found
+
+    output = rate("output_cost_per_token")
+    reasoning = _number(entry, f"output_cost_per_reasoning_token{suffix}")
+    # A tier with an output price of its own charges reasoning at that price, unless it says otherwise.
+    if reasoning is None and (not suffix or _number(entry, f"output_cost_per_token{suffix}") is None):
+        reasoning = _number(entry, "output_cost_per_reasoning_token")
+    return Rates(
+        input=rate("input_cost_per_token"),
+        # Models that answer in images list the price of an image token alone.
+        output=output or _number(entry, "output_cost_per_image_token") or output,
+        cached_input=rate("cache_read_input_token_cost"),
+        cache_write=rate("cache_creation_input_token_cost"),
+        cache_write_1h=_number(entry, "cache_creation_input_token_cost_above_1hr"),
+        reasoning=reasoning,
+        audio_input=rate("input_cost_per_audio_token"),
+        audio_output=_number(entry, "output_cost_per_audio_token"),
+    )
+
+
+def _steps(entry: Mapping[str, Any], suffix: str, rates: Rates) -> Iterable[tuple[int, Rates]]:
+    """Collect the prices for prompts above a length, each step standing on the one before."""
+    labels = {
+        match["tokens"]
+        for key in entry
+        if (match := _ABOVE.fullmatch(key)) is not None and match["tier"] in ("", suffix)
+    }
+    for label in sorted(labels, key=_token_count):
+
+        def above(prefix: str, label: str = label) -> float | None:
+            key = f"{prefix}_above_{label}_tokens"
+            found = _number(entry, key + suffix)
+            # A batch pays its own flat price rather than the standard one for long prompts.
+            return _number(entry, key) if found is None and suffix != _BATCHES else found
+
+        rates = _overlay(
+            rates,
+            Rates(
+                input=above("input_cost_per_token"),
+                output=above("output_cost_per_token"),
+                cached_input=above("cache_read_input_token_cost"),
+                cache_write=above("cache_creation_input_token_cost"),
+                cache_write_1h=above("cache_creation_input_token_cost_above_1hr"),
+            ),
+        )
+        yield _token_count(label) + (0 if entry.get("litellm_provider") in _INCLUSIVE_STEPS else 1), rates
+
+
+def _range_rates(tier: Mapping[str, Any], flat: Rates) -> Rates:
+    """Read one row of a `tiered_pricing` table: what it leaves out follows its own input price, save the output."""
+    states_output = "output_cost_per_token" in tier
+    return Rates(
+        input=_number(tier, "input_cost_per_token"),
+        output=_number(tier, "output_cost_per_token") if states_output else flat.output,
+        cached_input=_number(tier, "cache_read_input_token_cost"),
+        cache_write=_number(tier, "cache_creation_input_token_cost"),
+        cache_write_1h=_number(tier, "cache_creation_input_token_cost_above_1hr"),
+        reasoning=_number(tier, "output_cost_per_reasoning_token") if states_output else flat.reasoning,
+        audio_input=flat.audio_input,
+        audio_output=flat.audio_output,
+    )
+
+
+def _as_provider_charges(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Apply the ways in which litellm charges a provider's models otherwise than their entries read."""
+    provider = entry.get("litellm_provider")
+    ignored = _IGNORED_KEYS.get(provider or "")
+    if ignored is not None:
+        entry = {key: value for key, value in entry.items() if not ignored.match(key)}
+    price = _number(entry, "input_cost_per_token")
+    if provider == "fireworks_ai" and price is not None and entry.get("cache_read_input_token_cost") is None:
+        entry = {**entry, "cache_read_input_token_cost": price * _FIREWORKS_CACHED}
+    return entry
+
+
+def _map_rates(prices: Prices, change: Callable[[Rates], Rates]) -> Prices:
+    return replace(
+        prices,
+        standard=change(prices.standard),
+        long_context=tuple((tokens, change(rates)) for tokens, rates in prices.long_context),
+        service_tiers={name: _map_rates(tier, change) for name, tier in prices.service_tiers.items()},
+        # The price that was named holds at any hour: over the cheap rates, only what they leave open is left.
+        off_peak_rates=change(prices.off_peak_rates) if prices.off_peak is not None else prices.off_peak_rates,
+    )
+
+
+def _side(name: str, price: float) -> dict[str, float | None]:
+    """Return the rates of one side of a request, all of them following one price."""
+    others = _INPUT_RATES if name == "input" else _OUTPUT_RATES
+    return {name: price, **dict.fromkeys(others)}
+
+
+def _overlay(rates: Rates, over: Rates) -> Rates:
+    named = {f.name: value for f in fields(Rates) if (value := getattr(over, f.name)) is not None}
+    return replace(rates, **named) if named else rates
+
+
+def _number(entry: Mapping[str, Any], key: str) -> float | None:
+    value = entry.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _token_count(label: str) -> int:
+    return int(label.removesuffix("k")) * (1000 if label.endswith("k") else 1)
+
+
+_INPUT_RATES = ("cached_input", "cache_write", "cache_write_1h", "audio_input")
+_OUTPUT_RATES = ("reasoning", "audio_output")
+
+_BATCHES = "_batches"
+# Our names of the service tiers, and how the map's keys end for each.
+_TIERS = {
+    "batch": "batches",
+    "flex": "flex",
+    "balanced": "balanced",
+    "priority": "priority",
+    "ultrafast": "ultrafast",
+}
+# Other names that providers give the tiers in requests and answers.
+_TIER_NAMES = {"batches": "batch", "fast": "priority"}
+
+_ABOVE = re.compile(
+    r"(?:input_cost_per_token|output_cost_per_token|cache_read_input_token_cost|cache_creation_input_token_cost)"
+    r"(?:_above_1hr)?_above_(?P<tokens>\d+k?)_tokens(?P<tier>(?:_[a-z]+)?)"
+)
+
+# xAI's long-context price begins at the threshold, everybody else's behind it.
+# Source: litellm_core_utils/llm_cost_calc/utils.py, _INCLUSIVE_THRESHOLD_PROVIDERS.
+_INCLUSIVE_STEPS = frozenset({"xai"})
+
+# Fireworks charges half for cached tokens where a model has no price for them.
+# Source: litellm/constants.py, FIREWORKS_AI_DEFAULT_CACHE_READ_RATE_RATIO.
+_FIREWORKS_CACHED = 0.5
+
+# Keys that litellm leaves out of account for a provider. Source: llms/{xai,perplexity,dashscope}/cost_calculator.py.
+_ALIBABA = re.compile(r"(input|output)_cost_per_audio|.*_above_")
+_IGNORED_KEYS = {
+    "xai": re.compile(r"output_cost_per_(reasoning|audio)_token"),
+    "perplexity": re.compile(r"cache_|.*_above_|.*_cost_per_audio"),
+    "dashscope": _ALIBABA,
+    "qwencloud": _ALIBABA,
+    "qwen_ai_platform": _ALIBABA,
+}
+
+_PER_UNIT = (
+    "citation_cost_per_token",
+    "cost_per_second",
+    "input_cost_per_audio_per_second",
+    "input_cost_per_character",
+    "input_cost_per_image",
+    "input_cost_per_image_token",
+    "input_cost_per_request",
+    "input_cost_per_second",
+    "input_cost_per_video_per_second",
+    "output_cost_per_character",
+    "output_cost_per_image",
+    "output_cost_per_image_token",
+    "output_cost_per_second",
+    "output_cost_per_video_token",
+)

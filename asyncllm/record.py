@@ -1,0 +1,158 @@
+"""What a call took: its tokens, its attempts, and the record of how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+Basis = Literal["known", "estimated", "unknown"]
+"""Where a figure comes from: the provider said so, it was estimated here, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of an answer; None where nobody knows.
+
+    Attributes:
+        input_tokens: All tokens of the prompt, cached ones included.
+        output_tokens: All tokens of the answer, reasoning included.
+        cached_tokens: The part of `input_tokens` read from the provider's cache.
+        cache_write_tokens: The part of `input_tokens` written to the provider's cache.
+        reasoning_tokens: The part of `output_tokens` spent on reasoning.
+        audio_input_tokens: The part of `input_tokens` that is audio.
+        audio_output_tokens: The part of `output_tokens` that is audio.
+        basis: Whether these numbers are known, estimated or unknown.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    basis: Basis = "unknown"
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together; None when either is unknown."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any] | None, basis: Basis = "known") -> Usage:
+        """Read the `usage` object of a chat completion; an absent or empty one is unknown."""
+        if not data or data.get("prompt_tokens") is None:
+            return UNKNOWN_USAGE
+        prompt = data.get("prompt_tokens_details") or _NOTHING
+        output = data.get("completion_tokens_details") or _NOTHING
+        cached, written = prompt.get("cached_tokens"), data.get("cache_creation_input_tokens")
+        return cls(
+            input_tokens=data["prompt_tokens"],
+            output_tokens=data.get("completion_tokens"),
+            cached_tokens=data.get("cache_read_input_tokens") if cached is None else cached,
+            cache_write_tokens=prompt.get("cache_creation_tokens") if written is None else written,
+            reasoning_tokens=output.get("reasoning_tokens"),
+            audio_input_tokens=prompt.get("audio_tokens"),
+            audio_output_tokens=output.get("audio_tokens"),
+            basis=basis,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the known numbers and the basis, for a log or a file."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        total = {} if self.total_tokens is None else {"total_tokens": self.total_tokens}
+        return {name: value for name, value in pairs if value is not None} | total
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add two usages; an unknown number adds nothing, and the sum is as well known as its lesser part."""
+        numbers = {
+            f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "basis"
+        }
+        return Usage(**numbers, basis=_worse(self.basis, other.basis))
+
+
+_NOTHING: Mapping[str, Any] = {}
+_BASES: tuple[Basis, ...] = ("known", "estimated", "unknown")
+UNKNOWN_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to a provider, and how it ended.
+
+    Attributes:
+        profile: The profile it was sent for.
+        model: The model it was sent to.
+        queued_s: Seconds spent waiting for a place and for the rate limits.
+        elapsed_s: Seconds from sending to the end of the answer (a stream: to its first chunk).
+        error: The name of the error class; None when it succeeded.
+        message: The message of the error.
+        status_code: The HTTP status on the wire; None when there was no answer.
+        retry_after: Seconds the provider asked to wait.
+        waited_s: Seconds waited after this attempt, before the next.
+        billed: Whether the provider may have charged for it: `no`, `possibly` or `yes`.
+    """
+
+    profile: str
+    model: str
+    queued_s: float = 0.0
+    elapsed_s: float = 0.0
+    error: str | None = None
+    message: str | None = None
+    status_code: int | None = None
+    retry_after: float | None = None
+    waited_s: float = 0.0
+    billed: Literal["no", "possibly", "yes"] = "no"
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """How one call went; a new one for every call.
+
+    Attributes:
+        profile: The profile that was asked for.
+        model: The model that served the call, or was tried last.
+        provider: litellm's name of its provider.
+        transport: `litellm` or `wire`.
+        request_id: The provider's id of the answer.
+        attempts: Every attempt, in order; the last one is the answer's.
+        first_token_s: Seconds from the start of the call to the first chunk; None for a plain call.
+        elapsed_s: Seconds from the start of the call to its end, waits included.
+        rate_limits: The provider's `x-ratelimit-*` headers, lower case.
+        started_at: Unix time in seconds.
+    """
+
+    profile: str
+    model: str
+    provider: str
+    transport: str
+    request_id: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    first_token_s: float | None = None
+    elapsed_s: float = 0.0
+    rate_limits: dict[str, str] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.time)
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds spent waiting for places and rate limits, all attempts together."""
+        return sum(attempt.queued_s for attempt in self.attempts)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent between attempts."""
+        return sum(attempt.waited_s for attempt in self.attempts)
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _worse(a: Basis, b: Basis) -> Basis:
+    return max(a, b, key=_BASES.index)

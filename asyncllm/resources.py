@@ -1,0 +1,221 @@
+"""What a client and its views share: places, counters, transports, and the simulator where a profile asks for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from .config import LLMConfig
+from .errors import AuthenticationError
+from .limits import Places
+from .models import ModelInfo, needs_key
+from .pipeline import Counters
+from .target import Target, configured_model_info, connection_options
+from .transports.base import NO_KEY, Connection, Transport
+from .wakeups import run_in_own_thread
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
+
+    from .simulator import Simulator
+
+SIMULATED = "simulated"
+
+_CLOSED = "this client is closed; make another, or leave its `async with` block later"
+
+
+class Resources:
+    """Opened on first use, closed once.
+
+    Args:
+        max_concurrency: The number of places.
+        http_session: A session of the caller's for the wire transport.
+    """
+
+    def __init__(self, max_concurrency: int, http_session: ClientSession | None = None) -> None:
+        self._http_session = http_session
+        self.places = Places(max_concurrency)
+        self.counters = Counters()
+        self.closed = False
+        self._transports: dict[str, Transport] = {}
+        self._targets: dict[object, Target] = {}
+        self._simulator: Simulator | None = None
+        self._starting: anyio.Lock | None = None
+
+    async def target(self, config: LLMConfig) -> Target:
+        """Return the target of a profile; the same one for equal profiles.
+
+        Raises:
+            RuntimeError: When the client is closed.
+            AuthenticationError: When there is no key, and the provider needs one.
+            ConfigError: When the provider cannot be found, or the variable that the profile names is not set.
+        """
+        if self.closed:
+            raise RuntimeError(_CLOSED)
+        key = _target_key(config)
+        if key not in self._targets:
+            connection, model = await self._connection(config)
+            proxied = await _proxied(config, connection, model)
+            if self.closed:  # meanwhile
+                raise RuntimeError(_CLOSED)
+            # Another task may have been here during the await; a second target would leave its limits in the bucket.
+            if key not in self._targets:
+                # Not a method of ours: a cycle would leave a client that nobody closed to the garbage collector, which
+                # may end its connections before they are closed.
+                transport = partial(_transport, self._transports, self._http_session)
+                self._targets[key] = Target(config, connection, model, transport, proxied)
+        return self._targets[key]
+
+    def model_info(self, config: LLMConfig) -> ModelInfo:
+        """Return what is known about a profile's model; what a proxy says of it, once its target has been made."""
+        target = self._targets.get(_target_key(config))
+        return configured_model_info(config) if target is None else target.info
+
+    async def aclose(self) -> None:
+        """Close everything; returns when it is closed. Closing twice is harmless."""
+        self.closed = True
+        for target in self._targets.values():
+            target.close()
+        self._targets.clear()
+        transports = tuple(self._transports.values())
+        self._transports.clear()
+        simulator, self._simulator = self._simulator, None
+        with anyio.CancelScope(shield=True):
+            for transport in transports:
+                await transport.aclose()
+            if simulator is not None:
+                await run_in_own_thread(simulator.stop)
+
+    def __del__(self) -> None:
+        """Let go of what a client that nobody closed has open, without waiting."""
+        if self.closed or not self._targets:
+            return
+        self.closed = True
+        for transport in self._transports.values():
+            transport.drop()
+        held = (tuple(self._targets.values()), self._simulator)
+        with suppress(RuntimeError):  # the interpreter is ending, and everything with it
+            # On a thread, because a destructor may run while its own holds one of the locks that this takes.
+            threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
+        warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
+
+    async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:
+        """Return where a profile's requests go, and the model as litellm names it."""
+        if config.provider == SIMULATED:
+            simulator = await self._started_simulator()
+            name = config.model.removeprefix(f"{SIMULATED}/")
+            options: dict[str, Any] = {"base_url": simulator.url}
+            return Connection("openai", "simulated", options, config.connect_timeout), f"openai/{name}"
+        options = connection_options(config)
+        key = config.resolved_key()
+        secret = None if key is None else key.get_secret_value()
+        if secret is None and (config.withheld or (config.provider == "openai" and "base_url" in options)):
+            # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
+            # must not go to another endpoint, or for one that an endpoint without keys does not need.
+            secret = NO_KEY
+        if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
+            raise AuthenticationError(
+                f"there is no key for {config.provider}; nothing was sent.",
+                hint=config.key_advice(),
+                model=config.model,
+                provider=config.provider,
+                profile=config.profile,
+            )
+        return Connection(config.provider, secret, options, config.connect_timeout), config.model
+
+    async def _started_simulator(self) -> Simulator:
+        if self._starting is None:
+            self._starting = anyio.Lock()
+        async with self._starting:
+            if self._simulator is None:
+                self._simulator = await run_in_own_thread(_start_simulator)
+        return self._simulator
+
+
+# How a call is made rather than where it goes: profiles that differ in nothing else share a target.
+_OF_THE_CALL = frozenset(
+    (
+        "timeout",
+        "first_token_timeout",
+        "idle_timeout",
+        "deadline",
+        "num_retries",
+        "retry_min_wait",
+        "retry_max_wait",
+        "retry_multiplier",
+        "fallbacks",
+        "max_concurrency",
+        "max_queue",
+        "adaptive",
+        "budget_usd",
+        "structured_mode",
+        "max_reasks",
+        "log_prompts",
+    )
+)
+_TARGET_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
+
+
+def _target_key(config: LLMConfig) -> object:
+    return (config.profile, *(_frozen(getattr(config, name)) for name in _TARGET_FIELDS))
+
+
+def _frozen(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+async def _proxied(config: LLMConfig, connection: Connection, model: str) -> ModelInfo | None:
+    if config.provider != "litellm_proxy":
+        return None
+    from .transports.proxy_info import proxy_models
+
+    return (await proxy_models(connection)).get(model.removeprefix("litellm_proxy/"))
+
+
+def _signs_in_otherwise(provider: str) -> bool:
+    """Tell whether the environment has a token or login of the provider, which litellm uses in place of a key."""
+    prefix = f"{provider.split('_')[0].upper()}_"
+    return any(name.startswith(prefix) and ("TOKEN" in name or "CLIENT" in name) for name in os.environ)
+
+
+def _transport(made: dict[str, Transport], http_session: ClientSession | None, name: str) -> Transport:
+    if name not in made:
+        made[name] = _make_transport(name, http_session)
+    return made[name]
+
+
+def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
+    # Imported here because each brings what the other does not need: aiohttp, or litellm.
+    if name == "wire":
+        from .transports.openai_wire import WireTransport
+
+        return WireTransport(http_session)
+    from .transports.litellm import LitellmTransport
+
+    return LitellmTransport()
+
+
+def _let_go(targets: Sequence[Target], simulator: Simulator | None) -> None:
+    for target in targets:
+        target.close()
+    if simulator is not None:
+        simulator.stop()
+
+
+def _start_simulator() -> Simulator:
+    from .simulator import Simulator
+
+    simulator = Simulator()
+    simulator.start()
+    return simulator

@@ -1,0 +1,116 @@
+"""Which errors are tried again, when, and how long it may take in all."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+import backoff
+
+from .errors import (
+    AsyncLLMError,
+    DeadlineExceededError,
+    MalformedResponseError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+)
+
+# Request Timeout and Conflict (a lock that is held): the other 4xx that pass by themselves.
+_PASSING_STATUSES = frozenset((408, 409))
+_PASSING = (
+    ProviderConnectionError,
+    ProviderTimeoutError,
+    RateLimitError,
+    ServerError,
+    MalformedResponseError,
+    # One that reaches the retry was cut before its first chunk; a later cut belongs to the reader.
+    StreamInterruptedError,
+)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Tell whether the same request may succeed when it is sent again."""
+    if not isinstance(error, ProviderError):
+        return False
+    return isinstance(error, _PASSING) or error.status_code in _PASSING_STATUSES
+
+
+def may_be_billed(error: BaseException) -> bool:
+    """Tell whether the provider may have done the work, although the answer was lost."""
+    if isinstance(error, ProviderConnectionError):
+        return error.request_sent
+    if isinstance(error, ProviderTimeoutError):
+        return error.timeout != "connect_timeout"
+    return isinstance(error, StreamInterruptedError | MalformedResponseError)
+
+
+def waits(minimum: float, maximum: float, multiplier: float) -> Iterator[float]:
+    """Give the seconds to wait before retry n = 1, 2, ...: uniform(min, min(max, min * multiplier**n)).
+
+    The exponential ceiling keeps a struggling provider from being pressed; the spread keeps callers that failed
+    together from coming back together, and the floor from coming back at once.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter), with a floor.
+    """
+    ceilings = backoff.expo(base=multiplier, factor=minimum, max_value=maximum)
+    next(ceilings)  # backoff primes its generators with an empty value,
+    next(ceilings)  # and begins at n = 0
+    for ceiling in ceilings:
+        yield minimum + backoff.full_jitter(max(0.0, ceiling - minimum))
+
+
+def wait_before_retry(schedule: Iterator[float], error: AsyncLLMError) -> float:
+    """Return the next wait of a schedule, never less than the provider asked for."""
+    wait: float = next(schedule)
+    asked: float | None = getattr(error, "retry_after", None)
+    if asked is None:
+        return wait
+    # A little more than asked: everybody who was told the same would otherwise come back in the same millisecond.
+    return max(wait, asked + random.uniform(0, min(1.0, 0.1 * asked)))
+
+
+class Deadline:
+    """The end of the time that a whole call may take, on the monotonic clock.
+
+    Args:
+        seconds: From now; None for no end.
+    """
+
+    __slots__ = ("at", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self.at = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float | None:
+        """Return the seconds left, at least 0; None when there is no end."""
+        return None if self.at is None else max(0.0, self.at - time.monotonic())
+
+    def clip(self, seconds: float) -> float:
+        """Return the time or what is left until the deadline, whichever is less."""
+        return seconds if self.at is None else min(seconds, max(0.0, self.at - time.monotonic()))
+
+    def admits(self, wait: float) -> bool:
+        """Tell whether there is time left after a wait."""
+        return self.at is None or time.monotonic() + wait < self.at
+
+    def error(self, doing: str, last_error: AsyncLLMError | None = None) -> DeadlineExceededError:
+        """Make the error that says so.
+
+        Args:
+            doing: What the call was at, e.g. `waiting for a place`.
+            last_error: What the last attempt ended with.
+        """
+        after = (
+            f" after {type(last_error).__name__}: {last_error.message.rstrip('.')}" if last_error is not None else ""
+        )
+        return DeadlineExceededError(
+            f"the call took longer than its deadline of {self.seconds:g} s (it was {doing}){after}.",
+            hint="Raise deadline, or lower timeout and num_retries so that more attempts fit.",
+            last_error=last_error,
+        )

@@ -1,0 +1,27 @@
+"""Typed answers: any type in, exactly that type out, over instructor's knowledge of how to ask and to ask again.
+
+What instructor knows is taken from it once for each type and mode; the value is read into the user's own type; and
+every attempt is an ordinary call, with its limits, retries and deadline.
+"""
+
+from .answer_type import list_of, type_name
+from .asking import Prepared, choose_mode, prepared
+from .extraction import Check, Extraction, Reask, extract
+from .items import ItemStream, OnInvalid, SkippedItem
+from .streams import PartialStream
+
+__all__ = [
+    "Check",
+    "Extraction",
+    "ItemStream",
+    "OnInvalid",
+    "PartialStream",
+    "Prepared",
+    "Reask",
+    "SkippedItem",
+    "choose_mode",
+    "extract",
+    "list_of",
+    "prepared",
+    "type_name",
+]

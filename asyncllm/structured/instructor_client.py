@@ -1,0 +1,67 @@
+"""The door to instructor itself: its own clients, bound to the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..completions import Completion, View
+from ..streaming import CompletionStream
+
+if TYPE_CHECKING:
+    from instructor import AsyncInstructor, Instructor
+
+
+def async_instructor(
+    complete: Callable[..., Awaitable[Completion]], stream: Callable[..., CompletionStream], mode: str
+) -> AsyncInstructor:
+    """Return an instructor client whose requests go through the pipeline.
+
+    Args:
+        complete: Sends messages and parameters, and returns the answer.
+        stream: The same, and returns the stream.
+        mode: How types are asked for: `tools`, `json_schema`, `json` or `md_json`.
+    """
+    from instructor import AsyncInstructor
+    from instructor import Mode as InstructorMode
+    from instructor.v2.core.patch import patch_v2
+    from instructor.v2.core.providers import Provider
+
+    async def create(*, messages: Any, **params: Any) -> Any:
+        if params.pop("stream", False):
+            return _chunks(stream(messages, **params))
+        # What code written for instructor reads is the form of chat completions.
+        return View((await complete(messages, **params)).to_dict())
+
+    chosen = InstructorMode[mode.upper()]
+    patched: Any = patch_v2(create, Provider.OPENAI, chosen)
+    return AsyncInstructor(client=None, create=patched, mode=chosen, provider=Provider.OPENAI)
+
+
+def blocking_instructor(complete: Callable[..., Completion], stream: Callable[..., Any], mode: str) -> Instructor:
+    """Return a blocking instructor client; as `async_instructor`."""
+    from instructor import Instructor
+    from instructor import Mode as InstructorMode
+    from instructor.v2.core.patch import patch_v2
+    from instructor.v2.core.providers import Provider
+
+    def create(*, messages: Any, **params: Any) -> Any:
+        if params.pop("stream", False):
+            return _blocking_chunks(stream(messages, **params))
+        return View(complete(messages, **params).to_dict())
+
+    chosen = InstructorMode[mode.upper()]
+    patched: Any = patch_v2(create, Provider.OPENAI, chosen)
+    return Instructor(client=None, create=patched, mode=chosen, provider=Provider.OPENAI)
+
+
+async def _chunks(stream: CompletionStream) -> AsyncIterator[View]:
+    async with stream:
+        async for chunk in stream:
+            yield View(chunk.data)
+
+
+def _blocking_chunks(stream: Any) -> Iterator[View]:
+    with stream:
+        for chunk in stream:
+            yield View(chunk.data)

@@ -1,0 +1,142 @@
+"""Reading an answer that is not only the JSON that was asked for: fenced, with words around it, or after thoughts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..completions import Completion
+from .answer_type import BadAnswerError, NotJSONError
+
+ReadJSON = Callable[[str], Any]
+"""Reads a value from a whole JSON document; raises NotJSONError, or BadAnswerError when it is no value of the type."""
+
+# Thoughts come first; some templates leave out the opening mark.
+_THOUGHTS = re.compile(r"\s*(?:<(think|thinking|reasoning)>.*?</\1>|[^{\[<]*</think>)", re.DOTALL)
+# A bracket followed by what a document has there begins one; any other belongs to the words.
+_START = re.compile(r"""\{(?=\s*["}])|\[(?=\s*(?:[\[{"\]]|-?[0-9]|true|false|null))""")
+# The same while the text is coming: a list of plain values counts as the first word alone, as it may be a footnote.
+_LATER_START = re.compile(r"""\{(?=\s*["}])|\[(?=\s*[\[{"])""")
+_FIRST_START = re.compile(rf"\A\s*\[|{_LATER_START.pattern}")
+# The end of a piece that does not yet say what it is.
+_UNDECIDED = re.compile(r"[{\[]\s*\Z")
+_MARK_SO_FAR = re.compile(r"\s*<[a-z]{0,9}")
+_OPEN_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning)>")
+_decode = json.JSONDecoder().raw_decode
+
+
+def read(completion: Completion, tool: str | None, read_json: ReadJSON) -> Any:
+    """Read the value of an answer.
+
+    Args:
+        completion: The answer.
+        tool: The tool whose arguments it is; None when it is the text.
+        read_json: Reads a whole document.
+
+    Raises:
+        BadAnswerError: It is no value of the type, or more than one.
+    """
+    calls = completion.tool_calls if tool is not None else ()
+    if not calls:
+        return read_text(completion.text, read_json)
+    others = [call.name for call in calls if call.name != tool]
+    if others:
+        raise BadAnswerError(f"The answer calls {others[0]!r}; call {tool!r}, and nothing else.")
+    texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in calls]
+    if len(texts) > 1 and not _are_same(texts):
+        raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")
+    return read_text(texts[0], read_json)
+
+
+def read_text(text: str, read_json: ReadJSON) -> Any:
+    """Read a value from a text: the JSON document that it is, or else the only one in it.
+
+    Raises:
+        BadAnswerError: There is none, there are different ones, or it is no value of the type.
+    """
+    text = text.strip()
+    if not text:
+        raise BadAnswerError("The answer is empty.")
+    try:
+        return read_json(text)
+    except NotJSONError as error:
+        found = documents(text)
+        if not found:
+            raise error from None
+    if not _are_same(found):
+        raise BadAnswerError(f"The answer has {len(found)} JSON documents, which differ; give one.")
+    return read_json(found[0])
+
+
+def documents(text: str) -> list[str]:
+    """Return the JSON documents in a text, in order, without those of the thoughts and without footnotes like `[1]`.
+
+    Raises:
+        BadAnswerError: One is broken. What it holds might be valid by itself, but is not what was meant.
+    """
+    thoughts = _THOUGHTS.match(text)
+    start = _START.search(text, thoughts.end() if thoughts is not None else 0)
+    found: list[str] = []
+    notes: list[str] = []
+    while start is not None:
+        place = start.start()
+        try:
+            value, end = _decode(text, place)
+        except (ValueError, RecursionError) as error:
+            if text[place] == "[" and not text[place + 1 :].lstrip().startswith(("{", "[", '"')):
+                start = _START.search(text, place + 1)
+                continue
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
+            raise BadAnswerError(f"The answer is not valid JSON: {reason}.") from None
+        is_note = isinstance(value, list) and not any(isinstance(item, dict | list | str) for item in value)
+        (notes if is_note else found).append(text[place:end])
+        start = _START.search(text, end)
+    return found or notes
+
+
+class DocumentFinder:
+    """Finds where the document begins in a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._is_found = False
+        self._is_first = True
+        self._end_of_thoughts: str | None = None
+        self._undecided = ""
+
+    def feed(self, piece: str) -> str:
+        """Return what of the text so far belongs to the document and was not returned before."""
+        if self._is_found:
+            return piece
+        text = self._undecided + piece
+        if self._is_first:
+            if _MARK_SO_FAR.fullmatch(text):
+                self._undecided = text
+                return ""
+            opened = _OPEN_THOUGHTS.match(text)
+            self._end_of_thoughts = None if opened is None else f"</{opened[1]}>"
+        if self._end_of_thoughts is not None:
+            _, mark, rest = text.partition(self._end_of_thoughts)
+            if not mark:
+                self._is_first, self._undecided = False, text[-len(self._end_of_thoughts) :]
+                return ""
+            self._end_of_thoughts, self._is_first, text = None, True, rest
+        start = (_FIRST_START if self._is_first else _LATER_START).search(text)
+        if start is not None:
+            self._is_found = True
+            return text[start.start() :]
+        undecided = _UNDECIDED.search(text)
+        self._is_first = self._is_first and not text.strip()
+        self._undecided = "" if undecided is None else undecided.group()
+        return ""
+
+
+def _are_same(texts: list[str]) -> bool:
+    if len(texts) == 1:
+        return True
+    try:
+        first, *rest = (json.dumps(json.loads(text), sort_keys=True) for text in texts)
+    except ValueError:
+        return len(set(texts)) == 1
+    return all(other == first for other in rest)

@@ -1,0 +1,455 @@
+"""The blocking API: the async one, one call at a time. Every body is one line; the logic is in `client`."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import warnings
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from weakref import WeakSet
+
+import anyio
+import anyio.lowlevel
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from .batch.engine import OnError, OutcomeStream, Requests
+from .batch.outcome import Outcome
+from .client import AsyncLLM, Stats
+from .completions import Chunk, Completion
+from .config import LLMConfig
+from .config.options import Options
+from .messages import Messages
+from .models import ModelInfo, TokenCount
+from .parameters import CallOptions
+from .record import CallRecord
+from .streaming import CompletionStream, OnInterrupt
+from .structured import Check, Extraction, OnInvalid, choose_mode
+from .structured.blocking import BlockingItems, BlockingPartials
+
+if TYPE_CHECKING:
+    from instructor import Instructor  # noqa: TID251  # a name for type checkers; nothing is imported
+
+T = TypeVar("T")
+
+
+class LLM:
+    """A blocking client: `AsyncLLM` on a thread of its own, which `with` keeps for its life.
+
+    Without `with`, the thread starts with the first call and `close()` ends it. It works inside a running event loop as
+    well, which it blocks like any blocking call.
+
+    Args:
+        profile: As for `AsyncLLM`.
+        **options: As for `AsyncLLM`.
+
+    Raises:
+        ConfigError: The configuration is wrong or incomplete.
+    """
+
+    def __init__(self, profile: str | LLMConfig | None = None, **options: Unpack[Options]) -> None:
+        self._async = AsyncLLM(profile, **options)
+        self._loop = _Loop(self._async.aclose)
+
+    def with_options(self, **options: Unpack[Options]) -> LLM:
+        """Return a view of this client with other options; it shares connections, places and limits.
+
+        Args:
+            **options: As for `AsyncLLM.with_options`.
+        """
+        view: LLM = object.__new__(type(self))
+        view._async, view._loop = self._async.with_options(**options), self._loop
+        return view
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and the thread of this client and its views. Closing twice is harmless."""
+        self._loop.close()
+
+    @overload
+    def completion(
+        self, messages: Messages, *, stream: Literal[False] = False, **params: Unpack[CallOptions]
+    ) -> Completion: ...
+
+    @overload
+    def completion(
+        self, messages: Messages, *, stream: Literal[True], **params: Unpack[CallOptions]
+    ) -> BlockingStream: ...
+
+    def completion(
+        self, messages: Messages, *, stream: bool = False, **params: Unpack[CallOptions]
+    ) -> Completion | BlockingStream:
+        """Send messages and return the answer, or an open stream; as `AsyncLLM.acompletion`."""
+        if stream:
+            return self.stream(messages, **params).open()
+        return self._loop.run(lambda: self._async.acompletion(messages, **params))
+
+    def stream(
+        self, messages: Messages, *, on_interrupt: OnInterrupt = "raise", **params: Unpack[CallOptions]
+    ) -> BlockingStream:
+        """Send messages and read the answer as it comes; as `AsyncLLM.stream`."""
+        return BlockingStream(self._async.stream(messages, on_interrupt=on_interrupt, **params), self._loop)
+
+    @overload
+    def extract(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> T: ...
+
+    @overload
+    def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any: ...
+
+    def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any:
+        """Ask for a value of a type and return it; as `AsyncLLM.extract`."""
+        return self._loop.run(
+            lambda: self._async.extract(
+                response_model, messages, check=check, validation_context=validation_context, **params
+            )
+        )
+
+    @overload
+    def extract_with_completion(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[T]: ...
+
+    @overload
+    def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]: ...
+
+    def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]:
+        """Ask for a value of a type and return it with its answers; as `AsyncLLM.extract_with_completion`."""
+        return self._loop.run(
+            lambda: self._async.extract_with_completion(
+                response_model, messages, check=check, validation_context=validation_context, **params
+            )
+        )
+
+    def stream_partial(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingPartials[T]:
+        """Ask for a value of a type and show it as it grows, in `with`; as `AsyncLLM.stream_partial`."""
+        stream = self._async.stream_partial(
+            response_model, messages, min_interval=min_interval, validation_context=validation_context, **params
+        )
+        return BlockingPartials(stream, self._loop.run)
+
+    def stream_items(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingItems[T]:
+        """Ask for a list and hand over each item when it is complete, in `with`; as `AsyncLLM.stream_items`."""
+        stream = self._async.stream_items(
+            response_model, messages, on_invalid=on_invalid, validation_context=validation_context, **params
+        )
+        return BlockingItems(stream, self._loop.run)
+
+    def instructor(self) -> Instructor:
+        """Return a blocking client of instructor's own whose requests go through this one."""
+        from .structured.instructor_client import blocking_instructor
+
+        mode = self.config.structured_mode
+        return blocking_instructor(
+            self.completion, self.stream, choose_mode(self.model_info) if mode == "auto" else mode
+        )
+
+    def gather(
+        self,
+        requests: Requests,
+        *,
+        response_model: type[T] | None = None,
+        max_concurrency: int | None = None,
+        on_error: OnError = "return",
+        **params: Unpack[CallOptions],
+    ) -> list[Outcome[Any]]:
+        """Send many requests and return their outcomes in input order; as `AsyncLLM.gather`."""
+        return self._loop.run(
+            lambda: self._async.gather(
+                requests, response_model=response_model, max_concurrency=max_concurrency, on_error=on_error, **params
+            )
+        )
+
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: type[T] | None = None,
+        max_concurrency: int | None = None,
+        on_error: OnError = "return",
+        **params: Unpack[CallOptions],
+    ) -> BlockingOutcomes[Any]:
+        """Send many requests and hand over their outcomes as they complete; as `AsyncLLM.map`, in `with`."""
+        return BlockingOutcomes(
+            lambda: self._async.map(
+                requests,
+                ordered=ordered,
+                response_model=response_model,
+                max_concurrency=max_concurrency,
+                on_error=on_error,
+                **params,
+            ),
+            self._loop,
+        )
+
+    def warm_up(self) -> None:
+        """Import and start ahead of time what the first call would have to wait for."""
+        self._loop.run(self._async.warm_up)
+
+    def count_tokens(self, messages: Messages) -> TokenCount:
+        """Count the tokens of messages; as `AsyncLLM.count_tokens`."""
+        return self._loop.run(lambda: self._async.count_tokens(messages))
+
+    def stats(self) -> Stats:
+        """Return what this client and its views have done so far, and are doing now."""
+        return self._async.stats()
+
+    @property
+    def config(self) -> LLMConfig:
+        """The profile."""
+        return self._async.config
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """What is known about the model: its limits, abilities and prices."""
+        return self._async.model_info
+
+    def __repr__(self) -> str:
+        return f"LLM({self.config!r})"
+
+
+class BlockingStream:
+    """The chunks of an answer as they come: an iterator, and a context manager; as `CompletionStream`."""
+
+    def __init__(self, stream: CompletionStream, loop: _Loop) -> None:
+        self._stream = stream
+        self._loop = loop
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._stream.text
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer, when the stream has ended."""
+        return self._stream.completion
+
+    @property
+    def record(self) -> CallRecord:
+        """How the call is going."""
+        return self._stream.record
+
+    def open(self) -> Self:
+        """Send the request and wait for the first chunk."""
+        self._loop.run(self._stream.open)
+        return self
+
+    def collect(self) -> Completion:
+        """Read to the end and return the whole answer."""
+        return self._loop.run(self._stream.collect)
+
+    def close(self) -> None:
+        """Close the connection; returns when it is closed."""
+        self._loop.run(self._stream.aclose)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._loop.run(lambda: self._stream.__aexit__(kind, error, traceback))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Chunk:
+        chunk = self._loop.run(lambda: anext(self._stream, None))
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+
+class BlockingOutcomes(Generic[T]):
+    """The outcomes of a batch, an iterator; use it in `with`. As `OutcomeStream`."""
+
+    def __init__(self, make: Callable[[], OutcomeStream[T]], loop: _Loop) -> None:
+        self._make = make
+        self._loop = loop
+        self._block: AbstractContextManager[Any] | None = None
+        self._outcomes: OutcomeStream[T] | None = None
+
+    def __enter__(self) -> Self:
+        # In the loop that it runs in: the caller's thread may be running another, of another backend.
+        self._block = self._loop.block(self._loop.run(self._made))
+        self._outcomes = self._block.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._block is not None
+        return self._block.__exit__(kind, error, traceback)
+
+    async def _made(self) -> OutcomeStream[T]:
+        return self._make()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Outcome[T]:
+        outcomes = self._outcomes
+        if outcomes is None:
+            raise RuntimeError("a batch runs inside its block: `with llm.map(...) as outcomes:`")
+        outcome = self._loop.run(lambda: anext(outcomes, None))
+        if outcome is None:
+            raise StopIteration
+        return outcome
+
+
+class _Loop:
+    """An event loop on a thread, started with the first call.
+
+    Args:
+        last: What the loop does before it ends.
+    """
+
+    def __init__(self, last: Callable[[], Awaitable[None]]) -> None:
+        self._last = last
+        self._closed = False
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    def run(self, make: Callable[[], Awaitable[T]]) -> T:
+        future = self._started().start_task_soon(_awaited, make)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C arrives here, in the caller's thread; what it interrupted must not go on.
+            future.cancel()
+            raise
+
+    def block(self, context: Any) -> AbstractContextManager[Any]:
+        return self._started().wrap_async_context_manager(context)
+
+    def close(self) -> None:
+        with self._lock:
+            portal, self._portal = self._portal, None
+            self._closed = True
+        _running.discard(self)
+        if portal is None:
+            # Nothing was opened, but the client counts as closed all the same.
+            run(self._last)
+        else:
+            _end(portal, self._last, self._stack)
+
+    def __del__(self) -> None:
+        if self._portal is None:
+            return
+        with suppress(RuntimeError):  # the interpreter is ending, and everything with it
+            # On a thread, because a destructor may run on the very one that has to end.
+            threading.Thread(target=_end, args=(self._portal, self._last, self._stack), daemon=True).start()
+        warnings.warn("a blocking client was never closed; use `with`, or call close()", ResourceWarning, stacklevel=1)
+
+    def _started(self) -> BlockingPortal:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this client is closed; make another, or leave its `with` block later")
+            if self._portal is None:
+                self._portal = self._stack.enter_context(start_blocking_portal(name="asyncllm-blocking"))
+                _running.add(self)
+            return self._portal
+
+
+_running: WeakSet[_Loop] = WeakSet()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """End the threads of clients that live as long as the program; waiting for a thread at exit would be for ever."""
+    for loop in tuple(_running):
+        loop.close()
+
+
+def _end(portal: BlockingPortal, last: Callable[[], Awaitable[None]], stack: ExitStack) -> None:
+    try:
+        portal.call(last)
+    finally:
+        stack.close()
+
+
+async def _awaited(make: Callable[[], Awaitable[T]]) -> T:
+    return await make()
+
+
+def run(make: Callable[[], Awaitable[T]]) -> T:
+    """Run one coroutine to its end, on this thread, or on one of its own where this one already runs an event loop."""
+    try:
+        anyio.lowlevel.current_token()
+    except anyio.NoEventLoopError:
+        return anyio.run(_awaited, make)
+    with start_blocking_portal(name="asyncllm-blocking") as portal:
+        return portal.call(_awaited, make)

@@ -1,0 +1,125 @@
+"""Bodies on the wire: requests encoded, answers decoded and put into the form that litellm gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic_core
+
+from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
+
+from .failures import failure
+
+# Some servers show a reasoning model's thoughts inside of the text.
+_THOUGHTS = re.compile(r"<(?:think|thinking|budget:thinking)>(.*?)</(?:think|thinking|budget:thinking)>(.*)", re.DOTALL)
+# What servers of OpenAI's format say instead of its own words. Source: litellm's map of finish reasons.
+FINISH_REASONS = {
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+}
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Encode a request's body.
+
+    Raises:
+        TypeError: When it holds what JSON cannot say.
+    """
+    try:
+        return pydantic_core.to_json(body)
+    except (ValueError, pydantic_core.PydanticSerializationError):
+        # A lone surrogate, which JSON can say in an escape; or an object that it cannot say at all.
+        return json.dumps(body).encode()
+
+
+def encode_stream(body: Mapping[str, Any], *, asks_usage: bool) -> bytes:
+    """Encode the body of a request for a stream, with its usage where that has to be asked for."""
+    if not asks_usage:
+        return encode({**body, "stream": True})
+    options = {"include_usage": True, **(body.get("stream_options") or {})}
+    return encode({**body, "stream": True, "stream_options": options})
+
+
+def decode(data: bytes) -> Any:
+    """Decode JSON; what the fast decoder refuses (a lone surrogate, a byte order mark) is read by the standard one."""
+    try:
+        return pydantic_core.from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(data.decode("utf-8-sig"))
+
+
+def read_answer(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any]:
+    """Decode a whole answer.
+
+    Raises:
+        ProviderError: It is an error that came with the status of an answer.
+        MalformedResponseError: It is no answer.
+    """
+    try:
+        data = decode(body)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise MalformedResponseError(f"the provider said 200 and sent no answer: {start_of(body)}.", status_code=200)
+    choices = data.get("choices")
+    if not choices and data.get("error"):
+        raise read_error(data, secrets)
+    if not isinstance(choices, list) or not choices:
+        raise MalformedResponseError(f"the provider said 200 and sent no answer: {start_of(body)}.", status_code=200)
+    for choice in choices:
+        settle(choice)
+    return data
+
+
+def settle(choice: dict[str, Any]) -> None:
+    """Put one choice of a whole answer into the form that litellm gives it, in place."""
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise MalformedResponseError("the provider's answer has a choice without a message.", status_code=200)
+    content = message.get("content")
+    # A look at the first character spares nearly every answer the search.
+    if isinstance(content, str) and content[:1] == "<" and "reasoning_content" not in message:
+        thoughts = _THOUGHTS.match(content) if "reasoning" not in message else None
+        if thoughts is not None:
+            message["reasoning_content"], message["content"] = thoughts.groups()
+    reason = choice.get("finish_reason") or "stop"
+    if reason == "stop" and message.get("tool_calls"):
+        reason = "tool_calls"
+    choice["finish_reason"] = FINISH_REASONS.get(reason, reason)
+
+
+def read_error(data: Mapping[str, Any], secrets: tuple[str, ...]) -> AsyncLLMError:
+    """Make the error of a body that came with the status of an answer, by its code where that is a status."""
+    status = _status_in(data)
+    said = failure(status or 500, json.dumps(data), secrets=secrets)
+    if status is not None:
+        return said
+    message = said.message.removesuffix(" (HTTP 500)")
+    return MalformedResponseError(f"the provider said 200 and sent an error: {message}.", status_code=200)
+
+
+def read_error_event(chunk: Mapping[str, Any], secrets: tuple[str, ...]) -> AsyncLLMError:
+    """Make the error that a provider sends in the middle of a stream, by its code where that is a status."""
+    status = _status_in(chunk)
+    said = failure(status or 500, json.dumps(chunk), secrets=secrets)
+    if status is not None:
+        return said
+    return StreamInterruptedError(f"the provider broke the stream off: {said.message.removesuffix(' (HTTP 500)')}.")
+
+
+def start_of(body: bytes) -> str:
+    """Return the beginning of a body, to be shown in a message."""
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return repr(text) if text else "an empty body"
+
+
+def _status_in(data: Mapping[str, Any]) -> int | None:
+    error = data["error"]
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else None

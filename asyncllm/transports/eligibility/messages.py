@@ -1,0 +1,109 @@
+"""Which messages the wire sends, and the little that litellm changes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+_KEYS = frozenset(("role", "content", "name", "tool_calls", "tool_call_id"))
+_CALL_KEYS = frozenset(("id", "type", "function", "index"))
+_IMAGE_KEYS = frozenset(("url", "detail"))
+_FILE_KEYS = frozenset(("file_data", "file_id", "filename"))
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRules:
+    """How an endpoint's messages differ from those of a request.
+
+    Attributes:
+        roles: Roles that are sent under another name.
+        cache_control: Whether marks for the provider's cache are sent (`kept`), taken out (`removed`), or litellm's
+            business (`moved`).
+        lists: Whether a content may be a list of parts.
+        images: Whether a part may be an image.
+        media: Whether a part may be a file or a sound.
+        names: Whether a message may have a `name`.
+        other_keys: Further keys of a message that are sent as they are.
+    """
+
+    roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
+    cache_control: Literal["kept", "removed", "moved"] = "removed"
+    lists: bool = True
+    images: bool = True
+    media: bool = False
+    names: bool = True
+    other_keys: frozenset[str] = frozenset()
+
+    def apply(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]] | None:
+        """Return the messages to send; None when litellm has to do it."""
+        changed: list[Mapping[str, Any]] | None = None
+        for index, message in enumerate(messages):
+            if len(message) == 2 and isinstance(message.get("content"), str) and message.get("role") not in self.roles:
+                continue  # nearly every message
+            sent = self._sent(message)
+            if sent is None:
+                return None
+            if sent is not message:
+                changed = list(messages) if changed is None else changed
+                changed[index] = sent
+        return messages if changed is None else changed
+
+    def _sent(self, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if not isinstance(message.get("role"), str):
+            return None
+        sent = {name: value for name, value in message.items() if value is not None}
+        if "cache_control" in sent and self.cache_control != "kept":
+            if self.cache_control == "moved":
+                return None
+            del sent["cache_control"]
+        sent["role"] = self.roles.get(sent["role"], sent["role"])
+        allowed = _KEYS | self.other_keys | {"cache_control"} if self.names else _KEYS - {"name"}
+        if not sent.keys() <= allowed or not all(map(_is_plain_call, sent.get("tool_calls") or ())):
+            return None
+        content = sent.get("content")
+        if content is not None and not isinstance(content, str):
+            parts = self._parts(content, sent["role"])
+            if parts is None:
+                return None
+            sent["content"] = parts
+        return sent
+
+    def _parts(self, content: Any, role: str) -> list[Mapping[str, Any]] | None:
+        if not self.lists or not isinstance(content, list | tuple):
+            return None
+        parts: list[Mapping[str, Any]] = []
+        for part in content:
+            if not isinstance(part, Mapping) or not self._is_plain_part(part, role):
+                return None
+            if "cache_control" in part and self.cache_control == "removed":
+                part = {name: value for name, value in part.items() if name != "cache_control"}
+            parts.append(part)
+        return parts
+
+    def _is_plain_part(self, part: Mapping[str, Any], role: str) -> bool:
+        kind = str(part.get("type"))
+        if part.keys() - {"cache_control"} != {"type", kind}:
+            return False
+        value = part[kind]
+        if kind == "text":
+            return isinstance(value, str)
+        if role != "user" or not isinstance(value, Mapping):
+            return False
+        if kind == "image_url":
+            return self.images and value.keys() <= _IMAGE_KEYS
+        if kind == "file":
+            # A file without a name is given one, and one that is an address is fetched.
+            whole = value.keys() <= _FILE_KEYS and ("file_data" not in value or "filename" in value)
+            return self.media and whole and not str(value.get("file_id", "")).startswith(("http", "www."))
+        return self.media and kind == "input_audio"
+
+
+def _is_plain_call(call: Any) -> bool:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    return (
+        isinstance(function, Mapping)
+        and call.keys() <= _CALL_KEYS
+        and isinstance(function.get("arguments"), str)
+        and function.keys() <= {"name", "arguments"}
+    )

@@ -1,0 +1,452 @@
+"""The transport that serves every provider litellm knows.
+
+litellm is heavy to import, bound to asyncio and to the loop that first used it, and blocks now and then; so it is
+imported and called on the bridge's loop only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from asyncllm import telemetry
+from asyncllm.errors import (
+    AsyncLLMError,
+    AuthenticationError,
+    BadRequestError,
+    ContentPolicyError,
+    ContextWindowExceededError,
+    MalformedResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    UnsupportedError,
+)
+from asyncllm.wakeups import Wakeup
+
+from .base import Answer, Call, Connection
+from .bridge import Bridge, CrossingStream
+from .eligibility.openai_models import LOST
+from .eligibility.rules import DECIDED
+from .failures import connection_failure, describe, failure, redact, timeout_failure
+from .quiet_import import import_quietly
+
+# litellm keys its client cache by the timeout, so a timeout of its own for each call would make a connection pool for
+# each. The real timeouts are kept by the bridge; this one only has to be longer than any of them, a day.
+_NEVER_S = 86_400.0
+
+# These keep litellm from the network, from reading a `.env` of its own, and from printing; set before its import.
+_OFFLINE = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_OFFLINE_MODE": "true",
+    "LITELLM_MODE": "PRODUCTION",
+}
+
+# What litellm raises and says, with a status of its own making, of a 200 that is no answer.
+_UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
+_NO_ANSWER = re.compile(r"Empty or invalid response from LLM endpoint|provider returned 'choices' that is not a list")
+_OTHER_FORMAT = "Check that base_url speaks the format of the model's provider."
+
+# Where both transports send the parameters that litellm keeps for itself, or forgets.
+_TAKE_LOST = frozenset(("azure", "litellm_proxy", "openai"))
+# No provider is without these, so that nobody needs to look them up.
+_TAKEN_BY_ALL = frozenset(("extra_body", "extra_headers", "max_tokens", "temperature"))
+
+_import_lock = threading.Lock()
+
+
+class LitellmTransport:
+    """Calls litellm on the bridge's loop."""
+
+    name = "litellm"
+
+    def __init__(self) -> None:
+        self._bridge: Bridge | None = None
+
+    async def complete(self, call: Call) -> Answer:
+        """Send a request and return the whole answer."""
+        bridge = await self._ready()
+        try:
+            return await bridge.call(lambda: _complete(call), call.timeout_s)
+        except TimeoutError:
+            error = timeout_failure("timeout", call.timeout_s, "nothing of the answer had arrived")
+        raise error
+
+    async def open_stream(self, call: Call) -> CrossingStream:
+        """Send a request and return its stream once the provider has accepted it."""
+        bridge = await self._ready()
+        try:
+            return await bridge.call(
+                lambda: _open_stream(call, bridge), call.timeout_s, undo=lambda stream: stream.abandon()
+            )
+        except TimeoutError:
+            error = timeout_failure("first_token_timeout", call.timeout_s, "nothing of the answer had arrived")
+        raise error
+
+    async def warm_up(self, connection: Connection) -> None:
+        """Import litellm; its connections open with the first call."""
+        await self._ready()
+
+    async def aclose(self) -> None:
+        """Give up the bridge; with the last one, litellm's connections close and the thread ends."""
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            await bridge.release()
+
+    def drop(self) -> None:
+        """Give up the bridge without waiting; for a client that nobody closed."""
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            bridge.drop()
+
+    async def _ready(self) -> Bridge:
+        if self._bridge is None:
+            self._bridge = Bridge(_close_clients)
+        if import_litellm.cache_info().currsize == 0:
+            # The import takes seconds, and cancelling must not wait for it.
+            await self._bridge.call(_import_aside)
+        return self._bridge
+
+
+@lru_cache(1)
+def import_litellm() -> ModuleType:
+    """Import litellm, offline; it takes seconds, so on a thread where nothing waits for it."""
+    with _import_lock:
+        for name, value in _OFFLINE.items():
+            os.environ.setdefault(name, value)
+        litellm = import_quietly("litellm")
+        litellm.suppress_debug_info = True  # type: ignore[attr-defined]
+        return litellm
+
+
+async def _import_aside() -> None:
+    """Import litellm on a thread that nobody has to wait for: whoever gives up meanwhile leaves at once."""
+    done = Wakeup()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            import_litellm()
+        except BaseException as error:
+            failures.append(error)
+        done.set()
+
+    threading.Thread(target=run, name="asyncllm-import", daemon=True).start()
+    await done.wait()
+    if failures:
+        raise failures[0]
+
+
+async def _complete(call: Call) -> Answer:
+    try:
+        response = await import_litellm().acompletion(**_arguments(call))
+    except Exception as error:
+        caught = translate(error, call)
+    else:
+        data = response.model_dump()
+        if not data.get("choices"):
+            raise MalformedResponseError("the provider's answer has no choices.")
+        _put_back_refusals(data)
+        return Answer(data, _headers(response), lambda _: response)
+    # Raised outside of the except block: the foreign error's chain holds the request, with the key in it.
+    raise caught
+
+
+def _put_back_refusals(data: dict[str, Any]) -> None:
+    """Move what a model said instead of answering to where chat completions have it; litellm puts it aside."""
+    for choice in data["choices"]:
+        message = choice.get("message") or {}
+        refusal = (message.get("provider_specific_fields") or {}).get("refusal")
+        if refusal:
+            message["refusal"] = refusal
+
+
+async def _open_stream(call: Call, bridge: Bridge) -> CrossingStream:
+    arguments = _arguments(call)
+    arguments["stream"] = True
+    arguments["stream_options"] = {"include_usage": True, **(call.params.get("stream_options") or {})}
+    try:
+        wrapper = await import_litellm().acompletion(**arguments)
+    except Exception as error:
+        caught = translate(error, call)
+    else:
+        return CrossingStream(_headers(wrapper), _build_response, bridge.stream(_chunks(wrapper, call)))
+    raise caught
+
+
+async def _chunks(wrapper: Any, call: Call) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    caught: AsyncLLMError | None = None
+    try:
+        async for chunk in wrapper:
+            if _ended_by_provider(wrapper) or not _ends(chunk):
+                yield (chunk.model_dump(exclude_none=True),)
+        if not _ended_by_provider(wrapper):
+            caught = StreamInterruptedError("the stream ended without its end: the connection was cut.")
+    except Exception as error:
+        caught = _stream_failure(error, call)
+    finally:
+        await wrapper.aclose()
+    if caught is not None:
+        raise caught
+
+
+def _ended_by_provider(wrapper: Any) -> bool:
+    """Tell whether the provider has given a finish reason; litellm makes one up for a stream that was cut."""
+    return wrapper.received_finish_reason is not None or wrapper.intermittent_finish_reason is not None
+
+
+def _ends(chunk: Any) -> bool:
+    """Tell whether a chunk belongs to the end of an answer: a finish reason, or the usage that comes after it."""
+    finished = any(choice.finish_reason is not None for choice in chunk.choices)
+    return finished or (getattr(chunk, "usage", None) is not None and not any(c.delta.content for c in chunk.choices))
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    connection = call.connection
+    options = dict(connection.options)
+    if "base_url" in options:
+        options["api_base"] = options.pop("base_url")
+    if connection.api_key is not None:
+        options["api_key"] = connection.api_key
+    if "tools" in call.params:
+        # Without it, 1.106 looks for the tools of its proxy, which needs a package that only the proxy installs.
+        options["_skip_mcp_handler"] = True
+    headers = {**options.pop("extra_headers", {}), **(call.params.get("extra_headers") or {})}
+    if headers:
+        options["extra_headers"] = headers
+    if call.drop_params:
+        _tell_dropped(call)
+    return {
+        **_parameters(call),
+        **options,
+        "model": call.model,
+        # litellm changes messages in place for several providers.
+        "messages": copy.deepcopy(list(call.messages)),
+        "timeout": _timeout(connection.connect_timeout_s),
+        "max_retries": 0,
+        "drop_params": call.drop_params,
+    }
+
+
+def _parameters(call: Call) -> Mapping[str, Any]:
+    """Return the parameters of a call, with those that litellm would keep for itself where the provider gets them."""
+    params = call.params
+    if "metadata" not in params and "prompt_cache_retention" not in params:
+        return params
+    if call.connection.provider not in _TAKE_LOST:
+        # litellm writes into the caller's metadata.
+        return {**params, "metadata": dict(params["metadata"])} if "metadata" in params else params
+    lost = {name: params[name] for name in LOST if name in params}
+    kept = {name: value for name, value in params.items() if name not in LOST}
+    return {**kept, "extra_body": {**lost, **(params.get("extra_body") or {})}}
+
+
+def _tell_dropped(call: Call) -> None:
+    if call.params.keys() <= _TAKEN_BY_ALL:
+        return
+    connection = call.connection
+    before = _dropped.cache_info().misses
+    dropped = _dropped(call.model, connection.provider, frozenset(call.params))
+    if dropped:
+        # Once loudly for each model and set of parameters: a batch of a million would repeat it as often.
+        level = telemetry.WARNING if _dropped.cache_info().misses > before else telemetry.DEBUG
+        telemetry.emit(level, "call.params_dropped", model=call.model, params=dropped)
+
+
+@lru_cache(1024)  # models times the sets of parameters that they are called with
+def _dropped(model: str, provider: str, names: frozenset[str]) -> str:
+    """Name those parameters that litellm drops whatever their value; what it drops by value, it does not tell."""
+    litellm = import_litellm()
+    known = litellm.get_supported_openai_params(model=model.removeprefix(f"{provider}/"), custom_llm_provider=provider)
+    taken = {*(known or DECIDED), *(LOST if provider in _TAKE_LOST else ())}
+    # Those that litellm has for its own use are in its list of none.
+    return ", ".join(sorted((names & DECIDED) - taken - {"stream_options"}))
+
+
+@lru_cache(16)
+def _timeout(connect_timeout_s: float) -> Any:
+    import httpx
+
+    return httpx.Timeout(_NEVER_S, connect=connect_timeout_s)
+
+
+def _headers(response: Any) -> dict[str, str]:
+    hidden = getattr(response, "_hidden_params", None) or {}
+    headers = hidden.get("additional_headers") or {}
+    prefix = "llm_provider-"
+    return {name.removeprefix(prefix).lower(): str(value) for name, value in headers.items()}
+
+
+def _build_response(data: dict[str, Any]) -> Any:
+    return import_litellm().ModelResponse(**data)
+
+
+def translate(error: Exception, call: Call) -> ProviderError | UnsupportedError:
+    """Make our error of one of litellm's: the status and message as they were on the wire, without its chain."""
+    litellm = import_litellm()
+    secrets = _secrets(call)
+    chain = _chain(error)
+    response = next((r for e in reversed(chain) if (r := _real_response(e)) is not None), None)
+    if response is None and _is_timeout(chain):
+        # Only connecting has a timeout of litellm's own.
+        return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
+    if response is None and (broken := next((e for e in reversed(chain) if _is_transport_error(e)), None)) is not None:
+        return connection_failure(broken, secrets)
+    message = redact(_cleaned(describe(error)), secrets)
+    if response is None and (any(isinstance(e, _UNREADABLE) for e in chain) or _NO_ANSWER.search(message)):
+        return MalformedResponseError(f"the provider's answer could not be read: {message}", hint=_OTHER_FORMAT)
+    if isinstance(error, litellm.UnsupportedParamsError):
+        return UnsupportedError(message, hint="Leave the parameter out, or set drop_params = true.")
+    status, body, headers = _wire(response, chain, error)
+    if status is None:
+        kind = _known_class(error) or ProviderError
+        return kind(f"litellm could not make the call: {message}", hint="Check the model's name and the parameters.")
+    return failure(status, body, headers, message=message, hint_class=_known_class(error), secrets=secrets)
+
+
+def _stream_failure(error: Exception, call: Call) -> AsyncLLMError:
+    """Make the error of a stream that failed after it was accepted; whether it is retried depends on what had come."""
+    original = getattr(error, "original_exception", None) or error
+    translated = translate(original, call)
+    if isinstance(translated, ProviderError) and translated.status_code is not None:
+        return translated
+    return StreamInterruptedError(f"the stream was cut: {redact(_cleaned(describe(original)), _secrets(call))}")
+
+
+def _known_class(error: Exception) -> type[ProviderError] | None:
+    """Return our class for one of litellm's, where its class says more than the status does."""
+    for foreign in type(error).__mro__:
+        if foreign.__name__ in CLASSES and foreign.__module__.startswith("litellm"):
+            return CLASSES[foreign.__name__]
+    return None
+
+
+CLASSES: Mapping[str, type[ProviderError]] = {
+    "APIConnectionError": ProviderError,
+    "APIError": ProviderError,
+    "APIResponseValidationError": MalformedResponseError,
+    "AuthenticationError": AuthenticationError,
+    "BadGatewayError": ServerError,
+    "BadRequestError": BadRequestError,
+    "BlockedPiiEntityError": ContentPolicyError,
+    "BudgetExceededError": QuotaExceededError,
+    "ContentPolicyViolationError": ContentPolicyError,
+    "ContextWindowExceededError": ContextWindowExceededError,
+    "GuardrailRaisedException": ContentPolicyError,
+    "ImageFetchError": BadRequestError,
+    "InternalServerError": ServerError,
+    "InvalidRequestError": BadRequestError,
+    "JSONSchemaValidationError": MalformedResponseError,
+    "LiteLLMUnknownProvider": BadRequestError,
+    "MidStreamFallbackError": StreamInterruptedError,
+    "MockException": ProviderError,
+    "ModelNotMappedError": BadRequestError,
+    "ModifyResponseException": ProviderError,
+    "NotFoundError": NotFoundError,
+    "OpenAIError": ProviderError,
+    "PaymentRequiredError": QuotaExceededError,
+    "PermissionDeniedError": PermissionDeniedError,
+    "RateLimitError": RateLimitError,
+    "RejectedRequestError": BadRequestError,
+    "SensitiveDataRouteException": ContentPolicyError,
+    "ServiceUnavailableError": ServerError,
+    "Timeout": ProviderError,
+    "UnprocessableEntityError": BadRequestError,
+    "UnsupportedParamsError": BadRequestError,
+    "VectorStoreSearchError": BadRequestError,
+}
+"""litellm's exceptions and ours; the wire's status decides first, and the class narrows it."""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and what it came from, outermost first."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
+
+
+def _real_response(error: BaseException) -> Any | None:
+    """Return the HTTP response that an error of httpx or of a provider's SDK carries; litellm makes up its own."""
+    if type(error).__module__.startswith("litellm.exceptions"):
+        return None
+    response = getattr(error, "response", None)
+    # One that was on the wire has headers; those that litellm gives to its own errors have none.
+    real = isinstance(getattr(response, "status_code", None), int) and getattr(response, "headers", None)
+    return response if real else None
+
+
+def _wire(
+    response: Any, chain: Sequence[BaseException], error: Exception
+) -> tuple[int | None, str | bytes, dict[str, str]]:
+    """Return status, body and headers as they were on the wire; no status when nothing was answered."""
+    headers = {k.lower(): str(v) for k, v in (getattr(error, "litellm_response_headers", None) or {}).items()}
+    if response is not None:
+        try:
+            body = response.text
+        except Exception:  # a streamed body that nobody read
+            body = ""
+        return response.status_code, body, {k.lower(): v for k, v in response.headers.items()} | headers
+    for link in reversed(chain):
+        status = getattr(link, "status_code", None)
+        if isinstance(status, int) and not type(link).__module__.startswith("litellm.exceptions"):
+            return status, str(getattr(link, "message", "")), headers
+    return None, "", headers
+
+
+def _is_timeout(chain: Sequence[BaseException]) -> bool:
+    return any(isinstance(link, TimeoutError) or "Timeout" in type(link).__name__ for link in chain)
+
+
+def _is_transport_error(error: BaseException) -> bool:
+    """Tell whether an error is a transport's, which litellm reports by the same class as its own bugs."""
+    module = type(error).__module__.split(".")[0]
+    if module in ("httpx", "httpcore", "aiohttp"):
+        # The parser's errors say less than those of the client that are made of them.
+        return not type(error).__module__.startswith("aiohttp.http_exceptions")
+    return isinstance(error, ConnectionError | OSError) and not isinstance(error, FileNotFoundError | ImportError)
+
+
+def _secrets(call: Call) -> tuple[str, ...]:
+    options = call.connection.options
+    values = [call.connection.api_key, *(v for k, v in options.items() if k.startswith("aws_") and "name" not in k)]
+    values += (options.get("extra_headers") or {}).values()
+    return tuple(str(value) for value in values if value)
+
+
+def _cleaned(message: str) -> str:
+    """Take litellm's own prefixes off a message: `litellm.RateLimitError: RateLimitError: OpenAIException - ...`."""
+    while True:
+        head, separator, rest = message.partition(": ")
+        if not separator or not head.replace(".", "").isalnum() or not head.endswith(("Error", "Exception", "Timeout")):
+            break
+        message = rest
+    head, separator, rest = message.partition(" - ")
+    return rest if separator and head.endswith("Exception") else message
+
+
+async def _close_clients() -> None:
+    """Close litellm's cached clients, and forget them: a closed one in the cache would be used again."""
+    if import_litellm.cache_info().currsize == 0:
+        return
+    litellm = import_litellm()
+    await litellm.close_litellm_async_clients()
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    # The streams of several providers go through one more client, which is in no cache and opens itself again.
+    shared = vars(litellm).get("module_level_aclient")
+    if shared is not None:
+        await shared.client._transport.aclose()

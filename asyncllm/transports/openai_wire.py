@@ -1,0 +1,338 @@
+"""The transport that speaks the OpenAI chat format itself, over aiohttp.
+
+It serves the requests that litellm would pass through unchanged, or nearly so (`eligibility` says which), for a small
+part of the cost, and never imports litellm. On asyncio it runs in the caller's own loop; under any other it sits behind
+the bridge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from asyncllm.errors import (
+    AsyncLLMError,
+    MalformedResponseError,
+    ProviderConnectionError,
+    ProviderError,
+    StreamInterruptedError,
+    UnsupportedError,
+)
+from asyncllm.wakeups import run_in_own_thread
+
+from .answers import FINISH_REASONS, decode, encode, encode_stream, read_answer, read_error, read_error_event, start_of
+from .base import NO_KEY, Answer, Call, Connection
+from .bridge import Bridge, CrossingStream
+from .connections import Connections, tls_context
+from .failures import connection_failure, describe, failure, redact, timeout_failure
+from .sse import SSEParser
+from .timers import Timers
+
+# Larger than any answer of a language model, and small enough not to fill the memory when an endpoint goes mad.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+# A stream's connection goes back to the pool when the end of its body comes within this time after its last event.
+_END_OF_BODY_S = 0.05
+_NEVER_S = 86_400.0  # a day: longer than any timeout of a stream
+_DONE = b"[DONE]"
+
+
+class WireTransport:
+    """Posts requests and reads answers itself.
+
+    Args:
+        session: A session to use instead of one of its own; it stays the caller's to close, and works in its own loop
+            alone.
+    """
+
+    name = "wire"
+
+    def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
+        self._given = session
+        self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
+        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+        self._bridge: Bridge | None = None
+
+    async def complete(self, call: Call) -> Answer:
+        """Send a request and return the whole answer."""
+        if _in_asyncio():
+            return await self._complete(call)
+        return await self._bridged().call(lambda: self._complete(call))
+
+    async def open_stream(self, call: Call) -> WireStream | CrossingStream:
+        """Send a request and return its stream once the provider has accepted it."""
+        if _in_asyncio():
+            return await self._open_stream(call)
+        bridge = self._bridged()
+        return await bridge.call(lambda: self._open_bridged(call, bridge), undo=lambda stream: stream.abandon())
+
+    async def warm_up(self, connection: Connection) -> None:
+        """Make the session; its connections open with the first call."""
+        if _in_asyncio():
+            await self._client()
+        else:
+            await self._bridged().call(self._client)
+
+    async def aclose(self) -> None:
+        """Close the connections; returns when they are closed."""
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            await bridge.call(self._close_here)
+            await bridge.release()
+        if _in_asyncio():
+            await self._close_here()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close what is open without waiting; for a client that nobody closed, or one whose loop is gone."""
+        for client in self._clients.values():
+            client.drop()
+        self._clients.clear()
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            bridge.drop()
+
+    def _bridged(self) -> Bridge:
+        if self._given is not None:
+            raise UnsupportedError(
+                "http_session belongs to an asyncio loop, and this call does not run in one.",
+                hint="Make the client without http_session.",
+            )
+        if self._bridge is None:
+            self._bridge = Bridge()
+        return self._bridge
+
+    async def _client(self) -> Connections:
+        loop = asyncio.get_running_loop()
+        for gone in [other for other in self._clients if other.is_closed()]:
+            self._clients.pop(gone).drop()
+            self._opening.pop(gone, None)
+        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
+        async with self._opening.setdefault(loop, asyncio.Lock()):
+            client = self._clients.get(loop)
+            if client is None:
+                tls = None if self._given is not None else await run_in_own_thread(tls_context)
+                client = self._clients[loop] = Connections(loop, self._given, tls)
+        return client
+
+    async def _close_here(self) -> None:
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    async def _complete(self, call: Call) -> Answer:
+        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        assert call.body is not None, "the wire is given requests that it serves"
+        caught: AsyncLLMError
+        try:
+            with client.timers.limit(call.timeout_s):
+                response = await client.post(call, encode(call.body))
+                body = await _read_body(response)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            caught = _failure(error, call, "timeout")
+        else:
+            headers = _headers(response)
+            if response.status == 200:
+                return Answer(read_answer(body, secrets(call)), headers, build_response)
+            caught = _refused(response, body, headers, call)
+        raise caught
+
+    async def _open_stream(self, call: Call) -> WireStream:
+        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        assert call.body is not None, "the wire is given requests that it serves"
+        assert call.route is not None
+        caught: AsyncLLMError
+        try:
+            with client.timers.limit(call.timeout_s):
+                response = await client.post(call, encode_stream(call.body, asks_usage=call.route.asks_usage))
+                if response.status == 200 and response.content_type != "application/json":
+                    return WireStream(response, client.timers, call)
+                body = await _read_body(response)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            caught = _failure(error, call, "first_token_timeout")
+        else:
+            caught = _unstreamed(response, body, call)
+        raise caught
+
+    async def _open_bridged(self, call: Call, bridge: Bridge) -> CrossingStream:
+        stream = await self._open_stream(call)
+        return CrossingStream(stream.headers, build_response, bridge.stream(_reads(stream)))
+
+
+class WireStream:
+    """A stream read in its own loop."""
+
+    def __init__(self, response: aiohttp.ClientResponse, timers: Timers, call: Call) -> None:
+        self.headers: Mapping[str, str] = _headers(response)
+        self.build_response: Callable[[dict[str, Any]], Any] | None = build_response
+        self._response = response
+        self._timers = timers
+        self._call = call
+        self._parser = SSEParser(MAX_EVENT_BYTES)
+        self._ended = False
+        self._broken: AsyncLLMError | None = None
+        self._calls_tools = False  # some servers end such an answer with `stop`
+
+    async def read(self, timeout_s: float) -> Sequence[dict[str, Any]]:
+        """Return the chunks that are there, at least one; none at the end."""
+        caught: AsyncLLMError
+        try:
+            with self._timers.limit(timeout_s):
+                while not self._ended:
+                    if self._broken is not None:
+                        raise self._broken
+                    piece = await self._response.content.readany()
+                    chunks = self._chunks(piece)
+                    if chunks:
+                        return chunks
+                return ()
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            caught = StreamInterruptedError(f"the stream was cut: {redact(describe(error), secrets(self._call))}.")
+        raise caught
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back when its body has come to its end."""
+        if self._ended and not self._response.closed:
+            with suppress(TimeoutError, aiohttp.ClientError, OSError), self._timers.limit(_END_OF_BODY_S):
+                while not self._response.content.at_eof():
+                    await self._response.content.readany()
+        self._response.close()
+
+    def abandon(self) -> None:
+        """Close the connection from any thread."""
+        with suppress(RuntimeError):  # its loop is closed, and the connection with it
+            self._timers.loop.call_soon_threadsafe(self._response.close)
+
+    def _chunks(self, piece: bytes) -> list[dict[str, Any]]:
+        """Decode the events that a piece completes, and see to it that the stream comes to its real end.
+
+        What came before a failure in the same piece is handed out first, and the failure with the next read.
+        """
+        chunks: list[dict[str, Any]] = []
+        try:
+            for data in self._parser.feed(piece) if piece else self._parser.end():
+                if data == _DONE:
+                    self._ended = True
+                    return chunks
+                if data:
+                    chunks.append(self._chunk(data))
+            if not piece:
+                raise StreamInterruptedError("the stream ended without its end: the connection was cut.")
+        except ValueError as error:
+            self._broken = StreamInterruptedError(f"the stream is broken: {error}.")
+        except AsyncLLMError as error:
+            self._broken = error
+        if self._broken is not None and not chunks:
+            raise self._broken
+        return chunks
+
+    def _chunk(self, data: bytes) -> dict[str, Any]:
+        chunk = decode(data)
+        if not isinstance(chunk, dict):
+            raise ValueError(f"an event is no object: {start_of(data)}")
+        choices = chunk.get("choices")
+        if not choices:
+            if chunk.get("error"):
+                raise read_error_event(chunk, secrets(self._call))
+            return chunk
+        if not self._calls_tools:
+            self._calls_tools = b'"tool_calls"' in data
+        for choice in choices:
+            reason = choice.get("finish_reason")
+            if reason is not None:
+                reason = "tool_calls" if reason == "stop" and self._calls_tools else reason
+                choice["finish_reason"] = FINISH_REASONS.get(reason, reason)
+        return chunk
+
+
+async def _reads(stream: WireStream) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    try:
+        # The reader on the other side keeps the time; here is only the wire.
+        while chunks := await stream.read(_NEVER_S):
+            yield chunks
+    finally:
+        await stream.aclose()
+
+
+def build_response(data: dict[str, Any]) -> Any:
+    """Make litellm's ModelResponse of an answer."""
+    from .litellm import import_litellm
+
+    return import_litellm().ModelResponse(**data)
+
+
+def secrets(call: Call) -> tuple[str, ...]:
+    """Return the texts of a call that must not occur in an error."""
+    key = call.connection.api_key
+    named = (call.connection.options.get("extra_headers"), call.params.get("extra_headers"))
+    values = (value for headers in named for value in (headers or {}).values())
+    return tuple(filter(None, (None if key == NO_KEY else key, *values)))
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body up to the bound; its length says nothing of how long it is when it is not compressed any more."""
+    try:
+        length = response.content_length
+        if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
+            return await response.read()
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_ANSWER_BYTES:
+                raise MalformedResponseError(f"the answer is larger than {MAX_ANSWER_BYTES:,} bytes.")
+        return b"".join(pieces)
+    except BaseException:
+        response.close()
+        raise
+
+
+def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> AsyncLLMError:
+    """Make the error of a whole body where a stream was asked for."""
+    if response.status != 200:
+        return _refused(response, body, _headers(response), call)
+    with suppress(ValueError):
+        data = decode(body)
+        if isinstance(data, dict) and data.get("error"):
+            return read_error(data, secrets(call))
+    return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
+
+
+def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
+    if 300 <= response.status < 400:
+        target = redact(headers.get("location", "nowhere"), secrets(call))
+        return ProviderError(
+            f"the endpoint redirects to {target} (HTTP {response.status}), and the key is not sent elsewhere.",
+            hint="If that is the right address, set base_url to it.",
+            status_code=response.status,
+        )
+    return failure(response.status, body, headers, secrets=secrets(call))
+
+
+def _failure(error: Exception, call: Call, timeout: str) -> AsyncLLMError:
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
+    if isinstance(error, TimeoutError):
+        return timeout_failure(timeout, call.timeout_s, "no whole answer had arrived")
+    if isinstance(error, aiohttp.ContentTypeError | aiohttp.ClientPayloadError):
+        return ProviderConnectionError(f"the answer was cut: {redact(describe(error), secrets(call))}.")
+    return connection_failure(error, secrets(call))
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _in_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
