@@ -1,0 +1,43 @@
+"""Who is compared: every peer with its worker and its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Without these litellm fetches its price map at its import, and a machine without a network waits for it.
+_OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Somebody who calls the provider.
+
+    Attributes:
+        name: As tables show it.
+        worker: Its module in `benchmarks.workers`.
+        environment: The name of its environment and pins; None is the environment of asyncllm itself.
+        arguments: What the worker is started with.
+        variables: What the worker finds in its environment.
+    """
+
+    name: str
+    worker: str
+    environment: str | None
+    arguments: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+OURS = Peer("asyncllm", "asyncllm_sdk", None)
+OURS_LITELLM = Peer("asyncllm, litellm transport", "asyncllm_sdk", None, arguments=("litellm",))
+OURS_TRIO = Peer("asyncllm on trio", "asyncllm_sdk", None, arguments=("wire", "trio"))
+FLOOR = Peer("aiohttp + json", "floor", "floor")
+OPENAI = Peer("openai SDK", "openai_sdk", "openai")
+LITELLM = Peer("litellm", "litellm_sdk", "litellm", variables=_OFFLINE)
+# The same releases below as asyncllm's transport has, so that the difference is the transport's own.
+LITELLM_HERE = Peer("litellm, same environment", "litellm_sdk", None, variables=_OFFLINE)
+ROUTER = Peer("litellm Router", "litellm_router", "litellm", variables=_OFFLINE)
+INSTRUCTOR = Peer("instructor over litellm", "instructor_sdk", "instructor", variables=_OFFLINE)
+PYDANTIC_AI = Peer("pydantic-ai", "pydantic_ai_sdk", "pydantic-ai")
+LANGCHAIN = Peer("langchain-openai", "langchain_sdk", "langchain")
+BARE_PYTHON = Peer("bare Python", "", None)
