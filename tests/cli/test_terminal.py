@@ -1,0 +1,88 @@
+"""What a terminal gets, and what a pipe does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncllm.cli.output import dollars, printable
+
+
+def at_terminal(arguments: list[str], directory: Path, **environment: str) -> str:
+    """Run a command with a terminal for stdout and stderr, and return what it wrote there."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asyncllm", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=directory,
+        env={**os.environ, "COLUMNS": "80", **environment},
+    )
+    os.close(theirs)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux tells the end of a terminal by an error
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    assert process.wait(timeout=30) == 0
+    return b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize(
+    ("environment", "draws", "colours"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
+    ids=["terminal", "no-color", "dumb"],
+)
+def test_a_terminal_gets_what_it_can_show(
+    directory: Path, environment: dict[str, str], draws: bool, colours: bool
+) -> None:
+    """A bar where the cursor can move, colour where it is wanted, plain lines elsewhere."""
+    rows = "".join(json.dumps({"text": f"row {number}"}) + "\n" for number in range(20))
+    (directory / "rows.jsonl").write_text(rows)
+    written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
+    assert "20 done, 0 failed" in written
+    assert ("\x1b[" in written) is draws
+    assert ("\x1b[3" in written or ";3" in written) is colours
+
+
+def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
+    """Escape sequences in an answer are not carried out."""
+    option = 'extra_body={"simulator": {"text": "a\\u001b]0;title\\u0007b"}}'
+    written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
+    assert "\x1b" not in written
+    assert "a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}b" in written
+
+
+def test_text_without_controls_stays() -> None:
+    """Line breaks, tabs and other scripts are printed as they are."""
+    assert printable("a\tb\nü 漢字 👩‍👩‍👧\r\n") == "a\tb\nü 漢字 👩‍👩‍👧\n"
+
+
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [(None, "cost unknown"), (0, "$0.00"), (12.345, "$12.35"), (0.01234, "$0.0123"), (0.0000567, "$0.0000567")],
+)
+def test_money_shows_the_digits_that_count(cost: float | None, shown: str) -> None:
+    """Large sums have cents, small ones as many digits as it takes."""
+    assert dollars(cost) == shown
+
+
+def test_estimated_money_is_marked() -> None:
+    """What was estimated says so."""
+    assert dollars(0.5, "estimated") == "about $0.5"

@@ -1,0 +1,218 @@
+"""Every mistake is reported, all at once, with place and remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncllm.config import LLMConfig
+from asyncllm.errors import ConfigError
+
+from .conftest import Project
+
+MODEL = '[llm]\nmodel = "openai/gpt-5-mini"\n'
+
+BROKEN = {
+    "unknown key": (
+        MODEL + "temprature = 0.2",
+        "config.toml: [llm] temprature is not a known key; did you mean temperature?",
+    ),
+    "wrong type": (
+        MODEL + 'timeout = "15"',
+        'config.toml: [llm] timeout must be a number of seconds, not "15".',
+    ),
+    "a switch for a number": (
+        MODEL + "num_retries = true",
+        "config.toml: [llm] num_retries must be a whole number, not true.",
+    ),
+    "impossible value": (
+        MODEL + "[llm.fast]\ntop_p = 1.5",
+        "config.toml: [llm.fast] top_p must be 1 or less, not 1.5.",
+    ),
+    "word that is no choice": (
+        MODEL + 'structured_mode = "tool"',
+        "config.toml: [llm] structured_mode must be one of auto, tools, json_schema, json, md_json, "
+        'not "tool"; did you mean tools?',
+    ),
+    "values that contradict each other": (
+        MODEL + "retry_min_wait = 60",
+        "config.toml: [llm] retry_min_wait is 60 s, longer than retry_max_wait, 30 s (its default).",
+    ),
+    "missing model": (
+        "[llm]\nseed = 1",
+        'config.toml: [llm] names no model: add model = "openai/gpt-5-mini".',
+    ),
+    "unknown provider": (
+        '[llm]\nmodel = "my-model"',
+        "config.toml: [llm] model cannot be used: The provider of the model 'my-model' is not known. "
+        'Write "provider/model", or set custom_llm_provider. A server that speaks the OpenAI format is '
+        '"openai/<model>" with its base_url.',
+    ),
+    "two keys": (
+        MODEL + 'api_key = "k"\napi_key_env = "K"',
+        "config.toml: [llm] api_key_env is set beside api_key: keep one of them.",
+    ),
+    "a key for a variable's name": (
+        MODEL + 'api_key_env = "gsk-0123456789abcdef"',
+        "config.toml: [llm] api_key_env must be the name of an environment variable; a key itself goes into api_key.",
+    ),
+    "address without a scheme": (
+        MODEL + 'base_url = "localhost:8000/v1"',
+        'config.toml: [llm] base_url must be a web address, for example "https://api.example.com/v1".',
+    ),
+    "misspelled table": (
+        MODEL + "[llm.extra_header]\nX-Team = 'a'",
+        "config.toml: [llm.extra_header] is neither a field nor a profile with known keys; "
+        "did you mean [llm.extra_headers]?",
+    ),
+    "table for a value": (
+        MODEL + "[llm.timeout]\nseed = 1",
+        "config.toml: [llm] timeout must be a number of seconds.",
+    ),
+    "text in a list": (
+        MODEL + 'stop = ["END", 5]',
+        "config.toml: [llm] stop (entry 2) must be text in quotes.",
+    ),
+    "default as a table of its own": (
+        MODEL + "[llm.default]\nseed = 1",
+        "config.toml: [llm.default] cannot be a table of its own: [llm] is the profile default.",
+    ),
+    "value in the place of the table": (
+        'llm = "openai/gpt-5-mini"',
+        "config.toml: llm must be a table: write [llm] on a line of its own.",
+    ),
+    "feature to come": (
+        MODEL + "budget_usd = 5",
+        "config.toml: [llm] budget_usd is not available in this version: costs are reported, not limited.",
+    ),
+    "syntax error": (
+        "[llm]\nmodel = openai/gpt-5-mini\n",
+        "config.toml is not valid TOML: invalid value (at line 2, column 9).",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_has_one_clear_message(project: Project, kind: str) -> None:
+    """Each kind of mistake is one line that names file, table, key and remedy."""
+    text, expected = BROKEN[kind]
+    project.write(text)
+    message = project.error()
+    print(f"{kind}:\n    {message}")
+    assert message == expected
+
+
+def test_all_mistakes_are_listed_at_once(project: Project) -> None:
+    """Mistakes of the file, of all its profiles, of variables and of arguments are numbered lines of one message."""
+    project.write(MODEL + 'seed = "a"\ntemprature = 1\n[llm.other]\ntimeout = -1\n')
+    project.write("LLM_TOP_P=high", ".env")
+    message = project.error(env={"LLM__OTHER__MAX_REASKS": "1.5", "LLM_DROP_PARAMS": "maybe"}, max_tokens=5)
+    print(message)
+    assert message.splitlines() == [
+        "7 mistakes in the configuration:",
+        '  1. config.toml: [llm] seed must be a whole number, not "a".',
+        "  2. config.toml: [llm] temprature is not a known key; did you mean temperature?",
+        '  3. .env: LLM_TOP_P must be a number, not "high".',
+        '  4. environment: LLM_DROP_PARAMS must be true or false, not "maybe".',
+        "  5. config.toml: [llm.other] timeout must be greater than 0, not -1.",
+        '  6. environment: LLM__OTHER__MAX_REASKS must be a whole number, not "1.5".',
+        "  7. argument: max_tokens is not a known key; did you mean max_output_tokens?",
+    ]
+
+
+def test_an_inherited_contradiction_is_listed_once(project: Project) -> None:
+    """What is wrong in `[llm]` is not repeated for each profile that inherits it."""
+    project.write(MODEL + "retry_max_wait = 0.1\n[llm.one]\n[llm.two]\n")
+    assert project.error() == (
+        "config.toml: [llm] retry_max_wait is 0.1 s, shorter than retry_min_wait, 0.5 s (its default)."
+    )
+
+
+def test_a_contradiction_between_layers_is_found(project: Project) -> None:
+    """Values of different layers are checked together."""
+    project.write(MODEL + "retry_max_wait = 10\n")
+    assert project.error(retry_min_wait=20) == ("argument: retry_min_wait is 20 s, longer than retry_max_wait, 10 s.")
+
+
+def test_a_profile_that_is_not_there(project: Project) -> None:
+    """An unknown profile is answered with the nearest name and all that there are."""
+    project.write(MODEL + "[llm.fast]\n[llm.backup]\n")
+    assert project.error("fsat") == (
+        'config.toml: has no profile "fsat", only default, fast, backup; did you mean fast?'
+    )
+
+
+def test_a_profile_without_a_file(project: Project) -> None:
+    """A profile asked for where no file is says so."""
+    assert project.error("fast") == 'configuration: there is no profile "fast", because no config.toml was found.'
+
+
+def test_nothing_configured_at_all(project: Project) -> None:
+    """Without file, variable and argument the message shows the three ways to name a model."""
+    assert project.error() == (
+        "configuration: no model is named, and no config.toml was found: write one with [llm] and "
+        'model = "openai/gpt-5-mini", set LLM_MODEL, or give model= as an argument.'
+    )
+
+
+def test_a_default_without_a_model_points_to_the_profiles(project: Project) -> None:
+    """When only profiles have models, asking for none lists them."""
+    project.write('[llm]\nseed = 1\n[llm.fast]\nmodel = "openai/a"')
+    assert project.error().endswith("or ask for one of the profiles fast.")
+
+
+def test_a_wrong_model_is_not_reported_as_missing_too(project: Project) -> None:
+    """One mistake is one line."""
+    project.write('[llm]\nmodel = 5\napi_key = "k"')
+    assert project.error() == "config.toml: [llm] model must be text in quotes, not 5."
+
+
+def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Project) -> None:
+    """A variable that names a profile of the file is nobody else's."""
+    project.write(MODEL + "[llm.fast]\n")
+    assert project.error(env={"LLM__FAST__TIMEOUTS": "1"}) == (
+        "environment: LLM__FAST__TIMEOUTS is not a known key; did you mean timeout?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"timeout": float("inf")}, "timeout must be a finite number, not inf."),
+        ({"timeout": 0}, "timeout must be greater than 0, not 0."),
+        ({"temperature": -0.1}, "temperature must be 0 or more, not -0.1."),
+        ({"temperature": True}, "temperature must be a number, not true."),
+        ({"num_retries": -1}, "num_retries must be 0 or more, not -1."),
+        ({"num_retries": 2.0}, "num_retries must be a whole number, not 2.0."),
+        ({"max_output_tokens": "many"}, 'max_output_tokens must be a whole number of tokens, not "many".'),
+        ({"retry_multiplier": 0.5}, "retry_multiplier must be 1 or more, not 0.5."),
+        ({"model": ""}, "model must be more than an empty text."),
+        ({"stop": 5}, "stop must be a list of texts, not 5."),
+        ({"extra_body": [1]}, "extra_body must be a table."),
+        ({"extra_headers": {"X Y": "1"}}, "extra_headers has a name that no header can have"),
+        ({"base_url": "https://me:pw@host/v1"}, "base_url must not hold a user name or password"),
+        ({"base_url": "http://host:port/v1"}, "base_url must be a web address"),
+        ({"api_key": ""}, "api_key must not be empty."),
+        ({"adaptive": True}, "adaptive is not available in this version"),
+        ({"max_queue": 0}, "max_queue is not available in this version"),
+    ],
+)
+def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expected: str) -> None:
+    """`LLMConfig` itself refuses what a file may not say, and shows no password."""
+    with pytest.raises(ConfigError) as caught:
+        LLMConfig(**{"model": "openai/a", **fields})  # type: ignore[arg-type]
+    assert str(caught.value).startswith(f"argument: {expected}")
+    assert "pw" not in str(caught.value)
+
+
+def test_a_missing_model_in_code() -> None:
+    """`LLMConfig()` says what is missing and how it looks."""
+    with pytest.raises(
+        ConfigError, match=r'argument: model is missing\. Name one as litellm does: model = "openai/gpt'
+    ):
+        LLMConfig()  # type: ignore[call-arg]
+
+
+def test_what_asks_for_nothing_is_no_mistake() -> None:
+    """A field of a feature to come may say what is true anyway."""
+    config = LLMConfig(model="openai/a", adaptive=False, fallbacks=[], transport="litellm", budget_usd=None)
+    assert config.fallbacks == ()

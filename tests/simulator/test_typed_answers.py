@@ -1,0 +1,355 @@
+"""Typed answers: valid for any schema, and sensible over the texts that people extract from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from decimal import Decimal
+from typing import Any, Literal, Optional
+from uuid import UUID
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, TypeAdapter
+
+from asyncllm.simulator.patterns import matching_string
+from asyncllm.simulator.typed_answers import typed_answer
+
+INVOICE = """\
+Acme Tools GmbH
+Invoice No: INV-2024-0117
+Date: 5 March 2024
+Due date: 04.04.2024
+Bill to: Jane van Doe
+Email: jane.doe@example.org
+
+- 2 x Hammer, red at $12.50
+- 10 x Nails (box) $3.20
+3 x Saw @ 20.00
+
+Subtotal: $117.00
+VAT 19%: $22.23
+Total: $139.23
+"""
+MAIL = """\
+Hello,
+my order #A-10293 never arrived. This is urgent! Please refund the 49,90 € to my account.
+Call me at +49 30 1234567 or see https://example.de/orders/10293.
+Best regards,
+Jörg Müller
+joerg@example.de
+"""
+UNHAPPY = "The parcel arrived late and the lamp was broken. I want my money back. 2 of 5 stars. Never again!"
+HAPPY = "I love this kettle, it works great and I recommend it to everyone."
+
+_NAMES = st.sampled_from(["email", "total", "date", "items", "customer", "is_urgent", "rating", "x", "née", "a b"])
+_TEXTS = st.sampled_from([INVOICE, MAIL, UNHAPPY, "", "12 34 56", "日本語のテキスト 2024-05-06", "{% x %}"])
+
+
+def _bounded(low: str, high: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any of two bounds, the lower not above the upper."""
+    pair = st.tuples(values, values).map(sorted)
+    both = pair.map(lambda ends: {low: ends[0], high: ends[1]})
+    return st.one_of(st.just({}), values.map(lambda v: {low: v}), values.map(lambda v: {high: v}), both)
+
+
+_INTEGERS = _bounded("minimum", "maximum", st.integers(-1000, 1000)).map(lambda bounds: {"type": "integer", **bounds})
+_NUMBERS = _bounded("minimum", "maximum", st.floats(-1e6, 1e6)).map(lambda bounds: {"type": "number", **bounds})
+_STEPS = st.builds(
+    lambda step, low: {"type": "integer", "multipleOf": step, "minimum": low, "maximum": low + 2 * step},
+    st.integers(1, 50),
+    st.integers(-500, 500),
+)
+_OPEN = st.integers(-100, 100).map(lambda low: {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": low + 1})
+_STRINGS = st.one_of(
+    _bounded("minLength", "maxLength", st.integers(0, 300)).map(lambda bounds: {"type": "string", **bounds}),
+    st.sampled_from(["email", "date", "date-time", "uuid", "uri", "ipv4", "ipv6"]).map(
+        lambda name: {"type": "string", "format": name}
+    ),
+    st.sampled_from([r"^[A-Z]{3}-\d{4}$", r"^\d{5}$", r"^(red|green)+$", r"\w+@\w+\.com", r"^[^aeiou]{2,4}$"]).map(
+        lambda pattern: {"type": "string", "pattern": pattern}
+    ),
+)
+_SCALARS = st.one_of(
+    _INTEGERS,
+    _NUMBERS,
+    _STEPS,
+    _OPEN,
+    _STRINGS,
+    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"const": 7}, {"enum": ["a", "b", None, 3]}]),
+    st.sampled_from([{"type": ["string", "null"]}, {"type": ["integer", "string"]}, {"type": "integer", "default": 4}]),
+)
+
+
+def _containers(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    objects = st.dictionaries(_NAMES, inner, max_size=4).flatmap(
+        lambda properties: st.builds(
+            lambda required, more: {
+                "type": "object",
+                "properties": properties,
+                "required": sorted(required),
+                "additionalProperties": more,
+            },
+            st.sets(st.sampled_from(sorted(properties))) if properties else st.just(set()),
+            st.booleans(),
+        )
+    )
+    maps = st.builds(
+        lambda values, least: {"type": "object", "additionalProperties": values, "minProperties": least},
+        inner,
+        st.integers(0, 4),
+    )
+    arrays = st.builds(
+        lambda items, ends: {"type": "array", "items": items, **ends},
+        inner,
+        _bounded("minItems", "maxItems", st.integers(0, 5)),
+    )
+    tuples = st.lists(inner, min_size=1, max_size=3).map(
+        lambda parts: {"type": "array", "prefixItems": parts, "items": False, "minItems": len(parts)}
+    )
+    choices = st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches})
+    return st.one_of(objects, maps, arrays, tuples, choices)
+
+
+_SCHEMAS = st.recursive(_SCALARS, _containers, max_leaves=12)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(schema=_SCHEMAS, text=_TEXTS)
+def test_any_schema_gets_a_valid_value(schema: dict[str, Any], text: str) -> None:
+    """Whatever the schema and the text, the answer is valid for the schema."""
+    value = typed_answer(schema, text)
+    checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    checker.validate(value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 9}, "uniqueItems": True, "minItems": 6},
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 5},
+        {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 3},
+        {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 2},
+        {"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 5}, {"multipleOf": 2}]},
+        {
+            "type": "object",
+            "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+        },
+        {"oneOf": [{"type": "integer", "maximum": -1}, {"type": "string", "pattern": "^x"}]},
+        {"type": "object", "patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": False},
+        {"type": "object", "propertyNames": {"enum": ["de", "fr"]}, "minProperties": 2},
+        {"enum": [1, 2, 3], "minimum": 3},
+        {"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.25},
+        {"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "string", "minLength": 3}}},
+        True,
+        {},
+    ],
+)
+def test_rarer_keywords_are_honoured(schema: Any) -> None:
+    """Keywords that libraries use seldom hold too."""
+    jsonschema.validate(typed_answer(schema, MAIL), schema)
+
+
+class Node(BaseModel):
+    """A type that contains itself in every way."""
+
+    value: int
+    next: Optional[Node] = None  # noqa: UP045
+    children: list[Node] = []
+    by_name: dict[str, Node] = {}
+
+
+class Ping(BaseModel):
+    """One variant of a tagged union."""
+
+    kind: Literal["ping"]
+    count: int
+
+
+class Note(BaseModel):
+    """The other variant."""
+
+    kind: Literal["note"]
+    author: str
+
+
+class Holder(BaseModel):
+    """Holds a tagged union."""
+
+    event: Ping | Note = Field(discriminator="kind")
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        Node,
+        list[Node],
+        Holder,
+        dict[str, list[int]],
+        tuple[int, str],
+        set[int],
+        Decimal,
+        list[tuple[str, float]],
+        dt.datetime,
+        dt.time,
+        UUID,
+    ],
+)
+def test_types_of_pydantic_get_values_that_validate(type_: Any) -> None:
+    """What pydantic makes of real types comes back as a value that it accepts, recursive ones included."""
+    adapter: TypeAdapter[Any] = TypeAdapter(type_)
+    adapter.validate_python(typed_answer(adapter.json_schema(), MAIL))
+
+
+def test_recursion_without_an_end_has_no_value() -> None:
+    """A type that can only be infinite ends in no value rather than in endless recursion."""
+    schema = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}
+    assert typed_answer(schema, "") is not None
+    schema["$defs"]["A"]["required"] = ["a"]  # type: ignore[index]
+    assert typed_answer(schema, "") is None
+
+
+def test_tag_of_a_union_is_read_from_the_text() -> None:
+    """The variant whose tag occurs in the text is chosen."""
+    schema = Holder.model_json_schema()
+    assert typed_answer(schema, "A note by Ann Lee")["event"]["kind"] == "note"
+    assert typed_answer(schema, "ping 3 times")["event"] == {"kind": "ping", "count": 3}
+
+
+class LineItem(BaseModel):
+    """A line of an invoice."""
+
+    description: str
+    quantity: int
+    unit_price: float
+
+
+class Invoice(BaseModel):
+    """What people extract first."""
+
+    invoice_number: str
+    vendor: str
+    customer: str
+    date: dt.date
+    due_date: Optional[dt.date] = None  # noqa: UP045
+    items: list[LineItem]
+    tax: float
+    total: Decimal
+    currency: str
+    phone: str | None = None
+
+
+def test_invoice_is_read_sensibly() -> None:
+    """Over an invoice every field has the value that a reader would give."""
+    invoice = Invoice.model_validate(typed_answer(Invoice.model_json_schema(), INVOICE))
+    assert invoice == Invoice(
+        invoice_number="INV-2024-0117",
+        vendor="Acme Tools GmbH",
+        customer="Jane van Doe",
+        date=dt.date(2024, 3, 5),
+        due_date=dt.date(2024, 4, 4),
+        items=[
+            LineItem(description="Hammer, red", quantity=2, unit_price=12.5),
+            LineItem(description="Nails (box)", quantity=10, unit_price=3.2),
+            LineItem(description="Saw", quantity=3, unit_price=20),
+        ],
+        tax=22.23,
+        total=Decimal("139.23"),
+        currency="USD",
+        phone=None,
+    )
+
+
+def test_support_mail_is_read_sensibly() -> None:
+    """Over a support e-mail every field has the value that a reader would give."""
+
+    class Ticket(BaseModel):
+        customer_name: str
+        email: str
+        order_number: str
+        phone: str
+        link: str
+        urgent: bool
+        refund_requested: bool
+        is_spam: bool
+        priority: Literal["low", "normal", "high"]
+        amount: float
+        currency: str
+
+    assert typed_answer(Ticket.model_json_schema(), MAIL) == {
+        "customer_name": "Jörg Müller",
+        "email": "joerg@example.de",
+        "order_number": "A-10293",
+        "phone": "+49 30 1234567",
+        "link": "https://example.de/orders/10293",
+        "urgent": True,
+        "refund_requested": True,
+        "is_spam": False,
+        "priority": "high",
+        "amount": 49.9,
+        "currency": "EUR",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentiment", "rating", "recommends"),
+    [(UNHAPPY, "negative", 2, False), (HAPPY, "positive", 5, True), ("It is a lamp.", "neutral", 3, False)],
+)
+def test_reviews_have_their_mood(text: str, sentiment: str, rating: int, recommends: bool) -> None:
+    """Sentiment, rating and recommendation follow the words of a review."""
+
+    class Review(BaseModel):
+        sentiment: Literal["positive", "neutral", "negative"]
+        rating: int = Field(ge=1, le=5)
+        would_recommend: bool
+
+    assert typed_answer(Review.model_json_schema(), text) == {
+        "sentiment": sentiment,
+        "rating": rating,
+        "would_recommend": recommends,
+    }
+
+
+def test_member_named_in_the_text_is_chosen() -> None:
+    """The member of an enumeration whose name occurs in the text wins over the words that speak for another."""
+    schema = {"properties": {"category": {"enum": ["billing", "shipping", "lost_and_found"]}}, "required": ["category"]}
+    assert typed_answer(schema, "Lost and found: my invoice")["category"] == "lost_and_found"
+    assert typed_answer(schema, "The parcel never arrived")["category"] == "shipping"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2024-03-05", "05.03.2024", "03/05/2024", "5 March 2024", "March 5th, 2024", "5. März 2024", "Mar 5, 2024"],
+)
+def test_dates_are_read_in_several_spellings(written: str) -> None:
+    """A date is given in ISO form, however it is written."""
+    assert typed_answer({"type": "string", "format": "date"}, f"We met on {written}.") == "2024-03-05"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("$1,234.56", 1234.56), ("1.234,56 €", 1234.56), ("EUR 99", 99), ("12 000 PLN", 12000), ("£0.50", 0.5)],
+)
+def test_amounts_are_read_in_several_spellings(written: str, value: float) -> None:
+    """An amount is read with points, commas and blanks, before and after its currency."""
+    schema = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}
+    assert math.isclose(typed_answer(schema, f"Please pay {written} soon.")["amount"], value)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]"]
+)
+def test_patterns_are_met(pattern: str) -> None:
+    """A string can be made for the patterns that schemas have."""
+    made = matching_string(pattern, 0, None)
+    assert made is not None
+    jsonschema.validate(made, {"pattern": pattern})
+
+
+def test_pattern_that_cannot_be_met_has_no_string() -> None:
+    """Where the simple way does not lead to a match there is no string, rather than a wrong one."""
+    assert matching_string(r"^(?=b)a$", 0, None) is None
+    assert matching_string(r"(", 0, None) is None
