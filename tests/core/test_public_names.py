@@ -46,6 +46,7 @@ NAMES = [
     "Prices",
     "Stats",
     "errors",
+    "frames",
     "testing",
 ]
 
