@@ -1,23 +1,11 @@
-"""How long something takes, and how long it will go on, said as exactly as it is known."""
+"""How long a run will go on, said as exactly as it is known."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
-
-def duration(seconds: float) -> str:
-    """Say a duration with the two units that count: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    hours = round(minutes / 60)
-    return f"{hours // 24} d {hours % 24} h"
+from asyncllm.batch.report.wording import duration
 
 
 class TimeLeft:
@@ -49,7 +37,7 @@ class TimeLeft:
             return None
         steps = [
             (done - done_before) / (at - before)
-            for (before, done_before), (at, done) in zip(self._readings, self._readings[1:], strict=False)
+            for (before, done_before), (at, done) in pairwise(self._readings)
             if at > before
         ]
         if not steps or (rate := sum(steps) / len(steps)) <= 0:

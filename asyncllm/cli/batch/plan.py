@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncllm.batch.files import BadRow, Row
+from asyncllm.batch.report.wording import duration
 
 from ..exits import UsageProblem
 from ..output import dollars, note, write
-from ..time_left import duration
 from .job import Job
 
 if TYPE_CHECKING:
