@@ -1,7 +1,7 @@
 """Frames of polars, pandas and their like: rows in as requests, outcomes back as columns.
 
-    requests = frames.requests(df, "Summarise: {text}", id="id")
-    df = frames.with_outcomes(df, await llm.gather(requests))
+requests = frames.requests(df, "Summarise: {text}", id="id")
+df = frames.with_outcomes(df, await llm.gather(requests))
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _series(name: str, values: list[Any], kind: Kind, table: Any) -> Any:
     import narwhals
 
     # pandas chooses a type that has nulls where there are some; the others have them in every type.
-    types = {"int": narwhals.Int64, "float": narwhals.Float64, "bool": narwhals.Boolean}
+    types: dict[Kind, Any] = {"int": narwhals.Int64, "float": narwhals.Float64, "bool": narwhals.Boolean}
     dtype = None if table.implementation.is_pandas_like() else types.get(kind, narwhals.String)
     return narwhals.new_series(name, values, dtype, backend=table.implementation)
 

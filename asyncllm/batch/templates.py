@@ -44,6 +44,7 @@ class Template:
             parts = list(string.Formatter().parse(text))
         except ValueError as error:
             raise ConfigError(f"the template is not right: {error}.", hint=_BRACES) from None
+        self.text = text
         self._parts = [(literal, field) for literal, field, _, _ in parts]
         if any(spec or conversion for _, _, spec, conversion in parts) or any(field == "" for _, field in self._parts):
             raise ConfigError("the template has braces that do not hold the name of a field.", hint=_BRACES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,20 @@ class Settings:
                 error.hint = "To try it without a key: --model simulated/demo."
             raise
 
+    def apart_from_parameters(self) -> tuple[Settings, dict[str, Any]]:
+        """Return the settings without those of `--set` that are parameters of a call, and these."""
+        from asyncllm.config.fields import Fields
+        from asyncllm.parameters import KNOWN
+
+        fields, parameters = [], {}
+        for text in self.set:
+            name, _, value = text.partition("=")
+            if name.strip() in KNOWN and name.strip() not in Fields.model_fields:
+                parameters[name.strip()] = _json_or_text(value)
+            else:
+                fields.append(text)
+        return replace(self, set=tuple(fields)), parameters
+
     def overrides(self, **options: Any) -> dict[str, Any]:
         """Return the fields that the command line sets."""
         values: dict[str, Any] = {}
@@ -68,6 +83,13 @@ class Settings:
                 raise UsageProblem(f"--set takes FIELD=VALUE, not {text!r}.", "For example --set temperature=0.2.")
             values[name.strip()] = parse_value(value, field_kind(name.strip()))
         return values | {name: value for name, value in options.items() if value is not None}
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:

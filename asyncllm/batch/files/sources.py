@@ -1,4 +1,4 @@
-"""Where rows come from: a file of any kind, or stdin; read in a bounded amount of memory, more than once where it can."""
+"""Where rows come from: a file of any kind, or stdin; read in a bounded amount of memory, a file more than once."""
 
 from __future__ import annotations
 
@@ -95,9 +95,11 @@ class Reading:
 
     Attributes:
         total_bytes: What the sizes of its rows add up to, about; None when nobody knows.
+        table: Its columns as pyarrow has them, of a Parquet file.
     """
 
     total_bytes: int | None = None
+    table: Any = None
 
     @property
     def columns(self) -> Sequence[str] | None:
@@ -121,6 +123,7 @@ class TableReading(Reading):
     def __init__(self, table: ParquetRows) -> None:
         self._table = table
         self.total_bytes = table.count
+        self.table = table.schema
 
     @property
     def columns(self) -> Sequence[str]:

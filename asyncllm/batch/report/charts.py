@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from asyncllm.errors import ConfigError
 
-from .figures import Distribution, Figures, Limited, Moment
+from .figures import Distribution, Figures
+from .timeline import Limited
 from .wording import duration, number
 
 if TYPE_CHECKING:
@@ -86,15 +87,15 @@ def _throughput(figures: Figures) -> Chart:
         times = [moment.at_s for moment in moments]
         done = [moment.done_per_s for moment in moments]
         failed = [moment.failed_per_s for moment in moments]
-        axes.stackplot(
-            times, done, failed, colors=[_COLOURS["done"], _COLOURS["failed"]], labels=["answered", "failed"], alpha=0.85
-        )
+        colours = [_COLOURS["done"], _COLOURS["failed"]]
+        axes.stackplot(times, done, failed, colors=colours, labels=["answered", "failed"], alpha=0.85)
         axes.set_ylabel("items a second")
 
     fastest = max(moment.done_per_s for moment in moments)
     mean = (figures.done + figures.failed) / figures.elapsed_s if figures.elapsed_s else 0.0
     summary = f"{number(mean)} items a second on average, {number(fastest)} at best."
-    return _over_time("Throughput", summary, figures, draw, [("answered a second", "done_per_s"), ("failed a second", "failed_per_s")])
+    columns = [("answered a second", "done_per_s"), ("failed a second", "failed_per_s")]
+    return _over_time("Throughput", summary, figures, draw, columns)
 
 
 def _concurrency(figures: Figures) -> Chart:
@@ -165,10 +166,8 @@ def _over_time(
 
 
 def _limits(figures: Figures) -> Chart:
-    totals: dict[str, float] = {}
-    for limit in figures.limits:
-        totals[limit.reason] = totals.get(limit.reason, 0.0) + limit.to_s - limit.from_s
-    reasons = sorted(totals, key=lambda reason: totals[reason])
+    totals = figures.limited_s
+    reasons = list(reversed(totals))
 
     def draw(axes: Axes) -> None:
         for place, reason in enumerate(reasons):
@@ -255,8 +254,11 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
             "the page needs a package that is not installed.",
             hint='Install it: pip install "asyncllm[report]"; or take --text, which needs none.',
         ) from None
-    # The style is this drawing's own, and no setting of the process or of its user changes it.
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_style(title)}):
+    # The style is this drawing's own: no setting of the process or of its user changes it, nor does it change theirs.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        for name, value in _style(title).items():
+            matplotlib.rcParams[name] = value  # type: ignore[index]  # they are names of settings
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.add_subplot()
         for side in ("top", "right", "left"):
@@ -296,7 +298,11 @@ def _for_page(svg: str, title: str, summary: str) -> str:
     for name, colour in _COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="(?:figure|axes|patch|text|line2d|legend|xtick|ytick|matplotlib|FillBetween\w*|\w+Collection)[\w.]*"', "", svg)
+    svg = re.sub(
+        r' id="(?:figure|axes|patch|text|line2d|legend|xtick|ytick|matplotlib|FillBetween\w*|\w+Collection)[\w.]*"',
+        "",
+        svg,
+    )
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     label = f"<title>{escape(title)}</title><desc>{escape(summary)}</desc>"
     head = re.search(r'viewBox="([^"]*)"', svg)

@@ -80,8 +80,9 @@ def tiles(figures: Figures) -> list[Tile]:
     """Return the figures that come first."""
     items = figures.done + figures.failed
     share = f"{figures.failed / items:.1%} of all" if items else ""
+    cut = f"{figures.truncated:,} cut by a token limit" if figures.truncated else ""
     made = [
-        Tile("Answered", f"{figures.done:,}", f"{figures.truncated:,} cut by a token limit" if figures.truncated else ""),
+        Tile("Answered", f"{figures.done:,}", cut),
         Tile("Failed", f"{figures.failed:,}", share, bad=figures.failed > 0),
         Tile("Cost", dollars(figures.cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""),
         Tile("Tokens", number(figures.tokens), "in and out"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
-from .figures import Distribution, Figures, Moment
+from .figures import Distribution, Figures
 from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
+from .timeline import Moment
 from .wording import duration, number
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -45,7 +47,7 @@ def _curve(name: str, moments: Sequence[Moment], value: Callable[[Moment], float
     values = list(map(value, moments))
     if len(values) > room:
         edges = [round(place * len(values) / room) for place in range(room + 1)]
-        values = [sum(values[a:b]) / (b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     most = max(values)
     yield ""
     yield f"{name}, at most {number(most)}"
@@ -53,13 +55,10 @@ def _curve(name: str, moments: Sequence[Moment], value: Callable[[Moment], float
 
 
 def _limits(figures: Figures) -> Iterator[str]:
-    totals: dict[str, float] = {}
-    for limit in figures.limits:
-        totals[limit.reason] = totals.get(limit.reason, 0.0) + limit.to_s - limit.from_s
-    if totals:
+    if figures.limits:
         yield ""
         yield "what held it back"
-        for reason, seconds in sorted(totals.items(), key=lambda pair: -pair[1]):
+        for reason, seconds in figures.limited_s.items():
             yield f"  {reason:<28}{duration(seconds):>12}  {seconds / figures.elapsed_s:.0%} of the time"
 
 

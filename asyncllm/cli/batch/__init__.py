@@ -11,7 +11,7 @@ from asyncllm.batch.files import LINE_FIELD, Source
 from asyncllm.batch.prompts import Prompt
 from asyncllm.batch.templates import Template
 
-from ..exits import DONE, UsageProblem
+from ..exits import DONE, INTERRUPTED, UsageProblem
 from ..inputs import text_or_file
 from ..output import note
 from ..response_types import dumper, response_type, schema_of
@@ -74,9 +74,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, and set the journal of earlier runs aside.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an OUT that no journal belongs to.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT that no journal belongs to.")] = False,
     budget: Annotated[
         float | None, typer.Option(metavar="USD", help="Most that all runs of the journal may spend.")
     ] = None,
@@ -90,34 +88,66 @@ def run(
 ) -> int:
     """Run a prompt over every row of a file.
 
-    Each row of IN fills the {fields} of the template; rows as OpenAI's batch files have them need none. OUT has a result
-    for each, in the order of IN, written when the run ends. Every answer is in OUT.journal the moment it comes: the same
-    command again continues where it was stopped or killed, and sends what failed once more. Rows that cannot be used go
-    to OUT.rejected.
+    Each row of IN fills the {fields} of the template; rows as OpenAI's batch files have them need none. OUT has a
+    result for each, in the order of IN, written when the run ends. Every answer is in OUT.journal the moment it comes:
+    the same command again continues where it was stopped or killed, and sends what failed once more. Rows that cannot
+    be used go to OUT.rejected.
 
     asyncllm batch emails.jsonl -o out.csv --template "Summarise in one line: {text}"
     """
     if budget is not None and budget <= 0:
         raise UsageProblem(f"--budget is more than 0 US dollars, not {budget:g}.", "With none, nothing could be sent.")
-    if strict and source == "-":
-        raise UsageProblem("--strict reads the whole input first, and stdin can be read only once.", "Give a file.")
     rows = Source(source, a_format(input_format, "--input-format"))
     target = Target.of(output, output_format, journal, escaped=not raw_csv)
-    config = settings.llm_config(model=model, max_concurrency=max_concurrency, max_output_tokens=max_tokens)
-    job = Job(
-        rows,
-        target,
-        config,
-        _prompt(template, system, image, id_field, rows),
-        params=settings.call_parameters(),
-        limit=limit,
-        budget_usd=budget,
-        model_given=model,
-    )
+    prompt = _prompt(template, system, image, id_field, rows)
+    own, params = settings.apart_from_parameters()
+    config = own.llm_config(model=model, max_concurrency=max_concurrency, max_output_tokens=max_tokens)
+    job = Job(rows, target, config, prompt, params, limit=limit, budget_usd=budget, model_given=model)
     if schema:
         job.response_model = response_type(schema)
         job.dump = dumper(job.response_model, schema)
         job.schema = schema_of(job.response_model)
-    target.check(rows, overwrite=overwrite or fresh or dry_run)
+    target.check(rows, replaces=overwrite or fresh)
     rows.check()
-    return _planned(job, dry_run, confirm_above, strict, yes) or run_job(job, fresh=fresh, retry_failed=retry_failed)
+    if dry_run or strict or confirm_above is not None:
+        plan = _planned(job, reads_again_for=None if dry_run else "--strict" if strict else "--confirm-above")
+        if strict:
+            _refuse_bad_rows(plan)
+        if dry_run:
+            show_plan(plan, job)
+            return DONE
+        if confirm_above is not None and not confirm(plan, confirm_above, yes=yes):
+            note("nothing was sent")
+            return INTERRUPTED
+    return run_job(job, fresh=fresh, retry_failed=retry_failed)
+
+
+def _prompt(template: str | None, system: str | None, image: str | None, id_field: str, rows: Source) -> Prompt | None:
+    """Make the prompt; None where rows may be requests already."""
+    if template is None and rows.format == "lines":
+        template = f"{{{LINE_FIELD}}}"
+    instructions = text_or_file(system, "--system") if system else None
+    if template is None:
+        if instructions is not None or image is not None:
+            raise UsageProblem("there is no template.", 'Give one, for example --template "Summarise: {text}".')
+        return None
+    directory = rows.path.parent if rows.path is not None else None
+    return Prompt(Template(text_or_file(template, "--template")), instructions, image, id_field, directory)
+
+
+def _planned(job: Job, reads_again_for: str | None) -> Plan:
+    if reads_again_for is not None and not job.source.reads_again:
+        raise UsageProblem(
+            f"{reads_again_for} reads the whole input before it is sent, and {job.source.name} can be read only once.",
+            "Give a file.",
+        )
+    return survey(job)
+
+
+def _refuse_bad_rows(plan: Plan) -> None:
+    if not plan.bad:
+        return
+    for row in plan.problems:
+        note(f"line {row.line}: {row.problem}")
+    rows = "a row" if plan.bad == 1 else f"{plan.bad:,} rows"
+    raise UsageProblem(f"{rows} cannot be used.", "Nothing was sent. Mend the input, or leave out --strict.")

@@ -64,7 +64,7 @@ class Target:
         """Where the rows go that are not sent."""
         return None if self.path is None else self.path.with_name(f"{self.path.name}.rejected")
 
-    def check(self, source: Source, *, overwrite: bool) -> None:
+    def check(self, source: Source, *, replaces: bool) -> None:
         """Refuse a place that results cannot or must not go to, before anything is sent."""
         if self.path is None:
             return
@@ -73,7 +73,7 @@ class Target:
         if self.path.exists() and source.path is not None and self.path.samefile(source.path):
             raise UsageProblem(f"{self.path} is the input itself.", "Name another file.")
         journal = self.journal is not None and self.journal.exists()
-        if self.path.is_file() and self.path.stat().st_size and not overwrite and not journal:
+        if self.path.is_file() and self.path.stat().st_size and not replaces and not journal:
             raise UsageProblem(f"{self.path} exists.", "Name another file, or give --overwrite.")
         # Where nothing can be written, nothing need be paid for.
         partial = self.partial
@@ -101,7 +101,8 @@ class Job:
         dump: Turns a typed value into JSON data.
         schema: The JSON Schema of the answers.
         limit: At most so many rows are sent.
-        strict: A row that cannot be used ends the run.
+        budget_usd: What all runs of the journal may spend.
+        model_given: The model, where the command line names one.
     """
 
     source: Source
@@ -113,7 +114,7 @@ class Job:
     dump: Callable[[Any], Any] | None = None
     schema: Mapping[str, Any] | None = None
     limit: int | None = None
-    strict: bool = False
+    budget_usd: float | None = None
     model_given: str | None = None
 
     def settle(self, first: Row | None, columns: Any) -> Ask:
@@ -144,5 +145,5 @@ class Job:
 def a_format(given: str | None, option: str) -> Format | None:
     """Read the name of a format."""
     if given is None or given in FORMATS:
-        return given  # type: ignore[return-value]  # it is one of them
+        return given
     raise UsageProblem(f"{option} is one of {', '.join(FORMATS)}, not {given!r}.")
