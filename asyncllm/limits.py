@@ -114,6 +114,10 @@ class Bucket:
             self._closed_until = max(self._closed_until, now + seconds)
             return self._closed_until - now
 
+    def closed_for(self) -> float:
+        """Return the seconds for which nobody is admitted."""
+        return max(0.0, self._closed_until - self._clock())
+
     def succeeded(self) -> None:
         """Note that the provider answered; the next refusal starts with a short pause again."""
         self._refusals = 0
