@@ -22,7 +22,7 @@ from .errors import (
     RateLimitError,
 )
 from .fallback import Breaker, Turn, goes_on
-from .limits import Admission, Places, admit
+from .limits import Admission, Budget, Places, admit
 from .messages import Request
 from .models import estimate_tokens
 from .record import Attempt, CallRecord, Usage
@@ -36,7 +36,18 @@ T = TypeVar("T")
 
 
 class Patience(Protocol):
-    """What a batch brings along: refusals for the rate are waited out rather than counted as tries."""
+    """What a batch brings along: refusals for the rate are waited out rather than counted as tries.
+
+    Attributes:
+        budget: What the batch may spend, beside the client's own budget; None for no limit.
+        adaptive: Whether its requests find and follow the provider's limit.
+    """
+
+    @property
+    def budget(self) -> Budget | None: ...
+
+    @property
+    def adaptive(self) -> bool: ...
 
     def refused(self, error: RateLimitError) -> None:
         """Note a refusal; raises StalledError when nothing has got through for too long."""

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import anyio
 
-from .errors import DeadlineExceededError, RequestTooLargeError
-from .retry import Deadline
-from .wakeups import Wakeup
+from ..errors import DeadlineExceededError, RequestTooLargeError
+from ..retry import Deadline
+from ..wakeups import Wakeup
 
 # A rate is followed at this share of what is allowed, and may run ahead by BURST of a minute's worth. In any minute
 # that makes 99.5 % of the limit at the most, so that providers that count in fixed windows refuse nothing either.
