@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
@@ -12,6 +12,7 @@ from .batch.outcome import Outcome
 from .completions import Completion
 from .config import LLMConfig, load_config
 from .config.options import Options
+from .fallback import Turn, in_turn
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, check
@@ -31,6 +32,7 @@ from .structured import (
     list_of,
     prepared,
     type_name,
+    weakest_mode,
 )
 from .wakeups import run_in_own_thread
 
@@ -113,7 +115,8 @@ class AsyncLLM:
         self.config = config
         self._resources = resources
         self._views: dict[tuple[tuple[str, Any], ...], AsyncLLM] = {}
-        self._kept: Pipeline | None = None
+        self._configs = (config, *config.fallback_configs())
+        self._pipelines: dict[int, Pipeline] = {}
 
     def with_options(self, **options: Unpack[Options]) -> AsyncLLM:
         """Return a view of this client with other options; it shares connections, places and limits.
@@ -484,21 +487,31 @@ class AsyncLLM:
             view = self._views[key] = self.with_options(**options)
         return view
 
-    async def _pipeline(self) -> Pipeline:
+    async def _pipeline(self, place: int = 0) -> Pipeline:
+        """Return the way to the profile's own target, or to the one of a fallback at its place."""
         # Kept, because finding the target of a profile compares all of its fields: a sixth of what a call costs.
-        if self._kept is None or self._resources.closed:
-            target = await self._resources.target(self.config)
-            self._kept = Pipeline(self.config, target, self._resources.places, self._resources.counters)
-        return self._kept
+        kept = self._pipelines.get(place)
+        if kept is None or self._resources.closed:
+            config = self._configs[place]
+            target = await self._resources.target(config)
+            kept = Pipeline(config, target, self._resources.places, self._resources.counters)
+            self._pipelines[place] = kept
+        return kept
+
+    async def _served(self, send: Callable[[Pipeline, Turn | None], Awaitable[T]]) -> T:
+        """Have a call sent by the profile's own target, or by that of a fallback."""
+        if len(self._configs) == 1:
+            return await send(await self._pipeline(), None)
+        return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
     async def _complete(self, request: Request, deadline: Deadline, patience: Patience | None) -> Completion:
-        return await (await self._pipeline()).complete(request, deadline, patience)
+        return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, patience, turn))
 
     def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:
         deadline = Deadline(self.config.deadline)
 
         async def open_stream() -> Opened:
-            return await (await self._pipeline()).open(request, deadline)
+            return await self._served(lambda pipeline, turn: pipeline.open(request, deadline, turn))
 
         return CompletionStream(open_stream, restarts=self.config.num_retries, on_interrupt=on_interrupt)
 
@@ -510,7 +523,7 @@ class AsyncLLM:
             response_model,
             request,
             lambda asked: self._complete(asked, deadline, patience),
-            mode=config.structured_mode,
+            mode=self._structured_mode(),
             max_reasks=config.max_reasks,
             info=lambda: self.model_info,
             check=check,
@@ -518,4 +531,10 @@ class AsyncLLM:
         )
 
     async def _prepared(self, response_model: Any) -> Prepared:
-        return await prepared(response_model, self.config.structured_mode, lambda: self.model_info)
+        return await prepared(response_model, self._structured_mode(), lambda: self.model_info)
+
+    def _structured_mode(self) -> str:
+        mode = self.config.structured_mode
+        if mode != "auto" or len(self._configs) == 1:
+            return mode
+        return weakest_mode(map(self._resources.model_info, self._configs))  # whoever serves it shall understand

@@ -21,7 +21,8 @@ from .errors import (
     ProviderTimeoutError,
     RateLimitError,
 )
-from .limits import Admission, Places, admit
+from .fallback import Breaker, Turn, goes_on
+from .limits import Admission, Budget, Places, admit
 from .messages import Request
 from .models import estimate_tokens
 from .record import Attempt, CallRecord, Usage
@@ -35,7 +36,18 @@ T = TypeVar("T")
 
 
 class Patience(Protocol):
-    """What a batch brings along: refusals for the rate are waited out rather than counted as tries."""
+    """What a batch brings along: refusals for the rate are waited out rather than counted as tries.
+
+    Attributes:
+        budget: What the batch may spend, beside the client's own budget; None for no limit.
+        adaptive: Whether its requests find and follow the provider's limit.
+    """
+
+    @property
+    def budget(self) -> Budget | None: ...
+
+    @property
+    def adaptive(self) -> bool: ...
 
     def refused(self, error: RateLimitError) -> None:
         """Note a refusal; raises StalledError when nothing has got through for too long."""
@@ -87,9 +99,25 @@ class Pipeline:
         self._places = places
         self._counters = counters
 
-    async def complete(self, request: Request, deadline: Deadline, patience: Patience | None = None) -> Completion:
+    @property
+    def profile(self) -> str:
+        """The name of the target's profile."""
+        return self.target.profile
+
+    @property
+    def breaker(self) -> Breaker:
+        """What is remembered of the target's failures."""
+        return self.target.breaker
+
+    def closed_too_long(self) -> bool:
+        """Tell whether the provider asked for a longer pause than a retry would wait."""
+        return self.target.bucket.closed_for() > self.config.retry_max_wait
+
+    async def complete(
+        self, request: Request, deadline: Deadline, patience: Patience | None = None, turn: Turn | None = None
+    ) -> Completion:
         """Send a request until it is answered, and return the answer."""
-        run = _Run(self, request, deadline, patience)
+        run = _Run(self, request, deadline, patience, turn)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         try:
@@ -100,11 +128,11 @@ class Pipeline:
         self._ended(request, completion, None)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline) -> Opened:
+    async def open(self, request: Request, deadline: Deadline, turn: Turn | None = None) -> Opened:
         """Send a request until its stream has begun, and return it with its first chunks."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = _Run(self, request, deadline, None)
+        run = _Run(self, request, deadline, None, turn)
         (stream, first), admission = await run.attempts(run.open_stream, limit)
         return run.opened(stream, first, admission)
 
@@ -123,11 +151,28 @@ class Pipeline:
 
 
 class _Run:
-    """One call on its way: its record, its tries, its deadline."""
+    """One call at one target: its record, its tries, its deadline."""
 
-    __slots__ = ("_deadline", "_patience", "_pipeline", "_request", "_schedule", "_transport", "_tries", "record")
+    __slots__ = (
+        "_deadline",
+        "_more",
+        "_patience",
+        "_pipeline",
+        "_request",
+        "_schedule",
+        "_transport",
+        "_tries",
+        "record",
+    )
 
-    def __init__(self, pipeline: Pipeline, request: Request, deadline: Deadline, patience: Patience | None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        deadline: Deadline,
+        patience: Patience | None,
+        turn: Turn | None,
+    ) -> None:
         target = pipeline.target
         self._pipeline = pipeline
         self._request = request
@@ -135,8 +180,16 @@ class _Run:
         self._patience = patience
         self._schedule: Iterator[float] | None = None
         self._tries = 0
-        self.record = CallRecord(target.profile, target.config.model, target.config.provider, "litellm")
-        pipeline._counters.calls += 1
+        self._more = turn is not None and turn.more
+        if turn is None or turn.record is None:
+            self.record = CallRecord(target.profile, target.config.model, target.config.provider, "litellm")
+            pipeline._counters.calls += 1
+            if turn is not None:
+                self.record.profile, self.record.skipped = turn.profile, turn.skipped
+                turn.record = self.record
+        else:
+            self.record = turn.record
+            self.record.model, self.record.provider = target.config.model, target.config.provider
 
     async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
         """Send until it succeeds; the place of the last attempt is still held, and is the caller's to release."""
@@ -170,7 +223,9 @@ class _Run:
                 admission.release(None if may_be_billed(failure) else 0)
                 await self._after(attempt, failure)
         except AsyncLLMError as error:
-            self._failed(error)
+            self._locate(error)
+            if not (self._more and goes_on(error)):
+                self._failed(error)
             raise
         except anyio.get_cancelled_exc_class():
             self._cancelled()
@@ -247,11 +302,15 @@ class _Run:
             raise error
         if isinstance(error, RateLimitError):
             pause = target.bucket.close(error.retry_after)
-            if self._patience is not None:
+            if self._patience is not None and not self._more:
                 attempt.waited_s = pause  # in the queue of the bucket, where the others wait too
                 self._patience.refused(error)
                 return
-        if self._tries >= self._pipeline.config.num_retries:
+        config = self._pipeline.config
+        # While another target remains this one gets one retry at the most, and none that would have to wait for long.
+        if self._tries >= (min(1, config.num_retries) if self._more else config.num_retries):
+            raise error
+        if self._more and isinstance(error, ProviderError) and (error.retry_after or 0.0) > config.retry_max_wait:
             raise error
         self._tries += 1
         await self._wait(attempt, error)
@@ -278,18 +337,21 @@ class _Run:
         )
         await anyio.sleep(wait)
 
-    def _failed(self, error: AsyncLLMError) -> None:
-        """Complete an error with what only the pipeline knows, and count it."""
+    def _locate(self, error: AsyncLLMError) -> None:
+        """Complete an error with what only the pipeline knows."""
         record = self.record
-        record.elapsed_s = time.time() - record.started_at
         if isinstance(error, ProviderError):
             error.model = error.model or record.model
             error.provider = error.provider or record.provider
-            error.profile = error.profile or record.profile
+            error.profile = error.profile or self._pipeline.target.profile
         if isinstance(error, AuthenticationError) and self._pipeline.target.connection.api_key in (None, NO_KEY):
             error.hint = self._pipeline.config.key_advice()
         if isinstance(error, ProviderError | DeadlineExceededError):
             error.attempts = tuple(record.attempts)
+
+    def _failed(self, error: AsyncLLMError) -> None:
+        record = self.record
+        record.elapsed_s = time.time() - record.started_at
         self._pipeline._counters.failed += 1
         telemetry.emit(
             telemetry.WARNING,

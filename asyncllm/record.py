@@ -120,6 +120,7 @@ class CallRecord:
         transport: `litellm` or `wire`.
         request_id: The provider's id of the answer.
         attempts: Every attempt, in order; the last one is the answer's.
+        skipped: The profiles, of the one asked for and its fallbacks, that got no request, and why.
         first_token_s: Seconds from the start of the call to the first chunk; None for a plain call.
         elapsed_s: Seconds from the start of the call to its end, waits included.
         rate_limits: The provider's `x-ratelimit-*` headers, lower case.
@@ -132,6 +133,7 @@ class CallRecord:
     transport: str
     request_id: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
     first_token_s: float | None = None
     elapsed_s: float = 0.0
     rate_limits: dict[str, str] = field(default_factory=dict)

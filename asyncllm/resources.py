@@ -116,7 +116,7 @@ class Resources:
         options = connection_options(config)
         key = config.resolved_key()
         secret = None if key is None else key.get_secret_value()
-        if secret is None and (config.withheld or (config.provider == "openai" and "base_url" in options)):
+        if secret is None and "base_url" in options and (config.withheld or config.provider == "openai"):
             # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
             # must not go to another endpoint, or for one that an endpoint without keys does not need.
             secret = NO_KEY

@@ -8,6 +8,7 @@ from typing import Any
 
 from .config import LLMConfig
 from .errors import ContextWindowExceededError, UnsupportedError
+from .fallback import Breaker
 from .limits import Bucket, shared_bucket
 from .messages import Request, has_images, with_cache_marks
 from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices
@@ -38,6 +39,7 @@ class Target:
         config: The profile.
         connection: Where, and with which key.
         bucket: The limits that it shares.
+        breaker: What is remembered of its failures, where calls have another target.
 
     Args:
         model: The model as litellm names it.
@@ -64,6 +66,7 @@ class Target:
         self.bucket: Bucket = shared_bucket(connection.provider, connection.options.get("base_url"), connection.api_key)
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
+        self.breaker = Breaker()
         self._params = profile_params(config)
         self._proxied = proxied
         self._info: ModelInfo | None = None

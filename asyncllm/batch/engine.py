@@ -25,6 +25,7 @@ from anyio.abc import TaskGroup
 
 from asyncllm.completions import Completion
 from asyncllm.errors import RateLimitError, StalledError
+from asyncllm.limits import Budget
 from asyncllm.messages import Message, Messages, Request
 
 from .outcome import Outcome
@@ -56,9 +57,25 @@ class Done(Generic[T]):
 
 
 class Stall:
-    """Waits out refusals for the rate, and ends a batch that gets nothing through."""
+    """The terms of a batch: refusals for the rate are waited out, and nothing getting through ends it.
 
-    def __init__(self, limit_s: float = STALL_S, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        limit_s: Seconds without a success that end the batch.
+        clock: Gives the monotonic time in seconds.
+        budget: What the batch may spend; None for no limit.
+        adaptive: Whether its requests find and follow the provider's limit.
+    """
+
+    def __init__(
+        self,
+        limit_s: float = STALL_S,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        budget: Budget | None = None,
+        adaptive: bool = True,
+    ) -> None:
+        self.budget = budget
+        self.adaptive = adaptive
         self._limit_s = limit_s
         self._clock = clock
         self._last_success = clock()

@@ -1,8 +1,8 @@
-"""What can be wrong with `fallbacks`: unknown profiles, a profile that names itself, circles."""
+"""What can be wrong with `fallbacks`: unknown profiles, and a profile that names itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..suggestions import nearest
 from .layers import BASE, Entry, Layer
@@ -17,16 +17,9 @@ def fallback_mistakes(stack: Stack) -> Iterator[Mistake]:
 
     An inherited list is no mistake of the profile that inherits it: it leaves itself out, see `inherited`.
     """
-    named = {name: entry for name in stack.own if (entry := _named_by(stack, name)) is not None}
-    for name, entry in named.items():
-        yield from wrong_targets(name, entry, stack)
-    reported: set[frozenset[str]] = set()
-    targets = {name: _targets(entry) for name, entry in named.items()}
-    for name, entry in named.items():
-        circle = _circle(name, targets)
-        if len(circle) > 1 and frozenset(circle) not in reported:
-            reported.add(frozenset(circle))
-            yield Mistake(entry.origin.locate(_FIELD), f"leads in a circle: {', '.join([*circle, name])}")
+    for name in stack.own:
+        if (entry := _named_by(stack, name)) is not None:
+            yield from wrong_targets(name, entry, stack)
 
 
 def wrong_targets(profile: str, entry: Entry, stack: Stack) -> Iterator[Mistake]:
@@ -61,18 +54,3 @@ def _named_by(stack: Stack, profile: str) -> Entry | None:
 
 def _targets(entry: Entry) -> tuple[str, ...]:
     return tuple(entry.value) if isinstance(entry.value, list | tuple) else ()
-
-
-def _circle(start: str, targets: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Give the shortest way from a profile over fallbacks back to itself; empty when there is none."""
-    ways = [[start]]
-    seen = {start}
-    while ways:
-        way = ways.pop(0)
-        for target in targets.get(way[-1], ()):
-            if target == start:
-                return way
-            if target not in seen:
-                seen.add(target)
-                ways.append([*way, target])
-    return []

@@ -242,8 +242,34 @@ TABLE_FIELDS = frozenset({"extra_headers", "extra_body", "safety_settings"})
 HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS
 """Fields whose values no message shows."""
 
+OF_EVERY_TARGET = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+        "stop",
+        "reasoning_effort",
+        "max_output_tokens",
+        "timeout",
+        "connect_timeout",
+        "first_token_timeout",
+        "idle_timeout",
+        "deadline",
+        "num_retries",
+        "retry_min_wait",
+        "retry_max_wait",
+        "retry_multiplier",
+        "drop_params",
+        "disable_vision",
+        "caching_prompt",
+        "max_reasks",
+        "log_prompts",
+    }
+)
+"""How to call, rather than whom: what an argument says of these holds for the fallbacks of the profile too."""
+
 NOT_YET: dict[str, str] = {
-    "fallbacks": "is not available in this version: a call that fails on this profile fails",
     "max_queue": "is not available in this version: callers wait for a place however many there are",
     "adaptive": "is not available in this version: set requests_per_minute and tokens_per_minute instead",
     "budget_usd": "is not available in this version: costs are reported, not limited",

@@ -12,7 +12,7 @@ from pydantic import ModelWrapValidatorHandler, PrivateAttr, SecretStr, Validati
 from ..errors import ConfigError
 from ..models import base_url_variables, key_variables
 from .environment import Environment
-from .fields import KEY_FIELDS, Fields
+from .fields import KEY_FIELDS, OF_EVERY_TARGET, Fields
 from .layers import ARGUMENTS, PROFILE, Entry, Withheld, endpoint_owner, merge, provider_of
 from .mistakes import Problem, config_error, contradictions, not_available, problems_of
 from .provenance import ARGUMENT, DEFAULT, Origin, shown_path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .options import ConfigOptions, Options
+    from .profiles import Profiles
 
 
 class LLMConfig(Fields):
@@ -38,6 +39,7 @@ class LLMConfig(Fields):
     _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
     _withheld: Mapping[str, Withheld] = PrivateAttr(default_factory=dict)
     _environment: Environment = PrivateAttr(default_factory=Environment)
+    _profiles: Profiles | None = PrivateAttr(default=None)
 
     if TYPE_CHECKING:
         # pydantic turns text into SecretStr, a list into a tuple; type checkers learn that from here.
@@ -133,6 +135,24 @@ class LLMConfig(Fields):
         reasons = [f"{key} was {why}." for key, why in self._withheld.items() if key in KEY_FIELDS]
         return " ".join([advice, *reasons])
 
+    def fallback_configs(self) -> tuple[LLMConfig, ...]:
+        """Make the profiles that `fallbacks` names, in order.
+
+        What arguments said of this one about how to call, rather than whom, holds for them too. Their own fallbacks are
+        not followed.
+
+        Raises:
+            ConfigError: This one comes from no file, or one of them is wrong.
+        """
+        if self.fallbacks and self._profiles is None:
+            raise ConfigError(
+                f"{self._where('fallbacks')} names profiles of a config.toml, and this profile was made without one.",
+                hint="Write the profiles into a config.toml, and name the first one: AsyncLLM(profile).",
+            )
+        said = [key for key, origin in self.provenance.items() if origin == ARGUMENT and key in OF_EVERY_TARGET]
+        options: Any = {key: getattr(self, key) for key in said}
+        return tuple(self._profiles.config(name, **options) for name in self.fallbacks) if self._profiles else ()
+
     def replace(self, **changes: Unpack[Options]) -> Self:
         """Make a changed copy, checked like arguments of `load_config`: None unsets a field, and another provider or
         endpoint takes no key along.
@@ -151,6 +171,7 @@ class LLMConfig(Fields):
             origins=merged.origins,
             withheld=merged.withheld,
             environment=self._environment,
+            profiles=self._profiles,
         )
 
     @classmethod
@@ -163,6 +184,7 @@ class LLMConfig(Fields):
         origins: Mapping[str, Origin],
         withheld: Mapping[str, Withheld],
         environment: Environment,
+        profiles: Profiles | None,
     ) -> Self:
         config = cls.model_validate(values)
         config._profile = profile
@@ -170,6 +192,7 @@ class LLMConfig(Fields):
         config._origins = origins
         config._withheld = withheld
         config._environment = environment
+        config._profiles = profiles
         return config
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -115,6 +115,7 @@ class Profiles:
             origins=merged.origins,
             withheld=merged.withheld,
             environment=self._environment,
+            profiles=self,
         )
 
     def _merged(self, name: str, arguments: Layer | None = None) -> Merged:

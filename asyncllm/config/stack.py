@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from ..suggestions import nearest
 from .environment import Environment, parse_value
@@ -112,4 +111,4 @@ def _ownerless(base: Layer) -> list[Mistake]:
 def _ignored(variables: set[str], profiles: list[str]) -> Mapping[str, str | None]:
     prefixes = [_PREFIX, *map(_variables_prefix, profiles)]
     known = [prefix + field.upper() for prefix in prefixes for field in Fields.model_fields]
-    return MappingProxyType({variable: nearest(variable, known) for variable in sorted(variables)})
+    return {variable: nearest(variable, known) for variable in sorted(variables)}

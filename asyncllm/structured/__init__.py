@@ -5,7 +5,7 @@ every attempt is an ordinary call, with its limits, retries and deadline.
 """
 
 from .answer_type import list_of, type_name
-from .asking import Prepared, choose_mode, prepared
+from .asking import Prepared, choose_mode, prepared, weakest_mode
 from .extraction import Check, Extraction, Reask, extract
 from .items import ItemStream, OnInvalid, SkippedItem
 from .streams import PartialStream
@@ -24,4 +24,5 @@ __all__ = [
     "list_of",
     "prepared",
     "type_name",
+    "weakest_mode",
 ]

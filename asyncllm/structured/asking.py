@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -44,6 +44,12 @@ def choose_mode(info: ModelInfo) -> Mode:
     if info.tools is not False:
         return "tools"
     return "json" if info.json_mode else "md_json"
+
+
+def weakest_mode(infos: Iterable[ModelInfo]) -> Mode:
+    """Choose how to ask so that any of several models can answer: as the least able of them is asked."""
+    strongest_first: tuple[Mode, ...] = ("json_schema", "tools", "json", "md_json")
+    return max(map(choose_mode, infos), key=strongest_first.index)
 
 
 class Prepared:

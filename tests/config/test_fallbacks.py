@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from asyncllm.config import fields
+from asyncllm import AsyncLLM, ConfigError, LLMConfig
 
 from .conftest import Project
-
-
-@pytest.fixture(autouse=True)
-def available(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `fallbacks` be set, whether this version follows them or not."""
-    monkeypatch.delitem(fields.NOT_YET, "fallbacks", raising=False)
 
 
 def test_targets_are_kept_in_order(project: Project) -> None:
@@ -47,16 +43,50 @@ def test_an_inherited_list_leaves_out_the_profile_itself(project: Project) -> No
     assert [project.load(name).fallbacks for name in ("default", "one", "two")] == [("one", "two"), ("two",), ()]
 
 
-def test_a_circle(project: Project) -> None:
-    """Profiles that fall back on each other are reported once."""
+def test_profiles_may_stand_in_for_each_other(project: Project) -> None:
+    """Each of two names the other: a target's own fallbacks are not followed, so that nothing goes round."""
+    project.write("""
+        [llm]
+        model = "openai/a"
+        [llm.one]
+        model = "openai/one"
+        fallbacks = ["two"]
+        [llm.two]
+        model = "openai/two"
+        fallbacks = ["one"]
+    """)
+    one, two = project.load("one"), project.load("two")
+    assert [config.model for config in one.fallback_configs()] == ["openai/two"]
+    assert [config.model for config in two.fallback_configs()] == ["openai/one"]
+
+
+def test_arguments_hold_for_fallbacks_too(project: Project) -> None:
+    """What the caller says about how to call goes along; what is about the target, or stands in the file, does not."""
     project.write("""
         [llm]
         model = "openai/a"
         [llm.one]
         fallbacks = ["two"]
+        top_p = 0.5
         [llm.two]
-        fallbacks = ["three"]
-        [llm.three]
-        fallbacks = ["one"]
+        model = "groq/b"
+        timeout = 50
     """)
-    assert project.error() == "config.toml: [llm.one] fallbacks leads in a circle: one, two, three, one."
+    config = project.load("one", timeout=7, base_url="http://127.0.0.1:1/v1", api_key="sk-x").replace(temperature=0.25)
+    (standby,) = config.fallback_configs()
+    assert (standby.model, standby.timeout, standby.temperature) == ("groq/b", 7, 0.25)
+    assert (standby.top_p, standby.base_url, standby.api_key) == (None, None, None)
+
+
+def test_fallbacks_survive_pickling(project: Project) -> None:
+    """A profile that was pickled still knows the profiles it names."""
+    project.write('[llm]\nmodel = "openai/a"\n[llm.one]\nfallbacks = ["default"]\n')
+    config = pickle.loads(pickle.dumps(project.load("one")))
+    assert [standby.model for standby in config.fallback_configs()] == ["openai/a"]
+
+
+def test_fallbacks_without_a_file() -> None:
+    """A configuration that comes from no file has no profiles to name, and the client says so when it is made."""
+    config = LLMConfig(model="openai/a", fallbacks=["backup"])
+    with pytest.raises(ConfigError, match=r"argument: fallbacks names profiles of a config\.toml.* without one"):
+        AsyncLLM(config)

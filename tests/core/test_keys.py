@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncllm import AsyncLLM
+from asyncllm import AsyncLLM, AuthenticationError
 from asyncllm.simulator import Simulator
 from tests.support.secrets import SECRET
 
@@ -109,3 +109,10 @@ async def test_an_endpoint_without_keys_gets_none(
         async with AsyncLLM(model="openai/local", base_url=simulator.url, transport=transport) as llm:
             await llm.acompletion("hi")
     assert OPENAI_KEY not in sent(simulator)
+
+
+async def test_no_key_is_said_before_anything_is_sent(config: None) -> None:
+    """A profile of another provider that names neither key nor endpoint says which key it misses, and sends nothing."""
+    async with AsyncLLM("default", model="groq/llama-3.3-70b-versatile", num_retries=0) as llm:
+        with pytest.raises(AuthenticationError, match="there is no key for groq; nothing was sent"):
+            await llm.acompletion("hi")

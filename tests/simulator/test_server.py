@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import subprocess
@@ -171,3 +172,13 @@ def test_import_is_light() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False []"
+
+
+def test_a_connection_made_as_it_stops_is_closed() -> None:
+    """Whoever connects in the very moment in which the simulator stops leaves no open socket behind."""
+    for _ in range(20):
+        simulator = Simulator().start()
+        address = urlsplit(simulator.root_url)
+        with socket.create_connection((str(address.hostname), address.port or 0)):
+            simulator.stop()
+    gc.collect()  # a socket that is left open says so when it is collected, and warnings are errors

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import anyio
 
-from .errors import DeadlineExceededError, RequestTooLargeError
-from .retry import Deadline
-from .wakeups import Wakeup
+from ..errors import DeadlineExceededError, RequestTooLargeError
+from ..retry import Deadline
+from ..wakeups import Wakeup
 
 # A rate is followed at this share of what is allowed, and may run ahead by BURST of a minute's worth. In any minute
 # that makes 99.5 % of the limit at the most, so that providers that count in fixed windows refuse nothing either.
@@ -113,6 +113,10 @@ class Bucket:
                 self._refusals += 1
             self._closed_until = max(self._closed_until, now + seconds)
             return self._closed_until - now
+
+    def closed_for(self) -> float:
+        """Return the seconds for which nobody is admitted."""
+        return max(0.0, self._closed_until - self._clock())
 
     def succeeded(self) -> None:
         """Note that the provider answered; the next refusal starts with a short pause again."""

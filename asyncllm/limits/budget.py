@@ -1,0 +1,61 @@
+"""Money: what a client or a batch may spend, reserved at its worst before a request and settled with the truth."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import BudgetExceededError
+
+# Sums of many small prices miss the sum of their parts by less than this.
+_ROUNDING = 1e-9
+
+
+class Budget:
+    """What may be spent; of one loop, like the client or the batch that it belongs to.
+
+    Args:
+        limit_usd: The most that may be spent in US dollars.
+        spent_usd: What an earlier run has spent of it.
+
+    Attributes:
+        limit_usd: As given.
+        spent_usd: What is settled so far, that of an earlier run included.
+        reserved_usd: What the requests on their way may cost at the most.
+    """
+
+    __slots__ = ("limit_usd", "reserved_usd", "spent_usd")
+
+    def __init__(self, limit_usd: float, spent_usd: float = 0.0) -> None:
+        for name, value in (("limit_usd", limit_usd), ("spent_usd", spent_usd)):
+            if not (value >= 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be 0 or more, not {value!r}")
+        self.limit_usd = limit_usd
+        self.spent_usd = spent_usd
+        self.reserved_usd = 0.0
+
+    def check(self, worst_usd: float) -> None:
+        """Refuse what cannot fit any more, whatever becomes of the requests on their way.
+
+        Raises:
+            BudgetExceededError: What is spent and this together exceed the limit.
+        """
+        if self.spent_usd + worst_usd <= self.limit_usd + _ROUNDING:
+            return
+        raise BudgetExceededError(
+            f"${self.spent_usd:.6g} of the budget of ${self.limit_usd:.6g} are spent, and the request may cost "
+            f"${worst_usd:.6g}; nothing was sent.",
+            hint="Raise budget_usd, or lower max_output_tokens, which bounds what an answer may cost.",
+        )
+
+    def fits(self, worst_usd: float) -> bool:
+        """Tell whether it fits beside all that is reserved; if not, it may once those requests are settled."""
+        return self.spent_usd + self.reserved_usd + worst_usd <= self.limit_usd + _ROUNDING
+
+    def reserve(self, worst_usd: float) -> None:
+        """Put aside what a request may cost at the most."""
+        self.reserved_usd += worst_usd
+
+    def settle(self, worst_usd: float, cost_usd: float | None) -> None:
+        """Count what a request has cost in place of what was put aside; unknown cost counts as the worst."""
+        self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
+        self.spent_usd += worst_usd if cost_usd is None else cost_usd
