@@ -104,7 +104,8 @@ def compressed(file: IO[bytes], compression: Compression | None) -> Iterator[IO[
         # Without its name and date in it, the same results make the same file.
         packed: Any = gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0)
     else:
-        packed = _zstd().ZstdFile(file, "wb")
+        zstd = _zstd()
+        packed = zstd.ZstdFile(file, "wb", options={zstd.CompressionParameter.checksum_flag: 1})
     with packed:
         yield packed
 
