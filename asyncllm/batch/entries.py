@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from asyncllm.completions import Completion
-from asyncllm.record import Attempt, Basis, CallRecord, Usage
+from asyncllm.record import UNKNOWN_USAGE, Attempt, Basis, CallRecord, Usage
 
 from .outcome import Outcome
 
@@ -31,7 +31,7 @@ class JournalEntry:
         model: The model that served it, or was tried last.
         provider: litellm's name of its provider.
         profile: The profile of the call.
-        usage: The tokens of the answer; of the last one, where it was asked for again.
+        usage: The tokens of all its answers together.
         cost_usd: What all its answers cost in US dollars; None when unknown.
         cost_basis: Whether the cost is known, estimated or unknown.
         attempts: The requests that were sent for its last answer, in order.
@@ -42,7 +42,9 @@ class JournalEntry:
         elapsed_s: Seconds from its start to its end.
         run: The run that ended it.
         duplicate_of: The index of the item whose answer it shares; None when it was sent itself.
-        answer: The answer in the chat-completions form; None when there was none.
+        answer: The last answer in the chat-completions form; None when there was none.
+        answer_usage: The tokens of that alone.
+        answer_cost_usd: The cost of that alone.
         data: The caller's own, where the journal keeps it.
         prompt: The messages, where the journal keeps them.
     """
@@ -70,6 +72,8 @@ class JournalEntry:
     run: int
     duplicate_of: int | None = None
     answer: dict[str, Any] | None = None
+    answer_usage: Usage = UNKNOWN_USAGE
+    answer_cost_usd: float | None = None
     data: Any = None
     prompt: Any = None
 
@@ -87,7 +91,7 @@ class JournalEntry:
             elapsed_s=self.elapsed_s or 0.0,
             started_at=self.started_at or 0.0,
         )
-        return Completion(self.answer, record, usage=self.usage, price=lambda _: self.cost_usd)
+        return Completion(self.answer, record, usage=self.answer_usage, price=lambda _: self.answer_cost_usd)
 
 
 def encode(
@@ -103,13 +107,14 @@ def encode(
         data: The caller's own, where it is to be kept.
         prompt: The messages, where they are to be kept.
 
-    Raises:
-        ValueError: The caller's own data, or a typed value, has no JSON form.
+    Returns:
+        JSON. What of the caller's own or of a typed value has no JSON form is written as its `str`.
     """
     completion, error = outcome.completion, outcome.error
     attempts = [attempt for attempt in outcome.attempts if isinstance(attempt, Attempt)]
     entry: dict[str, Any] = {
         "run": run,
+        "usage": _told(outcome.usage, _USAGE) if outcome.usage is not None else None,
         "cost_usd": outcome.cost_usd,
         "duplicate_of": outcome.duplicate_of,
         "started_at": started_at,
@@ -133,7 +138,8 @@ def encode(
         record = completion.record
         entry |= {
             "answer": completion.to_dict(),
-            "usage": _told(completion.usage, _USAGE),
+            "answer_usage": _told(completion.usage, _USAGE) if completion.usage != outcome.usage else None,
+            "answer_cost_usd": completion.cost_usd if completion.cost_usd != outcome.cost_usd else None,
             "model": record.model,
             "provider": record.provider,
             "profile": record.profile,
@@ -152,6 +158,7 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
     """
     known = _from_json(entry)
     answer, usage = known.get("answer"), Usage(**known.get("usage", {}))
+    answer_usage = Usage(**known["answer_usage"]) if "answer_usage" in known else usage
     attempts = tuple(Attempt(**{"profile": "", "model": "", **attempt}) for attempt in known.get("attempts", ()))
     text, finish_reason = "", None
     if answer is not None:
@@ -183,6 +190,8 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         run=known["run"],
         duplicate_of=known.get("duplicate_of"),
         answer=answer,
+        answer_usage=answer_usage,
+        answer_cost_usd=known.get("answer_cost_usd", cost),
         data=known.get("data"),
         prompt=known.get("prompt"),
     )
@@ -200,13 +209,10 @@ def _told(thing: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 def _to_json(entry: dict[str, Any]) -> bytes:
     try:
-        return to_json(entry, inf_nan_mode="constants")
-    except PydanticSerializationError as error:
-        try:
-            # Half of a surrogate pair, which a provider may send, has an escape in JSON and no form in UTF-8.
-            return json.dumps(to_jsonable_python(entry)).encode()
-        except (TypeError, ValueError):
-            raise ValueError(f"it has no JSON form: {error}") from None
+        return to_json(entry, inf_nan_mode="constants", serialize_unknown=True)
+    except PydanticSerializationError:
+        # Half of a surrogate pair, which a provider may send, has an escape in JSON and no form in UTF-8.
+        return json.dumps(to_jsonable_python(entry, serialize_unknown=True)).encode()
 
 
 def _from_json(entry: bytes) -> dict[str, Any]:

@@ -101,9 +101,13 @@ class Identifier:
         prompt = _digest(_json(request.messages))
         own = request.params
         terms = self.base if not own and request.response_model is None else self._terms(own, request.response_model)
-        sent = _digest(prompt + terms.digest)
-        stem = _BY_HASH + sent if request.id is None else _BY_ID + str(request.id).encode("utf-8", "surrogatepass")
-        return Identity(stem, sent, prompt, terms)
+        return Identity(stem_of(request.id, prompt, terms), _sent(prompt, terms), prompt, terms)
+
+    def unsendable(self, messages: Any) -> Identity:
+        """Return what something is of which no request can be made."""
+        given, id = (messages.messages, messages.id) if isinstance(messages, Request) else (messages, None)
+        prompt = _digest(_json(given))
+        return Identity(stem_of(id, prompt, self.base), _sent(prompt, self.base), prompt, self.base)
 
     def _terms(self, own: Mapping[str, Any], response_model: Any) -> Terms:
         given = {**self._params, **own}
@@ -116,7 +120,7 @@ class Identifier:
         for name, value in merge(self._profile, sent).items():
             parts[name] = _shown(value)
         named = {*own} | ({"type"} if response_model is not None else set())
-        return Terms(_digest(_json(sorted(parts.items()))), parts, frozenset(named))
+        return terms_of(parts, frozenset(named))
 
     def _type(self, wanted: Any) -> str:
         known = self._types.get(id(wanted))
@@ -124,6 +128,22 @@ class Identifier:
             # The type is kept beside its name, so that its id stays its own.
             known = self._types[id(wanted)] = (wanted, _type_shown(wanted))
         return known[1]
+
+
+def terms_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> Terms:
+    """Make the terms of their parts."""
+    return Terms(_digest(_json(sorted(parts.items()))), parts, own)
+
+
+def stem_of(id: str | None, prompt: bytes, terms: Terms) -> bytes:
+    """Return what an item is known by."""
+    if id is not None:
+        return _BY_ID + str(id).encode("utf-8", "surrogatepass")
+    return _BY_HASH + _sent(prompt, terms)
+
+
+def _sent(prompt: bytes, terms: Terms) -> bytes:
+    return _digest(prompt + terms.digest)
 
 
 def id_of(stem: bytes) -> str | None:

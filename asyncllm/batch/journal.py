@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import struct
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
 from .entries import JournalEntry, decode
 from .identity import id_of
+from .in_flight import read_in_flight
 from .journal_file import (
     DONE,
     FAILED,
@@ -23,14 +23,12 @@ from .journal_file import (
     Durability,
     damaged,
     failures,
-    in_flight_path,
     is_held,
     open_to_read,
 )
 from .ledger import checksum
 
 Ended = Literal["running", "done", "stopped", "killed"]
-_NUMBER = struct.Struct("<Q")
 _ENDED = (DONE, TRUNCATED, FAILED)
 
 
@@ -77,6 +75,7 @@ class RunSummary:
         output_tokens: Tokens it received, likewise.
         cost_usd: What it cost in US dollars, as far as it is known.
         unpriced: Its answers whose cost is not known.
+        unknown_usd: What `unknown` may have cost; an estimate.
         again: How many items it sent again, by reason.
     """
 
@@ -91,6 +90,7 @@ class RunSummary:
     output_tokens: int
     cost_usd: float
     unpriced: int
+    unknown_usd: float
     again: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -111,6 +111,7 @@ class JournalSummary:
         output_tokens: Of all runs.
         cost_usd: Of all runs in US dollars, as far as it is known.
         unpriced: Answers whose cost is not known.
+        unknown_usd: What `unknown` may have cost, of runs before the latest; an estimate.
         running: Whether a run is writing it.
         runs: The runs, in order.
     """
@@ -126,6 +127,7 @@ class JournalSummary:
     output_tokens: int
     cost_usd: float
     unpriced: int
+    unknown_usd: float
     running: bool
     runs: tuple[RunSummary, ...]
 
@@ -227,6 +229,7 @@ class Journal:
             output_tokens=sum(run.output_tokens for run in runs),
             cost_usd=sum(run.cost_usd for run in runs),
             unpriced=sum(run.unpriced for run in runs),
+            unknown_usd=sum(run.unknown_usd for run in runs),
             running=running,
             runs=runs,
         )
@@ -246,15 +249,6 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         return open_to_read(self.path)
-
-
-def read_in_flight(path: Path) -> set[int]:
-    """Return the items that the run which writes a journal has in flight, or had when it was killed."""
-    with suppress(FileNotFoundError):
-        data = in_flight_path(path).read_bytes()
-        whole = len(data) - len(data) % _NUMBER.size
-        return {number for (number,) in _NUMBER.iter_unpack(data[:whole]) if number}
-    return set()
 
 
 def _latest(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ from asyncllm.batch.outcome import Outcome
 from asyncllm.record import Attempt, CallRecord, Usage
 
 MODEL = "openai/gpt-4o-mini"
+USAGE = Usage(12, 7, basis="known")
 
 
 def completion(text: str = "an answer", *, finish_reason: str = "stop") -> Completion:
@@ -24,14 +25,14 @@ def completion(text: str = "an answer", *, finish_reason: str = "stop") -> Compl
     return Completion(
         {"id": "answer-1", "model": "gpt-4o-mini", "choices": [{"message": message, "finish_reason": finish_reason}]},
         record,
-        usage=Usage(12, 7, basis="known"),
+        usage=USAGE,
         price=lambda _: 0.25,
     )
 
 
 def outcome(text: str = "an answer", index: int = 0, **fields: Any) -> Outcome[str]:
     """Return how an item ended well."""
-    return Outcome(index, None, None, text, completion(text), None, 0.25, **fields)
+    return Outcome(index, None, None, text, completion(text), None, 0.25, USAGE, **fields)
 
 
 def answered(enrolled: Enrolled, identity: Any, ended: Outcome[Any], run: int = 1, **kept: Any) -> Answered:
@@ -65,7 +66,7 @@ def write_run(
     """Write a run whose items ended as given, those with None not at all; `ended=None` is a run that was killed."""
     identify = identify or Identifier(MODEL, {}, {})
     ledger = open_ledger(path)
-    ledger.begin(identify.base.parts, (), 100.0)
+    ledger.begin(identify.base.parts, {}, 100.0)
     identities = [identify(request) for request in requests]
     ledger.transaction()
     enrolled = ledger.enrol(list(enumerate(identities)))
@@ -76,7 +77,7 @@ def write_run(
     ]
     ledger.answered(ended_items)
     if ended is not None:
-        ledger.end(ended, (), 200.0)
+        ledger.end(ended, {}, {}, 200.0)
     ledger.commit()
     ledger.close()
     return enrolled

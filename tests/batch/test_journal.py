@@ -63,6 +63,8 @@ def test_an_entry_has_what_there_is_to_know(path: Path) -> None:
         elapsed_s=0.5,
         run=1,
         answer=completion("hello").to_dict(),
+        answer_usage=Usage(12, 7, basis="known"),
+        answer_cost_usd=0.25,
     )
     again = entry.completion()
     assert again is not None
