@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = typer.main.get_command(app).main(given, prog_name="asyncllm", standalone_mode=False)
+        code = typer.main.get_command(app).main(given, prog_name="asyncllm", standalone_mode=False, obj=given)
     except (Exception, KeyboardInterrupt) as error:
         return report(error, debug="--debug" in given)
     return code if isinstance(code, int) else DONE

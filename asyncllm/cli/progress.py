@@ -37,8 +37,9 @@ class BatchProgress:
         done: Items that succeeded, those that the journal had included.
         failed: Items that did not.
         replayed: Items that the journal had.
-        cost_usd: What the items cost, as far as it is known, those that the journal had included.
-        unpriced: Items that succeeded at a cost that is not known.
+        cost_usd: What the items of this run cost, as far as it is known.
+        unpriced: Items of this run that succeeded at a cost that is not known.
+        spent_before_usd: What earlier runs cost.
         state: What the run says of itself: what is in flight, and what holds it back.
     """
 
@@ -50,7 +51,7 @@ class BatchProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.done = self.failed = self.replayed = self.unpriced = self.tokens = 0
-        self.cost_usd = 0.0
+        self.cost_usd = self.spent_before_usd = 0.0
         self.kinds: Counter[str] = Counter()
         self.state: Any = None
         self._last_errors: deque[str] = deque(maxlen=2)
@@ -135,9 +136,10 @@ class BatchProgress:
         self.replayed += replayed
         self._passed += by
         self._passed_sending += 0 if replayed else by
-        self.tokens += tokens
-        self.cost_usd += cost_usd or 0.0
-        self.unpriced += cost_usd is None and ok
+        if not replayed:
+            self.tokens += tokens
+            self.cost_usd += cost_usd or 0.0
+            self.unpriced += cost_usd is None and ok
         if error is not None:
             self.kinds[error[0]] += 1
             self._last_errors.append(": ".join(error))
@@ -177,7 +179,7 @@ class BatchProgress:
     def _money(self) -> str:
         if self.unpriced and not self.cost_usd:
             return "cost unknown"
-        spent = dollars(self.cost_usd)
+        spent = dollars(self.cost_usd + self.spent_before_usd)
         return spent if self._budget_usd is None else f"{spent} of {dollars(self._budget_usd)}"
 
     def _named_kinds(self) -> str:

@@ -30,6 +30,7 @@ class Settings:
         debug: Show tracebacks.
         log_level: The lowest level of log events to show; None for none at all.
         log_json: Write log events as JSON.
+        arguments: Everything that was given to the program.
     """
 
     profile: str | None = None
@@ -38,6 +39,7 @@ class Settings:
     debug: bool = False
     log_level: str | None = None
     log_json: bool = False
+    arguments: Sequence[str] = ()
 
     def profiles(self) -> Profiles:
         """Load every profile."""
@@ -124,7 +126,7 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
         own_set = given.get("set") or ()
         said: dict[str, Any] = {name: given.pop(name) or outer.get(name) for name in shared}
         said["set"] = (*(outer.get("set") or ()), *own_set)
-        settings = Settings(**said)
+        settings = Settings(**said, arguments=tuple(context.find_root().obj or ()))
         try:
             for name in _ALL:
                 if name not in shared and outer.get(name):

@@ -74,7 +74,8 @@ class AnswerColumns:
             answer.model,
             usage.get("input_tokens"),
             usage.get("output_tokens"),
-            answer.cost_usd,
+            # Sums of prices have digits behind the last one that means anything.
+            None if answer.cost_usd is None else round(answer.cost_usd, 12),
         ]
         return dict(zip(self._names, [*given, *about], strict=True))
 

@@ -96,10 +96,12 @@ class Reading:
     Attributes:
         total_bytes: What the sizes of its rows add up to, about; None when nobody knows.
         table: Its columns as pyarrow has them, of a Parquet file.
+        waits: Whether it may have to be waited for, as a pipe.
     """
 
     total_bytes: int | None = None
     table: Any = None
+    waits = False
 
     @property
     def columns(self) -> Sequence[str] | None:
@@ -140,7 +142,7 @@ class TextReading(Reading):
         self._descriptor = file.fileno()
         mode = os.fstat(self._descriptor).st_mode
         # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.
-        self._may_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor)
+        self.waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor)
         self._name = source.name
         self._reader = RowReader(source.format, source.name)
         self._bytes = _Bytes(self._descriptor)
@@ -159,7 +161,7 @@ class TextReading(Reading):
         yield from self._reader.close()
 
     async def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        if not self._may_wait:
+        if not self.waits:
             for row in self.rows():
                 yield row
             return

@@ -119,7 +119,7 @@ def run(
         if confirm_above is not None and not confirm(plan, confirm_above, yes=yes):
             note("nothing was sent")
             return INTERRUPTED
-    return run_job(job, fresh=fresh, retry_failed=retry_failed)
+    return run_job(job, settings.arguments, fresh=fresh, retry_failed=retry_failed)
 
 
 def _prompt(template: str | None, system: str | None, image: str | None, id_field: str, rows: Source) -> Prompt | None:

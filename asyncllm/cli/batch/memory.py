@@ -6,13 +6,14 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from asyncllm.batch.journal import Journal
 from asyncllm.batch.journal_file import beside, failures, is_held, open_to_write
 from asyncllm.batch.prompts import Prompt
+from asyncllm.errors import JournalError
 
 from ..exits import UsageProblem
 from .job import Job
@@ -94,6 +95,12 @@ def claim(path: Path, job: Job) -> bool:
     with _opened(path) as connection:
         connection.execute("INSERT OR REPLACE INTO command VALUES ('job', ?)", (json.dumps(asdict(now)),))
     return before == now
+
+
+def tidy(path: Path) -> None:
+    """Leave one file behind: a reader cannot remove what SQLite keeps beside a journal in use, a writer does."""
+    with suppress(JournalError), closing(open_to_write(path, "normal")):
+        pass
 
 
 def _noted(path: Path) -> Noted | None:

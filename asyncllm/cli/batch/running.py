@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from asyncllm.batch.files import Answer, BadRow, Reading, ResultWriter, Row
 from asyncllm.batch.journal import Journal
+from asyncllm.batch.progress import Progress
 from asyncllm.batch.report.wording import duration
 
 from ..exits import DONE, INTERRUPTED, SOME_FAILED, UsageProblem
 from ..output import dollars, note
 from ..progress import BatchProgress
 from .job import Job
-from .memory import claim, set_aside
+from .memory import claim, set_aside, tidy
 from .results import Places, Rejected, to_stdout, write_results
 
 if TYPE_CHECKING:
     from asyncllm import Outcome, Request
 
 
-def run_job(job: Job, *, fresh: bool, retry_failed: bool) -> int:
+def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bool) -> int:
     """Run a batch, and return its exit code.
 
     Args:
         job: What shall be done.
+        arguments: The command that was given.
         fresh: Begin anew.
         retry_failed: Send what failed again, and nothing that was not reached.
     """
     import anyio
 
-    run = _Run(job)
+    run = _Run(job, arguments)
     if job.target.journal is not None:
         if fresh and (old := set_aside(job.target.journal)) is not None:
             note(f"the journal of earlier runs is now {old}")
@@ -68,51 +70,67 @@ def _reached(job: Job) -> int:
 class _Run:
     """One run of a batch."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, arguments: Sequence[str]) -> None:
         self.job = job
-        self.progress = BatchProgress(None)
-        self.places = Places()
-        self.rejected: Rejected | None = None
-        self.whole = False
+        self._arguments = arguments
+        self.progress = BatchProgress()
+        self._places = Places()
+        self._rejected: Rejected | None = None
         self._journal: Journal | None = None
         self._unchanged = True
+        self._began = False
+        self._whole = False
 
     @property
     def rejected_count(self) -> int:
         """How many rows could not be used."""
-        return 0 if self.rejected is None else self.rejected.count
+        return 0 if self._rejected is None else self._rejected.count
 
     async def send(self) -> None:
         """Send what is to be sent."""
+        with self.job.source.open() as reading:
+            # A file is read by the batch on a thread of its own; a pipe is waited for.
+            if not reading.waits:
+                rows = reading.rows()
+                first = self._first_rows(rows, reading)
+                await self._send(reading, self._requests(chain(first, rows)))
+                return
+            async with aclosing(reading.arows()) as coming:
+                seen: list[Row | BadRow] = []
+                async for row in coming:
+                    seen.append(row)
+                    if isinstance(row, Row):
+                        break
+                self._first_rows(iter(seen), reading)
+                await self._send(reading, self._requests_of(seen, coming))
+
+    async def _send(self, reading: Reading, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
         from asyncllm import AsyncLLM
 
         job = self.job
-        with job.source.open() as reading:
-            async with aclosing(reading.arows()) as rows:
-                first = await self._first_rows(rows, reading)
-                async with AsyncLLM(job.config) as llm:
-                    await llm.warm_up()
-                    self._begin()
-                    with ExitStack() as stack:
-                        assert self.rejected is not None
-                        stack.callback(self.rejected.close)
-                        out = None if job.target.path else stack.enter_context(to_stdout(job, reading.columns))
-                        self.progress = stack.enter_context(
-                            BatchProgress(reading.total_bytes, budget_usd=job.budget_usd)
-                        )
-                        batch = llm.map(
-                            self._requests(first, rows),
-                            ordered=out is not None,
-                            response_model=job.response_model,
-                            journal=self._journal,
-                            budget_usd=job.budget_usd,
-                            progress=self._saw,
-                            **job.params,
-                        )
-                        async with batch as outcomes:
-                            async for outcome in outcomes:
-                                self._add(outcome, out)
-        self.whole = True
+        async with AsyncLLM(job.config) as llm:
+            await llm.warm_up()
+            self._take_journal()
+            with ExitStack() as stack:
+                out = None if job.target.path else stack.enter_context(to_stdout(job, reading.columns))
+                batch = llm.map(
+                    requests,
+                    ordered=out is not None,
+                    response_model=job.response_model,
+                    journal=self._journal,
+                    budget_usd=job.budget_usd,
+                    progress=self._saw,
+                    **job.params,
+                )
+                self.progress = BatchProgress(reading.total_bytes, budget_usd=job.budget_usd)
+                self._rejected = Rejected(job.target.rejected)
+                stack.callback(self._rejected.close)
+                async with batch as outcomes:
+                    self._began = True
+                    stack.enter_context(self.progress)
+                    async for outcome in outcomes:
+                        self._add(outcome, out)
+        self._whole = True
 
     def finish(self, early: str | None) -> None:
         """Write the results, and say what was done, what it cost, what failed, and how to go on.
@@ -120,32 +138,36 @@ class _Run:
         Args:
             early: What ended the run before its end.
         """
-        if self.rejected is None:
-            if early is not None:
-                note(f"{early}: nothing was sent")
+        if not self._began:
+            if early == "interrupted":
+                note("interrupted: nothing was sent")
             return
         escaped = 0
         if self._journal is not None and self.job.target.path is not None:
-            escaped = write_results(self.job, self._journal, self.places, unchanged=self._unchanged or self.whole)
+            escaped = write_results(self.job, self._journal, self._places, unchanged=self._unchanged or self._whole)
+            tidy(self._journal.path)
         for line in self._last_words(early, escaped):
             note(line)
 
-    def _begin(self) -> None:
+    def _take_journal(self) -> None:
         """Take the journal, now that everything else is known to be right."""
         target = self.job.target
         if target.journal is not None:
             # Rows of a pipe cannot be read again for the results.
             self._journal = Journal(target.journal, keep_data=not self.job.source.reads_again)
             self._unchanged = claim(target.journal, self.job)
-        self.rejected = Rejected(target.rejected)
 
-    def _saw(self, state: Any) -> None:
+    def _saw(self, state: Progress) -> None:
+        """Hear from the batch: before anything is sent what the journal has, and then how far it is."""
+        if self.progress.state is None and state.resumed is not None and state.resumed.run > 1:
+            note(state.resumed.in_words())
+            self.progress.spent_before_usd = state.resumed.spent_usd
         self.progress.state = state
 
-    async def _first_rows(self, rows: AsyncIterator[Row | BadRow], reading: Reading) -> list[Row | BadRow]:
+    def _first_rows(self, rows: Iterator[Row | BadRow], reading: Reading) -> list[Row | BadRow]:
         """Read to the first good row, and refuse a template that does not fit it before anything is sent."""
         seen: list[Row | BadRow] = []
-        async for row in rows:
+        for row in rows:
             seen.append(row)
             if isinstance(row, Row):
                 self.job.settle(row, reading.columns)
@@ -155,24 +177,32 @@ class _Run:
             raise UsageProblem("the input has no rows.", "Nothing was sent.")
         return seen
 
-    async def _requests(self, first: list[Row | BadRow], rows: AsyncIterator[Row | BadRow]) -> AsyncIterator[Request]:
+    def _requests(self, rows: Iterable[Row | BadRow]) -> Iterator[Request]:
         """Give the requests of the good rows, and set the bad ones aside."""
-        for row in first:
-            if (request := self._sorted_out(row)) is not None:
-                yield request
-        async for row in rows:
-            if self.places.count == self.job.limit:
+        for row in rows:
+            if self._places.count == self.job.limit:
                 return
             if (request := self._sorted_out(row)) is not None:
                 yield request
 
+    async def _requests_of(
+        self, first: list[Row | BadRow], rows: AsyncIterator[Row | BadRow]
+    ) -> AsyncIterator[Request]:
+        for request in self._requests(first):
+            yield request
+        async for row in rows:
+            for request in self._requests((row,)):
+                yield request
+            if self._places.count == self.job.limit:
+                return
+
     def _sorted_out(self, row: Row | BadRow) -> Request | None:
         made = self.job.request(row) if isinstance(row, Row) else row
         if isinstance(made, BadRow):
-            assert self.rejected is not None
-            self.rejected.add(made)
+            assert self._rejected is not None
+            self._rejected.add(made)
             return None
-        self.places.add(row.index)
+        self._places.add(row.index)
         return made
 
     def _add(self, outcome: Outcome[Any], out: ResultWriter | None) -> None:
@@ -204,19 +234,19 @@ class _Run:
             place = f", in {target.rejected}" if target.rejected is not None else ""
             yield f"not sent: {self.rejected_count:,} rows that cannot be used{place}"
         if escaped:
-            yield f"{escaped:,} cells have a ' before them, for no spreadsheet to calculate them (--raw-csv: none)"
+            yield f"cells with a ' before them, so that no spreadsheet calculates them (not with --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or progress.failed):
-            yield f"to continue: {_command()}"
+            # Without what would begin anew.
+            again = (argument for argument in self._arguments if argument not in ("--fresh", "--overwrite"))
+            yield f"to continue: {shlex.join(['asyncllm', *again])}"
 
     def _from_journal(self) -> str:
         return f" ({self.progress.replayed:,} of them before)" if self.progress.replayed else ""
 
     def _cost(self) -> str:
         progress = self.progress
-        return dollars(None if progress.unpriced else progress.cost_usd)
-
-
-def _command() -> str:
-    """Return the command that was given, without what would begin anew."""
-    once = {"--fresh", "--overwrite"}
-    return shlex.join(["asyncllm", *(argument for argument in sys.argv[1:] if argument not in once)])
+        if progress.unpriced:
+            return dollars(None)
+        if not progress.spent_before_usd:
+            return dollars(progress.cost_usd)
+        return f"{dollars(progress.cost_usd)} now and {dollars(progress.spent_before_usd)} before"
