@@ -49,6 +49,8 @@ def _curve(name: str, moments: Sequence[Moment], value: Callable[[Moment], float
         edges = [round(place * len(values) / room) for place in range(room + 1)]
         values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     most = max(values)
+    if not most:
+        return
     yield ""
     yield f"{name}, at most {number(most)}"
     yield "  " + "".join(_BARS[round(each / most * 8) if most else 0] for each in values)

@@ -13,8 +13,6 @@ from ..journal import RunSummary, Sample
 _POINTS = 240
 # The journal samples a run once a second; a run of seconds is cut finer, so that there is a curve at all.
 _LEAST_S, _FEWEST_POINTS = 1.0, 20
-# Between two runs, so that their curves do not touch.
-_PAUSE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -87,7 +85,7 @@ class Timeline:
         self.elapsed_s = 0.0
         last_seen = {sample.run: sample.at for sample in samples}
         for run in runs:
-            begin = self.elapsed_s + (_PAUSE_S if self._spans else 0.0)
+            begin = self.elapsed_s
             # A run that was killed could not note its end.
             ended_at = max(run.ended_at or 0.0, last_seen.get(run.run, 0.0), run.started_at)
             self._spans[run.run] = (run.started_at, ended_at, begin)

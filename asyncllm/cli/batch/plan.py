@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncllm.batch.files import BadRow, Row
+from asyncllm.batch.journal import Journal
 from asyncllm.batch.report.wording import duration
 
 from ..exits import UsageProblem
@@ -50,12 +51,17 @@ class Plan:
     input_usd: float | None = None
     most_usd: float | None = None
 
+    @property
+    def left(self) -> int:
+        """Rows that are still to be sent."""
+        return self.rows - self.done
+
     def lines(self, job: Job) -> Iterator[tuple[str, str]]:
         """Say it in words, as pairs of what and how much."""
         bad = f", {self.bad:,} that cannot be used" if self.bad else ""
-        yield "rows", f"{self.rows:,} to send{bad}"
+        yield "rows", f"{self.left:,} to send{bad}"
         if self.done:
-            yield "answered", f"about {self.done:,} of them, in {job.target.journal}"
+            yield "answered", f"about {self.done:,} before, in {job.target.journal}"
         yield "model", job.config.model
         yield "tokens in", f"about {self.input_tokens:,}"
         length = f"{self.answer_tokens:,} each"
@@ -69,8 +75,9 @@ class Plan:
         return f"from {dollars(self.input_usd)} for the prompts to {dollars(self.most_usd)} with such answers"
 
     def _time(self, job: Job) -> str:
-        config, rows = job.config, self.rows - self.done
-        tokens = self.input_tokens + self.rows * self.answer_tokens
+        config, rows = job.config, self.left
+        share = rows / self.rows if self.rows else 0.0
+        tokens = share * self.input_tokens + rows * self.answer_tokens
         minutes = [
             (rows / config.requests_per_minute, "requests_per_minute") if config.requests_per_minute else None,
             (tokens / config.tokens_per_minute, "tokens_per_minute") if config.tokens_per_minute else None,
@@ -109,6 +116,7 @@ def survey(job: Job) -> Plan:
         if not settled:
             job.settle(None, reading.columns)
     plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
+    plan.done = min(_answered(job), plan.rows)
     _price(plan, job)
     return plan
 
@@ -140,6 +148,14 @@ def confirm(plan: Plan, limit_usd: float, *, yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def _answered(job: Job) -> int:
+    journal = job.target.journal
+    if journal is None or not journal.exists():
+        return 0
+    summary = Journal.read(journal).summary()
+    return summary.done - summary.truncated
+
+
 def _price(plan: Plan, job: Job) -> None:
     from asyncllm.models import worst_case_cost
 
@@ -147,14 +163,13 @@ def _price(plan: Plan, job: Job) -> None:
     plan.limited = limit is not None
     plan.answer_tokens = limit or _ASSUMED_ANSWER_TOKENS
     info = _info(job)
-    plan.input_usd = worst_case_cost(info, input_tokens=plan.input_tokens, max_output_tokens=0)
     # The rates of one prompt hold for each, not those of a single prompt as long as all of them.
     mean = plan.input_tokens // plan.rows if plan.rows else 0
     each = worst_case_cost(info, input_tokens=mean, max_output_tokens=plan.answer_tokens)
     alone = worst_case_cost(info, input_tokens=mean, max_output_tokens=0)
     if each is not None and alone is not None:
-        plan.input_usd = alone * plan.rows
-        plan.most_usd = each * plan.rows
+        plan.input_usd = alone * plan.left
+        plan.most_usd = each * plan.left
 
 
 def _answer_limit(job: Job) -> int | None:

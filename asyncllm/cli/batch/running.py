@@ -12,6 +12,7 @@ from asyncllm.batch.files import Answer, BadRow, Reading, ResultWriter, Row
 from asyncllm.batch.journal import Journal
 from asyncllm.batch.progress import Progress
 from asyncllm.batch.report.wording import duration
+from asyncllm.config.fields import CREDENTIALS
 
 from ..exits import DONE, INTERRUPTED, SOME_FAILED, UsageProblem
 from ..output import dollars, note
@@ -234,11 +235,9 @@ class _Run:
             place = f", in {target.rejected}" if target.rejected is not None else ""
             yield f"not sent: {self.rejected_count:,} rows that cannot be used{place}"
         if escaped:
-            yield f"cells with a ' before them, so that no spreadsheet calculates them (not with --raw-csv): {escaped:,}"
+            yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or progress.failed):
-            # Without what would begin anew.
-            again = (argument for argument in self._arguments if argument not in ("--fresh", "--overwrite"))
-            yield f"to continue: {shlex.join(['asyncllm', *again])}"
+            yield f"to continue: {shlex.join(['asyncllm', *_again(self._arguments)])}"
 
     def _from_journal(self) -> str:
         return f" ({self.progress.replayed:,} of them before)" if self.progress.replayed else ""
@@ -250,3 +249,17 @@ class _Run:
         if not progress.spent_before_usd:
             return dollars(progress.cost_usd)
         return f"{dollars(progress.cost_usd)} now and {dollars(progress.spent_before_usd)} before"
+
+
+def _again(arguments: Sequence[str]) -> Iterator[str]:
+    """Give the command once more, without what would begin anew and without keys."""
+    for argument in arguments:
+        name, equals, _ = argument.removeprefix("--set=").partition("=")
+        if equals and name.strip() in CREDENTIALS - _NAMES:
+            yield argument[: argument.index(name) + len(name)] + "=***"
+        elif argument not in ("--fresh", "--overwrite"):
+            yield argument
+
+
+# Of the credentials, those that only say where a secret is.
+_NAMES = frozenset({"api_key_env", "aws_profile_name", "aws_role_name", "aws_session_name"})
