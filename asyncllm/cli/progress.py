@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,6 +64,7 @@ class BatchProgress:
         self._sending_since: float | None = None
         self._time_left = TimeLeft()
         self._live: Any = None
+        self._open = ExitStack()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -79,6 +81,7 @@ class BatchProgress:
                 refresh_per_second=_DRAWN_PER_S,
                 vertical_overflow="crop",
             )
+            self._open.enter_context(_ctrl_c_not_shown())
             self._live.start()
         self._thread = threading.Thread(target=self._tick, name="asyncllm progress", daemon=True)
         self._thread.start()
@@ -92,6 +95,7 @@ class BatchProgress:
             self._thread.join()
         if self._live is not None:
             self._live.stop()
+        self._open.close()
 
     @property
     def elapsed_s(self) -> float:
@@ -215,3 +219,22 @@ class BatchProgress:
         flight = f", {state.in_flight:,} in flight" if state is not None else ""
         limited = f", limited by {state.limited_by}" if state is not None and state.limited_by else ""
         return f"{self._money()}, {self.tokens:,} tokens{flight}{limited}"
+
+
+@contextmanager
+def _ctrl_c_not_shown() -> Iterator[None]:
+    """Keep the terminal from writing ^C, which would shift what is drawn and leave a piece of it behind."""
+    try:
+        import termios
+
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (ImportError, AttributeError, OSError, ValueError, termios.error):
+        yield  # no terminal, or a system that has another kind
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+    termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)

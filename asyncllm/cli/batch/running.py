@@ -123,7 +123,8 @@ class _Run:
                     progress=self._saw,
                     **job.params,
                 )
-                self.progress = BatchProgress(reading.total_bytes, budget_usd=job.budget_usd)
+                total = reading.total_bytes if job.limit is None else job.limit
+                self.progress = BatchProgress(total, budget_usd=job.budget_usd)
                 self._rejected = Rejected(job.target.rejected)
                 stack.callback(self._rejected.close)
                 async with batch as outcomes:
@@ -212,7 +213,7 @@ class _Run:
         error = outcome.error
         self.progress.advance(
             ok=outcome.ok,
-            by=row.size_bytes,
+            by=row.size_bytes if self.job.limit is None else 1,
             replayed=outcome.from_journal,
             tokens=(usage.total_tokens or 0) if usage is not None else 0,
             cost_usd=outcome.cost_usd,
