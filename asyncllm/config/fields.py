@@ -244,9 +244,6 @@ HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_n
 
 NOT_YET: dict[str, str] = {
     "fallbacks": "is not available in this version: a call that fails on this profile fails",
-    "max_queue": "is not available in this version: callers wait for a place however many there are",
-    "adaptive": "is not available in this version: set requests_per_minute and tokens_per_minute instead",
-    "budget_usd": "is not available in this version: costs are reported, not limited",
 }
 """What this version cannot do yet, by field or `field=value`: setting it is a mistake rather than without effect."""
 
