@@ -20,9 +20,11 @@ class Admission:
         queued_s: Seconds it was waited for.
     """
 
-    __slots__ = ("_released", "_waiter", "queued_s")
+    __slots__ = ("_bucket", "_places", "_released", "_waiter", "queued_s")
 
-    def __init__(self, waiter: Waiter, queued_s: float) -> None:
+    def __init__(self, places: Places, bucket: Bucket, waiter: Waiter | None, queued_s: float) -> None:
+        self._places = places
+        self._bucket = bucket
         self._waiter = waiter
         self._released = False
         self.queued_s = queued_s
@@ -36,7 +38,7 @@ class Admission:
         Returns:
             The seconds for which it is closed.
         """
-        return self._waiter.bucket.refused(self._waiter, seconds)
+        return self._bucket.close(seconds, self._waiter)
 
     def answered(self, headers: Mapping[str, str], output_tokens: int | None = None) -> None:
         """Tell the bucket that the provider answered; to be called before the release.
@@ -45,7 +47,9 @@ class Admission:
             headers: The answer's `x-ratelimit-*` headers, lower case.
             output_tokens: The length of an answer that came as fast as the provider could; None for others.
         """
-        self._waiter.bucket.answered(self._waiter, headers, output_tokens)
+        self._bucket.succeeded()
+        if self._waiter is not None and self._waiter.followed is not None:
+            self._bucket.learn(self._waiter, headers, output_tokens)
 
     def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
         """Give the place back and settle with the tokens that were used and what they cost.
@@ -57,7 +61,10 @@ class Admission:
         if self._released:
             return
         self._released = True
-        self._waiter.places.release(self._waiter, used_tokens, cost_usd)
+        if self._waiter is None:
+            self._places.give_back()
+        else:
+            self._places.release(self._waiter, used_tokens, cost_usd)
 
 
 async def admit(
@@ -93,6 +100,8 @@ async def admit(
         OverloadedError: More callers wait than `max_queue` allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
+    if not adaptive and not budgets and bucket.is_free and deadline.admits(0) and places.take_free():
+        return Admission(places, bucket, None, 0.0)  # as nearly every call is; the rest takes several times as long
     waiter = Waiter(
         places,
         bucket,
@@ -105,13 +114,13 @@ async def admit(
     )
     bucket.check_size(tokens)
     if deadline.admits(0) and places.try_admit(waiter):
-        return Admission(waiter, 0.0)
+        return Admission(places, bucket, waiter, 0.0)
     if places.max_queue is not None and not patient and not again and places.callers_waiting >= places.max_queue:
         raise _overloaded(places)
     started = bucket.clock()
     if deadline.at is None:
         await places.wait(waiter)
-        return Admission(waiter, bucket.clock() - started)
+        return Admission(places, bucket, waiter, bucket.clock() - started)
     error: DeadlineExceededError | None = None
     try:
         with anyio.fail_after(deadline.remaining()):
@@ -120,7 +129,7 @@ async def admit(
         error = deadline.error("waiting for a place and the rate limits")
     if error is not None:
         raise error
-    return Admission(waiter, bucket.clock() - started)
+    return Admission(places, bucket, waiter, bucket.clock() - started)
 
 
 def _overloaded(places: Places) -> OverloadedError:

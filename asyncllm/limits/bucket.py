@@ -80,24 +80,12 @@ class Bucket:
             self._limits.pop(owner, None)
             self._apply()
 
-    def close(self, seconds: float | None) -> float:
+    def close(self, seconds: float | None, refused: Claim | None = None) -> float:
         """Admit nobody for some time.
 
         Args:
             seconds: What the provider asked for; None, or 0, for a pause that grows with each refusal in a row.
-
-        Returns:
-            The seconds for which it is closed.
-        """
-        with self._lock:
-            return self._close(seconds, self.clock())
-
-    def refused(self, claim: Claim, seconds: float | None) -> float:
-        """Note that the provider refused a request that was sent, which is not settled yet.
-
-        Args:
-            claim: The request.
-            seconds: As for `close`.
+            refused: The request that the provider refused, not settled yet.
 
         Returns:
             The seconds for which it is closed.
@@ -105,12 +93,16 @@ class Bucket:
         with self._lock:
             now = self.clock()
             pause = self._close(seconds, now)
-            if claim.followed is not None:
-                claim.followed.refused(claim.sent_at, now, pause)
+            if refused is not None and refused.followed is not None:
+                refused.followed.refused(refused.sent_at, now, pause)
             return pause
 
-    def answered(self, claim: Claim, headers: Mapping[str, str], output_tokens: int | None) -> None:
-        """Note an answer: the next refusal starts with a short pause again, and the adaptive control learns from it.
+    def succeeded(self) -> None:
+        """Note that the provider answered; the next refusal starts with a short pause again."""
+        self._refusals = 0
+
+    def learn(self, claim: Claim, headers: Mapping[str, str], output_tokens: int | None) -> None:
+        """Let the adaptive control learn from an answer.
 
         Args:
             claim: The request.
@@ -118,7 +110,6 @@ class Bucket:
             output_tokens: The length of the answer; None where it is not known, or where its reader decided how long it
                 took.
         """
-        self._refusals = 0
         if claim.followed is not None:
             with self._lock:
                 now = self.clock()

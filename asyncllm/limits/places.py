@@ -153,6 +153,20 @@ class Places:
             return closed_s or None
         return closed_s + self._between_s * (self.waiting + 1)
 
+    def take_free(self) -> bool:
+        """Take a place if one is free and nobody waits."""
+        if self._lines or self.in_use >= self.number:
+            return False
+        self.in_use += 1
+        return True
+
+    def give_back(self) -> None:
+        """Give back a place that was all that was taken."""
+        self.in_use -= 1
+        if self._lines:
+            self._measure()
+            self.serve()
+
     def try_admit(self, waiter: Waiter) -> bool:
         """Take what a request needs if it is there and nobody waits for the same.
 

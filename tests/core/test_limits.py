@@ -132,7 +132,7 @@ def test_unasked_pauses_grow_and_start_again(asked: float | None) -> None:
     second = bucket.close(asked)
     assert second == 2 * first
     clock.now += second
-    bucket.answered(Waiter(Places(1), bucket), {}, None)
+    bucket.succeeded()
     assert bucket.close(asked) == first
 
 
