@@ -13,6 +13,7 @@ from .completions import Completion
 from .config import LLMConfig, load_config
 from .config.options import Options
 from .fallback import Turn, in_turn
+from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, check
@@ -47,7 +48,11 @@ T = TypeVar("T")
 # and belong to the client, or to a view of it.
 PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
 _KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
-_OF_THE_CLIENT = frozenset(("max_concurrency", "max_queue"))
+_OF_THE_CLIENT = {
+    "max_concurrency": "whose places a view shares",
+    "max_queue": "whose line a view shares",
+    "budget_usd": "and a view spends of it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,9 @@ class Stats:
         cancelled: Calls that were cancelled.
         retries: Attempts after the first.
         in_flight: Places in use.
-        waiting: Callers waiting for a place.
+        waiting: Requests waiting for a place, a limit or a budget.
+        limited_by: What the first of them waits for: `places`, `requests`, `tokens`, `closed` (the provider asked to be
+            left alone), `adaptive` or `budget`; None when nobody waits.
         input_tokens: Tokens sent, of answers whose usage is known or estimated.
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
@@ -75,6 +82,7 @@ class Stats:
     retries: int
     in_flight: int
     waiting: int
+    limited_by: Reason | None
     input_tokens: int
     output_tokens: int
     cost_usd: float
@@ -109,7 +117,7 @@ class AsyncLLM:
             config = LLMConfig(**options)  # type: ignore[arg-type]  # the model is there
         else:
             config = load_config(profile, **options)
-        self._set_up(config, Resources(config.max_concurrency, http_session))
+        self._set_up(config, Resources(config, http_session))
 
     def _set_up(self, config: LLMConfig, resources: Resources) -> None:
         self.config = config
@@ -126,10 +134,10 @@ class AsyncLLM:
 
         Raises:
             ConfigError: An option is unknown, of the wrong type or impossible.
-            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`.
+            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`.
         """
-        for name in _OF_THE_CLIENT & options.keys():
-            raise TypeError(f"{name} belongs to the client, whose places a view shares; make another client for it")
+        for name in _OF_THE_CLIENT.keys() & options.keys():
+            raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")
         made: AsyncLLM = object.__new__(type(self))
         made._set_up(self.config.replace(**options), self._resources)
         return made
@@ -461,7 +469,12 @@ class AsyncLLM:
     def stats(self) -> Stats:
         """Return what this client and its views have done so far, and are doing now."""
         places = self._resources.places
-        return Stats(in_flight=places.in_use, waiting=places.waiting, **asdict(self._resources.counters))
+        return Stats(
+            in_flight=places.in_use,
+            waiting=places.waiting,
+            limited_by=places.limited_by,
+            **asdict(self._resources.counters),
+        )
 
     def __repr__(self) -> str:
         return f"AsyncLLM({self.config!r})"

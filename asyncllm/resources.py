@@ -14,7 +14,7 @@ import anyio
 
 from .config import LLMConfig
 from .errors import AuthenticationError
-from .limits import Places
+from .limits import Budget, Places
 from .models import ModelInfo, needs_key
 from .pipeline import Counters
 from .target import Target, configured_model_info, connection_options
@@ -35,13 +35,14 @@ class Resources:
     """Opened on first use, closed once.
 
     Args:
-        max_concurrency: The number of places.
+        config: The client's profile, for what belongs to the client as a whole: its places, queue and budget.
         http_session: A session of the caller's for the wire transport.
     """
 
-    def __init__(self, max_concurrency: int, http_session: ClientSession | None = None) -> None:
+    def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
         self._http_session = http_session
-        self.places = Places(max_concurrency)
+        budget = None if config.budget_usd is None else Budget(config.budget_usd)
+        self.places = Places(config.max_concurrency, config.max_queue, budget)
         self.counters = Counters()
         self.closed = False
         self._transports: dict[str, Transport] = {}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .config import LLMConfig
-from .errors import ContextWindowExceededError, UnsupportedError
+from .errors import ConfigError, ContextWindowExceededError, UnsupportedError
 from .fallback import Breaker
 from .limits import Bucket, shared_bucket
 from .messages import Request, has_images, with_cache_marks
-from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices
+from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
 from .parameters import merge, output_limit, profile_params
 from .record import Usage
 from .transports.base import Call, Connection, Transport
@@ -112,6 +113,38 @@ class Target:
             return 0
         limit = output_limit(call.params)
         return estimate_tokens(call.messages) + (_USUAL_ANSWER_TOKENS if limit is None else limit)
+
+    def worst_case(self, call: Call) -> float:
+        """Return the most that a call can cost in US dollars.
+
+        Raises:
+            ConfigError: The price or the length of its answer is not known.
+        """
+        params, info = call.params, self.info
+        limit = output_limit(params)
+        limit = info.max_output_tokens if limit is None else limit
+        if limit is None:
+            raise ConfigError(
+                f"budget_usd is set, and how long {self.config.model} may answer is not known; nothing was sent.",
+                hint="Set max_output_tokens.",
+            )
+        tokens = estimate_tokens(call.messages, params.get("tools"))
+        if params.get("response_format"):
+            tokens += estimate_tokens(str(params["response_format"]))
+        worst = worst_case_cost(
+            info,
+            input_tokens=math.ceil(tokens * _ESTIMATE_MARGIN),
+            max_output_tokens=limit * int(params.get("n") or 1),
+            service_tier=params.get("service_tier"),
+            writes_cache=self.config.caching_prompt,
+            audio="audio" in (params.get("modalities") or ()),
+        )
+        if worst is None:
+            raise ConfigError(
+                f"budget_usd is set, and the price of {self.config.model} is not known; nothing was sent.",
+                hint="Set input_cost_per_token and output_cost_per_token.",
+            )
+        return worst
 
     def price(self, usage: Usage) -> float | None:
         """Return the cost of a usage in US dollars; None when the price or the usage is not known."""

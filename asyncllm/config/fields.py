@@ -269,13 +269,6 @@ OF_EVERY_TARGET = frozenset(
 )
 """How to call, rather than whom: what an argument says of these holds for the fallbacks of the profile too."""
 
-NOT_YET: dict[str, str] = {
-    "max_queue": "is not available in this version: callers wait for a place however many there are",
-    "adaptive": "is not available in this version: set requests_per_minute and tokens_per_minute instead",
-    "budget_usd": "is not available in this version: costs are reported, not limited",
-}
-"""What this version cannot do yet, by field or `field=value`: setting it is a mistake rather than without effect."""
-
 
 def field_note(name: str, note: str) -> str:
     """Give one of the notes kept beside a field: its `group`, its `unit`, or what to show as its default (`shown`)."""

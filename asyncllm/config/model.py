@@ -14,7 +14,7 @@ from ..models import base_url_variables, key_variables
 from .environment import Environment
 from .fields import KEY_FIELDS, OF_EVERY_TARGET, Fields
 from .layers import ARGUMENTS, PROFILE, Entry, Withheld, endpoint_owner, merge, provider_of
-from .mistakes import Problem, config_error, contradictions, not_available, problems_of
+from .mistakes import Problem, config_error, contradictions, problems_of
 from .provenance import ARGUMENT, DEFAULT, Origin, shown_path
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LLMConfig(Fields):
             problems = problems_of(error, values)
         else:
             values = {key: getattr(config, key) for key in config.model_fields_set}
-            problems = not_available(values) + contradictions(values)
+            problems = contradictions(values)
             if not problems:
                 return config
         # Outside of the except block: pydantic's error holds the values, and must not hang on to ours as its context.
