@@ -22,6 +22,8 @@ from .errors import (
 
 # Request Timeout and Conflict (a lock that is held): the other 4xx that pass by themselves.
 _PASSING_STATUSES = frozenset((408, 409))
+# Gateway timeouts, the second one Cloudflare's: whoever stands behind the gateway may still be at work.
+_GATEWAY_TIMEOUTS = frozenset((504, 524))
 _PASSING = (
     ProviderConnectionError,
     ProviderTimeoutError,
@@ -46,6 +48,8 @@ def may_be_billed(error: BaseException) -> bool:
         return error.request_sent
     if isinstance(error, ProviderTimeoutError):
         return error.timeout != "connect_timeout"
+    if isinstance(error, ServerError):
+        return error.status_code in _GATEWAY_TIMEOUTS
     return isinstance(error, StreamInterruptedError | MalformedResponseError)
 
 

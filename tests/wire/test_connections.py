@@ -17,7 +17,7 @@ from aiohttp import web
 from asyncllm import AsyncLLM, ConfigError, MalformedResponseError, ProviderConnectionError, ProviderError
 from asyncllm.errors import UnsupportedError
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.transports import openai_wire
+from asyncllm.transports import bounds
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -189,7 +189,7 @@ async def test_a_redirect_is_told_and_not_followed(status: int, simulator: Simul
 @pytest.mark.usefixtures("asyncio_alone")
 async def test_an_answer_above_the_bound_is_refused(compressed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint gone mad does not fill the memory, not with a small body that grows when it is unpacked either."""
-    monkeypatch.setattr(openai_wire, "MAX_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(bounds, "MAX_ANSWER_BYTES", 10_000)
 
     async def large(request: web.BaseRequest) -> web.Response:
         response = web.Response(body=b'{"padding": "' + b"x" * 1_000_000 + b'"}', content_type="application/json")
