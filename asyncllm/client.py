@@ -483,6 +483,8 @@ class AsyncLLM:
         self, messages: Messages, params: Mapping[str, Any], *, own_first: bool = False
     ) -> tuple[AsyncLLM, Request]:
         """Return the view that serves a call, and its request; `own_first` lets a request's own parameters win."""
+        if not params and not isinstance(messages, Request):
+            return self, Request(messages)
         own = messages.params if isinstance(messages, Request) else {}
         merged = {**params, **own} if own_first else {**own, **params}
         check(merged, PER_CALL)

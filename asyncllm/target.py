@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .config import LLMConfig
@@ -13,7 +14,7 @@ from .fallback import Breaker
 from .limits import Bucket, shared_bucket
 from .messages import Request, has_images, with_cache_marks
 from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
-from .parameters import merge, output_limit, profile_params
+from .parameters import FixedParams, FoundOnce, merge, output_limit, profile_params
 from .record import Usage
 from .transports.base import Call, Connection, Transport
 from .transports.eligibility import Route, route
@@ -68,7 +69,7 @@ class Target:
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
         self.breaker = Breaker()
-        self._params = profile_params(config)
+        self._merged = FoundOnce(partial(_merged, profile_params(config)))
         self._proxied = proxied
         self._info: ModelInfo | None = None
 
@@ -91,7 +92,7 @@ class Target:
         self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
-        params = merge(self._params, request.params)
+        params = self._merged(request.params)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
         if self._route is not None:
             call.body = self._route.body(messages, params)
@@ -213,6 +214,11 @@ def connection_options(config: LLMConfig) -> dict[str, Any]:
     if config.extra_headers:
         options["extra_headers"] = {name: _plain(value) for name, value in config.extra_headers.items()}
     return options
+
+
+def _merged(profile: Mapping[str, Any], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    merged = merge(profile, params)
+    return FixedParams(merged) if type(params) is FixedParams else merged
 
 
 def _is_short(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -25,13 +25,19 @@ FINISH_REASONS = {
 }
 
 
-def encode(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any], head: bytes = b"") -> bytes:
     """Encode a request's body.
+
+    Args:
+        body: The body.
+        head: All of it but for the messages, encoded already; empty where it is not.
 
     Raises:
         TypeError: When it holds what JSON cannot say.
     """
     try:
+        if head:
+            return b'%b,"messages":%b}' % (head, pydantic_core.to_json(body["messages"]))
         return pydantic_core.to_json(body)
     except (ValueError, pydantic_core.PydanticSerializationError):
         # A lone surrogate, which JSON can say in an escape; or an object that it cannot say at all.

@@ -146,10 +146,11 @@ class WireTransport:
     async def _complete(self, call: Call) -> Answer:
         client = self._clients.get(asyncio.get_running_loop()) or await self._client()
         assert call.body is not None, "the wire is given requests that it serves"
+        assert call.route is not None
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, encode(call.body))
+                response = await client.post(call, encode(call.body, call.route.head(call.params)))
                 body = await _read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = _failure(error, call, "timeout")
