@@ -135,7 +135,7 @@ class _Run:
         self._patience = patience
         self._schedule: Iterator[float] | None = None
         self._tries = 0
-        self.record = CallRecord(target.profile, target.config.model, target.config.provider, "litellm")
+        self.record = CallRecord(target.profile, target.config.model, target.provider, "litellm")
         pipeline._counters.calls += 1
 
     async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:

@@ -296,7 +296,7 @@ def _build_response(data: dict[str, Any]) -> Any:
 def translate(error: Exception, call: Call) -> ProviderError | UnsupportedError:
     """Make our error of one of litellm's: the status and message as they were on the wire, without its chain."""
     litellm = import_litellm()
-    secrets = _secrets(call)
+    secrets = call.secrets()
     chain = _chain(error)
     response = next((r for e in reversed(chain) if (r := _real_response(e)) is not None), None)
     if response is None and _is_timeout(chain):
@@ -322,7 +322,7 @@ def _stream_failure(error: Exception, call: Call) -> AsyncLLMError:
     translated = translate(original, call)
     if isinstance(translated, ProviderError) and translated.status_code is not None:
         return translated
-    return StreamInterruptedError(f"the stream was cut: {redact(_cleaned(describe(original)), _secrets(call))}")
+    return StreamInterruptedError(f"the stream was cut: {redact(_cleaned(describe(original)), call.secrets())}")
 
 
 def _known_class(error: Exception) -> type[ProviderError] | None:
@@ -419,13 +419,6 @@ def _is_transport_error(error: BaseException) -> bool:
         # The parser's errors say less than those of the client that are made of them.
         return not type(error).__module__.startswith("aiohttp.http_exceptions")
     return isinstance(error, ConnectionError | OSError) and not isinstance(error, FileNotFoundError | ImportError)
-
-
-def _secrets(call: Call) -> tuple[str, ...]:
-    options = call.connection.options
-    values = [call.connection.api_key, *(v for k, v in options.items() if k.startswith("aws_") and "name" not in k)]
-    values += (options.get("extra_headers") or {}).values()
-    return tuple(str(value) for value in values if value)
 
 
 def _cleaned(message: str) -> str:

@@ -22,12 +22,11 @@ from asyncllm.errors import (
     StreamInterruptedError,
     UnsupportedError,
 )
-from asyncllm.wakeups import run_in_own_thread
 
 from .answers import FINISH_REASONS, decode, encode, encode_stream, read_answer, read_error, read_error_event, start_of
-from .base import NO_KEY, Answer, Call, Connection
+from .base import Answer, Call, Connection
 from .bridge import Bridge, CrossingStream
-from .connections import Connections, tls_context
+from .connections import Connections
 from .failures import connection_failure, describe, failure, redact, timeout_failure
 from .sse import SSEParser
 from .timers import Timers
@@ -54,7 +53,6 @@ class WireTransport:
     def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
         self._given = session
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
-        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._bridge: Bridge | None = None
 
     async def complete(self, call: Call) -> Answer:
@@ -71,11 +69,11 @@ class WireTransport:
         return await bridge.call(lambda: self._open_bridged(call, bridge), undo=lambda stream: stream.abandon())
 
     async def warm_up(self, connection: Connection) -> None:
-        """Make the session; its connections open with the first call."""
+        """Make the session and read the certificates; its connections open with the first call."""
         if _in_asyncio():
-            await self._client()
+            await self._warm_up(connection)
         else:
-            await self._bridged().call(self._client)
+            await self._bridged().call(lambda: self._warm_up(connection))
 
     async def aclose(self) -> None:
         """Close the connections; returns when they are closed."""
@@ -106,18 +104,19 @@ class WireTransport:
             self._bridge = Bridge()
         return self._bridge
 
-    async def _client(self) -> Connections:
+    def _client(self) -> Connections:
         loop = asyncio.get_running_loop()
-        for gone in [other for other in self._clients if other.is_closed()]:
-            self._clients.pop(gone).drop()
-            self._opening.pop(gone, None)
-        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
-        async with self._opening.setdefault(loop, asyncio.Lock()):
-            client = self._clients.get(loop)
-            if client is None:
-                tls = None if self._given is not None else await run_in_own_thread(tls_context)
-                client = self._clients[loop] = Connections(loop, self._given, tls)
+        client = self._clients.get(loop)
+        if client is None:
+            for gone in [other for other in self._clients if other.is_closed()]:
+                self._clients.pop(gone).drop()
+            client = self._clients[loop] = Connections(loop, self._given)
         return client
+
+    async def _warm_up(self, connection: Connection) -> None:
+        client = self._client()
+        if not str(connection.options.get("base_url") or "").startswith("http:"):
+            await client.trust()
 
     async def _close_here(self) -> None:
         client = self._clients.pop(asyncio.get_running_loop(), None)
@@ -125,7 +124,7 @@ class WireTransport:
             await client.aclose()
 
     async def _complete(self, call: Call) -> Answer:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
         caught: AsyncLLMError
         try:
@@ -137,12 +136,12 @@ class WireTransport:
         else:
             headers = _headers(response)
             if response.status == 200:
-                return Answer(read_answer(body, secrets(call)), headers, build_response)
+                return Answer(read_answer(body, call), headers, build_response)
             caught = _refused(response, body, headers, call)
         raise caught
 
     async def _open_stream(self, call: Call) -> WireStream:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
         assert call.route is not None
         caught: AsyncLLMError
@@ -193,7 +192,7 @@ class WireStream:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            caught = StreamInterruptedError(f"the stream was cut: {redact(describe(error), secrets(self._call))}.")
+            caught = StreamInterruptedError(f"the stream was cut: {redact(describe(error), self._call.secrets())}.")
         raise caught
 
     async def aclose(self) -> None:
@@ -239,7 +238,7 @@ class WireStream:
         choices = chunk.get("choices")
         if not choices:
             if chunk.get("error"):
-                raise read_error_event(chunk, secrets(self._call))
+                raise read_error_event(chunk, self._call)
             return chunk
         if not self._calls_tools:
             self._calls_tools = b'"tool_calls"' in data
@@ -265,14 +264,6 @@ def build_response(data: dict[str, Any]) -> Any:
     from .litellm import import_litellm
 
     return import_litellm().ModelResponse(**data)
-
-
-def secrets(call: Call) -> tuple[str, ...]:
-    """Return the texts of a call that must not occur in an error."""
-    key = call.connection.api_key
-    named = (call.connection.options.get("extra_headers"), call.params.get("extra_headers"))
-    values = (value for headers in named for value in (headers or {}).values())
-    return tuple(filter(None, (None if key == NO_KEY else key, *values)))
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
@@ -301,19 +292,19 @@ def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> As
     with suppress(ValueError):
         data = decode(body)
         if isinstance(data, dict) and data.get("error"):
-            return read_error(data, secrets(call))
+            return read_error(data, call)
     return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 
 def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
     if 300 <= response.status < 400:
-        target = redact(headers.get("location", "nowhere"), secrets(call))
+        target = redact(headers.get("location", "nowhere"), call.secrets())
         return ProviderError(
             f"the endpoint redirects to {target} (HTTP {response.status}), and the key is not sent elsewhere.",
             hint="If that is the right address, set base_url to it.",
             status_code=response.status,
         )
-    return failure(response.status, body, headers, secrets=secrets(call))
+    return failure(response.status, body, headers, secrets=call.secrets())
 
 
 def _failure(error: Exception, call: Call, timeout: str) -> AsyncLLMError:
@@ -322,8 +313,8 @@ def _failure(error: Exception, call: Call, timeout: str) -> AsyncLLMError:
     if isinstance(error, TimeoutError):
         return timeout_failure(timeout, call.timeout_s, "no whole answer had arrived")
     if isinstance(error, aiohttp.ContentTypeError | aiohttp.ClientPayloadError):
-        return ProviderConnectionError(f"the answer was cut: {redact(describe(error), secrets(call))}.")
-    return connection_failure(error, secrets(call))
+        return ProviderConnectionError(f"the answer was cut: {redact(describe(error), call.secrets())}.")
+    return connection_failure(error, call.secrets())
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
