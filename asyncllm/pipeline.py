@@ -190,14 +190,14 @@ class _Run:
         self._tries = 0
         self._more = turn is not None and turn.more
         if turn is None or turn.record is None:
-            self.record = CallRecord(target.profile, target.config.model, target.config.provider, "litellm")
+            self.record = CallRecord(target.profile, target.config.model, target.provider, "litellm")
             pipeline._counters.calls += 1
             if turn is not None:
                 self.record.profile, self.record.skipped = turn.profile, turn.skipped
                 turn.record = self.record
         else:
             self.record = turn.record
-            self.record.model, self.record.provider = target.config.model, target.config.provider
+            self.record.model, self.record.provider = target.config.model, target.provider
 
     async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
         """Send until it succeeds; the place of the last attempt is still held, and is the caller's to release."""

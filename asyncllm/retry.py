@@ -6,8 +6,6 @@ import random
 import time
 from collections.abc import Iterator
 
-import backoff
-
 from .errors import (
     AsyncLLMError,
     DeadlineExceededError,
@@ -61,6 +59,8 @@ def waits(minimum: float, maximum: float, multiplier: float) -> Iterator[float]:
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter), with a floor.
     """
+    import backoff  # it brings asyncio, and most processes never retry before they have that anyway
+
     ceilings = backoff.expo(base=multiplier, factor=minimum, max_value=maximum)
     next(ceilings)  # backoff primes its generators with an empty value,
     next(ceilings)  # and begins at n = 0

@@ -40,6 +40,9 @@ class Target:
     Attributes:
         config: The profile.
         connection: Where, and with which key.
+        model: The model as litellm names it.
+        profile: The name of the profile.
+        provider: litellm's name of the provider; `simulated` for the embedded simulator.
         bucket: The limits that it shares.
         breaker: What is remembered of its failures, where calls have another target.
 
@@ -65,6 +68,7 @@ class Target:
             self._route = route(connection, model, drop_params=config.drop_params)
         self.model = model
         self.profile = config.profile or "default"
+        self.provider = config.provider
         self.bucket: Bucket = shared_bucket(connection.provider, connection.options.get("base_url"), connection.api_key)
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
@@ -80,6 +84,11 @@ class Target:
             self._info = configured_model_info(self.config, self._proxied)
         return self._info
 
+    @property
+    def usual_transport(self) -> str:
+        """The name of the transport that serves most requests."""
+        return "litellm" if self._route is None else "wire"
+
     def call(self, request: Request, timeout_s: float) -> Call:
         """Make the call of a request, after checking that the model takes it.
 
@@ -88,8 +97,11 @@ class Target:
             ContextWindowExceededError: Its prompt is clearly longer than the model takes.
         """
         messages: Sequence[dict[str, Any]] = request.messages
-        self._check_images(messages)
-        self._check_length(messages)
+        plain = _is_short(messages)
+        if not plain:
+            self._check_images(messages)
+        if not plain or self.config.max_input_tokens is not None:
+            self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
         params = self._merged(request.params)
@@ -171,8 +183,6 @@ class Target:
 
     def _check_length(self, messages: Sequence[dict[str, Any]]) -> None:
         limit = self.config.max_input_tokens
-        if limit is None and _is_short(messages):
-            return
         estimate = estimate_tokens(messages)
         if limit is None and estimate < _SMALL_PROMPT_TOKENS:
             return

@@ -94,7 +94,8 @@ def _field(group: str, description: str, *, default: Any = None, unit: str = "",
 class Fields(BaseModel):
     """What a profile can say. A field that is None is unset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Nobody makes one: `LLMConfig` is what is built, and building this one as well would take as long again.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     model: Text = Field(
         description="litellm's name, provider/model; simulated/... runs on the embedded simulator.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import ConfigDict, ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from ..errors import ConfigError
 from ..models import base_url_variables, key_variables
@@ -33,6 +33,9 @@ class LLMConfig(Fields):
     Raises:
         ConfigError: A field is unknown, of the wrong type or impossible; the message lists every mistake.
     """
+
+    # Built with the class, where no two threads can do it at the same time.
+    model_config = ConfigDict(defer_build=False)
 
     _profile: str | None = PrivateAttr(default=None)
     _source: Path | None = PrivateAttr(default=None)

@@ -11,6 +11,7 @@ import pydantic_core
 
 from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
 
+from .base import Call
 from .failures import failure
 
 # Some servers show a reasoning model's thoughts inside of the text.
@@ -66,7 +67,7 @@ def decode(data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig"))
 
 
-def read_answer(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any]:
+def read_answer(body: bytes, call: Call) -> dict[str, Any]:
     """Decode a whole answer.
 
     Raises:
@@ -81,7 +82,7 @@ def read_answer(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any]:
         raise _no_answer(body)
     choices = data.get("choices")
     if not choices and data.get("error"):
-        raise read_error(data, secrets)
+        raise read_error(data, call)
     if not isinstance(choices, list) or not choices:
         raise _no_answer(body)
     try:
@@ -167,20 +168,20 @@ def _no_answer(body: bytes) -> MalformedResponseError:
     return MalformedResponseError(f"the provider said 200 and sent no answer: {start_of(body)}.", status_code=200)
 
 
-def read_error(data: Mapping[str, Any], secrets: tuple[str, ...]) -> AsyncLLMError:
+def read_error(data: Mapping[str, Any], call: Call) -> AsyncLLMError:
     """Make the error of a body that came with the status of an answer, by its code where that is a status."""
     status = _status_in(data)
-    said = failure(status or 500, json.dumps(data), secrets=secrets)
+    said = failure(status or 500, json.dumps(data), secrets=call.secrets())
     if status is not None:
         return said
     message = said.message.removesuffix(" (HTTP 500)").rstrip(".")
     return MalformedResponseError(f"the provider said 200 and sent an error: {message}.", status_code=200)
 
 
-def read_error_event(chunk: Mapping[str, Any], secrets: tuple[str, ...]) -> AsyncLLMError:
+def read_error_event(chunk: Mapping[str, Any], call: Call) -> AsyncLLMError:
     """Make the error that a provider sends in the middle of a stream, by its code where that is a status."""
     status = _status_in(chunk)
-    said = failure(status or 500, json.dumps(chunk), secrets=secrets)
+    said = failure(status or 500, json.dumps(chunk), secrets=call.secrets())
     if status is not None:
         return said
     why = said.message.removesuffix(" (HTTP 500)").rstrip(".")

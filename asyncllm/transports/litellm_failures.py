@@ -55,7 +55,7 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
     seen = exchange or Exchange()
     if seen.failure is not None:
         return seen.failure
-    secrets = _secrets(call)
+    secrets = call.secrets()
     if seen.location is not None and seen.status is not None:
         return redirect_failure(seen.status, seen.location, secrets)
     chain = _chain(error)
@@ -87,9 +87,9 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     original = getattr(error, "original_exception", None) or error
     said = next((said for link in _chain(original) if (said := _error_event(link)) is not None), None)
     if said is not None:
-        return (read_error_event if has_begun else read_error)(said, _secrets(call))
+        return (read_error_event if has_begun else read_error)(said, call)
     translated = translate(original, call, exchange)
-    why = redact(_cleaned(describe(original)), _secrets(call)).rstrip(".")
+    why = redact(_cleaned(describe(original)), call.secrets()).rstrip(".")
     if not has_begun:
         local = type(translated) is ProviderError and translated.status_code is None and exchange.status == 200
         if isinstance(translated, StreamInterruptedError):
@@ -122,7 +122,7 @@ def _without_answer(chain: Sequence[BaseException], call: Call, seen: Exchange) 
     if _is_timeout(chain):
         # Only connecting has a timeout of litellm's own.
         return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
-    secrets = _secrets(call)
+    secrets = call.secrets()
     broken = next((e for e in reversed(chain) if _is_transport_error(e)), None)
     if broken is None:
         return None
@@ -239,13 +239,6 @@ def _is_transport_error(error: BaseException) -> bool:
         # The parser's errors say less than those of the client that are made of them.
         return not type(error).__module__.startswith("aiohttp.http_exceptions")
     return isinstance(error, ConnectionError | OSError) and not isinstance(error, FileNotFoundError | ImportError)
-
-
-def _secrets(call: Call) -> tuple[str, ...]:
-    options = call.connection.options
-    values = [call.connection.api_key, *(v for k, v in options.items() if k.startswith("aws_") and "name" not in k)]
-    values += (options.get("extra_headers") or {}).values()
-    return tuple(str(value) for value in values if value)
 
 
 def _cleaned(message: str) -> str:

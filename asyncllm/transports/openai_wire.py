@@ -21,7 +21,6 @@ from asyncllm.errors import (
     StreamInterruptedError,
     UnsupportedError,
 )
-from asyncllm.wakeups import run_in_own_thread
 
 from . import bounds
 from .answers import (
@@ -37,9 +36,9 @@ from .answers import (
     read_error_event,
     start_of,
 )
-from .base import NO_KEY, Answer, Call, Connection
+from .base import Answer, Call, Connection
 from .bridge import Bridge, CrossingStream
-from .connections import Connections, tls_context
+from .connections import Connections
 from .failures import (
     connection_failure,
     cut_failure,
@@ -73,7 +72,6 @@ class WireTransport:
     def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
         self._given = session
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
-        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._bridge: Bridge | None = None
 
     async def complete(self, call: Call) -> Answer:
@@ -90,11 +88,11 @@ class WireTransport:
         return await bridge.call(lambda: self._open_bridged(call, bridge), undo=lambda stream: stream.abandon())
 
     async def warm_up(self, connection: Connection) -> None:
-        """Make the session; its connections open with the first call."""
+        """Make the session and read the certificates; its connections open with the first call."""
         if _in_asyncio():
-            await self._client()
+            await self._warm_up(connection)
         else:
-            await self._bridged().call(self._client)
+            await self._bridged().call(lambda: self._warm_up(connection))
 
     async def aclose(self) -> None:
         """Close the connections; returns when they are closed."""
@@ -125,18 +123,19 @@ class WireTransport:
             self._bridge = Bridge()
         return self._bridge
 
-    async def _client(self) -> Connections:
+    def _client(self) -> Connections:
         loop = asyncio.get_running_loop()
-        for gone in [other for other in self._clients if other.is_closed()]:
-            self._clients.pop(gone).drop()
-            self._opening.pop(gone, None)
-        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
-        async with self._opening.setdefault(loop, asyncio.Lock()):
-            client = self._clients.get(loop)
-            if client is None:
-                tls = None if self._given is not None else await run_in_own_thread(tls_context)
-                client = self._clients[loop] = Connections(loop, self._given, tls)
+        client = self._clients.get(loop)
+        if client is None:
+            for gone in [other for other in self._clients if other.is_closed()]:
+                self._clients.pop(gone).drop()
+            client = self._clients[loop] = Connections(loop, self._given)
         return client
+
+    async def _warm_up(self, connection: Connection) -> None:
+        client = self._client()
+        if not str(connection.options.get("base_url") or "").startswith("http:"):
+            await client.trust()
 
     async def _close_here(self) -> None:
         client = self._clients.pop(asyncio.get_running_loop(), None)
@@ -144,7 +143,7 @@ class WireTransport:
             await client.aclose()
 
     async def _complete(self, call: Call) -> Answer:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
         assert call.route is not None
         caught: AsyncLLMError
@@ -157,12 +156,12 @@ class WireTransport:
         else:
             headers = _headers(response)
             if response.status == 200:
-                return Answer(read_answer(body, secrets(call)), headers, build_response)
+                return Answer(read_answer(body, call), headers, build_response)
             caught = _refused(response, body, headers, call)
         raise caught
 
     async def _open_stream(self, call: Call) -> WireStream:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
         assert call.route is not None
         caught: AsyncLLMError
@@ -274,7 +273,7 @@ class WireStream:
             raise ValueError(f"an event is no object: {start_of(data)}")
         if chunk.get("error"):
             # OpenRouter sends it with a choice, whose end would be taken for that of the answer.
-            raise (read_error_event if self._has_begun else read_error)(chunk, secrets(self._call))
+            raise (read_error_event if self._has_begun else read_error)(chunk, self._call)
         if chunk.get("usage") is not None:
             check_usage(chunk)
         choices = chunk.get("choices")
@@ -295,7 +294,7 @@ class WireStream:
         if not self._has_begun:
             return _failure(error, self._call, "first_token_timeout")
         return StreamInterruptedError(
-            f"the stream was cut: {redact(describe(error), secrets(self._call)).rstrip('.')}."
+            f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
         )
 
     def _no_end(self) -> AsyncLLMError:
@@ -325,14 +324,6 @@ def build_response(data: dict[str, Any]) -> Any:
     return import_litellm().ModelResponse(**data)
 
 
-def secrets(call: Call) -> tuple[str, ...]:
-    """Return the texts of a call that must not occur in an error."""
-    key = call.connection.api_key
-    named = (call.connection.options.get("extra_headers"), call.params.get("extra_headers"))
-    values = (value for headers in named for value in (headers or {}).values())
-    return tuple(filter(None, (None if key == NO_KEY else key, *values)))
-
-
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     """Read a body up to the bound; its length says nothing of how long it is when it is not compressed any more."""
     try:
@@ -359,14 +350,14 @@ def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> As
     with suppress(ValueError):
         data = decode(body)
         if isinstance(data, dict) and data.get("error"):
-            return read_error(data, secrets(call))
+            return read_error(data, call)
     return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 
 def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
     if 300 <= response.status < 400:
-        return redirect_failure(response.status, headers.get("location"), secrets(call))
-    return failure(response.status, body, headers, secrets=secrets(call))
+        return redirect_failure(response.status, headers.get("location"), call.secrets())
+    return failure(response.status, body, headers, secrets=call.secrets())
 
 
 def _failure(error: BaseException, call: Call, timeout: str) -> AsyncLLMError:
@@ -375,11 +366,11 @@ def _failure(error: BaseException, call: Call, timeout: str) -> AsyncLLMError:
     if isinstance(error, TimeoutError):
         return timeout_failure(timeout, call.timeout_s, "no whole answer had arrived")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return cut_failure(error, secrets(call))
+        return cut_failure(error, call.secrets())
     if isinstance(error, aiohttp.ClientResponseError):
         # aiohttp's own, of a head that is not HTTP or that has no end.
-        return unreadable_failure(redact(error.message, secrets(call)))
-    return connection_failure(error, secrets(call))
+        return unreadable_failure(redact(error.message, call.secrets()))
+    return connection_failure(error, call.secrets())
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
