@@ -376,8 +376,8 @@ class AsyncLLM:
         """Send many requests and return their outcomes in input order.
 
         Args:
-            requests: An iterable or async iterable of what `acompletion` takes as messages. One that may block, which is
-                anything but a list or another collection in memory, is read on a thread.
+            requests: An iterable or async iterable of what `acompletion` takes as messages. Whatever may block, that is
+                all but a list or another collection in memory, is read on a thread.
             response_model: The type of the answers, for requests that name none of their own; None for texts.
             **options: Those of the batch, `BatchOptions`: `journal`, `max_concurrency`, ...; and parameters for every
                 request, as for `acompletion`, of which a request's own come first.
