@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import testing as testing
     from .batch.engine import OutcomeStream as OutcomeStream
+    from .batch.entries import JournalEntry as JournalEntry
+    from .batch.journal import Journal as Journal
+    from .batch.journal import JournalSummary as JournalSummary
     from .batch.outcome import Outcome as Outcome
     from .client import AsyncLLM as AsyncLLM
     from .client import Stats as Stats
@@ -77,6 +80,8 @@ __version__ = "0.1.0"
 # Where each public name lives; a test holds this to the imports above.
 _MODULES = {
     "batch.engine": "OutcomeStream",
+    "batch.entries": "JournalEntry",
+    "batch.journal": "Journal JournalSummary",
     "batch.outcome": "Outcome",
     "client": "AsyncLLM Stats",
     "completions": "Chunk Completion ExtractionAttempt",

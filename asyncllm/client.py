@@ -7,8 +7,13 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from .batch.engine import Done, OnError, OutcomeStream, Requests, Stall, gather
+from .batch.engine import Done, OutcomeStream, gather
+from .batch.entries import JournalEntry
+from .batch.identity import Identifier
+from .batch.items import Item
+from .batch.options import BatchOptions, BatchTerms, batch
 from .batch.outcome import Outcome
+from .batch.source import Requests
 from .completions import Completion
 from .config import LLMConfig, load_config
 from .config.options import Options
@@ -16,7 +21,7 @@ from .fallback import Turn, in_turn
 from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
-from .parameters import KNOWN, CallOptions, check
+from .parameters import KNOWN, CallOptions, check, profile_params
 from .pipeline import Patience, Pipeline
 from .resources import Resources
 from .retry import Deadline
@@ -374,41 +379,30 @@ class AsyncLLM:
         return async_instructor(self.acompletion, self.stream, chosen)
 
     async def gather(
-        self,
-        requests: Requests,
-        *,
-        response_model: type[T] | None = None,
-        max_concurrency: int | None = None,
-        on_error: OnError = "return",
-        **params: Unpack[CallOptions],
+        self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
     ) -> list[Outcome[Any]]:
         """Send many requests and return their outcomes in input order.
 
         Args:
-            requests: An iterable or async iterable of what `acompletion` takes as messages.
+            requests: An iterable or async iterable of what `acompletion` takes as messages. Whatever may block, that is
+                all but a list or another collection in memory, is read on a thread.
             response_model: The type of the answers, for requests that name none of their own; None for texts.
-            max_concurrency: How many may be in flight; the client's places when not given.
-            on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
-            **params: As for `acompletion`, for every request; a request's own come first.
+            **options: Those of the batch, `BatchOptions`: `journal`, `max_concurrency`, ...; and parameters for every
+                request, as for `acompletion`, of which a request's own come first.
 
         Raises:
             StalledError: Nothing has got through for 300 s.
+            JournalError: The journal is in use, damaged, of a newer version, or cannot be written.
         """
-        return await gather(
-            self.map(
-                requests, response_model=response_model, max_concurrency=max_concurrency, on_error=on_error, **params
-            )
-        )
+        return await gather(self.map(requests, response_model=response_model, **options))
 
     def map(
         self,
         requests: Requests,
         *,
         ordered: bool = False,
-        response_model: type[T] | None = None,
-        max_concurrency: int | None = None,
-        on_error: OnError = "return",
-        **params: Unpack[CallOptions],
+        response_model: Any = None,
+        **options: Unpack[BatchOptions],
     ) -> OutcomeStream[Any]:
         """Send many requests and hand over their outcomes as they complete; use it in `async with`.
 
@@ -418,30 +412,45 @@ class AsyncLLM:
             requests: As for `gather`.
             ordered: Hand them over in input order; results behind a straggler wait in a bounded window.
             response_model: As for `gather`.
-            max_concurrency: As for `gather`.
-            on_error: As for `gather`.
-            **params: As for `gather`.
+            **options: As for `gather`.
         """
+        terms, params = BatchTerms.split(options)
         check(params, PER_CALL)
-        if max_concurrency is not None and max_concurrency < 1:
-            raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
-        stall = Stall()
 
-        async def run(messages: Messages) -> Done[Any]:
-            client, request = self._prepare(messages, params, own_first=True)
-            wanted = response_model if request.response_model is None else request.response_model
+        def wanted_by(request: Any) -> Any:
+            own = request.response_model if isinstance(request, Request) else None
+            return response_model if own is None else own
+
+        async def run(item: Item, patience: Patience) -> Done[Any]:
+            client, request = self._prepare(item.messages, params, own_first=True)
+            wanted = wanted_by(request)
             if wanted is None:
-                completion = await client._complete(request, Deadline(client.config.deadline), stall)
+                completion = await client._complete(request, Deadline(client.config.deadline), patience)
                 return Done(completion.text, completion, completion.cost_usd)
-            extraction = await client._extract(wanted, request, stall, None, None)
-            return Done(extraction.value, extraction.completion, extraction.cost_usd)
+            extraction = await client._extract(wanted, request, patience, None, None)
+            return Done(extraction.value, extraction.completion, extraction.cost_usd, extraction.usage)
 
-        return OutcomeStream(
+        async def restore(entry: JournalEntry, request: Any) -> tuple[Any, Completion | None]:
+            completion, wanted = entry.completion(), wanted_by(request)
+            if wanted is None or completion is None:
+                return entry.value, completion
+            # Read as it was the first time, so that the value has exactly the type that is asked for.
+            return (await self._prepared(wanted)).read(completion), completion
+
+        def identify() -> Identifier:
+            config = self.config
+            mode = config.structured_mode
+            return Identifier(config.model, profile_params(config), params, response_model, mode)
+
+        return batch(
+            terms,
             requests,
             run,
-            max_concurrency=max_concurrency or self.config.max_concurrency,
             ordered=ordered,
-            on_error=on_error,
+            places=self.config.max_concurrency,
+            identify=identify,
+            restore=restore,
+            limited_by=lambda: None,
         )
 
     @property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, Unpack
 
-from .batch.engine import Requests
+from .batch.options import OF_THE_BATCH, BatchOptions
 from .batch.outcome import Outcome
+from .batch.source import Requests
 from .client import AsyncLLM
 from .completions import Completion
 from .config.options import Options
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 # Fields that are no parameters of the call as well; with `model` among them, no file is needed.
 _OF_THE_CLIENT = frozenset(Options.__annotations__) - KNOWN
+# A batch has these itself, as a client has; its places are the client's.
+_OF_THE_BATCH = OF_THE_BATCH - {"max_concurrency"}
 
 
 def completion(messages: Messages, *, profile: str | None = None, **params: Unpack[CallOptions]) -> Completion:
@@ -44,15 +47,18 @@ def extract(
     return run(lambda: aextract(response_model, messages, profile=profile, **params))
 
 
-def gather(requests: Requests, *, profile: str | None = None, **options: Any) -> list[Outcome[Any]]:
+def gather(
+    requests: Requests, *, profile: str | None = None, response_model: Any = None, **options: Unpack[BatchOptions]
+) -> list[Outcome[Any]]:
     """Send many requests, return their outcomes in order; as `AsyncLLM.gather`, with a client for this batch alone.
 
     Args:
         requests: As for `AsyncLLM.gather`.
         profile: The name of a profile of config.toml; None for the default one.
+        response_model: As for `AsyncLLM.gather`.
         **options: As for `AsyncLLM.gather`; a field of the profile is for this client.
     """
-    return run(lambda: agather(requests, profile=profile, **options))
+    return run(lambda: agather(requests, profile=profile, response_model=response_model, **options))
 
 
 async def acompletion(messages: Messages, *, profile: str | None = None, **params: Unpack[CallOptions]) -> Completion:
@@ -85,19 +91,22 @@ async def aextract(
         return value
 
 
-async def agather(requests: Requests, *, profile: str | None = None, **options: Any) -> list[Outcome[Any]]:
+async def agather(
+    requests: Requests, *, profile: str | None = None, response_model: Any = None, **options: Unpack[BatchOptions]
+) -> list[Outcome[Any]]:
     """Send many requests, return their outcomes in order; as `AsyncLLM.gather`, with a client for this batch alone.
 
     Args:
         requests: As for `AsyncLLM.gather`.
         profile: The name of a profile of config.toml; None for the default one.
+        response_model: As for `AsyncLLM.gather`.
         **options: As for `AsyncLLM.gather`; a field of the profile is for this client.
     """
-    async with _client(profile, options) as llm:
-        return await llm.gather(requests, **options)
+    async with _client(profile, options, kept=_OF_THE_BATCH) as llm:
+        return await llm.gather(requests, response_model=response_model, **options)
 
 
-def _client(profile: str | None, params: Any) -> AsyncLLM:
-    """Make the client of a call, with the fields of the profile that are taken out of its parameters."""
-    options: Any = {name: params.pop(name) for name in _OF_THE_CLIENT & params.keys()}
+def _client(profile: str | None, params: Any, *, kept: frozenset[str] = frozenset()) -> AsyncLLM:
+    """Make the client of a call, with the fields of the profile that are taken out of its parameters, `kept` aside."""
+    options: Any = {name: params.pop(name) for name in (_OF_THE_CLIENT - kept) & params.keys()}
     return AsyncLLM(profile, **options)

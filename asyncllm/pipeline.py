@@ -62,6 +62,10 @@ class Patience(Protocol):
         """Note that something got through."""
         ...
 
+    def sending(self) -> None:
+        """Note that a request is about to be sent; from now on it may be paid for."""
+        ...
+
 
 @dataclass(slots=True)
 class Counters:
@@ -216,6 +220,8 @@ class _Run:
                 started = time.monotonic()
                 failure: AsyncLLMError | None = None
                 try:
+                    if self._patience is not None:
+                        self._patience.sending()
                     result = await send(call)
                 except AsyncLLMError as error:
                     failure = error

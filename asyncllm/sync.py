@@ -15,8 +15,10 @@ import anyio
 import anyio.lowlevel
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from .batch.engine import OnError, OutcomeStream, Requests
+from .batch.engine import OutcomeStream
+from .batch.options import BatchOptions
 from .batch.outcome import Outcome
+from .batch.source import Requests
 from .client import AsyncLLM, Stats
 from .completions import Chunk, Completion
 from .config import LLMConfig
@@ -215,42 +217,22 @@ class LLM:
         )
 
     def gather(
-        self,
-        requests: Requests,
-        *,
-        response_model: type[T] | None = None,
-        max_concurrency: int | None = None,
-        on_error: OnError = "return",
-        **params: Unpack[CallOptions],
+        self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
     ) -> list[Outcome[Any]]:
         """Send many requests and return their outcomes in input order; as `AsyncLLM.gather`."""
-        return self._loop.run(
-            lambda: self._async.gather(
-                requests, response_model=response_model, max_concurrency=max_concurrency, on_error=on_error, **params
-            )
-        )
+        return self._loop.run(lambda: self._async.gather(requests, response_model=response_model, **options))
 
     def map(
         self,
         requests: Requests,
         *,
         ordered: bool = False,
-        response_model: type[T] | None = None,
-        max_concurrency: int | None = None,
-        on_error: OnError = "return",
-        **params: Unpack[CallOptions],
+        response_model: Any = None,
+        **options: Unpack[BatchOptions],
     ) -> BlockingOutcomes[Any]:
         """Send many requests and hand over their outcomes as they complete; as `AsyncLLM.map`, in `with`."""
         return BlockingOutcomes(
-            lambda: self._async.map(
-                requests,
-                ordered=ordered,
-                response_model=response_model,
-                max_concurrency=max_concurrency,
-                on_error=on_error,
-                **params,
-            ),
-            self._loop,
+            lambda: self._async.map(requests, ordered=ordered, response_model=response_model, **options), self._loop
         )
 
     def warm_up(self) -> None:

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sized,
-)
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from asyncllm.completions import Completion
-from asyncllm.errors import RateLimitError, StalledError
+from asyncllm.errors import JournalError, RateLimitError, StalledError
 from asyncllm.limits import Budget
-from asyncllm.messages import Message, Messages, Request
+from asyncllm.messages import Request
+from asyncllm.record import Usage
 
+from .items import Item
 from .outcome import Outcome
+from .progress import Meter
+from .recording import Recording
+from .source import Requests, source_of
 
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
-Requests: TypeAlias = Iterable[Messages] | AsyncIterable[Messages]
 
 # A batch in which nothing succeeds for this long is not slow but stuck: no provider's limit is counted over more than a
 # minute without letting something through.
 STALL_S = 300.0
 # Results that an ordered batch may hold back behind a straggler, for each place; then no more input is taken.
 WINDOW_PER_PLACE = 20
+# Not more at once, so that what was read is begun before the rest is.
+_READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +44,13 @@ class Done(Generic[T]):
         value: The typed value, or the text.
         completion: The answer.
         cost_usd: The cost of all its answers.
+        usage: The tokens of all its answers; None for those of the completion.
     """
 
     value: T
     completion: Completion
     cost_usd: float | None
+    usage: Usage | None = None
 
 
 class Stall:
@@ -110,6 +107,35 @@ class Stall:
         """Note that something got through."""
         self._last_success = self._clock()
 
+    def sending(self) -> None:
+        """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """Where the items of a batch are.
+
+    Attributes:
+        taken: How many have been taken from the input.
+        ended: How many have their outcome.
+        given: How many outcomes the consumer has.
+        running: How many are being worked on.
+        failed: How many of those that ended did so with an error.
+        exhausted: Whether the input has come to its end.
+    """
+
+    taken: int = 0
+    ended: int = 0
+    given: int = 0
+    running: int = 0
+    failed: int = 0
+    exhausted: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every item has its outcome."""
+        return self.exhausted and self.ended == self.taken
+
 
 class OutcomeStream(Generic[T]):
     """The outcomes of a batch, an async iterator; use it in `async with`, and leaving the block ends the batch.
@@ -120,40 +146,56 @@ class OutcomeStream(Generic[T]):
         max_concurrency: How many may be in flight.
         ordered: Give outcomes in input order, rather than as they complete.
         on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
+        stop_after_errors: End the batch with the error that makes it so many.
+        recording: What is known of the items already, and keeps how they end.
+        meter: Counts, for whoever wants to know how far the batch is.
     """
 
     def __init__(
         self,
         requests: Requests,
-        run: Callable[[Messages], Awaitable[Done[T]]],
+        run: Callable[[Item], Awaitable[Done[T]]],
         *,
         max_concurrency: int,
         ordered: bool = False,
         on_error: OnError = "return",
+        stop_after_errors: int | None = None,
+        recording: Recording | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        self._source = _Source(requests)
+        self._source = source_of(requests)
         self._run = run
-        self._workers = max_concurrency
-        if isinstance(requests, Sized):
-            self._workers = min(max_concurrency, len(requests))
+        self._places = max_concurrency
         self._ordered = ordered
-        self._on_error = on_error
+        self._most_errors = 1 if on_error == "raise" else stop_after_errors
         # Room for every place to hand over one outcome and go on, before the consumer must take some.
         self._room = max_concurrency * (WINDOW_PER_PLACE if ordered else 2)
+        self._recording = recording
+        self._meter = meter
+        self._flow = Flow()
+        self._to_enter: deque[Item] = deque()
+        self._to_run: deque[Item] = deque()
+        self._idle: deque[anyio.Event] = deque()
+        self._workers = 0
         self._ready: deque[Outcome[T]] = deque()
         self._held: dict[int, Outcome[T]] = {}
-        self._given = 0
-        self._working = 0
         self._group: TaskGroup | None = None
         self._news = anyio.Event()
         self._space = anyio.Event()
+        self._entries = anyio.Event()
 
     async def __aenter__(self) -> Self:
+        if self._recording is not None:
+            await self._recording.open(self._places)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
-        self._working = self._workers
-        for _ in range(self._workers):
-            self._group.start_soon(self._work)
+        self._group.start_soon(self._read)
+        if self._recording is not None:
+            self._group.start_soon(self._enter_all, self._recording)
+            self._group.start_soon(self._recording.watch)
+        if self._meter is not None:
+            self._meter.begin(self._flow, self._limited_by)
+            self._group.start_soon(self._meter.run)
         return self
 
     async def __aexit__(
@@ -162,12 +204,13 @@ class OutcomeStream(Generic[T]):
         assert self._group is not None
         self._group.cancel_scope.cancel()
         failure: BaseException | None = None
+        suppressed: bool | None = None
         try:
             suppressed = await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
             failure = _only(group)
         finally:
-            await self._source.aclose()
+            failure = await self._close(failure or error) or failure
         if failure is not None:
             # A batch fails with the one error that ended it; that it ran in a task group is nobody's business.
             raise failure from None
@@ -179,13 +222,14 @@ class OutcomeStream(Generic[T]):
     async def __anext__(self) -> Outcome[T]:
         if self._group is None:
             raise RuntimeError("a batch runs inside its block: `async with llm.map(...) as outcomes:`")
+        flow = self._flow
         while True:
             outcome = self._next_ready()
             if outcome is not None:
-                self._given += 1
+                flow.given += 1
                 self._space.set()
                 return outcome
-            if not self._working:
+            if flow.is_over:
                 raise StopAsyncIteration
             if self._news.is_set():
                 self._news = anyio.Event()
@@ -193,45 +237,152 @@ class OutcomeStream(Generic[T]):
 
     def _next_ready(self) -> Outcome[T] | None:
         if self._ordered:
-            return self._held.pop(self._given, None)
+            return self._held.pop(self._flow.given, None)
         return self._ready.popleft() if self._ready else None
 
-    async def _work(self) -> None:
+    async def _close(self, error: BaseException | None) -> BaseException | None:
+        """Close what the batch has open, and return what failed in it, unless it ends with an error anyhow."""
+        failure: BaseException | None = None
         try:
-            while True:
-                # Taken and not yet given: in flight, or waiting for the consumer or for a straggler before it.
-                while self._source.taken - self._given >= self._room:
-                    if self._space.is_set():
-                        self._space = anyio.Event()
-                    await self._space.wait()
-                item = await self._source.take()
-                if item is None:
-                    return
-                outcome = await self._outcome(*item)
-                if self._ordered:
-                    self._held[outcome.index] = outcome
-                else:
-                    self._ready.append(outcome)
-                self._news.set()
-        finally:
-            self._working -= 1
-            self._news.set()
+            await self._source.aclose()
+        except Exception as raised:
+            failure = raised
+        if self._meter is not None:
+            try:
+                self._meter.end()
+            except Exception as raised:
+                failure = failure or raised
+        if self._recording is not None:
+            try:
+                await self._recording.close("done" if self._flow.is_over else "stopped")
+            except JournalError as raised:
+                failure = failure or raised
+        return None if error is not None else failure
 
-    async def _outcome(self, index: int, messages: Messages) -> Outcome[T]:
-        known = messages if isinstance(messages, Request) else None
-        id, data = (known.id, known.data) if known is not None else (None, None)
+    async def _read(self) -> None:
+        """Take the input as there is room for it."""
+        flow = self._flow
+        while True:
+            while (room := self._room - (flow.taken - flow.given)) < 1:
+                if self._space.is_set():
+                    self._space = anyio.Event()
+                await self._space.wait()
+            some = await self._source.some(min(room, _READ_AT_ONCE))
+            if not some:
+                break
+            items = [Item(flow.taken + n, messages) for n, messages in enumerate(some)]
+            flow.taken += len(items)
+            if self._recording is None:
+                self._send(items)
+            else:
+                self._to_enter.extend(items)
+                self._entries.set()
+        flow.exhausted = True
+        self._entries.set()
+        self._news.set()
+
+    async def _enter_all(self, recording: Recording) -> None:
+        """Have everything looked up that was read, as much at a time as has come in meanwhile."""
+        while True:
+            if not self._to_enter:
+                if self._flow.exhausted:
+                    return
+                self._entries = anyio.Event()
+                await self._entries.wait()
+                continue
+            items = list(self._to_enter)
+            self._to_enter.clear()
+            to_run, known = await recording.enter(items)
+            for _, outcome in known:
+                self._ended(outcome)
+            self._send(to_run)
+
+    def _send(self, items: list[Item]) -> None:
+        """Give items to workers that are idle, and to new ones while there are places; the others wait."""
+        assert self._group is not None
+        self._to_run.extend(items)
+        for _ in items:
+            if self._idle:
+                self._idle.popleft().set()
+            elif self._workers < self._places:
+                self._workers += 1
+                self._group.start_soon(self._work, self._workers - 1)
+            else:
+                break
+
+    async def _work(self, place: int) -> None:
+        queue, flow, recording = self._to_run, self._flow, self._recording
+        while True:
+            while not queue:
+                idle = anyio.Event()
+                self._idle.append(idle)
+                await idle.wait()
+            item = queue.popleft()
+            item.place = place
+            item.started_at = time.time()
+            flow.running += 1
+            outcome = await self._outcome(item)
+            if recording is None:
+                flow.running -= 1
+                self._ended(outcome)
+                continue
+            # In flight until it is written down, so that never more than the places can be lost.
+            ended = await recording.record(item, outcome)
+            flow.running -= 1
+            for _, its_outcome in ended:
+                self._ended(its_outcome)
+
+    async def _outcome(self, item: Item) -> Outcome[T]:
+        messages = item.messages
+        id, data = (messages.id, messages.data) if isinstance(messages, Request) else (None, None)
         try:
-            done = await self._run(messages)
-        except StalledError:
+            done = await self._run(item)
+        except (StalledError, JournalError):
             raise  # not this item's fault, and no other item would fare better
         except Exception as error:
-            if self._on_error == "raise":
-                raise
-            completion = getattr(error, "completion", None) or getattr(error, "partial", None)
-            completion = completion if isinstance(completion, Completion) else None
-            cost = getattr(error, "cost_usd", None) or (completion.cost_usd if completion is not None else None)
-            return Outcome(index, id, data, completion=completion, error=error, cost_usd=cost)
-        return Outcome(index, id, data, done.value, done.completion, None, done.cost_usd)
+            return failed(item.index, id, data, error)
+        completion = done.completion
+        usage = done.usage if done.usage is not None or completion is None else completion.usage
+        return Outcome(item.index, id, data, done.value, completion, None, done.cost_usd, usage)
+
+    def _ended(self, outcome: Outcome[T]) -> None:
+        flow = self._flow
+        flow.ended += 1
+        if self._meter is not None:
+            self._meter.add(outcome)
+        if outcome.error is not None:
+            flow.failed += 1
+            if flow.failed == self._most_errors:
+                if flow.failed > 1:
+                    outcome.error.add_note(f"The batch ends with this error: {flow.failed} of its items have failed.")
+                raise outcome.error
+        if self._ordered:
+            self._held[outcome.index] = outcome
+        else:
+            self._ready.append(outcome)
+        self._news.set()
+
+    def _limited_by(self) -> str | None:
+        """Return what keeps the batch from going faster, as far as it is the batch itself."""
+        flow = self._flow
+        if flow.is_over:
+            return None
+        if flow.taken - flow.given >= self._room and not self._to_run:
+            return "consumer"
+        if not self._to_run and not flow.exhausted and flow.running < self._places:
+            return "input"
+        return None
+
+
+def failed(index: int, id: str | None, data: Any, error: Exception) -> Outcome[Any]:
+    """Return the outcome of an item that ended with an error."""
+    completion = getattr(error, "completion", None) or getattr(error, "partial", None)
+    completion = completion if isinstance(completion, Completion) else None
+    usage, cost = getattr(error, "usage", None), getattr(error, "cost_usd", None)
+    if completion is not None:
+        usage = completion.usage if usage is None else usage
+        cost = completion.cost_usd if cost is None else cost
+    return Outcome(index, id, data, None, completion, error, cost, usage)
 
 
 async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
@@ -240,57 +391,6 @@ async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
         done = [outcome async for outcome in outcomes]
     done.sort(key=lambda outcome: outcome.index)
     return done
-
-
-class _Source:
-    """The input, taken one item at a time by whichever worker is free.
-
-    Attributes:
-        taken: How many items have been taken.
-    """
-
-    def __init__(self, requests: Requests) -> None:
-        if isinstance(requests, str | bytes | Mapping | Message | Request):
-            raise TypeError(
-                f"a batch takes an iterable of requests, not one {type(requests).__name__}; put it into a list, or "
-                "call acompletion for a single answer"
-            )
-        self.taken = 0
-        self._items: Iterator[Messages] | None = None
-        self._async_items: AsyncIterator[Messages] | None = None
-        if isinstance(requests, AsyncIterable):
-            self._async_items = aiter(requests)
-        elif isinstance(requests, Iterable):
-            self._items = iter(requests)
-        else:
-            raise TypeError(f"a batch takes an iterable or async iterable of requests, not {type(requests).__name__}")
-        self._turn = anyio.Lock(fast_acquire=True)
-
-    async def take(self) -> tuple[int, Messages] | None:
-        """Return the next item with its position; None at the end."""
-        async with self._turn:
-            item = await self._next()
-            if item is _END:
-                return None
-            self.taken += 1
-            return self.taken - 1, item
-
-    async def aclose(self) -> None:
-        """Close a generator that was not read to its end."""
-        if isinstance(self._items, Generator):
-            self._items.close()
-        if isinstance(self._async_items, AsyncGenerator):
-            with anyio.CancelScope(shield=True):
-                await self._async_items.aclose()
-
-    async def _next(self) -> Any:
-        if self._async_items is not None:
-            return await anext(self._async_items, _END)
-        assert self._items is not None
-        return next(self._items, _END)
-
-
-_END = object()
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

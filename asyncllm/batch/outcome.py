@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from asyncllm.completions import Completion
-from asyncllm.record import Attempt
+from asyncllm.record import Attempt, Usage
 
 T = TypeVar("T")
 
@@ -22,7 +22,11 @@ class Outcome(Generic[T]):
         value: The typed value, or the text of a plain call; None when it failed.
         completion: The answer; None when there was none.
         error: Why it failed; None when it did not.
-        cost_usd: What it cost in US dollars, all its answers together; None when unknown.
+        cost_usd: What it cost in US dollars, all its answers together; None when unknown. The duplicate of a request
+            that was sent cost nothing.
+        usage: The tokens of all its answers together; None when there was none.
+        from_journal: Whether the journal had the answer: it was sent, and paid for, in an earlier run.
+        duplicate_of: The index of the identical request whose answer it shares; None when it was sent itself.
     """
 
     index: int
@@ -32,6 +36,9 @@ class Outcome(Generic[T]):
     completion: Completion | None = None
     error: Exception | None = None
     cost_usd: float | None = None
+    usage: Usage | None = None
+    from_journal: bool = False
+    duplicate_of: int | None = None
 
     @property
     def ok(self) -> bool:

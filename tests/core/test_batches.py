@@ -11,15 +11,16 @@ import pytest
 
 from asyncllm import AsyncLLM, BadRequestError, Message, RateLimitError, Request, StalledError
 from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, Stall, gather
+from asyncllm.batch.items import Item
 from asyncllm.simulator import Fault, Latency, Limit, Simulator
 
 pytestmark = pytest.mark.anyio
 
 
-async def echo(messages: Any) -> Done[Any]:
+async def echo(item: Item) -> Done[Any]:
     """Answer without a provider: for tests of the fan-out itself."""
     await anyio.lowlevel.checkpoint()
-    return Done(messages, None, None)  # type: ignore[arg-type]  # no test looks at it
+    return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
 
 
 def outcomes_of(requests: Any, run: Any = echo, *, max_concurrency: int = 4, **options: Any) -> OutcomeStream[Any]:
@@ -143,12 +144,12 @@ async def test_ordered_outcomes_wait_for_a_straggler() -> None:
     """In order means in order: what is done is held back while an earlier one is not, within a bounded window."""
     release, started = anyio.Event(), 0
 
-    async def run(number: int) -> Done[Any]:
+    async def run(item: Item) -> Done[Any]:
         nonlocal started
         started += 1
-        if number == 0:
+        if item.messages == 0:
             await release.wait()
-        return await echo(number)
+        return await echo(item)
 
     async with outcomes_of(range(1000), run, ordered=True) as outcomes:
         await anyio.wait_all_tasks_blocked()
@@ -161,10 +162,10 @@ async def test_unordered_outcomes_come_as_they_are_done() -> None:
     """A straggler holds nobody back where the order does not matter."""
     release = anyio.Event()
 
-    async def run(number: int) -> Done[Any]:
-        if number == 0:
+    async def run(item: Item) -> Done[Any]:
+        if item.messages == 0:
             await release.wait()
-        return await echo(number)
+        return await echo(item)
 
     async with outcomes_of(range(10), run) as outcomes:
         first = [(await anext(outcomes)).value for _ in range(9)]
@@ -259,11 +260,11 @@ async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
     now = 0.0
     stall = Stall(300.0, clock=lambda: now)
 
-    async def run(messages: Any) -> Done[Any]:
+    async def run(item: Item) -> Done[Any]:
         nonlocal now
         now += 100.0
         stall.refused(RateLimitError("slow down"))
-        return await echo(messages)
+        return await echo(item)
 
     with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last refusal was: slow down"):
         await gather(outcomes_of(range(10), run, max_concurrency=1))

@@ -1,0 +1,192 @@
+"""What a request is: by what it is known in a journal, and what of it affects the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
+
+from asyncllm.messages import Request
+from asyncllm.parameters import KNOWN, CallOptions, merge
+
+# Parameters that do not change what the model answers: who is billed, what is cached or kept, how it is delivered.
+# Headers are among them, because they change from one day to the next, and hold keys.
+_NO_EFFECT = frozenset(
+    (
+        "extra_headers",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream_options",
+        "user",
+    )
+)
+# Fields of the profile that may be given to a call, and do change it.
+_OF_THE_PROFILE = frozenset(("model", "structured_mode"))
+_DIGEST_BYTES = 16
+_BY_ID, _BY_HASH = b"=", b"#"
+# A value this short is shown in what has changed, if it is a number; anything else may be private, and shows as a hash.
+_SHOWN_DIGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything that affects an answer, apart from the messages.
+
+    Attributes:
+        digest: Their hash.
+        parts: Each by its name: `model`, `type`, and the parameters.
+        own: The names of those that the request has itself, rather than the batch.
+    """
+
+    digest: bytes
+    parts: Mapping[str, str]
+    own: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One request, as a journal knows it.
+
+    Attributes:
+        stem: Its id, or the hash of what is sent; together with its occurrence it is unique.
+        sent: The hash of what is sent.
+        prompt: The hash of the messages.
+        terms: What else affects the answer.
+    """
+
+    stem: bytes
+    sent: bytes
+    prompt: bytes
+    terms: Terms
+
+
+class Identifier:
+    """Tells the requests of one batch from each other.
+
+    Args:
+        model: The model of the batch.
+        profile: The parameters of the profile, as they are sent.
+        params: The parameters of the batch.
+        response_model: The type of the answers; None for texts.
+        structured_mode: How typed answers are asked for.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        profile: Mapping[str, Any],
+        params: Mapping[str, Any],
+        response_model: Any = None,
+        structured_mode: str = "auto",
+    ) -> None:
+        self._model = model
+        self._profile = profile
+        self._params = params
+        self._response_model = response_model
+        self._mode = structured_mode
+        self._types: dict[int, tuple[Any, str]] = {}
+        self.base = self._terms({}, None)
+
+    def __call__(self, request: Request) -> Identity:
+        """Return what a request is."""
+        prompt = _digest(_json(request.messages))
+        own = request.params
+        terms = self.base if not own and request.response_model is None else self._terms(own, request.response_model)
+        return Identity(stem_of(request.id, prompt, terms), _sent(prompt, terms), prompt, terms)
+
+    def unsendable(self, messages: Any) -> Identity:
+        """Return what something is of which no request can be made."""
+        given, id = (messages.messages, messages.id) if isinstance(messages, Request) else (messages, None)
+        prompt = _digest(_json(given))
+        return Identity(stem_of(id, prompt, self.base), _sent(prompt, self.base), prompt, self.base)
+
+    def _terms(self, own: Mapping[str, Any], response_model: Any) -> Terms:
+        given = {**self._params, **own}
+        parts = {"model": str(given.get("model") or self._model)}
+        wanted = self._response_model if response_model is None else response_model
+        if wanted is not None:
+            parts["type"] = self._type(wanted)
+            parts["structured_mode"] = str(given.get("structured_mode") or self._mode)
+        sent = {name: value for name, value in given.items() if _has_effect(name)}
+        for name, value in merge(self._profile, sent).items():
+            parts[name] = _shown(value)
+        named = {*own} | ({"type"} if response_model is not None else set())
+        return terms_of(parts, frozenset(named))
+
+    def _type(self, wanted: Any) -> str:
+        known = self._types.get(id(wanted))
+        if known is None:
+            # The type is kept beside its name, so that its id stays its own.
+            known = self._types[id(wanted)] = (wanted, _type_shown(wanted))
+        return known[1]
+
+
+def terms_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> Terms:
+    """Make the terms of their parts."""
+    return Terms(_digest(_json(sorted(parts.items()))), parts, own)
+
+
+def stem_of(id: str | None, prompt: bytes, terms: Terms) -> bytes:
+    """Return what an item is known by."""
+    if id is not None:
+        return _BY_ID + str(id).encode("utf-8", "surrogatepass")
+    return _BY_HASH + _sent(prompt, terms)
+
+
+def _sent(prompt: bytes, terms: Terms) -> bytes:
+    return _digest(prompt + terms.digest)
+
+
+def id_of(stem: bytes) -> str | None:
+    """Return the id in a stem; None when the item had none."""
+    return stem[1:].decode("utf-8", "surrogatepass") if stem[:1] == _BY_ID else None
+
+
+def _has_effect(name: str) -> bool:
+    if name in _NO_EFFECT or name in _OF_THE_PROFILE:
+        return False
+    return name in KNOWN or name not in CallOptions.__annotations__
+
+
+def _type_shown(wanted: Any) -> str:
+    if isinstance(wanted, Mapping):
+        return f"{wanted.get('title') or 'JSON Schema'} {_shown(wanted)}"
+    name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+    try:
+        return f"{name} {_shown(TypeAdapter(wanted).json_schema())}"
+    except Exception:  # a type that cannot be asked for fails where it is asked for, with the reason
+        return name
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return repr(value)
+    return _digest(_json(value)).hex()[:_SHOWN_DIGEST]
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value, inf_nan_mode="constants", fallback=_named, bytes_mode="base64")
+    except PydanticSerializationError:
+        return json.dumps(value, default=_named).encode()  # half of a surrogate pair has no form in UTF-8
+
+
+def _named(value: Any) -> Any:
+    """Name what has no JSON form by what it is called, which is the same in every run; its repr may hold an address."""
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return value.model_json_schema()
+    kind = value if isinstance(value, type) or callable(value) else type(value)
+    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

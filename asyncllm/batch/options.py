@@ -1,0 +1,160 @@
+"""What `gather` and `map` take beside the input: how much at once, what a failure does, what is kept and spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sized
+from dataclasses import dataclass
+from typing import Any, Self, get_args
+
+from asyncllm.limits import Budget
+from asyncllm.parameters import CallOptions
+
+from .display import Display
+from .engine import Done, OnError, OutcomeStream, Stall
+from .identity import Identifier
+from .items import Item
+from .journal import Journal
+from .journal_file import Durability
+from .patience import ItemPatience
+from .progress import Meter, Progress
+from .recording import Recording, Restore
+from .resumption import Resumed
+from .source import Requests
+
+JournalLike = Journal | str | os.PathLike[str]
+Report = Callable[[Progress], object]
+
+
+class BatchOptions(CallOptions, total=False):
+    """`CallOptions` for every request of a batch, and the options of the batch itself.
+
+    Attributes:
+        max_concurrency: How many may be in flight; the client's places when not given.
+        on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
+        stop_after_errors: End the batch with the error that makes it so many.
+        journal: A `Journal`, or the path of one: what is in it is not sent again.
+        durability: Of a journal given by its path: `normal`, or `full` to wait for the disk.
+        deduplicate: Send identical requests once; the others share its answer, and cost nothing.
+        progress: True for a display on stderr; or a function that is told about once a second, and before anything is
+            sent, in the loop of the batch.
+        budget_usd: What the batch may spend, all runs of its journal together. A request that may cost more than what
+            is left is not sent, and fails with BudgetExceededError.
+        adaptive: Find and follow the provider's limit.
+    """
+
+    max_concurrency: int | None
+    on_error: OnError
+    stop_after_errors: int | None
+    journal: JournalLike | None
+    durability: Durability | None
+    deduplicate: bool
+    progress: bool | Report
+    budget_usd: float | None
+    adaptive: bool
+
+
+OF_THE_BATCH = frozenset(BatchOptions.__annotations__) - frozenset(CallOptions.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTerms:
+    """The options of a batch, checked; see `BatchOptions`."""
+
+    max_concurrency: int | None = None
+    on_error: OnError = "return"
+    stop_after_errors: int | None = None
+    journal: JournalLike | None = None
+    durability: Durability | None = None
+    deduplicate: bool = False
+    progress: bool | Report = False
+    budget_usd: float | None = None
+    adaptive: bool = True
+
+    @classmethod
+    def split(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """Take the terms of a batch from what was given to it, and return them with the parameters of its requests.
+
+        Raises:
+            TypeError: An option is of another type.
+            ValueError: An option has an impossible value.
+        """
+        own = {name: value for name, value in options.items() if name in OF_THE_BATCH}
+        return cls(**own), {name: value for name, value in options.items() if name not in OF_THE_BATCH}
+
+    def __post_init__(self) -> None:
+        for name in ("max_concurrency", "stop_after_errors"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, not {number}")
+        if self.on_error not in get_args(OnError):
+            raise ValueError(f"on_error is 'return' or 'raise', not {self.on_error!r}")
+        if self.budget_usd is not None and self.budget_usd < 0:
+            raise ValueError(f"budget_usd must not be negative, and is {self.budget_usd}")
+        if self.durability is not None and (self.journal is None or isinstance(self.journal, Journal)):
+            raise TypeError("durability belongs to a journal that is given by its path; a Journal has its own")
+        if self.journal is not None and not isinstance(self.journal, Journal | str | os.PathLike):
+            raise TypeError(f"journal is a Journal or a path, not {type(self.journal).__name__}")
+        if self.progress is not True and self.progress is not False and not callable(self.progress):
+            raise TypeError(f"progress is True, False or a function, not {self.progress!r}")
+
+    def open_journal(self) -> Journal | None:
+        """Return the journal, of its path where that was given."""
+        if self.journal is None or isinstance(self.journal, Journal):
+            return self.journal
+        return Journal(self.journal, durability=self.durability or "normal")
+
+
+def batch(
+    terms: BatchTerms,
+    requests: Requests,
+    run: Callable[[Item, ItemPatience], Awaitable[Done[Any]]],
+    *,
+    ordered: bool,
+    places: int,
+    identify: Callable[[], Identifier],
+    restore: Restore,
+    limited_by: Callable[[], str | None],
+) -> OutcomeStream[Any]:
+    """Put a batch together.
+
+    Args:
+        terms: Its options.
+        requests: Its input.
+        run: Sends one request, with the patience of the batch.
+        ordered: Give outcomes in input order, rather than as they complete.
+        places: How many may be in flight, where the terms do not say.
+        identify: Makes what tells its requests from each other; asked only where that matters.
+        restore: Makes an answer of a journal's entry.
+        limited_by: Says what keeps the client's calls from going faster.
+    """
+    stall = Stall(adaptive=terms.adaptive)
+    total = len(requests) if isinstance(requests, Sized) else None
+    report = Display().show if terms.progress is True else terms.progress or None
+    meter = Meter(total, report, limited_by=limited_by)
+
+    def opened(resumed: Resumed) -> None:
+        if terms.budget_usd is not None:
+            stall.budget = Budget(terms.budget_usd, resumed.spent_usd)
+        meter.opened(resumed)
+
+    journal = terms.open_journal()
+    recording: Recording | None = None
+    if journal is not None or terms.deduplicate:
+        recording = Recording(
+            journal, identify(), restore, requests=requests, deduplicate=terms.deduplicate, opened=opened
+        )
+        if journal is not None:
+            meter.sample = recording.sample
+    else:
+        opened(Resumed())
+    return OutcomeStream(
+        requests,
+        lambda item: run(item, ItemPatience(stall, recording, item)),
+        max_concurrency=terms.max_concurrency or places,
+        ordered=ordered,
+        on_error=terms.on_error,
+        stop_after_errors=terms.stop_after_errors,
+        recording=recording,
+        meter=meter,
+    )

@@ -1,0 +1,87 @@
+"""Journals made by hand: for tests of what is in them, rather than of the batch that fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asyncllm import Completion, Request
+from asyncllm.batch.answer_row import AnswerRow
+from asyncllm.batch.entries import encode
+from asyncllm.batch.identity import Identifier, Identity
+from asyncllm.batch.journal_file import DONE, FAILED, Durability, open_to_write
+from asyncllm.batch.ledger import Enrolled, Ledger
+from asyncllm.batch.outcome import Outcome
+from asyncllm.record import Attempt, CallRecord, Usage
+
+MODEL = "openai/gpt-4o-mini"
+USAGE = Usage(12, 7, basis="known")
+
+
+def completion(text: str = "an answer", *, finish_reason: str = "stop") -> Completion:
+    """Return an answer of a provider."""
+    record = CallRecord("default", MODEL, "openai", "wire", attempts=[Attempt("default", MODEL, elapsed_s=0.5)])
+    message = {"role": "assistant", "content": text}
+    return Completion(
+        {"id": "answer-1", "model": "gpt-4o-mini", "choices": [{"message": message, "finish_reason": finish_reason}]},
+        record,
+        usage=USAGE,
+        price=lambda _: 0.25,
+    )
+
+
+def outcome(text: str = "an answer", index: int = 0, **fields: Any) -> Outcome[str]:
+    """Return how an item ended well."""
+    return Outcome(index, None, None, text, completion(text), None, 0.25, USAGE, **fields)
+
+
+def row_of(enrolled: Enrolled, identity: Identity, ended: Outcome[Any], run: int = 1, **kept: Any) -> AnswerRow:
+    """Return what is written down of an item that ended."""
+    usage = ended.usage or Usage()
+    return AnswerRow(
+        number=enrolled.number,
+        checksum=0,
+        version=0,
+        stem=identity.stem,
+        occurrence=enrolled.occurrence,
+        sent=identity.sent,
+        prompt=identity.prompt,
+        terms=identity.terms.digest,
+        state=DONE if ended.ok else FAILED,
+        error=None if ended.ok else type(ended.error).__name__,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost_usd=ended.cost_usd,
+        entry=encode(ended, run, started_at=100.0, elapsed_s=0.5, **kept),
+    )
+
+
+def open_ledger(path: Path | None, durability: Durability = "normal") -> Ledger:
+    """Open a journal for writing, without the right to."""
+    return Ledger(open_to_write(path, durability), path)
+
+
+def write_run(
+    path: Path | None,
+    requests: Sequence[Request],
+    outcomes: Sequence[Outcome[Any] | None],
+    *,
+    identify: Identifier | None = None,
+    ended: str | None = "done",
+) -> list[Enrolled]:
+    """Write a run whose items ended as given, those with None not at all; `ended=None` is a run that was killed."""
+    identify = identify or Identifier(MODEL, {}, {})
+    ledger = open_ledger(path)
+    ledger.begin(identify.base.parts, {}, 100.0)
+    identities = [identify(request) for request in requests]
+    ledger.transaction()
+    enrolled = ledger.enrol(list(enumerate(identities)))
+    for item, identity, how in zip(enrolled, identities, outcomes, strict=True):
+        if how is not None and item.entry is None:
+            ledger.answered(row_of(item, identity, how, ledger.run), identity.terms, was_sent=True)
+    if ended is not None:
+        ledger.end(ended, {}, {}, 200.0)
+    ledger.commit()
+    ledger.close()
+    return enrolled
