@@ -18,6 +18,7 @@ from .completions import Completion
 from .config import LLMConfig, load_config
 from .config.options import Options
 from .fallback import Turn, in_turn
+from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, check, profile_params
@@ -52,7 +53,11 @@ T = TypeVar("T")
 # and belong to the client, or to a view of it.
 PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
 _KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
-_OF_THE_CLIENT = frozenset(("max_concurrency", "max_queue"))
+_OF_THE_CLIENT = {
+    "max_concurrency": "whose places a view shares",
+    "max_queue": "whose line a view shares",
+    "budget_usd": "and a view spends of it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ class Stats:
         cancelled: Calls that were cancelled.
         retries: Attempts after the first.
         in_flight: Places in use.
-        waiting: Callers waiting for a place.
+        waiting: Requests waiting for a place, a limit or a budget.
+        limited_by: What the first of them waits for: `places`, `requests`, `tokens`, `closed` (the provider asked to be
+            left alone), `adaptive` or `budget`; None when nobody waits.
         input_tokens: Tokens sent, of answers whose usage is known or estimated.
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
@@ -80,6 +87,7 @@ class Stats:
     retries: int
     in_flight: int
     waiting: int
+    limited_by: Reason | None
     input_tokens: int
     output_tokens: int
     cost_usd: float
@@ -114,7 +122,7 @@ class AsyncLLM:
             config = LLMConfig(**options)  # type: ignore[arg-type]  # the model is there
         else:
             config = load_config(profile, **options)
-        self._set_up(config, Resources(config.max_concurrency, http_session))
+        self._set_up(config, Resources(config, http_session))
 
     def _set_up(self, config: LLMConfig, resources: Resources) -> None:
         self.config = config
@@ -131,10 +139,10 @@ class AsyncLLM:
 
         Raises:
             ConfigError: An option is unknown, of the wrong type or impossible.
-            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`.
+            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`.
         """
-        for name in _OF_THE_CLIENT & options.keys():
-            raise TypeError(f"{name} belongs to the client, whose places a view shares; make another client for it")
+        for name in _OF_THE_CLIENT.keys() & options.keys():
+            raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")
         made: AsyncLLM = object.__new__(type(self))
         made._set_up(self.config.replace(**options), self._resources)
         return made
@@ -376,8 +384,8 @@ class AsyncLLM:
         """Send many requests and return their outcomes in input order.
 
         Args:
-            requests: An iterable or async iterable of what `acompletion` takes as messages. One that may block, which is
-                anything but a list or another collection in memory, is read on a thread.
+            requests: An iterable or async iterable of what `acompletion` takes as messages. Whatever may block, that is
+                all but a list or another collection in memory, is read on a thread.
             response_model: The type of the answers, for requests that name none of their own; None for texts.
             **options: Those of the batch, `BatchOptions`: `journal`, `max_concurrency`, ...; and parameters for every
                 request, as for `acompletion`, of which a request's own come first.
@@ -470,7 +478,12 @@ class AsyncLLM:
     def stats(self) -> Stats:
         """Return what this client and its views have done so far, and are doing now."""
         places = self._resources.places
-        return Stats(in_flight=places.in_use, waiting=places.waiting, **asdict(self._resources.counters))
+        return Stats(
+            in_flight=places.in_use,
+            waiting=places.waiting,
+            limited_by=places.limited_by,
+            **asdict(self._resources.counters),
+        )
 
     def __repr__(self) -> str:
         return f"AsyncLLM({self.config!r})"
@@ -479,6 +492,8 @@ class AsyncLLM:
         self, messages: Messages, params: Mapping[str, Any], *, own_first: bool = False
     ) -> tuple[AsyncLLM, Request]:
         """Return the view that serves a call, and its request; `own_first` lets a request's own parameters win."""
+        if not params and not isinstance(messages, Request):
+            return self, Request(messages)
         own = messages.params if isinstance(messages, Request) else {}
         merged = {**params, **own} if own_first else {**own, **params}
         check(merged, PER_CALL)

@@ -171,6 +171,21 @@ class Request:
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, and the content holds dicts
 
+    def with_form(self, messages: tuple[dict[str, Any], ...], params: Mapping[str, Any]) -> Request:
+        """Return the request of a typed call: this one with what asks for the type added to it.
+
+        Args:
+            messages: As `to_dicts` makes them; they are taken as they are.
+            params: The parameters; nobody changes them afterwards.
+        """
+        made, put = object.__new__(Request), object.__setattr__
+        put(made, "messages", messages)
+        put(made, "id", self.id)
+        put(made, "response_model", None)
+        put(made, "data", self.data)
+        put(made, "params", params)
+        return made
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.messages, self.id, self.response_model, self.data, dict(self.params))
 
@@ -182,9 +197,11 @@ def to_dicts(messages: Messages) -> tuple[dict[str, Any], ...]:
         TypeError: When it is none of the accepted forms.
         ValueError: When there is no message, or one has no valid role.
     """
+    if isinstance(messages, str):
+        return ({"role": "user", "content": messages},)
     if isinstance(messages, Request):
         return messages.messages
-    if isinstance(messages, str | Message | Mapping):
+    if isinstance(messages, Message | Mapping):
         return (_to_dict(messages),)
     if isinstance(messages, bytes) or not isinstance(messages, Iterable):
         raise TypeError(f"messages must be a str, a Message, a dict or a sequence of these, not {_kind(messages)}")

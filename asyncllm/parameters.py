@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from .config.fields import Fields
 from .suggestions import nearest
 
 if TYPE_CHECKING:
     from .config import LLMConfig
+
+
+T = TypeVar("T")
 
 
 class ChatParams(TypedDict, total=False):
@@ -90,6 +93,8 @@ _LITELLM_OPTIONS = frozenset(
 _LOOKALIKES = frozenset(
     ("best_of", "min_p", "min_tokens", "repetition_penalty", "stop_token_ids", "top_a", "typical_p")
 )
+# Fixed parameters of which it is kept what was found out: as many as there are prepared types.
+_KEPT = 256
 # A typing error leaves a name this much alike: one wrong, missing or doubled letter in five.
 _MISSPELT = 0.8
 # These are the SDK's own business; given to litellm, they would defeat retries, limits or accounting.
@@ -111,6 +116,37 @@ _FROM_PROFILE = (
     "safety_settings",
     "extra_body",
 )
+
+
+class FixedParams(dict[str, Any]):
+    """Parameters that many requests share and nobody changes: what is found out about them is found out once."""
+
+    # By identity, as the values have no hash; that equal ones differ in it costs no more than finding out twice.
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+class FoundOnce(Generic[T]):
+    """A function of parameters that is called once for fixed ones, and every time for others.
+
+    Args:
+        find: The function; None is found again each time.
+    """
+
+    __slots__ = ("_find", "_found")
+
+    def __init__(self, find: Callable[[Mapping[str, Any]], T]) -> None:
+        self._find = find
+        self._found: dict[FixedParams, T] = {}
+
+    def __call__(self, params: Mapping[str, Any]) -> T:
+        if type(params) is not FixedParams:
+            return self._find(params)
+        found = self._found.get(params)
+        if found is None:
+            while len(self._found) >= _KEPT:
+                self._found.pop(next(iter(self._found)))
+            found = self._found[params] = self._find(params)
+        return found
 
 
 def check(names: Iterable[str], options: frozenset[str] = frozenset()) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +134,8 @@ class File:
             OSError: When the file cannot be read.
             ValueError: When the type does not follow from the name.
         """
+        import mimetypes  # where a file is read, so is the table of types
+
         kind = media_type or mimetypes.guess_type(str(path))[0]
         if kind is None:
             raise ValueError(f"{path}: the type of the file does not follow from its name; give media_type=")

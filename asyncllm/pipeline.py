@@ -20,6 +20,7 @@ from .errors import (
     ProviderError,
     ProviderTimeoutError,
     RateLimitError,
+    ServerError,
 )
 from .fallback import Breaker, Turn, goes_on
 from .limits import Admission, Budget, Places, admit
@@ -48,6 +49,10 @@ class Patience(Protocol):
 
     @property
     def adaptive(self) -> bool: ...
+
+    def closed(self, seconds: float) -> None:
+        """Note that nothing is sent for some time; raises StalledError when that is too long."""
+        ...
 
     def refused(self, error: RateLimitError) -> None:
         """Note a refusal; raises StalledError when nothing has got through for too long."""
@@ -115,7 +120,7 @@ class Pipeline:
 
     def closed_too_long(self) -> bool:
         """Tell whether the provider asked for a longer pause than a retry would wait."""
-        return self.target.bucket.closed_for() > self.config.retry_max_wait
+        return self.target.bucket.closed_s > self.config.retry_max_wait
 
     async def complete(
         self, request: Request, deadline: Deadline, patience: Patience | None = None, turn: Turn | None = None
@@ -124,11 +129,13 @@ class Pipeline:
         run = _Run(self, request, deadline, patience, turn)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
+        cost: float | None = None
         try:
             completion = run.completion(answer)
-            used = completion.usage.total_tokens
+            used, cost = completion.usage.total_tokens, completion.cost_usd
+            admission.answered(run.record.rate_limits, completion.usage.output_tokens)
         finally:
-            admission.release(used)
+            admission.release(used, cost)
         self._ended(request, completion, None)
         return completion
 
@@ -138,6 +145,7 @@ class Pipeline:
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
         run = _Run(self, request, deadline, None, turn)
         (stream, first), admission = await run.attempts(run.open_stream, limit)
+        admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
 
     def _ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
@@ -186,26 +194,26 @@ class _Run:
         self._tries = 0
         self._more = turn is not None and turn.more
         if turn is None or turn.record is None:
-            self.record = CallRecord(target.profile, target.config.model, target.config.provider, "litellm")
+            self.record = CallRecord(target.profile, target.config.model, target.provider, "litellm")
             pipeline._counters.calls += 1
             if turn is not None:
                 self.record.profile, self.record.skipped = turn.profile, turn.skipped
                 turn.record = self.record
         else:
             self.record = turn.record
-            self.record.model, self.record.provider = target.config.model, target.config.provider
+            self.record.model, self.record.provider = target.config.model, target.provider
 
     async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
         """Send until it succeeds; the place of the last attempt is still held, and is the caller's to release."""
-        pipeline, target = self._pipeline, self._pipeline.target
+        target = self._pipeline.target
         try:
             call = target.call(self._request, timeout_s)
-            tokens = target.reservation(call)
+            admit = self._admission(call)
             self._transport = target.transport(call)
             self.record.transport = self._transport.name
             while True:
                 attempt = Attempt(target.profile, target.config.model)
-                admission = await admit(pipeline._places, target.bucket, tokens, self._deadline)
+                admission = await admit(again=bool(self.record.attempts))
                 self.record.attempts.append(attempt)
                 attempt.queued_s = admission.queued_s
                 call.timeout_s = self._deadline.clip(timeout_s)
@@ -219,15 +227,19 @@ class _Run:
                     failure = error
                 except BaseException as error:
                     attempt.error, attempt.billed = ending(error), "possibly"
-                    admission.release()
+                    admission.release()  # at its worst: nobody knows what was done
                     raise
                 finally:
                     attempt.elapsed_s = time.monotonic() - started
                 if failure is None:
                     self._succeeded(attempt)
                     return result, admission
-                admission.release(None if may_be_billed(failure) else 0)
-                await self._after(attempt, failure)
+                closed_s = _closing(admission, failure)
+                if may_be_billed(failure):
+                    admission.release()
+                else:
+                    admission.release(0, 0.0)
+                await self._after(attempt, failure, closed_s)
         except AsyncLLMError as error:
             self._locate(error)
             if not (self._more and goes_on(error)):
@@ -236,6 +248,27 @@ class _Run:
         except anyio.get_cancelled_exc_class():
             self._cancelled()
             raise
+
+    def _admission(self, call: Call) -> Callable[..., Awaitable[Admission]]:
+        """Return what waits until a call may be sent."""
+        pipeline, target, patience = self._pipeline, self._pipeline.target, self._patience
+        budget, adaptive = pipeline._places.budget, bool(pipeline.config.adaptive)
+        budgets = () if budget is None else (budget,)
+        if patience is not None:
+            adaptive = patience.adaptive
+            budgets = budgets if patience.budget is None else (*budgets, patience.budget)
+        return partial(
+            admit,
+            pipeline._places,
+            target.bucket,
+            target.reservation(call),
+            self._deadline,
+            adaptive=adaptive,
+            budgets=budgets,
+            worst_usd=target.worst_case(call) if budgets else 0.0,
+            patient=patience is not None,
+            too_long=None if patience is None else patience.closed,
+        )
 
     async def send(self, call: Call) -> Answer:
         """Send a plain call."""
@@ -294,11 +327,10 @@ class _Run:
 
     def _succeeded(self, attempt: Attempt) -> None:
         attempt.billed = "yes"
-        self._pipeline.target.bucket.succeeded()
         if self._patience is not None:
             self._patience.succeeded()
 
-    async def _after(self, attempt: Attempt, error: AsyncLLMError) -> None:
+    async def _after(self, attempt: Attempt, error: AsyncLLMError, closed_s: float) -> None:
         """Raise what ends the call, or wait until the next attempt."""
         target = self._pipeline.target
         _describe(attempt, error)
@@ -306,12 +338,10 @@ class _Run:
             raise self._deadline.error(f"waiting for {target.config.model}", error)
         if not is_retryable(error):
             raise error
-        if isinstance(error, RateLimitError):
-            pause = target.bucket.close(error.retry_after)
-            if self._patience is not None and not self._more:
-                attempt.waited_s = pause  # in the queue of the bucket, where the others wait too
-                self._patience.refused(error)
-                return
+        if isinstance(error, RateLimitError) and self._patience is not None and not self._more:
+            attempt.waited_s = closed_s  # in the line before the bucket, where the others wait too
+            self._patience.refused(error)
+            return
         config = self._pipeline.config
         # While another target remains this one gets one retry at the most, and none that would have to wait for long.
         if self._tries >= (min(1, config.num_retries) if self._more else config.num_retries):
@@ -382,6 +412,15 @@ class _Run:
             elapsed_s=time.time() - record.started_at,
             billed=record.attempts[-1].billed if record.attempts else "no",
         )
+
+
+def _closing(admission: Admission, error: AsyncLLMError) -> float:
+    """Close the bucket where the provider wants to be left alone; return for how many seconds."""
+    if isinstance(error, RateLimitError):
+        return admission.refused(error.retry_after)
+    if isinstance(error, ServerError) and error.retry_after:
+        return admission.refused(error.retry_after)
+    return 0.0
 
 
 def _describe(attempt: Attempt, error: AsyncLLMError) -> None:

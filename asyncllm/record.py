@@ -44,20 +44,19 @@ class Usage:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | None, basis: Basis = "known") -> Usage:
-        """Read the `usage` object of a chat completion; an absent or empty one is unknown."""
-        if not data or data.get("prompt_tokens") is None:
+        """Read the `usage` object of a chat completion; one that is absent, empty or nonsense is unknown."""
+        if not data or _count(data, "prompt_tokens") is None:
             return UNKNOWN_USAGE
-        prompt = data.get("prompt_tokens_details") or _NOTHING
-        output = data.get("completion_tokens_details") or _NOTHING
-        cached, written = prompt.get("cached_tokens"), data.get("cache_creation_input_tokens")
+        prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
+        cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
         return cls(
-            input_tokens=data["prompt_tokens"],
-            output_tokens=data.get("completion_tokens"),
-            cached_tokens=data.get("cache_read_input_tokens") if cached is None else cached,
-            cache_write_tokens=prompt.get("cache_creation_tokens") if written is None else written,
-            reasoning_tokens=output.get("reasoning_tokens"),
-            audio_input_tokens=prompt.get("audio_tokens"),
-            audio_output_tokens=output.get("audio_tokens"),
+            input_tokens=_count(data, "prompt_tokens"),
+            output_tokens=_count(data, "completion_tokens"),
+            cached_tokens=_count(data, "cache_read_input_tokens") if cached is None else cached,
+            cache_write_tokens=_count(prompt, "cache_creation_tokens") if written is None else written,
+            reasoning_tokens=_count(output, "reasoning_tokens"),
+            audio_input_tokens=_count(prompt, "audio_tokens"),
+            audio_output_tokens=_count(output, "audio_tokens"),
             basis=basis,
         )
 
@@ -148,6 +147,19 @@ class CallRecord:
     def waited_s(self) -> float:
         """Seconds spent between attempts."""
         return sum(attempt.waited_s for attempt in self.attempts)
+
+
+def _count(data: Mapping[str, Any], name: str) -> int | None:
+    """Return a count of tokens; None where there is none, or something else in its place."""
+    value = data.get(name)
+    if value.__class__ is int:
+        return value if value >= 0 else None
+    return int(value) if isinstance(value, float) and 0 <= value < float("inf") else None
+
+
+def _details(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    details = data.get(name)
+    return details if isinstance(details, dict) else _NOTHING
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

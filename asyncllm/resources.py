@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from .config import LLMConfig
 from .errors import AuthenticationError
-from .limits import Places
+from .limits import Budget, Places
 from .models import ModelInfo, needs_key
 from .pipeline import Counters
 from .target import Target, configured_model_info, connection_options
@@ -35,13 +37,14 @@ class Resources:
     """Opened on first use, closed once.
 
     Args:
-        max_concurrency: The number of places.
+        config: The client's profile, for what belongs to the client as a whole: its places, queue and budget.
         http_session: A session of the caller's for the wire transport.
     """
 
-    def __init__(self, max_concurrency: int, http_session: ClientSession | None = None) -> None:
+    def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
         self._http_session = http_session
-        self.places = Places(max_concurrency)
+        budget = None if config.budget_usd is None else Budget(config.budget_usd)
+        self.places = Places(config.max_concurrency, config.max_queue, budget)
         self.counters = Counters()
         self.closed = False
         self._transports: dict[str, Transport] = {}
@@ -71,7 +74,10 @@ class Resources:
                 # may end its connections before they are closed.
                 transport = partial(_transport, self._transports, self._http_session)
                 self._targets[key] = Target(config, connection, model, transport, proxied)
-        return self._targets[key]
+        target = self._targets[key]
+        if target.usual_transport not in self._transports:
+            await self._import_transport(target.usual_transport)
+        return target
 
     def model_info(self, config: LLMConfig) -> ModelInfo:
         """Return what is known about a profile's model; what a proxy says of it, once its target has been made."""
@@ -106,6 +112,21 @@ class Resources:
             threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
 
+    async def _import_transport(self, name: str) -> None:
+        """Import a transport on a thread: a loop that serves others meanwhile would stand still for 0.1 s."""
+        module = f"{__package__}.transports.{_MODULES[name]}"
+        async with self._lock():
+            if module not in sys.modules:
+                await run_in_own_thread(partial(import_module, module))
+        if self.closed:  # meanwhile
+            raise RuntimeError(_CLOSED)
+
+    def _lock(self) -> anyio.Lock:
+        """Return what keeps tasks that begin together from doing the same thing; made in their loop."""
+        if self._starting is None:
+            self._starting = anyio.Lock()
+        return self._starting
+
     async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:
         """Return where a profile's requests go, and the model as litellm names it."""
         if config.provider == SIMULATED:
@@ -131,9 +152,7 @@ class Resources:
         return Connection(config.provider, secret, options, config.connect_timeout), config.model
 
     async def _started_simulator(self) -> Simulator:
-        if self._starting is None:
-            self._starting = anyio.Lock()
-        async with self._starting:
+        async with self._lock():
             if self._simulator is None:
                 self._simulator = await run_in_own_thread(_start_simulator)
         return self._simulator
@@ -189,6 +208,10 @@ def _signs_in_otherwise(provider: str) -> bool:
     return any(name.startswith(prefix) and ("TOKEN" in name or "CLIENT" in name) for name in os.environ)
 
 
+# Each brings what the other does not need: aiohttp, or litellm.
+_MODULES = {"wire": "openai_wire", "litellm": "litellm"}
+
+
 def _transport(made: dict[str, Transport], http_session: ClientSession | None, name: str) -> Transport:
     if name not in made:
         made[name] = _make_transport(name, http_session)
@@ -196,7 +219,6 @@ def _transport(made: dict[str, Transport], http_session: ClientSession | None, n
 
 
 def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
-    # Imported here because each brings what the other does not need: aiohttp, or litellm.
     if name == "wire":
         from .transports.openai_wire import WireTransport
 

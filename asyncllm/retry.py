@@ -6,8 +6,6 @@ import random
 import time
 from collections.abc import Iterator
 
-import backoff
-
 from .errors import (
     AsyncLLMError,
     DeadlineExceededError,
@@ -22,6 +20,8 @@ from .errors import (
 
 # Request Timeout and Conflict (a lock that is held): the other 4xx that pass by themselves.
 _PASSING_STATUSES = frozenset((408, 409))
+# Gateway timeouts, the second one Cloudflare's: whoever stands behind the gateway may still be at work.
+_GATEWAY_TIMEOUTS = frozenset((504, 524))
 _PASSING = (
     ProviderConnectionError,
     ProviderTimeoutError,
@@ -46,6 +46,8 @@ def may_be_billed(error: BaseException) -> bool:
         return error.request_sent
     if isinstance(error, ProviderTimeoutError):
         return error.timeout != "connect_timeout"
+    if isinstance(error, ServerError):
+        return error.status_code in _GATEWAY_TIMEOUTS
     return isinstance(error, StreamInterruptedError | MalformedResponseError)
 
 
@@ -57,6 +59,8 @@ def waits(minimum: float, maximum: float, multiplier: float) -> Iterator[float]:
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter), with a floor.
     """
+    import backoff  # it brings asyncio, and most processes never retry before they have that anyway
+
     ceilings = backoff.expo(base=multiplier, factor=minimum, max_value=maximum)
     next(ceilings)  # backoff primes its generators with an empty value,
     next(ceilings)  # and begins at n = 0

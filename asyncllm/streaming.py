@@ -248,11 +248,15 @@ def _settle(
         assembly.add(data)
     pending.clear()
     usage = Usage.from_dict(assembly.usage)
+    cost: float | None = None
     try:
         if usage.basis == "unknown":
             usage = opened.estimate(assembly.written)
+        # Of an answer that was cut, the provider may have made more than has arrived.
+        if usage.basis == "known" or assembly.finished:
+            cost = opened.price(usage)
     finally:
-        opened.admission.release(usage.total_tokens)
+        opened.admission.release(usage.total_tokens, cost)
     opened.record.elapsed_s = time.time() - opened.record.started_at
     completion = Completion(
         assembly.result(), opened.record, usage=usage, price=opened.price, build_response=opened.source.build_response

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .config import LLMConfig
-from .errors import ContextWindowExceededError, UnsupportedError
+from .errors import ConfigError, ContextWindowExceededError, UnsupportedError
 from .fallback import Breaker
 from .limits import Bucket, shared_bucket
 from .messages import Request, has_images, with_cache_marks
-from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices
-from .parameters import merge, output_limit, profile_params
+from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
+from .parameters import FixedParams, FoundOnce, merge, output_limit, profile_params
 from .record import Usage
 from .transports.base import Call, Connection, Transport
 from .transports.eligibility import Route, route
@@ -38,6 +40,9 @@ class Target:
     Attributes:
         config: The profile.
         connection: Where, and with which key.
+        model: The model as litellm names it.
+        profile: The name of the profile.
+        provider: litellm's name of the provider; `simulated` for the embedded simulator.
         bucket: The limits that it shares.
         breaker: What is remembered of its failures, where calls have another target.
 
@@ -63,11 +68,12 @@ class Target:
             self._route = route(connection, model, drop_params=config.drop_params)
         self.model = model
         self.profile = config.profile or "default"
+        self.provider = config.provider
         self.bucket: Bucket = shared_bucket(connection.provider, connection.options.get("base_url"), connection.api_key)
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
         self.breaker = Breaker()
-        self._params = profile_params(config)
+        self._merged = FoundOnce(partial(_merged, profile_params(config)))
         self._proxied = proxied
         self._info: ModelInfo | None = None
 
@@ -78,6 +84,11 @@ class Target:
             self._info = configured_model_info(self.config, self._proxied)
         return self._info
 
+    @property
+    def usual_transport(self) -> str:
+        """The name of the transport that serves most requests."""
+        return "litellm" if self._route is None else "wire"
+
     def call(self, request: Request, timeout_s: float) -> Call:
         """Make the call of a request, after checking that the model takes it.
 
@@ -86,11 +97,14 @@ class Target:
             ContextWindowExceededError: Its prompt is clearly longer than the model takes.
         """
         messages: Sequence[dict[str, Any]] = request.messages
-        self._check_images(messages)
-        self._check_length(messages)
+        plain = _is_short(messages)
+        if not plain:
+            self._check_images(messages)
+        if not plain or self.config.max_input_tokens is not None:
+            self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
-        params = merge(self._params, request.params)
+        params = self._merged(request.params)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
         if self._route is not None:
             call.body = self._route.body(messages, params)
@@ -112,6 +126,38 @@ class Target:
             return 0
         limit = output_limit(call.params)
         return estimate_tokens(call.messages) + (_USUAL_ANSWER_TOKENS if limit is None else limit)
+
+    def worst_case(self, call: Call) -> float:
+        """Return the most that a call can cost in US dollars.
+
+        Raises:
+            ConfigError: The price or the length of its answer is not known.
+        """
+        params, info = call.params, self.info
+        limit = output_limit(params)
+        limit = info.max_output_tokens if limit is None else limit
+        if limit is None:
+            raise ConfigError(
+                f"budget_usd is set, and how long {self.config.model} may answer is not known; nothing was sent.",
+                hint="Set max_output_tokens.",
+            )
+        tokens = estimate_tokens(call.messages, params.get("tools"))
+        if params.get("response_format"):
+            tokens += estimate_tokens(str(params["response_format"]))
+        worst = worst_case_cost(
+            info,
+            input_tokens=math.ceil(tokens * _ESTIMATE_MARGIN),
+            max_output_tokens=limit * int(params.get("n") or 1),
+            service_tier=params.get("service_tier"),
+            writes_cache=self.config.caching_prompt,
+            audio="audio" in (params.get("modalities") or ()),
+        )
+        if worst is None:
+            raise ConfigError(
+                f"budget_usd is set, and the price of {self.config.model} is not known; nothing was sent.",
+                hint="Set input_cost_per_token and output_cost_per_token.",
+            )
+        return worst
 
     def price(self, usage: Usage) -> float | None:
         """Return the cost of a usage in US dollars; None when the price or the usage is not known."""
@@ -137,8 +183,6 @@ class Target:
 
     def _check_length(self, messages: Sequence[dict[str, Any]]) -> None:
         limit = self.config.max_input_tokens
-        if limit is None and _is_short(messages):
-            return
         estimate = estimate_tokens(messages)
         if limit is None and estimate < _SMALL_PROMPT_TOKENS:
             return
@@ -180,6 +224,11 @@ def connection_options(config: LLMConfig) -> dict[str, Any]:
     if config.extra_headers:
         options["extra_headers"] = {name: _plain(value) for name, value in config.extra_headers.items()}
     return options
+
+
+def _merged(profile: Mapping[str, Any], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    merged = merge(profile, params)
+    return FixedParams(merged) if type(params) is FixedParams else merged
 
 
 def _is_short(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self.transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._stream is not None:
@@ -66,11 +66,12 @@ class Connection(asyncio.Protocol):
                 return
             body = self._received[end + 4 : end + 4 + length]
             self._received = self._received[end + 4 + length :]
-            self._answer(head, body)
+            self.answer(head, body)
 
-    def _answer(self, head: bytes, body: bytes) -> None:
+    def answer(self, head: bytes, body: bytes) -> None:
+        """Answer one request."""
         if head.startswith(b"GET " + SEEN_PATH.encode()):
-            self._transport.write(_response(200, vars(self._seen)))
+            self.transport.write(response(200, vars(self._seen)))
             return
         if not self._counted:
             self._counted = True
@@ -80,22 +81,22 @@ class Connection(asyncio.Protocol):
         refusal = refusal_of(head, asked)
         if refusal is not None:
             self._seen.refused += 1
-            self._transport.write(_response(400, {"error": {"message": refusal, "type": "invalid_request_error"}}))
+            self.transport.write(response(400, {"error": {"message": refusal, "type": "invalid_request_error"}}))
         elif asked.get("stream"):
             self._stream = asyncio.get_running_loop().create_task(self._write_stream(_prompt(asked), asked["model"]))
         else:
             tool = asked["tools"][0]["function"]["name"] if asked.get("tools") else None
-            self._transport.write(whole_answer(_prompt(asked), asked["model"], tool))
+            self.transport.write(whole_answer(_prompt(asked), asked["model"], tool))
 
     async def _write_stream(self, prompt: str, model: str) -> None:
         events, gap_s, ends = stream_events(prompt, model)
-        self._transport.write(_STREAM_HEAD)
+        self.transport.write(_STREAM_HEAD)
         for event in events:
             # Each in a packet of its own, as a model makes them, and a turn for everybody else in between.
-            self._transport.write(event)
+            self.transport.write(event)
             await asyncio.sleep(gap_s)
         if ends:
-            self._transport.write(_STREAM_END)
+            self.transport.write(_STREAM_END)
 
 
 def refusal_of(head: bytes, asked: dict[str, Any]) -> str | None:
@@ -122,7 +123,7 @@ def whole_answer(prompt: str, model: str, tool: str | None) -> bytes:
         message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
     reason = "stop" if tool is None else "tool_calls"
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    return _response(200, {**_envelope("chat.completion", model), "choices": [choice], "usage": _USAGE})
+    return response(200, {**_envelope("chat.completion", model), "choices": [choice], "usage": _USAGE})
 
 
 @cache
@@ -160,8 +161,9 @@ def _chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _response(status: int, data: dict[str, Any]) -> bytes:
-    body = _encode(data)
+def response(status: int, data: dict[str, Any] | bytes) -> bytes:
+    """Make the bytes of a whole answer of data, or of a body that is encoded already."""
+    body = data if isinstance(data, bytes) else _encode(data)
     head = (
         f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\nContent-Type: application/json\r\n"
         f"x-request-id: req-benchmark\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -1,8 +1,9 @@
 """What a typed call costs, beside instructor over litellm and beside asyncllm's own plain call; and typed streams.
 
-    python benchmarks/typed.py [--rounds 5] [--json FILE]
+    python -m benchmarks.typed [--rounds 5] [--json FILE]
 
-The simulator runs in a process of its own; figures are CPU time of this one, the median of interleaved rounds.
+The provider (`benchmarks.replay`) runs in a process of its own; figures are CPU time of this one, the median of
+interleaved rounds.
 """
 
 from __future__ import annotations
@@ -38,13 +39,6 @@ TARGETS = {
     "stream_partial: 40 KB / 10 KB": ("<=", 5.0),
     "40 KB: stream_partial / create_partial": ("<=", 0.1),
 }
-_SERVER = """
-import sys
-from asyncllm.simulator import Simulator
-with Simulator(record=False) as simulator:
-    print(simulator.url, flush=True)
-    sys.stdin.read()
-"""
 
 
 class Person(BaseModel):
@@ -113,8 +107,14 @@ async def medians(calls: dict[str, tuple[Callable[[], Awaitable[Any]], int]], ro
     return taken
 
 
-async def measure(url: str, rounds: int) -> dict[str, list[float]]:
-    """Measure every scenario against a simulator."""
+async def measure(url: str, streams_url: str, rounds: int) -> dict[str, list[float]]:
+    """Measure every scenario.
+
+    Args:
+        url: The provider of whole answers.
+        streams_url: The provider of streams.
+        rounds: How often each scenario is measured.
+    """
     import instructor
 
     litellm: Any = import_litellm()
@@ -122,13 +122,12 @@ async def measure(url: str, rounds: int) -> dict[str, list[float]]:
     messages: Any = [{"role": "user", "content": TEXT}]
     theirs: Any = instructor.from_litellm(litellm.acompletion, mode=instructor.Mode.TOOLS)
     common = {"model": "openai/gpt-4o-mini", "api_base": url, "api_key": key, "_skip_mcp_handler": True}
-    async with AsyncLLM(
-        model="openai/gpt-4o-mini", base_url=url, api_key=key, structured_mode="tools", transport="wire"
-    ) as llm:
+    options: Any = {"model": "openai/gpt-4o-mini", "api_key": key, "structured_mode": "tools", "transport": "wire"}
+    async with AsyncLLM(base_url=url, **options) as llm, AsyncLLM(base_url=streams_url, **options) as streaming:
 
         async def streamed(size: int) -> None:
             script = {"simulator": {"text": report(size), "chunk_chars": 4}}
-            async with llm.stream_partial(Report, TEXT, structured_mode="json", extra_body=script) as stream:
+            async with streaming.stream_partial(Report, TEXT, structured_mode="json", extra_body=script) as stream:
                 async for _ in stream:
                     pass
                 await stream.final()
@@ -136,7 +135,7 @@ async def measure(url: str, rounds: int) -> dict[str, list[float]]:
         async def theirs_streamed(size: int) -> None:
             # With the same wire underneath, so that what is compared is the reading of the answer.
             script = {"simulator": {"text": report(size), "chunk_chars": 4}}
-            client = llm.with_options(structured_mode="json").instructor()
+            client = streaming.with_options(structured_mode="json").instructor()
             async for _ in client.create_partial(messages=messages, response_model=Report, extra_body=script):
                 pass
 
@@ -179,11 +178,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    with subprocess.Popen([sys.executable, "-c", _SERVER], stdin=-1, stdout=-1, text=True) as server:
+    with subprocess.Popen([sys.executable, "-m", "benchmarks.replay"], stdin=-1, stdout=-1, text=True) as server:
         assert server.stdout is not None
         assert server.stdin is not None
         try:
-            taken = asyncio.run(measure(server.stdout.readline().strip(), options.rounds))
+            url, streams_url = server.stdout.readline().split()
+            taken = asyncio.run(measure(url, streams_url, options.rounds))
         finally:
             server.stdin.close()
     for name, figures in taken.items():

@@ -90,6 +90,19 @@ class Stall:
                 hint="Check the account's limits, or set requests_per_minute to what it allows.",
             )
 
+    def closed(self, seconds: float) -> None:
+        """Note that nothing is sent for some time, because the provider asked for it.
+
+        Raises:
+            StalledError: When nothing will have succeeded for too long by then.
+        """
+        waited = self._clock() - self._last_success
+        if waited + seconds > self._limit_s:
+            raise StalledError(
+                f"nothing has got through for {waited:.0f} s, and the provider asks to wait {seconds:.0f} s more.",
+                hint="Come back then; if that is too late, ask the provider for a higher limit.",
+            )
+
     def succeeded(self) -> None:
         """Note that something got through."""
         self._last_success = self._clock()

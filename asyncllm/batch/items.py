@@ -16,12 +16,13 @@ class Item:
         messages: What it is, as it was given.
         place: The worker that has it.
         number: Its number in the journal; 0 without one.
+        occurrence: Which one of the items with the same identity it is.
         identity: What it is known by there.
         started_at: When a worker began with it, in Unix time.
         followers: Identical items that wait for its outcome.
     """
 
-    __slots__ = ("followers", "identity", "index", "messages", "number", "place", "started_at")
+    __slots__ = ("followers", "identity", "index", "messages", "number", "occurrence", "place", "started_at")
 
     identity: Identity
 
@@ -30,5 +31,6 @@ class Item:
         self.messages = messages
         self.place = 0
         self.number = 0
+        self.occurrence = 0
         self.started_at = 0.0
         self.followers: list[Item] = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
+from .answer_row import AnswerRow
 from .entries import JournalEntry, decode
 from .identity import id_of
 from .in_flight import read_in_flight
@@ -26,7 +27,7 @@ from .journal_file import (
     is_held,
     open_to_read,
 )
-from .ledger import checksum
+from .recovery import Recovered, recover
 
 Ended = Literal["running", "done", "stopped", "killed"]
 _ENDED = (DONE, TRUNCATED, FAILED)
@@ -171,6 +172,17 @@ class Journal:
         journal._connect().close()
         return journal
 
+    @classmethod
+    def recover(cls, path: str | os.PathLike[str]) -> Recovered:
+        """Put a journal of what is whole in the place of a damaged one, which is kept beside it.
+
+        What was whole is not sent again. Until the next run, the index of an entry is near what it was in the input.
+
+        Raises:
+            JournalError: It is not there, in use, or the new one cannot be written.
+        """
+        return recover(Path(path))
+
     def outcomes(self, *, reached: bool = False) -> Iterator[JournalEntry]:
         """Give the entries of the latest run in the order of its input.
 
@@ -192,11 +204,11 @@ class Journal:
             )
             answers = connection.cursor()
             for number, position, stem in items:
-                answers.execute("SELECT entry, checksum FROM answers WHERE number = ?", (number,))
-                entry, written = answers.fetchone()
-                if checksum(entry) != written:
+                answers.execute("SELECT * FROM answers WHERE number = ?", (number,))
+                row = AnswerRow(*answers.fetchone())
+                if not row.is_whole or row.stem != stem:
                     raise damaged(self.path, f"the answer of item {position} is not what was written")
-                yield decode(entry, position, id_of(stem))
+                yield decode(row.entry, position, id_of(stem))
 
     def summary(self) -> JournalSummary:
         """Count what the journal has.

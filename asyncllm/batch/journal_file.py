@@ -156,8 +156,9 @@ def open_to_write(path: Path | None, durability: Durability) -> sqlite3.Connecti
         scratch.execute("PRAGMA journal_mode = OFF")
         scratch.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         return scratch
+    new = not path.exists()
     with failures(path):
-        if path.exists() and not os.access(path, os.W_OK):
+        if not new and not os.access(path, os.W_OK):
             raise _read_only(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
@@ -171,6 +172,8 @@ def open_to_write(path: Path | None, durability: Durability) -> sqlite3.Connecti
                 )
             connection.execute(f"PRAGMA synchronous = {durability}")
             _make(connection)
+            if not new:
+                _check_pages(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -238,6 +241,13 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalError(
             f"{path} is a database, and no journal of asyncllm.", hint="Give the journal a file of its own."
         )
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Look at every page, a gigabyte in a second or two; a run must not find out half-way that its journal is broken."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise damaged(path, str(found).replace("\n", " ").removeprefix("*** in database main *** "))
 
 
 def _make(connection: sqlite3.Connection) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .answer_row import COLUMNS, AnswerRow
 from .entries import JournalEntry, decode
 from .identity import Identity, Terms, id_of, stem_of, terms_of
 from .journal_file import DONE, FAILED, TRUNCATED, UNKNOWN, WAITING, damaged, failures
@@ -20,6 +20,8 @@ _KEPT_COUNTS = 100_000
 
 NEW, FAILURE, CUT, LOST, REASON_UNKNOWN = "new", "failed", "truncated", "unknown", "changed"
 STATES = {TRUNCATED: CUT, FAILED: FAILURE, UNKNOWN: LOST}
+_ANSWER = 3  # where the columns of the answer begin in a row of an item
+_WRITE_ANSWER = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * COLUMNS)})"
 _LATEST = "(SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done')"
 
 
@@ -29,42 +31,17 @@ class Enrolled:
 
     Attributes:
         number: Its number there.
+        occurrence: Which one of the items of its stem it is.
         entry: How it ended in an earlier run; None when it has to be sent.
         why: Why it has to be sent: `new`, `failed`, `truncated`, `unknown`, or what of it has changed.
         twin: How an identical item ended, where that was asked for.
     """
 
     number: int
+    occurrence: int
     entry: JournalEntry | None
     why: str | None
     twin: JournalEntry | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What is written down of an item that has ended.
-
-    Attributes:
-        number: Its number in the ledger.
-        identity: What was sent.
-        state: DONE, TRUNCATED or FAILED.
-        error: The name of the error class.
-        input_tokens: Of all its answers, where they are known.
-        output_tokens: Likewise.
-        cost_usd: Of all its answers; None when unknown.
-        entry: The rest, encoded.
-        was_sent: Whether a request was sent for it.
-    """
-
-    number: int
-    identity: Identity
-    state: int
-    error: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
-    entry: bytes
-    was_sent: bool = True
 
 
 class Ledger:
@@ -139,11 +116,23 @@ class Ledger:
         """Enter items of the input, given with their positions, and return what is known of each."""
         return [self._enrol(position, identity) for position, identity in items]
 
-    def answered(self, answers: Sequence[Answered]) -> None:
-        """Write down how items ended."""
-        for answer in answers:
-            self._write(answer)
-        self._add_up([answer for answer in answers if answer.was_sent])
+    def answered(self, row: AnswerRow, terms: Terms, *, was_sent: bool) -> None:
+        """Write down how an item ended.
+
+        Args:
+            row: How; its version and checksum are made here.
+            terms: On which terms it was sent.
+            was_sent: Whether a request was sent for it, and counts.
+        """
+        self._version += 1
+        row = row._replace(version=self._version).sealed()
+        self._one("UPDATE items SET state = ? WHERE number = ?", (row.state, row.number))
+        self._one(_WRITE_ANSWER, row)
+        self._note_terms(terms)
+        if was_sent:
+            self._add_up(row)
+            if self._find_twins and row.state != FAILED:
+                self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
 
     def reopen(self, numbers: Iterable[int]) -> None:
         """Note that items which were done are sent again all the same."""
@@ -202,33 +191,31 @@ class Ledger:
                 (self.run, position, DONE if why is None else WAITING, number),
             )
             if why is None:
-                entry, written = row[-2:]
-                self._check(entry, written)
                 if self._find_twins:
                     self._one("INSERT OR IGNORE INTO shared VALUES (?, ?)", (identity.sent, number))
-                return Enrolled(number, decode(entry, position, id_of(identity.stem)), None)
-        return Enrolled(number, None, why, self._twin(identity.sent) if self._find_twins else None)
+                return Enrolled(number, occurrence, self._entry(row[_ANSWER:], position), None)
+        return Enrolled(number, occurrence, None, why, self._twin(identity.sent) if self._find_twins else None)
 
     def _known(self, stem: bytes, occurrence: int) -> Any:
         return self._one(
-            "SELECT i.number, i.run, i.state, a.state, a.sent, a.prompt, a.terms, a.entry, a.checksum "
-            "FROM items i LEFT JOIN answers a USING (number) WHERE i.stem = ? AND i.occurrence = ?",
+            "SELECT i.number, i.run, i.state, a.* FROM items i LEFT JOIN answers a USING (number) "
+            "WHERE i.stem = ? AND i.occurrence = ?",
             (stem, occurrence),
         ).fetchone()
 
     def _why(self, identity: Identity, row: Any) -> str | None:
-        _, _, item_state, state, sent, prompt, terms, _, _ = row
-        if state == DONE and sent == identity.sent:
+        answer = AnswerRow(*row[_ANSWER:])
+        if answer.state == DONE and answer.sent == identity.sent:
             return None
-        if item_state == UNKNOWN:
+        if row[2] == UNKNOWN:
             return LOST
-        if state is None:
+        if answer.state is None:  # there is none
             return NEW
-        if sent == identity.sent:
-            return STATES[state]
-        names = [] if prompt == identity.prompt else ["prompt"]
-        if terms != identity.terms.digest:
-            names += changes(self.terms(terms)[0], identity.terms.parts)
+        if answer.sent == identity.sent:
+            return STATES[answer.state]
+        names = [] if answer.prompt == identity.prompt else ["prompt"]
+        if answer.terms != identity.terms.digest:
+            names += changes(self.terms(answer.terms)[0], identity.terms.parts)
         return reason(names) or REASON_UNKNOWN
 
     def _why_new(self, identity: Identity) -> str:
@@ -259,41 +246,17 @@ class Ledger:
 
     def _twin(self, sent: bytes) -> JournalEntry | None:
         row = self._one(
-            "SELECT i.position, i.stem, a.entry, a.checksum FROM shared s JOIN answers a USING (number) "
-            "JOIN items i USING (number) WHERE s.sent = ? AND a.sent = s.sent AND a.state != ? AND i.run = ?",
+            "SELECT i.position, a.* FROM shared s JOIN answers a USING (number) JOIN items i USING (number) "
+            "WHERE s.sent = ? AND a.sent = s.sent AND a.state != ? AND i.run = ?",
             (sent, FAILED, self.run),
         ).fetchone()
-        if row is None:
-            return None
-        position, stem, entry, written = row
-        self._check(entry, written)
-        return decode(entry, position, id_of(stem))
+        return None if row is None else self._entry(row[1:], row[0])
 
-    def _write(self, answer: Answered) -> None:
-        self._version += 1
-        identity = answer.identity
-        self._one("UPDATE items SET state = ? WHERE number = ?", (answer.state, answer.number))
-        self._one(
-            "INSERT OR REPLACE INTO answers SELECT number, ?, ?, stem, occurrence, ?, ?, ?, ?, ?, ?, ?, ?, ? "
-            "FROM items WHERE number = ?",
-            (
-                checksum(answer.entry),
-                self._version,
-                identity.sent,
-                identity.prompt,
-                identity.terms.digest,
-                answer.state,
-                answer.error,
-                answer.input_tokens,
-                answer.output_tokens,
-                answer.cost_usd,
-                answer.entry,
-                answer.number,
-            ),
-        )
-        self._note_terms(identity.terms)
-        if self._find_twins and answer.was_sent and answer.state != FAILED:
-            self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (identity.sent, answer.number))
+    def _entry(self, columns: Sequence[Any], position: int) -> JournalEntry:
+        row = AnswerRow(*columns)
+        if not row.is_whole:
+            raise damaged(self._path, "an answer in it is not what was written")
+        return decode(row.entry, position, id_of(row.stem))
 
     def _note_terms(self, terms: Terms) -> None:
         if terms.digest in self._noted_terms:
@@ -304,19 +267,18 @@ class Ledger:
         parts, own = json.dumps(dict(terms.parts)), json.dumps(sorted(terms.own))
         self._one("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (terms.digest, parts, own))
 
-    def _add_up(self, answers: Sequence[Answered]) -> None:
-        if not answers:
-            return
+    def _add_up(self, row: AnswerRow) -> None:
+        failed = row.state == FAILED
         self._one(
             "UPDATE runs SET answered = answered + ?, failed = failed + ?, input_tokens = input_tokens + ?, "
             "output_tokens = output_tokens + ?, cost_usd = cost_usd + ?, unpriced = unpriced + ? WHERE run = ?",
             (
-                sum(a.state != FAILED for a in answers),
-                sum(a.state == FAILED for a in answers),
-                sum(a.input_tokens or 0 for a in answers),
-                sum(a.output_tokens or 0 for a in answers),
-                sum(a.cost_usd or 0.0 for a in answers),
-                sum(a.cost_usd is None and a.state != FAILED for a in answers),
+                not failed,
+                failed,
+                row.input_tokens or 0,
+                row.output_tokens or 0,
+                row.cost_usd or 0.0,
+                row.cost_usd is None and not failed,
                 self.run,
             ),
         )
@@ -338,15 +300,6 @@ class Ledger:
             "UPDATE runs SET unknown = unknown + ?, unknown_usd = unknown_usd + ? WHERE run = ?", (lost, usd, latest)
         )
         return lost
-
-    def _check(self, entry: bytes, written: int) -> None:
-        if checksum(entry) != written:
-            raise damaged(self._path, "an answer in it is not what was written")
-
-
-def checksum(entry: bytes) -> int:
-    """Return what tells an answer as it was written from one that a broken disk gives back."""
-    return zlib.crc32(entry)
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -38,8 +38,8 @@ class BatchOptions(CallOptions, total=False):
         deduplicate: Send identical requests once; the others share its answer, and cost nothing.
         progress: True for a display on stderr; or a function that is told about once a second, and before anything is
             sent, in the loop of the batch.
-        budget_usd: What the batch may spend, all runs of its journal together; a request that may cost more than is left
-            fails with BudgetExceededError, and is not sent.
+        budget_usd: What the batch may spend, all runs of its journal together. A request that may cost more than what
+            is left is not sent, and fails with BudgetExceededError.
         adaptive: Find and follow the provider's limit.
     """
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from asyncllm.messages import Request
 
+from .answer_row import AnswerRow
 from .entries import JournalEntry, encode
 from .identity import Identifier, Identity
 from .in_flight import InFlight, read_in_flight, remove_in_flight
 from .items import Item
 from .journal import Journal
 from .journal_file import DONE, FAILED, TRUNCATED, Hold, open_to_write
-from .ledger import Answered, Ledger, changes
+from .ledger import Ledger, changes
 from .outcome import Outcome
 from .resumption import Resumed, look_ahead, look_back
 from .source import Requests, is_in_memory
@@ -112,7 +113,7 @@ class Recording:
         twins: list[Known] = []
         reopened: list[int] = []
         for item, one in zip(items, enrolled, strict=True):
-            item.number = one.number
+            item.number, item.occurrence = one.number, one.occurrence
             why = one.why
             if one.entry is not None:
                 outcome = await self._restored(item, one.entry)
@@ -253,33 +254,42 @@ class Recording:
 
     async def _write(self, ended: Sequence[Known]) -> None:
         now = time.time()
-        await self._writer.do(
-            lambda ledger: ledger.answered([self._answered(item, outcome, now) for item, outcome in ended])
-        )
 
-    def _answered(self, item: Item, outcome: Outcome[Any], now: float) -> Answered:
-        journal, usage, completion = self._journal, outcome.usage, outcome.completion
+        def write(ledger: Ledger) -> None:
+            for item, outcome in ended:
+                # Only what was sent itself counts: not what shares an answer, or could not be sent.
+                was_sent = outcome.duplicate_of is None and bool(outcome.completion is not None or outcome.attempts)
+                ledger.answered(self._row(item, outcome, now), item.identity.terms, was_sent=was_sent)
+
+        await self._writer.do(write)
+
+    def _row(self, item: Item, outcome: Outcome[Any], now: float) -> AnswerRow:
+        journal, usage, completion, identity = self._journal, outcome.usage, outcome.completion, item.identity
         request = item.messages if isinstance(item.messages, Request) else None
         is_cut = completion is not None and completion.finish_reason == "length"
-        return Answered(
-            item.number,
-            item.identity,
-            FAILED if not outcome.ok else TRUNCATED if is_cut else DONE,
-            None if outcome.ok else type(outcome.error).__name__,
-            None if usage is None else usage.input_tokens,
-            None if usage is None else usage.output_tokens,
-            outcome.cost_usd,
-            encode(
-                outcome,
-                self.run,
-                started_at=item.started_at or now,
-                elapsed_s=now - item.started_at if item.started_at else 0.0,
-                data=outcome.data if journal is not None and journal.keep_data else None,
-                prompt=request.messages
-                if request is not None and journal is not None and journal.keep_prompts
-                else None,
-            ),
-            was_sent=outcome.duplicate_of is None and bool(completion is not None or outcome.attempts),
+        entry = encode(
+            outcome,
+            self.run,
+            started_at=item.started_at or now,
+            elapsed_s=now - item.started_at if item.started_at else 0.0,
+            data=outcome.data if journal is not None and journal.keep_data else None,
+            prompt=request.messages if request is not None and journal is not None and journal.keep_prompts else None,
+        )
+        return AnswerRow(
+            number=item.number,
+            checksum=0,
+            version=0,
+            stem=identity.stem,
+            occurrence=item.occurrence,
+            sent=identity.sent,
+            prompt=identity.prompt,
+            terms=identity.terms.digest,
+            state=FAILED if not outcome.ok else TRUNCATED if is_cut else DONE,
+            error=None if outcome.ok else type(outcome.error).__name__,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+            cost_usd=outcome.cost_usd,
+            entry=entry,
         )
 
 

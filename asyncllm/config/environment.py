@@ -14,8 +14,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from ..errors import ConfigError
 from .provenance import Origin, OriginKind, shown_path
 
@@ -86,6 +84,8 @@ def read_dotenv(path: Path) -> dict[str, str]:
     # A directory of that name is a virtual environment, and none of ours.
     if not path.is_file():
         return {}
+    from dotenv import dotenv_values  # where there is such a file, it is worth its import
+
     try:
         values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

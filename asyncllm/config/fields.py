@@ -94,7 +94,8 @@ def _field(group: str, description: str, *, default: Any = None, unit: str = "",
 class Fields(BaseModel):
     """What a profile can say. A field that is None is unset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Nobody makes one: `LLMConfig` is what is built, and building this one as well would take as long again.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     model: Text = Field(
         description="litellm's name, provider/model; simulated/... runs on the embedded simulator.",
@@ -268,13 +269,6 @@ OF_EVERY_TARGET = frozenset(
     }
 )
 """How to call, rather than whom: what an argument says of these holds for the fallbacks of the profile too."""
-
-NOT_YET: dict[str, str] = {
-    "max_queue": "is not available in this version: callers wait for a place however many there are",
-    "adaptive": "is not available in this version: set requests_per_minute and tokens_per_minute instead",
-    "budget_usd": "is not available in this version: costs are reported, not limited",
-}
-"""What this version cannot do yet, by field or `field=value`: setting it is a mistake rather than without effect."""
 
 
 def field_note(name: str, note: str) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli
-
 from ..errors import ConfigError
 from ..suggestions import nearest
 from .fields import TABLE_FIELDS, Fields
@@ -67,6 +65,8 @@ def read_tables(path: Path) -> Tables:
     Raises:
         ConfigError: The file cannot be read or is not TOML; the message names line and column.
     """
+    import tomli  # a client that is made of arguments reads no file
+
     try:
         document = tomli.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
@@ -74,7 +74,8 @@ def read_tables(path: Path) -> Tables:
     except UnicodeDecodeError as error:
         problem = f"{shown_path(path)} cannot be read: it is not UTF-8 text (byte {error.start})."
     except tomli.TOMLDecodeError as error:
-        problem = f"{shown_path(path)} is not valid TOML: {_with_line(error)}."
+        message = str(error)
+        problem = f"{shown_path(path)} is not valid TOML: {message[:1].lower()}{message[1:]}."
     else:
         return _tables(document.get("llm", {}), path)
     # Outside of the except block: the error holds the text of the file, keys and all.
@@ -124,8 +125,3 @@ def _not_a_profile(name: str, table: Mapping[str, object]) -> str | None:
     if not table.keys() & Fields.model_fields.keys() and (field := nearest(name, TABLE_FIELDS)):
         return f"is neither a field nor a profile with known keys; did you mean [llm.{field}]?"
     return None
-
-
-def _with_line(error: tomli.TOMLDecodeError) -> str:
-    message = str(error)
-    return message[:1].lower() + message[1:]

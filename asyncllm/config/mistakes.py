@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError
 from ..suggestions import nearest
-from .fields import HIDDEN, NOT_YET, Fields, choices, field_note
+from .fields import HIDDEN, Fields, choices, field_note
 from .provenance import Origin
 
 EXAMPLE_MODEL = "openai/gpt-5-mini"  # what advice shows as the form of a name
@@ -80,11 +80,8 @@ def check_values(values: Mapping[str, object]) -> list[Problem]:
     try:
         Fields.model_validate({"model": "any/model", **values})
     except ValidationError as error:
-        problems = problems_of(error, values)
-    else:
-        problems = []
-    wrong = {problem.key for problem in problems}
-    return problems + not_available({key: value for key, value in values.items() if key not in wrong})
+        return problems_of(error, values)
+    return []
 
 
 def problems_of(error: ValidationError, values: Mapping[str, object]) -> list[Problem]:
@@ -96,21 +93,6 @@ def problems_of(error: ValidationError, values: Mapping[str, object]) -> list[Pr
     # In the order in which they were written, so that they are found again in the file.
     order = list(values)
     return sorted(found.values(), key=lambda problem: order.index(problem.key) if problem.key in order else -1)
-
-
-def not_available(values: Mapping[str, object]) -> list[Problem]:
-    """Find fields that are set and have no effect in this version."""
-    problems = []
-    for entry, text in NOT_YET.items():
-        field, _, choice = entry.partition("=")
-        if field not in values:
-            continue
-        value = values[field]
-        # An empty list or false asks for nothing.
-        is_wanted = value == choice if choice else value is not False and value not in ((), [])
-        if is_wanted:
-            problems.append(Problem(field, text))
-    return problems
 
 
 def contradictions(values: Mapping[str, object]) -> list[Problem]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import ConfigDict, ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from ..errors import ConfigError
 from ..models import base_url_variables, key_variables
 from .environment import Environment
 from .fields import KEY_FIELDS, OF_EVERY_TARGET, Fields
 from .layers import ARGUMENTS, PROFILE, Entry, Withheld, endpoint_owner, merge, provider_of
-from .mistakes import Problem, config_error, contradictions, not_available, problems_of
+from .mistakes import Problem, config_error, contradictions, problems_of
 from .provenance import ARGUMENT, DEFAULT, Origin, shown_path
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ class LLMConfig(Fields):
     Raises:
         ConfigError: A field is unknown, of the wrong type or impossible; the message lists every mistake.
     """
+
+    # Built with the class, where no two threads can do it at the same time.
+    model_config = ConfigDict(defer_build=False)
 
     _profile: str | None = PrivateAttr(default=None)
     _source: Path | None = PrivateAttr(default=None)
@@ -58,7 +61,7 @@ class LLMConfig(Fields):
             problems = problems_of(error, values)
         else:
             values = {key: getattr(config, key) for key in config.model_fields_set}
-            problems = not_available(values) + contradictions(values)
+            problems = contradictions(values)
             if not problems:
                 return config
         # Outside of the except block: pydantic's error holds the values, and must not hang on to ours as its context.

@@ -81,6 +81,8 @@ _Part = tuple[int, float | None]
 
 
 def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tuple[_Part, ...]:
+    if not (usage.cached_tokens or usage.cache_write_tokens or usage.audio_input_tokens):
+        return ((usage.input_tokens or 0, rates.input),)  # nearly every answer
     cached = usage.cached_tokens or 0
     written = usage.cache_write_tokens or 0
     kept = min(cache_write_1h_tokens, written)
@@ -98,6 +100,8 @@ def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tupl
 
 
 def _output_parts(usage: Usage, rates: Rates) -> tuple[_Part, ...]:
+    if not (usage.reasoning_tokens or usage.audio_output_tokens):
+        return ((usage.output_tokens or 0, rates.output),)
     reasoning = usage.reasoning_tokens or 0
     audio = usage.audio_output_tokens or 0
     return (

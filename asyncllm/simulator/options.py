@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
-from .faults import KINDS, RETRY_AFTER_FORMS, Fault
+from .error_styles import STYLES
+from .faults import GARBAGE, KINDS, RETRY_AFTER_FORMS, Fault
 from .latency import Latency
 from .limits import Limit
 
@@ -39,6 +40,7 @@ _FAULT_OPTIONS: Mapping[str, str] = {
 }
 _KIND_OPTIONS: Mapping[str, str] = {
     "code": "the HTTP status",
+    "style": f"in whose words: {', '.join(STYLES)}",
     "reason": "context_window, content_policy, quota or tokens, in the provider's words",
     "message": "replaces the provider's message",
     "retry_after": "seconds to come back after",
@@ -47,7 +49,11 @@ _KIND_OPTIONS: Mapping[str, str] = {
     "at": "before_headers, after_headers or body",
     "after_chunks": "after so many events of a stream",
     "framed": "false: the body ends with the connection, so that a cut looks like its end",
-    "what": "html, invalid_json, empty, wrong_shape or invalid_utf8",
+    "what": ", ".join(GARBAGE),
+    "size_bytes": "how large; wrong_length: how much more is announced than sent, or less when negative",
+    "gzipped": "true: compressed to a thousandth of it",
+    "count": "how many more times the event comes",
+    "to": "same, other or loop",
     "text": "the text",
 }
 
@@ -120,9 +126,9 @@ def manual() -> str:
         "  Example: status,code=429,retry_after=2,rate=0.1",
     ]
     for name, kind in KINDS.items():
-        lines.append(f"  {name:14}{kind.description}")
+        lines.append(f"  {name:16}{kind.description}")
         if kind.options:
-            lines.append(f"{'':16}with {', '.join(kind.options)}")
+            lines.append(f"{'':18}with {', '.join(kind.options)}")
     lines += [
         "",
         "  Options of every fault:",

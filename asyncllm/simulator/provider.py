@@ -120,6 +120,7 @@ class Provider:
         self._random = Random(rules.seed)
         self._cached_prompts: OrderedDict[str, None] = OrderedDict()
         self._open: dict[RequestHandler, Exchange] = {}
+        self._kept: set[RequestHandler] = set()
 
     def server(self) -> _Server:
         """Make the aiohttp server that this provider answers through."""
@@ -132,6 +133,8 @@ class Provider:
         protocol = request.protocol
         self._open[protocol] = exchange
         wire = Wire(request, exchange, self._seen)
+        wire.fresh = protocol not in self._kept
+        self._kept.add(protocol)
         try:
             await self._serve(request, exchange, wire)
         except ConnectionError:
@@ -155,6 +158,7 @@ class Provider:
 
     def disconnected(self, protocol: RequestHandler, *, by_client: bool) -> None:
         """Count a connection that is gone, and the answer that it was to receive when it was the client who left."""
+        self._kept.discard(protocol)
         self._seen._disconnected(self._open.get(protocol) if by_client else None)
 
     async def _serve(self, request: web.BaseRequest, exchange: Exchange, wire: Wire) -> None:
@@ -217,7 +221,9 @@ class Provider:
         if answer is None:
             known = ", ".join(CHATS)
             message = f"Invalid URL ({request.method} {path}): the simulator serves {known} and lists of models."
-            await turn.refuse(Refusal(404, "path", message), [])
+            status, said = turn.format.error(Refusal(404, "path", message))
+            turn = Turn(turn.wire, turn.format, Reply(status=status, body=said))
+            await self._play(self._fault_of_path(path, exchange), turn, exchange)
             return
         method, content = answer
         if request.method != method:
@@ -232,8 +238,10 @@ class Provider:
         if not content:
             await turn.refuse(Refusal(404), [])
             return
-        fault = self._rules.faults.pick(Sought(path, "", exchange.key, False, ""), only_by_path=True)
-        await self._play(fault, turn, exchange)
+        await self._play(self._fault_of_path(path, exchange), turn, exchange)
+
+    def _fault_of_path(self, path: str, exchange: Exchange) -> Fault | None:
+        return self._rules.faults.pick(Sought(path, "", exchange.key, False, ""), only_by_path=True)
 
     async def _play(self, fault: Fault | None, turn: Turn, exchange: Exchange) -> None:
         if fault is None:

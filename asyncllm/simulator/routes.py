@@ -98,9 +98,12 @@ def scripted_fault(ask: Ask) -> Fault | None:
     if options is None:
         return None
     try:
-        return Fault(**options)
+        fault = Fault(**options)
     except (TypeError, ValueError) as problem:
         raise BadAskError(f"'simulator.fault': {problem}", "simulator") from None
+    if fault.of_connections:
+        raise BadAskError(f"'simulator.fault': {fault.kind} is for connections, not for one request", "simulator")
+    return fault
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+from .door import BACKLOG, Door, turns
 from .faults import Fault, FaultPlan, Script
 from .latency import Latency
 from .limits import Limit, Limiter
 from .places import Places
 from .rules import Rules
 from .seen import Seen, setter_for_this_loop
-
-# As many connections as a large test opens at once shall find room before they are accepted.
-_BACKLOG = 1024
 
 
 class Simulator:
@@ -71,6 +69,7 @@ class Simulator:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
+        self._door: Door | None = None
         self._port = 0
         self._failure: BaseException | None = None
         self._on_end: Callable[[], None] | None = None
@@ -150,6 +149,8 @@ class Simulator:
     def faults(self, *faults: Fault | Script) -> None:
         """Replace the faults, from the next request on."""
         self._rules.faults = FaultPlan(faults, self._rules.seed)
+        if self._door is not None:
+            self._door.follow(self._rules.faults.refuses)
 
     def limits(self, *limits: Limit) -> None:
         """Replace the rate limits, from the next request on; counting starts anew."""
@@ -174,7 +175,7 @@ class Simulator:
     def _launch(self, on_ready: Callable[[], None]) -> None:
         if self._thread is not None:
             raise RuntimeError("the simulator is running already")
-        listener = socket.create_server(("127.0.0.1", self._wanted_port), backlog=_BACKLOG)
+        listener = socket.create_server(("127.0.0.1", self._wanted_port), backlog=BACKLOG)
         self._port = listener.getsockname()[1]
         self._failure = None
         # A daemon, so that a simulator nobody stopped does not keep the process alive.
@@ -205,7 +206,7 @@ class Simulator:
             self._failure = error
             on_ready()
         finally:
-            self._loop = self._stopping = None
+            self._loop = self._stopping = self._door = None
             listener.close()
             if self._on_end is not None:
                 self._on_end()
@@ -216,20 +217,15 @@ class Simulator:
 
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         server = Provider(self._rules, self.seen).server()
-        accepting = await self._loop.create_server(server, sock=listener, ssl=self._ssl_context, backlog=_BACKLOG)
+        door = Door(server, listener, self._ssl_context)
+        await door.open()
+        if self._rules.faults.refuses:
+            await door.shut()
+        self._door = door
         on_ready()
         await self._stopping.wait()
-        # A connection that is just being accepted is known after a few turns; a server that is closed before would drop
-        # it with its socket open.
-        self._loop.remove_reader(listener)
-        await _turns()
-        accepting.close()
+        self._door = None
+        await door.close()
         server.abort()
         # And the connections tell that they are closed, before the run ends their handlers.
-        await _turns()
-
-
-async def _turns() -> None:
-    """Let the loop do what is under way: accepting a connection takes it three turns, closing one takes two."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+        await turns()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Zero seconds of lingering turn the close of a socket into a reset.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# The query of a request that was redirected already, and is to be answered.
+REDIRECTED = "redirected"
 # As many events go into one write as a busy network would deliver in one read, when nothing asks for a pause.
 _EVENTS_PER_WRITE = 32
 # What a socket takes without waiting for the reader: asyncio's own high-water mark.
@@ -49,7 +51,13 @@ class Reply:
 
 
 class Wire:
-    """Writes one answer; counts what it writes."""
+    """Writes one answer; counts what it writes.
+
+    Attributes:
+        keep_alive: Whether the connection stays open afterwards.
+        fresh: Whether this is the first request on its connection.
+        request_id_header: The header that carries the id of the request.
+    """
 
     def __init__(self, request: BaseRequest, exchange: Exchange, seen: Seen) -> None:
         self._request = request
@@ -58,7 +66,13 @@ class Wire:
         self._seen = seen
         self._chunked = False
         self.keep_alive = request.keep_alive
+        self.fresh = True
         self.request_id_header = b"x-request-id"
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the client comes from a redirect."""
+        return REDIRECTED in self._request.query
 
     async def send(self, reply: Reply, pace: Pace | None = None) -> None:
         """Send a whole answer at its pace."""
@@ -71,10 +85,12 @@ class Wire:
         await self.send_events(reply, pace)
         await self.end(reply.done)
 
-    async def begin(self, reply: Reply, *, framed: bool = True) -> None:
-        """Send the head alone; without `framed`, the body ends with the connection."""
-        if reply.events is None and framed:
-            await self._write(self.head(reply, len(reply.body)))
+    async def begin(self, reply: Reply, *, framed: bool = True, length: int | None = None) -> None:
+        """Send the head alone; without `framed`, the body ends with the connection; `length` is announced as it is."""
+        if length is None and reply.events is None and framed:
+            length = len(reply.body)
+        if length is not None:
+            await self._write(self.head(reply, length))
             return
         self._chunked = framed and self._request.version >= (1, 1)
         await self._write(self.head(reply, None))
@@ -136,6 +152,14 @@ class Wire:
         lines += [part for name, value in reply.headers for part in (name, b": ", value, b"\r\n")]
         lines.append(b"\r\n")
         return b"".join(lines)
+
+    async def redirect(self, status: int, to: str) -> None:
+        """Send the client to the same host, to another name of it, or (`loop`) back to where it is."""
+        url = self._request.url
+        here = url.with_query(None)
+        there = here.with_host("127.0.0.1" if url.host == "localhost" else "localhost") if to == "other" else here
+        location = here if to == "loop" else there.with_query({REDIRECTED: "1"})
+        await self.send(Reply(status=status, headers=[(b"location", str(location).encode())]))
 
     async def hang(self) -> None:
         """Send nothing more, until the client leaves or the simulator stops."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 from pydantic_core import from_json, to_json
 
 from ..completions import Completion, View
+from ..messages import Request, to_dicts
 from ..models import ModelInfo
+from ..parameters import FixedParams
 from ..wakeups import Wakeup, run_in_own_thread
 from .answer_type import VALUE, AnswerType, BareType, canonical
 from .reading import read
@@ -69,24 +71,25 @@ class Prepared:
         self._handlers = handlers(mode)
         self._system: str | None = None
         self._last: str | None = None
-        self._params: Mapping[str, Any] = self._tool_params() if mode == "tools" else self._learn()
+        self._params = FixedParams(self._tool_params() if mode == "tools" else self._learn())
 
-    def request(
-        self, messages: Sequence[dict[str, Any]], params: Mapping[str, Any]
-    ) -> tuple[Sequence[dict[str, Any]], dict[str, Any]]:
-        """Return the messages and parameters of a call with what asks for the type added to them.
+    def request(self, request: Request) -> Request:
+        """Return a request with what asks for the type added to its messages and parameters.
 
         Raises:
             TypeError: A parameter says otherwise what the answer shall be.
         """
-        for name in _OWN[self.mode]:
-            if name in params:
-                raise TypeError(f"{name}= cannot be given to a typed call in mode {self.mode}, which sets it itself")
+        messages, params = request.messages, request.params
         if self._system is not None:
             messages = _with_system(messages, self._system)
         if self._last is not None:
             messages = _with_last(messages, self._last)
-        return messages, {**params, **self._params}
+        if not params:
+            return request.with_form(messages, self._params)
+        for name in _OWN[self.mode]:
+            if name in params:
+                raise TypeError(f"{name}= cannot be given to a typed call in mode {self.mode}, which sets it itself")
+        return request.with_form(messages, {**params, **self._params})
 
     def read(self, completion: Completion, context: Any = None) -> Any:
         """Read the value of an answer.
@@ -106,20 +109,18 @@ class Prepared:
             text = _undone(self._strict, text, around=lambda item: {VALUE: [item]}, within=lambda it: it[VALUE][0])
         return self._items.read(text, context)
 
-    def reask(
-        self, messages: Sequence[dict[str, Any]], completion: Completion, reason: str
-    ) -> Sequence[dict[str, Any]]:
-        """Return the messages of the next attempt: those of the first, the bad answer, and what was wrong with it."""
+    def reask(self, first: Request, completion: Completion, reason: str) -> Request:
+        """Return the request of the next attempt: the first one, the bad answer, and what was wrong with it."""
         answered: View | None = None
         if completion.text or completion.tool_calls:
             message: dict[str, Any] = {"role": "assistant", "content": completion.text}
             if completion.tool_calls:
                 message["tool_calls"] = [call.to_dict() for call in completion.tool_calls]
             answered = View({"choices": [{"message": message}]})
-        arguments = {"messages": list(messages)}
+        arguments = {"messages": list(first.messages)}
         # Without an answer the handlers add the reason alone: an empty assistant message is refused by some providers.
         asked: list[dict[str, Any]] = self._handlers.reask_handler(arguments, answered, ValueError(reason))["messages"]
-        return asked
+        return first.with_form(to_dicts(asked), first.params)
 
     @cached_property
     def shape(self) -> Shape:
@@ -240,19 +241,22 @@ def _keep(key: Any, made: Prepared) -> None:
         _kept[key] = made
 
 
-def _with_system(messages: Sequence[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+_Dicts = tuple[dict[str, Any], ...]
+
+
+def _with_system(messages: _Dicts, text: str) -> _Dicts:
     first = messages[0]
     if first["role"] not in ("system", "developer"):
-        return [{"role": "system", "content": text}, *messages]
-    return [_with_text(first, text), *messages[1:]]
+        return ({"role": "system", "content": text}, *messages)
+    return (_with_text(first, text), *messages[1:])
 
 
-def _with_last(messages: Sequence[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+def _with_last(messages: _Dicts, text: str) -> _Dicts:
     last = messages[-1]
     if last["role"] != "user":
-        return [*messages, {"role": "user", "content": text}]
+        return (*messages, {"role": "user", "content": text})
     # In the same message, because some models refuse two in a row of one role.
-    return [*messages[:-1], _with_text(last, text)]
+    return (*messages[:-1], _with_text(last, text))
 
 
 def _with_text(message: dict[str, Any], text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..models import ModelInfo
 from ..record import Basis, Usage
 from .answer_type import BadAnswerError
 from .asking import prepared
-from .failures import Asked, ended_early, refused, totals
+from .failures import Asked, ended_early, refused, total_cost, total_usage
 from .snapshots import partial_value
 
 T = TypeVar("T")
@@ -39,15 +39,21 @@ class Extraction(Generic[T]):
         value: The value, of exactly the type that was asked for.
         completion: The answer that it was read from, with its own usage.
         attempts: Every answer, in order, and why it was refused.
-        usage: The usage of all answers together.
-        cost_usd: The cost of all answers together in US dollars; None when that of any is unknown.
     """
 
     value: T
     completion: Completion
     attempts: tuple[ExtractionAttempt, ...]
-    usage: Usage
-    cost_usd: float | None
+
+    @property
+    def usage(self) -> Usage:
+        """The usage of all answers together."""
+        return total_usage(self.attempts)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost of all answers together in US dollars; None when that of any is unknown."""
+        return total_cost(self.attempts)
 
     @property
     def cost_basis(self) -> Basis:
@@ -86,34 +92,32 @@ async def extract(
         TypeError: It is no type that can be asked for.
     """
     form = await prepared(response_model, mode, info)
-    first, params = form.request(request.messages, request.params)
-    messages = first
+    first = form.request(request)
+    asked = first
     attempts: list[ExtractionAttempt] = []
     while True:
-        completion = await ask(Request(messages, id=request.id, data=request.data, **params))
+        completion = await ask(asked)
         if ended := ended_early(completion, attempts, partial(partial_value, form)):
             raise ended
         reason: str | None = None
         value: Any = None
         try:
             value = form.read(completion, context)
-            await _check(check, value)
+            if check is not None:
+                await _passes(check, value)
         except (BadAnswerError, Reask) as error:
             reason = str(error)
         attempts.append(ExtractionAttempt(completion, reason))
         if reason is None:
-            usage, cost = totals(attempts)
-            return Extraction(value, completion, tuple(attempts), usage, cost)
+            return Extraction(value, completion, tuple(attempts))
         if len(attempts) > max_reasks:
-            asked = Asked(form.answer_type.title, form.mode, request)
-            raise refused(asked, attempts, partial_value(form, completion))
+            wanted = Asked(form.answer_type.title, form.mode, request)
+            raise refused(wanted, attempts, partial_value(form, completion))
         # From the first messages on: what came before the last answer would only repeat itself at a growing price.
-        messages = form.reask(first, completion, reason)
+        asked = form.reask(first, completion, reason)
 
 
-async def _check(check: Check[Any] | None, value: Any) -> None:
-    if check is None:
-        return
+async def _passes(check: Check[Any], value: Any) -> None:
     checking = check(value)
     if inspect.isawaitable(checking):
         await checking

@@ -14,6 +14,7 @@ from ..record import Usage
 # One screen of 80 columns holds the question, and three attempts with four lines of answer and four of reasons each.
 _SHOWN_CHARACTERS = 300
 _SHOWN_ATTEMPTS = 3
+_ENDED_EARLY = frozenset(("content_filter", "length"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,18 @@ def ended_early(
     Returns:
         None when the answer is whole.
     """
+    refusal, reason = completion.refusal, completion.finish_reason
+    if not refusal and reason not in _ENDED_EARLY:
+        return None
     kind: type[ExtractionError] = RefusalError
     hint = "Ask in another way, or ask another model."
-    if completion.refusal:
-        message = f"{completion.model} declined to answer: {_shown(completion.refusal)}"
-    elif completion.finish_reason == "content_filter":
+    if refusal:
+        message = f"{completion.model} declined to answer: {_shown(refusal)}"
+    elif reason == "content_filter":
         message = f"the content filter of {completion.model} stopped the answer."
-    elif completion.finish_reason == "length":
+    else:
         kind, hint = IncompleteOutputError, "Raise max_output_tokens, or ask for less at a time."
         message = f"{completion.model} was cut by the token limit after {completion.usage.output_tokens} tokens."
-    else:
-        return None
     return kind(message, hint=hint, **_details([*earlier, ExtractionAttempt(completion, message)], partial(completion)))
 
 
@@ -82,14 +84,19 @@ def refused(asked: Asked, attempts: Sequence[ExtractionAttempt], partial: Any = 
     return ExtractionError("\n".join(lines), **details)
 
 
-def totals(attempts: Sequence[ExtractionAttempt]) -> tuple[Usage, float | None]:
-    """Return the usage and the cost of all attempts together; no cost when that of any is unknown."""
+def total_usage(attempts: Sequence[ExtractionAttempt]) -> Usage:
+    """Return the usage of all attempts together."""
     usage = attempts[0].completion.usage
     for attempt in attempts[1:]:
         usage = usage + attempt.completion.usage
+    return usage
+
+
+def total_cost(attempts: Sequence[ExtractionAttempt]) -> float | None:
+    """Return the cost of all attempts together in US dollars; None when that of any is unknown."""
     costs = [attempt.completion.cost_usd for attempt in attempts]
     known = [cost for cost in costs if cost is not None]
-    return usage, sum(known) if len(known) == len(costs) else None
+    return sum(known) if len(known) == len(costs) else None
 
 
 def answer_text(completion: Completion) -> str:
@@ -98,9 +105,13 @@ def answer_text(completion: Completion) -> str:
 
 
 def _details(attempts: Sequence[ExtractionAttempt], partial: Any) -> dict[str, Any]:
-    usage, cost = totals(attempts)
-    completion = attempts[-1].completion
-    return {"attempts": attempts, "completion": completion, "usage": usage, "cost_usd": cost, "partial": partial}
+    return {
+        "attempts": attempts,
+        "completion": attempts[-1].completion,
+        "usage": total_usage(attempts),
+        "cost_usd": total_cost(attempts),
+        "partial": partial,
+    }
 
 
 def _money(cost: float | None) -> str:

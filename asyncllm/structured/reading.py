@@ -41,9 +41,9 @@ def read(completion: Completion, tool: str | None, read_json: ReadJSON) -> Any:
     calls = completion.tool_calls if tool is not None else ()
     if not calls:
         return read_text(completion.text, read_json)
-    others = [call.name for call in calls if call.name != tool]
-    if others:
-        raise BadAnswerError(f"The answer calls {others[0]!r}; call {tool!r}, and nothing else.")
+    for call in calls:
+        if call.name != tool:
+            raise BadAnswerError(f"The answer calls {call.name!r}; call {tool!r}, and nothing else.")
     texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in calls]
     if len(texts) > 1 and not _are_same(texts):
         raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")

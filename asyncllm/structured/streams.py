@@ -56,10 +56,8 @@ class TypedStream:
         """Send the request and wait for the first chunk; entering the block does it."""
         if self._stream is None:
             self._form = await self._prepare()
-            messages, params = self._form.request(self._request.messages, self._request.params)
-            asked = Request(messages, id=self._request.id, data=self._request.data, **params)
             self._begin(self._form)
-            self._stream = self._open(asked)
+            self._stream = self._open(self._form.request(self._request))
         await self._stream.open()
         return self
 

@@ -55,6 +55,14 @@ class Call:
     route: Route | None = None
     body: dict[str, Any] | None = None
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that must not occur in an error."""
+        key, options = self.connection.api_key, self.connection.options
+        named = (options.get("extra_headers"), self.params.get("extra_headers"))
+        values = [value for headers in named for value in (headers or {}).values()]
+        values += [value for name, value in options.items() if name.startswith("aws_") and "name" not in name]
+        return tuple(str(value) for value in (None if key == NO_KEY else key, *values) if value)
+
 
 @dataclass(slots=True)
 class Answer:

@@ -1,10 +1,9 @@
-"""The wire's connections in one loop: their pool, proxies and certificates, and the request that goes out on one."""
+"""The wire's connections in one loop: their pool and proxies, and the request that goes out on one."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import os
 import ssl
 import urllib.request
 import weakref
@@ -15,19 +14,20 @@ from typing import Any
 
 import aiohttp
 import yarl
+from multidict import CIMultiDict
 
 from asyncllm.errors import ConfigError
+from asyncllm.wakeups import run_in_own_thread
 
 from .base import Call
 from .eligibility import Route, with_headers
 from .timers import Timers
+from .tls import bound_receive_buffer, tls_context
 
 _DNS_CACHE_S = 300  # as long as the load balancers of the large providers keep their addresses
 _USER_AGENT = "asyncllm"
 # Above it aiohttp warns of a body given as bytes, and writes one given as a file piece by piece.
 _LARGE_BODY_BYTES = 1024 * 1024
-# Variables that name trusted certificates, as curl, requests and OpenSSL know them; the first that is set counts.
-_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 _on_kept_connection: ContextVar[bool] = ContextVar("_on_kept_connection", default=False)
 
@@ -37,18 +37,17 @@ class Connections:
 
     Args:
         loop: The running loop.
-        given: A session to use instead of one of its own; it stays its owner's to close.
-        tls: What is trusted; None for a given session, which brings its own.
+        given: A session to use instead of one of its own; it stays its owner's to close, and brings its own trust.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, given: aiohttp.ClientSession | None, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, given: aiohttp.ClientSession | None) -> None:
         self.timers = Timers(loop)
         self._loop = loop
         self._own = given is None
-        self._session = _own_session(tls) if given is None else given
+        self._session = _own_session() if given is None else given
         self._requests: dict[Route, _Request] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._reading_tls = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
     async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
@@ -59,9 +58,7 @@ class Connections:
         """
         route = call.route
         assert route is not None, "the wire is given requests that it serves"
-        request = self._requests.get(route)
-        if request is None:
-            request = self._requests[route] = _Request(route, call.connection.connect_timeout_s, self._own)
+        request = self._requests.get(route) or await self._prepare(route, call.connection.connect_timeout_s)
         headers = with_headers(request.headers, call.params.get("extra_headers"))
         _on_kept_connection.set(False)
         try:
@@ -70,6 +67,14 @@ class Connections:
             if not _on_kept_connection.get():
                 raise
         return await self._send(request, headers, body)
+
+    async def trust(self) -> ssl.SSLContext | None:
+        """Read the certificates to trust, once; None where the session that was given brings its own."""
+        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
+        async with self._reading_tls:
+            if self._tls is None and self._own:
+                self._tls = await run_in_own_thread(tls_context)
+        return self._tls
 
     def is_closed(self) -> bool:
         """Tell whether the loop is closed, and all connections with it."""
@@ -89,6 +94,13 @@ class Connections:
     def _drop_here(self) -> None:
         self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
 
+    async def _prepare(self, route: Route, connect_timeout_s: float) -> _Request:
+        # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
+        tls = await self.trust() if route.url.startswith("https:") else None
+        if route not in self._requests:  # another call may have been here meanwhile
+            self._requests[route] = _Request(route, connect_timeout_s, tls, looks_for_proxy=self._own)
+        return self._requests[route]
+
     async def _send(self, request: _Request, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
         return await self._session.post(
             request.url,
@@ -96,6 +108,7 @@ class Connections:
             headers=headers,
             timeout=request.timeout,
             proxy=request.proxy,
+            ssl=request.tls,
             allow_redirects=False,  # aiohttp would take `api-key` along to another host
         )
 
@@ -103,29 +116,37 @@ class Connections:
 class _Request:
     """What is the same for every request of a route."""
 
-    __slots__ = ("headers", "proxy", "timeout", "url")
+    __slots__ = ("headers", "proxy", "timeout", "tls", "url")
 
-    def __init__(self, route: Route, connect_timeout_s: float, looks_for_proxy: bool) -> None:
+    def __init__(
+        self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
+    ) -> None:
         self.url = yarl.URL(route.url)
-        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
+        # As aiohttp wants them, so that it need not make them for every request.
+        own = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
+        self.headers = CIMultiDict(with_headers(own, route.headers))
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
+        self.tls = tls or True  # checked by what the session trusts; never by nothing
 
 
 class _Connector(aiohttp.TCPConnector):
     """A pool that tells whether a request went out on a connection that had been kept."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        super().__init__(limit=0, ssl=tls or True, ttl_dns_cache=_DNS_CACHE_S)
+    def __init__(self) -> None:
+        super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout
     ) -> Any:
         connection = await super().connect(req, traces, timeout)  # type: ignore[arg-type]  # its type varies by version
+        kept = connection.protocol in self._used
         # The session asks in the task of the request, so that the request can read it.
-        _on_kept_connection.set(connection.protocol in self._used)
-        self._used.add(connection.protocol)
+        _on_kept_connection.set(kept)
+        if not kept:
+            self._used.add(connection.protocol)
+            bound_receive_buffer(connection.transport)
         return connection
 
 
@@ -150,36 +171,9 @@ def proxy_for(url: yarl.URL) -> str | None:
     return proxy
 
 
-def tls_context() -> ssl.SSLContext:
-    """Trust the certificates that the environment names, else the system's, else those that come with certifi.
-
-    Raises:
-        ConfigError: What the environment names cannot be read.
-    """
-    variable = next((name for name in _CERTIFICATES if os.environ.get(name)), None)
-    named = os.environ[variable] if variable else None
-    is_directory = named is not None and os.path.isdir(named)
-    try:
-        context = ssl.create_default_context(
-            cafile=None if is_directory else named, capath=named if is_directory else None
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"{variable} names {named}, from which no certificates can be read: {error}.",
-            hint=f"Correct {variable}, or unset it.",
-        ) from None
-    if named is None and not context.cert_store_stats()["x509_ca"]:
-        try:
-            import certifi
-        except ImportError:
-            return context  # nothing is trusted then, and every certificate refused
-        context.load_verify_locations(certifi.where())
-    return context
-
-
-def _own_session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+def _own_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=_Connector(tls),
+        connector=_Connector(),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         raise_for_status=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,32 +15,35 @@ class Executor(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function on a thread; a coroutine that it returns to a caller who has left is closed."""
-        wanted = _Wanted()
-        super().submit(fn, *args, **kwargs).add_done_callback(wanted.settle)
-        return wanted
+        """Run a function on a thread; a coroutine that it returns may be dropped."""
+
+        def run() -> Any:
+            result = fn(*args, **kwargs)
+            return _Droppable(result) if inspect.iscoroutine(result) else result
+
+        return super().submit(run)
 
 
-class _Wanted(Future[Any]):
-    """The result for a caller who may leave: before it is there, or just as it comes."""
+class _Droppable(Coroutine[Any, Any, Any]):
+    """A coroutine that is closed when it goes unawaited, wherever between two threads that happens."""
 
-    def settle(self, done: Future[Any]) -> None:
-        if not self.set_running_or_notify_cancel():
-            _dispose(done)
-        elif (error := done.exception()) is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(done.result())
+    __slots__ = ("_made",)
 
-    def cancel(self) -> bool:
-        cancelled = super().cancel()
-        if not cancelled:
-            _dispose(self)
-        return cancelled
+    def __init__(self, made: Coroutine[Any, Any, Any]) -> None:
+        self._made = made
 
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield from self._made.__await__())
 
-def _dispose(done: Future[Any]) -> None:
-    if done.done() and not done.cancelled() and done.exception() is None:
-        result = done.result()
-        if inspect.iscoroutine(result) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
-            result.close()
+    def send(self, value: Any, /) -> Any:
+        return self._made.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._made.throw(*error)
+
+    def close(self) -> None:
+        self._made.close()
+
+    def __del__(self) -> None:
+        if inspect.getcoroutinestate(self._made) == inspect.CORO_CREATED:
+            self._made.close()

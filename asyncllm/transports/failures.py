@@ -14,6 +14,7 @@ from asyncllm.errors import (
     BadRequestError,
     ContentPolicyError,
     ContextWindowExceededError,
+    MalformedResponseError,
     NotFoundError,
     PermissionDeniedError,
     ProviderConnectionError,
@@ -24,27 +25,38 @@ from asyncllm.errors import (
     ServerError,
 )
 
+from .bounds import MAX_ERROR_BYTES
+
 # The codes and words by which providers tell these apart from their neighbours of the same status. They are looked for
 # in the error's own code, type and message.
 _CONTEXT = re.compile(
-    r"context_length_exceeded|maximum context length|context window|prompt is too long|input is too long"
-    r"|too many (?:input )?tokens|exceeds? the (?:model's )?(?:maximum )?(?:context|number of tokens)"
-    r"|input token count .{0,40}exceeds|string_above_max_length",
+    r"context_length_exceeded|maximum context length|context (?:window|limit|size)|prompt is too long"
+    r"|input is too long|too many (?:input )?tokens|string_above_max_length"
+    r"|exceeds? the (?:model's )?(?:maximum )?(?:context|number of tokens)|input token count .{0,40}exceeds"
+    r"|longer than the maximum model length|maximum prompt length",
     re.IGNORECASE,
 )
 _POLICY = re.compile(
-    r"content_policy|content_filter|content management policy|responsible.?ai|safety system|flagged as potentially"
-    r"|moderation|usage polic",
+    r"content_policy|content[_ ]filter|content management policy|responsible.?ai|safety system|flagged as potentially"
+    r"|input was flagged|moderation|usage (?:polic|guideline)",
     re.IGNORECASE,
 )
 _QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota|credit balance|insufficient (?:credits|balance|funds)"
-    r"|billing_(?:hard_limit|not_active)|payment required|out of credits",
+    r"insufficient[_ ](?:quota|credits|balance|funds)|exceeded_current_quota|exceeded your current quota"
+    r"|credit balance|credits are depleted|used all available credits|out of credits|spending limit"
+    r"|billing_(?:hard_limit|not_active)|payment required|key limit exceeded",
     re.IGNORECASE,
 )
+# Gemini says 400 of a wrong key.
+_KEY = re.compile(r"api_key_invalid|api key not valid|api key expired", re.IGNORECASE)
 # What the HTTP clients call a connection that was never opened, by class or by the system's message.
-_NEVER_OPENED = re.compile(r"Connect(?:or|Error|ionRefused)|gaierror|refused|not known|resolution", re.IGNORECASE)
+_NEVER_OPENED = re.compile(
+    r"Connect(?:or|Error|ionRefused)|gaierror|refused|not known|resolution|CERTIFICATE|WRONG_VERSION_NUMBER",
+    re.IGNORECASE,
+)
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 _SECRET_CHARACTERS = 8  # no real key is shorter, and a shorter text may well be a word of the message
+_NO_JSON = object()
 _MESSAGE_CHARACTERS = 500  # of a provider's message: the reason stands at its start, and some append whole pages
 
 
@@ -70,25 +82,52 @@ def failure(
     headers = headers or {}
     said = read_body(body)
     text = said["message"] or message or "the provider gave no reason"
-    kind = _class_of(status, " ".join((said["code"], said["type"], text)))
-    if hint_class is not None and issubclass(hint_class, kind):
+    kind = _class_of(status, " ".join((said["code"], said["type"], text)), passes=bool(said["delay"]))
+    if hint_class is not None and kind is not ProviderError and issubclass(hint_class, kind):
         kind = hint_class
+    wait = retry_after(headers)
     return kind(
         f"{_shorten(redact(text, secrets))} (HTTP {status})",
         hint=_hint(kind),
         status_code=status,
         request_id=request_id(headers),
-        retry_after=retry_after(headers),
+        retry_after=_number(said["delay"].removesuffix("s")) if wait is None else wait,
+    )
+
+
+def redirect_failure(status: int, location: str | None, secrets: tuple[str, ...] = ()) -> ProviderError:
+    """Make the error of a redirect, which nobody follows: the key would go along."""
+    return ProviderError(
+        f"the endpoint redirects to {redact(location or 'nowhere', secrets)} (HTTP {status}), and the key is not sent"
+        " elsewhere.",
+        hint="If that is the right address, set base_url to it.",
+        status_code=status,
+    )
+
+
+def unreadable_failure(why: str, *, hint: str | None = None, status: int | None = None) -> MalformedResponseError:
+    """Make the error of an answer that came and cannot be read."""
+    return MalformedResponseError(
+        f"the provider's answer could not be read: {_shorten(why.rstrip('.'))}.", hint=hint, status_code=status
     )
 
 
 def connection_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:
     """Make the error of a connection that failed before there was an answer."""
+    said = describe(error)
+    hint = "Check base_url, the network and any proxy."
+    if _CERTIFICATE.search(said):
+        hint = "Check the host in base_url; if its certificate is your own, name it in SSL_CERT_FILE."
     return ProviderConnectionError(
-        f"the provider could not be reached: {_shorten(redact(describe(error), secrets))}.",
-        hint="Check base_url, the network and any proxy.",
-        request_sent=not _NEVER_OPENED.search(f"{type(error).__name__} {error}"),
+        f"the provider could not be reached: {_shorten(redact(said.rstrip('.'), secrets))}.",
+        hint=hint,
+        request_sent=not _NEVER_OPENED.search(f"{type(error).__name__} {said}"),
     )
+
+
+def cut_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:
+    """Make the error of a connection that broke under an answer."""
+    return ProviderConnectionError(f"the answer was cut: {_shorten(redact(describe(error).rstrip('.'), secrets))}.")
 
 
 def timeout_failure(timeout: str, seconds: float, arrived: str) -> ProviderTimeoutError:
@@ -101,16 +140,23 @@ def timeout_failure(timeout: str, seconds: float, arrived: str) -> ProviderTimeo
 
 
 def read_body(body: str | bytes) -> dict[str, str]:
-    """Read the message, code and type of an error body, in any provider's style; empty texts where there are none."""
+    """Read the message, code and type of an error body, in any provider's style; empty texts where there are none.
+
+    `delay` is the wait that Google's bodies name in place of a header (`34.5s`), for a refusal that passes by itself.
+    """
     try:
-        data = json.loads(body)
+        data = json.loads(body) if len(body) <= MAX_ERROR_BYTES else _NO_JSON
+        if isinstance(data, list) and data:
+            data = data[0]  # Gemini wraps its errors of streams in a list
+        if data is not _NO_JSON:
+            return _read_error(data)
+    except RecursionError:
+        return _said()
     except ValueError:
-        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-        text = re.sub(r"<[^>]*>|\s+", " ", text).strip()
-        return {"message": text, "code": "", "type": ""}
-    if isinstance(data, list) and data:
-        data = data[0]  # Gemini wraps its errors of streams in a list
-    return _read_error(data)
+        pass
+    start = body[:MAX_ERROR_BYTES]
+    text = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
+    return _said(re.sub(r"<[^>]*>|\s+", " ", text).strip())
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -165,18 +211,36 @@ def describe(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
-def _class_of(status: int, text: str) -> type[ProviderError]:
-    if status in (400, 413, 422):
-        if _CONTEXT.search(text):
-            return ContextWindowExceededError
-        if _POLICY.search(text):
-            return ContentPolicyError
-        return BadRequestError
-    if status in (402, 429):
-        return QuotaExceededError if status == 402 or _QUOTA.search(text) else RateLimitError
+def _class_of(status: int, text: str, *, passes: bool = False) -> type[ProviderError]:
+    """Choose the class by the status, and by the words where a status has several meanings.
+
+    Args:
+        status: The status on the wire.
+        text: The error's code, type and message.
+        passes: Whether the body says when to come back: Gemini calls every limit a quota.
+    """
+    if status == 402 or (status in (400, 403, 429) and not passes and _QUOTA.search(text)):
+        return QuotaExceededError
+    if status == 400 and _KEY.search(text):
+        return AuthenticationError
+    if status in (400, 413, 422) and _CONTEXT.search(text):
+        return ContextWindowExceededError
+    if status in (400, 403, 413, 422) and _POLICY.search(text):
+        return ContentPolicyError
     if status >= 500:
         return ServerError
-    return {401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError}.get(status, ProviderError)
+    return _CLASSES.get(status, ProviderError)
+
+
+_CLASSES: Mapping[int, type[ProviderError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
 
 
 def _hint(kind: type[ProviderError]) -> str | None:
@@ -189,22 +253,34 @@ def _hint(kind: type[ProviderError]) -> str | None:
     }.get(kind)
 
 
+def _said(message: str = "", code: object = "", type: object = "", delay: str = "") -> dict[str, str]:
+    return {"message": message, "code": str(code or ""), "type": str(type or ""), "delay": delay}
+
+
 def _read_error(data: Any) -> dict[str, str]:
     if isinstance(data, str):
-        return {"message": data, "code": "", "type": ""}
+        return _said(data)
     if not isinstance(data, Mapping):
-        return {"message": "", "code": "", "type": ""}
+        return _said()
     error = data.get("error", data)
     if not isinstance(error, Mapping):
-        return {"message": str(error), "code": str(data.get("code") or ""), "type": str(data.get("type") or "")}
+        return _said(str(error), data.get("code"), data.get("type"))
     message = error.get("message") or error.get("detail") or data.get("message") or data.get("detail") or ""
-    inner = error.get("innererror")
+    inner, metadata = error.get("innererror"), error.get("metadata")
     code = inner.get("code") if isinstance(inner, Mapping) else error.get("code")
-    return {
-        "message": message if isinstance(message, str) else json.dumps(message),
-        "code": str(code or ""),
-        "type": str(error.get("type") or error.get("status") or ""),
-    }
+    if isinstance(metadata, Mapping) and metadata.get("raw"):
+        # OpenRouter's own message only says that the provider behind it gave an error.
+        message = f"{message}: {metadata.get('provider_name') or 'the provider'}: {metadata['raw']}"
+    text = message if isinstance(message, str) else json.dumps(message)
+    return _said(text, code, error.get("type") or error.get("status"), _google_delay(error.get("details")))
+
+
+def _google_delay(details: Any) -> str:
+    """Return the wait that the details of a Google error name; empty for none, or for a quota of the whole day."""
+    details = [detail for detail in details if isinstance(detail, Mapping)] if isinstance(details, list) else []
+    if "PerDay" in str([detail.get("violations") for detail in details]):
+        return ""
+    return next((str(detail["retryDelay"]) for detail in details if "retryDelay" in detail), "")
 
 
 def _number(value: str | None) -> float | None:

@@ -7,9 +7,7 @@ imported and called on the bridge's loop only.
 from __future__ import annotations
 
 import copy
-import json
 import os
-import re
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
@@ -17,29 +15,16 @@ from types import ModuleType
 from typing import Any
 
 from asyncllm import telemetry
-from asyncllm.errors import (
-    AsyncLLMError,
-    AuthenticationError,
-    BadRequestError,
-    ContentPolicyError,
-    ContextWindowExceededError,
-    MalformedResponseError,
-    NotFoundError,
-    PermissionDeniedError,
-    ProviderError,
-    QuotaExceededError,
-    RateLimitError,
-    ServerError,
-    StreamInterruptedError,
-    UnsupportedError,
-)
+from asyncllm.errors import AsyncLLMError, MalformedResponseError
 from asyncllm.wakeups import Wakeup
 
 from .base import Answer, Call, Connection
 from .bridge import Bridge, CrossingStream
 from .eligibility.openai_models import LOST
 from .eligibility.rules import DECIDED
-from .failures import connection_failure, describe, failure, redact, timeout_failure
+from .failures import timeout_failure
+from .litellm_failures import no_end, stream_failure, translate
+from .litellm_http import Exchange, watched, wrap
 from .quiet_import import import_quietly
 
 # litellm keys its client cache by the timeout, so a timeout of its own for each call would make a connection pool for
@@ -54,13 +39,10 @@ _OFFLINE = {
     "LITELLM_MODE": "PRODUCTION",
 }
 
-# What litellm raises and says, with a status of its own making, of a 200 that is no answer.
-_UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
-_NO_ANSWER = re.compile(r"Empty or invalid response from LLM endpoint|provider returned 'choices' that is not a list")
-_OTHER_FORMAT = "Check that base_url speaks the format of the model's provider."
-
 # Where both transports send the parameters that litellm keeps for itself, or forgets.
 _TAKE_LOST = frozenset(("azure", "litellm_proxy", "openai"))
+# What a chunk has that says nothing of the answer.
+_HEAD = frozenset(("choices", "created", "id", "model", "object", "system_fingerprint"))
 # No provider is without these, so that nobody needs to look them up.
 _TAKEN_BY_ALL = frozenset(("extra_body", "extra_headers", "max_tokens", "temperature"))
 
@@ -128,7 +110,16 @@ def import_litellm() -> ModuleType:
             os.environ.setdefault(name, value)
         litellm = import_quietly("litellm")
         litellm.suppress_debug_info = True  # type: ignore[attr-defined]
+        wrap(*_transports())
         return litellm
+
+
+def _transports() -> list[type[Any]]:
+    """Return the classes through which litellm speaks HTTP."""
+    import httpx
+    from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
+
+    return [LiteLLMAiohttpTransport, httpx.AsyncHTTPTransport]
 
 
 async def _import_aside() -> None:
@@ -150,14 +141,15 @@ async def _import_aside() -> None:
 
 
 async def _complete(call: Call) -> Answer:
+    exchange = watched()
     try:
         response = await import_litellm().acompletion(**_arguments(call))
     except Exception as error:
-        caught = translate(error, call)
+        caught = translate(error, call, exchange)
     else:
         data = response.model_dump()
         if not data.get("choices"):
-            raise MalformedResponseError("the provider's answer has no choices.")
+            raise MalformedResponseError("the provider's answer has no choices.", status_code=exchange.status)
         _put_back_refusals(data)
         return Answer(data, _headers(response), lambda _: response)
     # Raised outside of the except block: the foreign error's chain holds the request, with the key in it.
@@ -177,25 +169,32 @@ async def _open_stream(call: Call, bridge: Bridge) -> CrossingStream:
     arguments = _arguments(call)
     arguments["stream"] = True
     arguments["stream_options"] = {"include_usage": True, **(call.params.get("stream_options") or {})}
+    exchange = watched(stream=True)
     try:
         wrapper = await import_litellm().acompletion(**arguments)
     except Exception as error:
-        caught = translate(error, call)
+        caught = translate(error, call, exchange)
     else:
-        return CrossingStream(_headers(wrapper), _build_response, bridge.stream(_chunks(wrapper, call)))
+        # An answer may repeat a line of dashes as often as it likes; litellm takes a hundred of them for a loop.
+        wrapper.raise_on_model_repetition = lambda: None
+        return CrossingStream(_headers(wrapper), _build_response, bridge.stream(_chunks(wrapper, call, exchange)))
     raise caught
 
 
-async def _chunks(wrapper: Any, call: Call) -> AsyncIterator[Sequence[dict[str, Any]]]:
+async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncIterator[Sequence[dict[str, Any]]]:
     caught: AsyncLLMError | None = None
+    has_begun = False
     try:
         async for chunk in wrapper:
             if _ended_by_provider(wrapper) or not _ends(chunk):
-                yield (chunk.model_dump(exclude_none=True),)
+                data = chunk.model_dump(exclude_none=True)
+                has_begun = has_begun or not _says_nothing(data)
+                if has_begun:
+                    yield (data,)
         if not _ended_by_provider(wrapper):
-            caught = StreamInterruptedError("the stream ended without its end: the connection was cut.")
+            caught = no_end(exchange, has_begun=has_begun)
     except Exception as error:
-        caught = _stream_failure(error, call)
+        caught = stream_failure(error, call, exchange, has_begun=has_begun)
     finally:
         await wrapper.aclose()
     if caught is not None:
@@ -205,6 +204,11 @@ async def _chunks(wrapper: Any, call: Call) -> AsyncIterator[Sequence[dict[str, 
 def _ended_by_provider(wrapper: Any) -> bool:
     """Tell whether the provider has given a finish reason; litellm makes one up for a stream that was cut."""
     return wrapper.received_finish_reason is not None or wrapper.intermittent_finish_reason is not None
+
+
+def _says_nothing(data: Mapping[str, Any]) -> bool:
+    """Tell whether a chunk is one that litellm makes up where nothing came, or something that is no chunk."""
+    return data.keys() <= _HEAD and not any(choice.get("delta") for choice in data["choices"])
 
 
 def _ends(chunk: Any) -> bool:
@@ -291,152 +295,6 @@ def _headers(response: Any) -> dict[str, str]:
 
 def _build_response(data: dict[str, Any]) -> Any:
     return import_litellm().ModelResponse(**data)
-
-
-def translate(error: Exception, call: Call) -> ProviderError | UnsupportedError:
-    """Make our error of one of litellm's: the status and message as they were on the wire, without its chain."""
-    litellm = import_litellm()
-    secrets = _secrets(call)
-    chain = _chain(error)
-    response = next((r for e in reversed(chain) if (r := _real_response(e)) is not None), None)
-    if response is None and _is_timeout(chain):
-        # Only connecting has a timeout of litellm's own.
-        return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
-    if response is None and (broken := next((e for e in reversed(chain) if _is_transport_error(e)), None)) is not None:
-        return connection_failure(broken, secrets)
-    message = redact(_cleaned(describe(error)), secrets)
-    if response is None and (any(isinstance(e, _UNREADABLE) for e in chain) or _NO_ANSWER.search(message)):
-        return MalformedResponseError(f"the provider's answer could not be read: {message}", hint=_OTHER_FORMAT)
-    if isinstance(error, litellm.UnsupportedParamsError):
-        return UnsupportedError(message, hint="Leave the parameter out, or set drop_params = true.")
-    status, body, headers = _wire(response, chain, error)
-    if status is None:
-        kind = _known_class(error) or ProviderError
-        return kind(f"litellm could not make the call: {message}", hint="Check the model's name and the parameters.")
-    return failure(status, body, headers, message=message, hint_class=_known_class(error), secrets=secrets)
-
-
-def _stream_failure(error: Exception, call: Call) -> AsyncLLMError:
-    """Make the error of a stream that failed after it was accepted; whether it is retried depends on what had come."""
-    original = getattr(error, "original_exception", None) or error
-    translated = translate(original, call)
-    if isinstance(translated, ProviderError) and translated.status_code is not None:
-        return translated
-    return StreamInterruptedError(f"the stream was cut: {redact(_cleaned(describe(original)), _secrets(call))}")
-
-
-def _known_class(error: Exception) -> type[ProviderError] | None:
-    """Return our class for one of litellm's, where its class says more than the status does."""
-    for foreign in type(error).__mro__:
-        if foreign.__name__ in CLASSES and foreign.__module__.startswith("litellm"):
-            return CLASSES[foreign.__name__]
-    return None
-
-
-CLASSES: Mapping[str, type[ProviderError]] = {
-    "APIConnectionError": ProviderError,
-    "APIError": ProviderError,
-    "APIResponseValidationError": MalformedResponseError,
-    "AuthenticationError": AuthenticationError,
-    "BadGatewayError": ServerError,
-    "BadRequestError": BadRequestError,
-    "BlockedPiiEntityError": ContentPolicyError,
-    "BudgetExceededError": QuotaExceededError,
-    "ContentPolicyViolationError": ContentPolicyError,
-    "ContextWindowExceededError": ContextWindowExceededError,
-    "GuardrailRaisedException": ContentPolicyError,
-    "ImageFetchError": BadRequestError,
-    "InternalServerError": ServerError,
-    "InvalidRequestError": BadRequestError,
-    "JSONSchemaValidationError": MalformedResponseError,
-    "LiteLLMUnknownProvider": BadRequestError,
-    "MidStreamFallbackError": StreamInterruptedError,
-    "MockException": ProviderError,
-    "ModelNotMappedError": BadRequestError,
-    "ModifyResponseException": ProviderError,
-    "NotFoundError": NotFoundError,
-    "OpenAIError": ProviderError,
-    "PaymentRequiredError": QuotaExceededError,
-    "PermissionDeniedError": PermissionDeniedError,
-    "RateLimitError": RateLimitError,
-    "RejectedRequestError": BadRequestError,
-    "SensitiveDataRouteException": ContentPolicyError,
-    "ServiceUnavailableError": ServerError,
-    "Timeout": ProviderError,
-    "UnprocessableEntityError": BadRequestError,
-    "UnsupportedParamsError": BadRequestError,
-    "VectorStoreSearchError": BadRequestError,
-}
-"""litellm's exceptions and ours; the wire's status decides first, and the class narrows it."""
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and what it came from, outermost first."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    return chain
-
-
-def _real_response(error: BaseException) -> Any | None:
-    """Return the HTTP response that an error of httpx or of a provider's SDK carries; litellm makes up its own."""
-    if type(error).__module__.startswith("litellm.exceptions"):
-        return None
-    response = getattr(error, "response", None)
-    # One that was on the wire has headers; those that litellm gives to its own errors have none.
-    real = isinstance(getattr(response, "status_code", None), int) and getattr(response, "headers", None)
-    return response if real else None
-
-
-def _wire(
-    response: Any, chain: Sequence[BaseException], error: Exception
-) -> tuple[int | None, str | bytes, dict[str, str]]:
-    """Return status, body and headers as they were on the wire; no status when nothing was answered."""
-    headers = {k.lower(): str(v) for k, v in (getattr(error, "litellm_response_headers", None) or {}).items()}
-    if response is not None:
-        try:
-            body = response.text
-        except Exception:  # a streamed body that nobody read
-            body = ""
-        return response.status_code, body, {k.lower(): v for k, v in response.headers.items()} | headers
-    for link in reversed(chain):
-        status = getattr(link, "status_code", None)
-        if isinstance(status, int) and not type(link).__module__.startswith("litellm.exceptions"):
-            return status, str(getattr(link, "message", "")), headers
-    return None, "", headers
-
-
-def _is_timeout(chain: Sequence[BaseException]) -> bool:
-    return any(isinstance(link, TimeoutError) or "Timeout" in type(link).__name__ for link in chain)
-
-
-def _is_transport_error(error: BaseException) -> bool:
-    """Tell whether an error is a transport's, which litellm reports by the same class as its own bugs."""
-    module = type(error).__module__.split(".")[0]
-    if module in ("httpx", "httpcore", "aiohttp"):
-        # The parser's errors say less than those of the client that are made of them.
-        return not type(error).__module__.startswith("aiohttp.http_exceptions")
-    return isinstance(error, ConnectionError | OSError) and not isinstance(error, FileNotFoundError | ImportError)
-
-
-def _secrets(call: Call) -> tuple[str, ...]:
-    options = call.connection.options
-    values = [call.connection.api_key, *(v for k, v in options.items() if k.startswith("aws_") and "name" not in k)]
-    values += (options.get("extra_headers") or {}).values()
-    return tuple(str(value) for value in values if value)
-
-
-def _cleaned(message: str) -> str:
-    """Take litellm's own prefixes off a message: `litellm.RateLimitError: RateLimitError: OpenAIException - ...`."""
-    while True:
-        head, separator, rest = message.partition(": ")
-        if not separator or not head.replace(".", "").isalnum() or not head.endswith(("Error", "Exception", "Timeout")):
-            break
-        message = rest
-    head, separator, rest = message.partition(" - ")
-    return rest if separator and head.endswith("Exception") else message
 
 
 async def _close_clients() -> None:

@@ -17,26 +17,44 @@ import aiohttp
 from asyncllm.errors import (
     AsyncLLMError,
     MalformedResponseError,
-    ProviderConnectionError,
     ProviderError,
     StreamInterruptedError,
     UnsupportedError,
 )
-from asyncllm.wakeups import run_in_own_thread
 
-from .answers import FINISH_REASONS, decode, encode, encode_stream, read_answer, read_error, read_error_event, start_of
-from .base import NO_KEY, Answer, Call, Connection
+from . import bounds
+from .answers import (
+    FINISH_REASONS,
+    WRONG_TYPES,
+    check_delta,
+    check_usage,
+    decode,
+    encode,
+    encode_stream,
+    read_answer,
+    read_error,
+    read_error_event,
+    start_of,
+)
+from .base import Answer, Call, Connection
 from .bridge import Bridge, CrossingStream
-from .connections import Connections, tls_context
-from .failures import connection_failure, describe, failure, redact, timeout_failure
+from .connections import Connections
+from .failures import (
+    connection_failure,
+    cut_failure,
+    describe,
+    failure,
+    redact,
+    redirect_failure,
+    timeout_failure,
+    unreadable_failure,
+)
 from .sse import SSEParser
 from .timers import Timers
 
-# Larger than any answer of a language model, and small enough not to fill the memory when an endpoint goes mad.
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-MAX_EVENT_BYTES = 16 * 1024 * 1024
 # A stream's connection goes back to the pool when the end of its body comes within this time after its last event.
 _END_OF_BODY_S = 0.05
+_SHOWN_BYTES = 1000  # of what is no stream, for the message that says so
 _NEVER_S = 86_400.0  # a day: longer than any timeout of a stream
 _DONE = b"[DONE]"
 
@@ -54,7 +72,6 @@ class WireTransport:
     def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
         self._given = session
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
-        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._bridge: Bridge | None = None
 
     async def complete(self, call: Call) -> Answer:
@@ -71,11 +88,11 @@ class WireTransport:
         return await bridge.call(lambda: self._open_bridged(call, bridge), undo=lambda stream: stream.abandon())
 
     async def warm_up(self, connection: Connection) -> None:
-        """Make the session; its connections open with the first call."""
+        """Make the session and read the certificates; its connections open with the first call."""
         if _in_asyncio():
-            await self._client()
+            await self._warm_up(connection)
         else:
-            await self._bridged().call(self._client)
+            await self._bridged().call(lambda: self._warm_up(connection))
 
     async def aclose(self) -> None:
         """Close the connections; returns when they are closed."""
@@ -106,18 +123,19 @@ class WireTransport:
             self._bridge = Bridge()
         return self._bridge
 
-    async def _client(self) -> Connections:
+    def _client(self) -> Connections:
         loop = asyncio.get_running_loop()
-        for gone in [other for other in self._clients if other.is_closed()]:
-            self._clients.pop(gone).drop()
-            self._opening.pop(gone, None)
-        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
-        async with self._opening.setdefault(loop, asyncio.Lock()):
-            client = self._clients.get(loop)
-            if client is None:
-                tls = None if self._given is not None else await run_in_own_thread(tls_context)
-                client = self._clients[loop] = Connections(loop, self._given, tls)
+        client = self._clients.get(loop)
+        if client is None:
+            for gone in [other for other in self._clients if other.is_closed()]:
+                self._clients.pop(gone).drop()
+            client = self._clients[loop] = Connections(loop, self._given)
         return client
+
+    async def _warm_up(self, connection: Connection) -> None:
+        client = self._client()
+        if not str(connection.options.get("base_url") or "").startswith("http:"):
+            await client.trust()
 
     async def _close_here(self) -> None:
         client = self._clients.pop(asyncio.get_running_loop(), None)
@@ -125,24 +143,25 @@ class WireTransport:
             await client.aclose()
 
     async def _complete(self, call: Call) -> Answer:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
+        assert call.route is not None
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, encode(call.body))
+                response = await client.post(call, encode(call.body, call.route.head(call.params)))
                 body = await _read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = _failure(error, call, "timeout")
         else:
             headers = _headers(response)
             if response.status == 200:
-                return Answer(read_answer(body, secrets(call)), headers, build_response)
+                return Answer(read_answer(body, call), headers, build_response)
             caught = _refused(response, body, headers, call)
         raise caught
 
     async def _open_stream(self, call: Call) -> WireStream:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._client()
+        client = self._client()
         assert call.body is not None, "the wire is given requests that it serves"
         assert call.route is not None
         caught: AsyncLLMError
@@ -172,14 +191,17 @@ class WireStream:
         self._response = response
         self._timers = timers
         self._call = call
-        self._parser = SSEParser(MAX_EVENT_BYTES)
+        self._parser = SSEParser(bounds.MAX_EVENT_BYTES)
+        self._began = b""  # what came before the first chunk, while there was none
+        self._has_begun = False
+        self._left_bytes = bounds.MAX_STREAM_BYTES
+        self._open_choices = (call.body or {}).get("n") or 1
         self._ended = False
         self._broken: AsyncLLMError | None = None
         self._calls_tools = False  # some servers end such an answer with `stop`
 
     async def read(self, timeout_s: float) -> Sequence[dict[str, Any]]:
         """Return the chunks that are there, at least one; none at the end."""
-        caught: AsyncLLMError
         try:
             with self._timers.limit(timeout_s):
                 while not self._ended:
@@ -193,7 +215,7 @@ class WireStream:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            caught = StreamInterruptedError(f"the stream was cut: {redact(describe(error), secrets(self._call))}.")
+            caught = self._cut(error)
         raise caught
 
     async def aclose(self) -> None:
@@ -215,40 +237,75 @@ class WireStream:
         What came before a failure in the same piece is handed out first, and the failure with the next read.
         """
         chunks: list[dict[str, Any]] = []
+        self._left_bytes -= len(piece)
+        if not self._has_begun:
+            self._began = (self._began + piece)[:_SHOWN_BYTES]
         try:
             for data in self._parser.feed(piece) if piece else self._parser.end():
                 if data == _DONE:
                     self._ended = True
                     return chunks
-                if data:
-                    chunks.append(self._chunk(data))
+                chunk = self._chunk(data) if data else None
+                if chunk:
+                    chunks.append(chunk)
+                    self._has_begun = True
             if not piece:
-                raise StreamInterruptedError("the stream ended without its end: the connection was cut.")
-        except ValueError as error:
-            self._broken = StreamInterruptedError(f"the stream is broken: {error}.")
+                # Some servers leave out the mark of the end; the answer is whole when every choice has ended.
+                self._ended = self._open_choices <= 0
+                if not self._ended:
+                    self._broken = self._no_end()
+            elif self._left_bytes < 0:
+                self._broken = StreamInterruptedError(bounds.stream_too_long())
+        except WRONG_TYPES as error:
+            self._broken = self._unreadable(error)
         except AsyncLLMError as error:
             self._broken = error
         if self._broken is not None and not chunks:
             raise self._broken
         return chunks
 
-    def _chunk(self, data: bytes) -> dict[str, Any]:
+    def _chunk(self, data: bytes) -> dict[str, Any] | None:
+        """Decode one event and put it into the form that litellm gives it; None when it is no part of an answer."""
         chunk = decode(data)
+        if isinstance(chunk, list) and chunk:
+            chunk = chunk[0]  # Gemini wraps an error so
         if not isinstance(chunk, dict):
             raise ValueError(f"an event is no object: {start_of(data)}")
+        if chunk.get("error"):
+            # OpenRouter sends it with a choice, whose end would be taken for that of the answer.
+            raise (read_error_event if self._has_begun else read_error)(chunk, self._call)
+        if chunk.get("usage") is not None:
+            check_usage(chunk)
         choices = chunk.get("choices")
         if not choices:
-            if chunk.get("error"):
-                raise read_error_event(chunk, secrets(self._call))
-            return chunk
+            return chunk if "choices" in chunk or "usage" in chunk else None
         if not self._calls_tools:
             self._calls_tools = b'"tool_calls"' in data
         for choice in choices:
+            check_delta(choice)
             reason = choice.get("finish_reason")
             if reason is not None:
+                self._open_choices -= 1
                 reason = "tool_calls" if reason == "stop" and self._calls_tools else reason
                 choice["finish_reason"] = FINISH_REASONS.get(reason, reason)
         return chunk
+
+    def _cut(self, error: BaseException) -> AsyncLLMError:
+        if not self._has_begun:
+            return _failure(error, self._call, "first_token_timeout")
+        return StreamInterruptedError(
+            f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
+        )
+
+    def _no_end(self) -> AsyncLLMError:
+        if not self._has_begun:
+            return unreadable_failure(f"a stream was asked for, and it has {start_of(self._began)}", status=200)
+        return StreamInterruptedError("the stream ended without its end: the connection was cut.")
+
+    def _unreadable(self, error: Exception) -> AsyncLLMError:
+        if not self._has_begun:
+            return unreadable_failure(f"{describe(error)}, in {start_of(self._began)}", status=200)
+        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
 
 
 async def _reads(stream: WireStream) -> AsyncIterator[Sequence[dict[str, Any]]]:
@@ -267,27 +324,19 @@ def build_response(data: dict[str, Any]) -> Any:
     return import_litellm().ModelResponse(**data)
 
 
-def secrets(call: Call) -> tuple[str, ...]:
-    """Return the texts of a call that must not occur in an error."""
-    key = call.connection.api_key
-    named = (call.connection.options.get("extra_headers"), call.params.get("extra_headers"))
-    values = (value for headers in named for value in (headers or {}).values())
-    return tuple(filter(None, (None if key == NO_KEY else key, *values)))
-
-
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     """Read a body up to the bound; its length says nothing of how long it is when it is not compressed any more."""
     try:
         length = response.content_length
-        if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
+        if length is not None and length <= bounds.MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
             return await response.read()
         pieces: list[bytes] = []
         size = 0
         async for piece in response.content.iter_any():
             pieces.append(piece)
             size += len(piece)
-            if size > MAX_ANSWER_BYTES:
-                raise MalformedResponseError(f"the answer is larger than {MAX_ANSWER_BYTES:,} bytes.")
+            if size > bounds.MAX_ANSWER_BYTES:
+                raise MalformedResponseError(bounds.answer_too_large(), status_code=response.status)
         return b"".join(pieces)
     except BaseException:
         response.close()
@@ -301,29 +350,27 @@ def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> As
     with suppress(ValueError):
         data = decode(body)
         if isinstance(data, dict) and data.get("error"):
-            return read_error(data, secrets(call))
+            return read_error(data, call)
     return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 
 def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
     if 300 <= response.status < 400:
-        target = redact(headers.get("location", "nowhere"), secrets(call))
-        return ProviderError(
-            f"the endpoint redirects to {target} (HTTP {response.status}), and the key is not sent elsewhere.",
-            hint="If that is the right address, set base_url to it.",
-            status_code=response.status,
-        )
-    return failure(response.status, body, headers, secrets=secrets(call))
+        return redirect_failure(response.status, headers.get("location"), call.secrets())
+    return failure(response.status, body, headers, secrets=call.secrets())
 
 
-def _failure(error: Exception, call: Call, timeout: str) -> AsyncLLMError:
+def _failure(error: BaseException, call: Call, timeout: str) -> AsyncLLMError:
     if isinstance(error, aiohttp.ServerTimeoutError):
         return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
     if isinstance(error, TimeoutError):
         return timeout_failure(timeout, call.timeout_s, "no whole answer had arrived")
-    if isinstance(error, aiohttp.ContentTypeError | aiohttp.ClientPayloadError):
-        return ProviderConnectionError(f"the answer was cut: {redact(describe(error), secrets(call))}.")
-    return connection_failure(error, secrets(call))
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return cut_failure(error, call.secrets())
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp's own, of a head that is not HTTP or that has no end.
+        return unreadable_failure(redact(error.message, call.secrets()))
+    return connection_failure(error, call.secrets())
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from asyncllm import Completion, Request
+from asyncllm.batch.answer_row import AnswerRow
 from asyncllm.batch.entries import encode
-from asyncllm.batch.identity import Identifier
+from asyncllm.batch.identity import Identifier, Identity
 from asyncllm.batch.journal_file import DONE, FAILED, Durability, open_to_write
-from asyncllm.batch.ledger import Answered, Enrolled, Ledger
+from asyncllm.batch.ledger import Enrolled, Ledger
 from asyncllm.batch.outcome import Outcome
 from asyncllm.record import Attempt, CallRecord, Usage
 
@@ -35,18 +36,24 @@ def outcome(text: str = "an answer", index: int = 0, **fields: Any) -> Outcome[s
     return Outcome(index, None, None, text, completion(text), None, 0.25, USAGE, **fields)
 
 
-def answered(enrolled: Enrolled, identity: Any, ended: Outcome[Any], run: int = 1, **kept: Any) -> Answered:
+def row_of(enrolled: Enrolled, identity: Identity, ended: Outcome[Any], run: int = 1, **kept: Any) -> AnswerRow:
     """Return what is written down of an item that ended."""
-    usage = ended.completion.usage if ended.completion is not None else Usage()
-    return Answered(
-        enrolled.number,
-        identity,
-        DONE if ended.ok else FAILED,
-        None if ended.ok else type(ended.error).__name__,
-        usage.input_tokens,
-        usage.output_tokens,
-        ended.cost_usd,
-        encode(ended, run, started_at=100.0, elapsed_s=0.5, **kept),
+    usage = ended.usage or Usage()
+    return AnswerRow(
+        number=enrolled.number,
+        checksum=0,
+        version=0,
+        stem=identity.stem,
+        occurrence=enrolled.occurrence,
+        sent=identity.sent,
+        prompt=identity.prompt,
+        terms=identity.terms.digest,
+        state=DONE if ended.ok else FAILED,
+        error=None if ended.ok else type(ended.error).__name__,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost_usd=ended.cost_usd,
+        entry=encode(ended, run, started_at=100.0, elapsed_s=0.5, **kept),
     )
 
 
@@ -70,12 +77,9 @@ def write_run(
     identities = [identify(request) for request in requests]
     ledger.transaction()
     enrolled = ledger.enrol(list(enumerate(identities)))
-    ended_items = [
-        answered(enrolled[n], identities[n], how, ledger.run)
-        for n, how in enumerate(outcomes)
-        if how is not None and enrolled[n].entry is None
-    ]
-    ledger.answered(ended_items)
+    for item, identity, how in zip(enrolled, identities, outcomes, strict=True):
+        if how is not None and item.entry is None:
+            ledger.answered(row_of(item, identity, how, ledger.run), identity.terms, was_sent=True)
     if ended is not None:
         ledger.end(ended, {}, {}, 200.0)
     ledger.commit()

@@ -80,10 +80,6 @@ BROKEN = {
         'llm = "openai/gpt-5-mini"',
         "config.toml: llm must be a table: write [llm] on a line of its own.",
     ),
-    "feature to come": (
-        MODEL + "budget_usd = 5",
-        "config.toml: [llm] budget_usd is not available in this version: costs are reported, not limited.",
-    ),
     "syntax error": (
         "[llm]\nmodel = openai/gpt-5-mini\n",
         "config.toml is not valid TOML: invalid value (at line 2, column 9).",
@@ -192,8 +188,9 @@ def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Pr
         ({"base_url": "https://me:pw@host/v1"}, "base_url must not hold a user name or password"),
         ({"base_url": "http://host:port/v1"}, "base_url must be a web address"),
         ({"api_key": ""}, "api_key must not be empty."),
-        ({"adaptive": True}, "adaptive is not available in this version"),
-        ({"max_queue": 0}, "max_queue is not available in this version"),
+        ({"adaptive": "often"}, "adaptive must be true or false"),
+        ({"max_queue": -1}, "max_queue must be 0 or more"),
+        ({"budget_usd": 0}, "budget_usd must be greater than 0"),
     ],
 )
 def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expected: str) -> None:
@@ -210,9 +207,3 @@ def test_a_missing_model_in_code() -> None:
         ConfigError, match=r'argument: model is missing\. Name one as litellm does: model = "openai/gpt'
     ):
         LLMConfig()  # type: ignore[call-arg]
-
-
-def test_what_asks_for_nothing_is_no_mistake() -> None:
-    """A field of a feature to come may say what is true anyway."""
-    config = LLMConfig(model="openai/a", adaptive=False, fallbacks=[], transport="litellm", budget_usd=None)
-    assert config.fallbacks == ()

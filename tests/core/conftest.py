@@ -22,11 +22,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let litellm warn of its own code, which is nobody's error here."""
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
     config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
-    # A call cancelled in the very turn of the loop in which litellm's thread hands over its coroutine drops it.
-    dropped = (
-        "ignore:Exception ignored in. <coroutine object OpenAIChatCompletion:pytest.PytestUnraisableExceptionWarning"
-    )
-    config.addinivalue_line("filterwarnings", dropped)
 
 
 @pytest.fixture(scope="session", autouse=True)

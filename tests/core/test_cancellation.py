@@ -73,13 +73,13 @@ async def test_cancelled_while_waiting_for_a_place(options: dict[str, Any], simu
 
 
 async def test_cancelled_while_waiting_for_the_rate(options: dict[str, Any], simulator: Simulator) -> None:
-    """Who waits for the rate gives back the place that it holds, and the next in line moves up."""
+    """Who waits for the rate holds no place meanwhile, and leaves the line when it is cancelled."""
     async with AsyncLLM(**options) as llm:
         simulator.faults(Fault("status", code=429, retry_after=60))
         with pytest.raises(DeadlineExceededError):  # the bucket is closed for a minute now
             await llm.acompletion("hi", deadline=5.0)
-        await cancelled_once(lambda: llm.acompletion("hi"), lambda: llm.stats().in_flight == 1)
-        assert (llm.stats().in_flight, llm.stats().cancelled) == (0, 1)
+        await cancelled_once(lambda: llm.acompletion("hi"), lambda: llm.stats().waiting == 1)
+        assert (llm.stats().in_flight, llm.stats().waiting, llm.stats().cancelled) == (0, 0, 1)
     assert simulator.seen.requests == 1
 
 

@@ -29,7 +29,8 @@ from asyncllm.record import Attempt
 from asyncllm.simulator import Fault, Latency, Simulator
 from asyncllm.transports.base import Call, Connection
 from asyncllm.transports.failures import failure, redact
-from asyncllm.transports.litellm import CLASSES, import_litellm, translate
+from asyncllm.transports.litellm import import_litellm
+from asyncllm.transports.litellm_failures import CLASSES, translate
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio

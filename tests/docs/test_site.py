@@ -12,7 +12,6 @@ import asyncllm
 from asyncllm.cli import main
 from asyncllm.client import PER_CALL
 from asyncllm.config import describe_fields
-from asyncllm.config.fields import NOT_YET
 from asyncllm.parameters import CallOptions, ChatParams
 from asyncllm.simulator.faults import KINDS
 from tests.support.fences import fences
@@ -35,13 +34,13 @@ def rows(table: str) -> dict[str, list[str]]:
 
 
 def test_the_table_of_fields_is_that_of_the_code() -> None:
-    """Every field has its row, with its default and its meaning, and says so when this version lacks it."""
+    """Every field has its row, with its default and its meaning."""
     documented = rows(between("guides/profiles.md", "fields"))
     assert list(documented) == [field.name for field in describe_fields()]
     for field in describe_fields():
         default, meaning = documented[field.name]
         assert default.split()[0] == field.default.split()[0]
-        assert meaning == field.description + (" *Not in this version.*" if field.name in NOT_YET else "")
+        assert meaning == field.description
 
 
 def test_the_fields_of_a_call_are_those_of_the_code() -> None:

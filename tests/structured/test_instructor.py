@@ -10,7 +10,7 @@ import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
-from asyncllm import LLM, AsyncLLM
+from asyncllm import LLM, AsyncLLM, Request
 from asyncllm.completions import View
 from asyncllm.simulator import Fault, Script, Simulator
 from asyncllm.structured.answer_type import AnswerType
@@ -41,7 +41,8 @@ def test_what_is_asked_is_what_instructor_asks(mode: Mode) -> None:
     """What is learnt of a request handler, put around a conversation, is what the handler itself makes of it."""
     form = Prepared(AnswerType(Person), mode)
     conversation = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
-    messages, params = form.request(conversation, {})
+    asked = form.request(Request(conversation))
+    messages, params = asked.messages, asked.params
     given = {"messages": [dict(message) for message in conversation]}
     theirs = handlers(mode).request_handler(Person, given)[1]
     assert [message["role"] for message in messages] == [message["role"] for message in theirs["messages"]]

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import aiohttp
 import pytest
-import trustme
 from aiohttp import web
 
-from asyncllm import AsyncLLM, ConfigError, MalformedResponseError, ProviderConnectionError, ProviderError
+from asyncllm import ConfigError, MalformedResponseError, ProviderConnectionError, ProviderError
 from asyncllm.errors import UnsupportedError
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.transports import openai_wire
-from tests.support.secrets import SECRET
+from asyncllm.transports import bounds
+from tests.wire.clients import client
 
 pytestmark = pytest.mark.anyio
 
 ANSWER = b'{"choices": [{"message": {"role": "assistant", "content": "here"}, "finish_reason": "stop"}]}'
-
-
-def client(url: str, num_retries: int = 0, session: aiohttp.ClientSession | None = None) -> AsyncLLM:
-    return AsyncLLM(
-        model="openai/gpt-4o-mini",
-        base_url=url,
-        api_key=SECRET,
-        num_retries=num_retries,
-        transport="wire",
-        http_session=session,
-    )
 
 
 @pytest.fixture
@@ -189,7 +175,7 @@ async def test_a_redirect_is_told_and_not_followed(status: int, simulator: Simul
 @pytest.mark.usefixtures("asyncio_alone")
 async def test_an_answer_above_the_bound_is_refused(compressed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint gone mad does not fill the memory, not with a small body that grows when it is unpacked either."""
-    monkeypatch.setattr(openai_wire, "MAX_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(bounds, "MAX_ANSWER_BYTES", 10_000)
 
     async def large(request: web.BaseRequest) -> web.Response:
         response = web.Response(body=b'{"padding": "' + b"x" * 1_000_000 + b'"}', content_type="application/json")
@@ -287,56 +273,6 @@ async def test_a_proxy_of_another_kind_is_named(simulator: Simulator, monkeypatc
         with pytest.raises(ConfigError, match="socks5"):
             await llm.acompletion("hi")
     assert simulator.seen.requests == 0
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    """A certificate authority that nobody trusts yet."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def secure(authority: trustme.CA) -> Iterator[Simulator]:
-    """A simulator behind TLS, with a certificate of that authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Simulator(ssl_context=context) as running:
-        yield running
-
-
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-async def test_a_bundle_of_the_environment_is_trusted(
-    variable: str, authority: trustme.CA, secure: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The authority that the environment names is trusted, as a company's own has to be."""
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
-    async with client(secure.url) as llm:
-        assert (await llm.acompletion("hi")).text
-        assert (await llm.stream("hi").collect()).text
-
-
-@pytest.mark.parametrize("switch", ["SSL_VERIFY", "PYTHONHTTPSVERIFY"])
-async def test_an_unknown_certificate_is_never_accepted(
-    switch: str, secure: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No variable switches the check off, and the retries do not go around it."""
-    monkeypatch.setenv(switch, "0")
-    async with client(secure.url, num_retries=1).with_options(retry_min_wait=0.001, retry_max_wait=0.002) as llm:
-        with pytest.raises(ProviderConnectionError, match="certificate") as caught:
-            await llm.acompletion("hi")
-    assert len(caught.value.attempts) == 2
-    assert secure.seen.requests == 0
-
-
-async def test_a_bundle_that_is_not_there_is_named(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong path in the environment is said, rather than trusting something else."""
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
-    async with client(simulator.url) as llm:
-        with pytest.raises(ConfigError, match=r"SSL_CERT_FILE names /nowhere/ca\.pem"):
-            await llm.acompletion("hi")
 
 
 @pytest.mark.usefixtures("asyncio_alone")

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from asyncllm import telemetry
 from asyncllm.errors import UnsupportedError
 from asyncllm.models import resolve_provider
+from asyncllm.parameters import FixedParams, FoundOnce
 
+from ..answers import encode
 from ..base import Connection
 from .endpoints import AZURE_API_VERSION, AZURE_MESSAGES, ENDPOINTS, Rules
 from .openai_models import azure_rules
+from .rules import ParameterRules
 
 __all__ = ["ENDPOINTS", "Route", "route", "with_headers"]
 
@@ -32,13 +36,14 @@ class Route:
         asks_usage: Whether a stream has to be asked for its usage; the others give it, and may refuse the question.
     """
 
-    __slots__ = ("_drop", "_messages", "_model", "_parameters", "_told", "asks_usage", "headers", "url")
+    __slots__ = ("_drop", "_head", "_messages", "_model", "_parameters", "_told", "asks_usage", "headers", "url")
 
     def __init__(self, url: str, headers: Mapping[str, str], model: str, rules: Rules, *, drop_params: bool) -> None:
         self.url = url
         self.headers = headers
         self._model = model
-        self._parameters, self._messages = rules
+        self._parameters, self._messages = FoundOnce(rules.parameters.apply), rules.messages
+        self._head = FoundOnce(partial(_encoded, model, rules.parameters))
         self.asks_usage = "stream_options" in rules.parameters.supported
         self._drop = drop_params
         self._told: set[tuple[str, ...]] = set()
@@ -50,12 +55,16 @@ class Route:
             UnsupportedError: The model does not take a parameter, and `drop_params` is off.
         """
         sent = self._messages.apply(messages)
-        mapped = self._parameters.apply(params) if sent is not None else None
+        mapped = self._parameters(params) if sent is not None else None
         if mapped is None:
             return None
         if mapped.dropped:
             self._tell(mapped.dropped)
         return {"model": self._model, "messages": sent, **mapped.params}
+
+    def head(self, params: Mapping[str, Any]) -> bytes:
+        """Return the body of a request but for its messages, encoded; nothing unless the parameters are fixed."""
+        return self._head(params) if type(params) is FixedParams else b""
 
     def _tell(self, dropped: tuple[str, ...]) -> None:
         names = ", ".join(dropped)
@@ -90,6 +99,12 @@ def route(connection: Connection, model: str, *, drop_params: bool = True) -> Ro
         headers = {**headers, "Authorization": f"Bearer {connection.api_key}"}
     headers = with_headers(headers, options.get("extra_headers"))
     return Route(f"{base_url}/chat/completions", headers, name, rules, drop_params=drop_params)
+
+
+def _encoded(model: str, rules: ParameterRules, params: Mapping[str, Any]) -> bytes:
+    mapped = rules.apply(params)
+    assert mapped is not None, "the wire is given requests that it serves"
+    return encode({"model": model, **mapped.params}).removesuffix(b"}")
 
 
 def with_headers(headers: Mapping[str, str], others: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -1,0 +1,168 @@
+"""The rate that a provider allows and does not tell: found from its refusals, followed when it moves; pure."""
+
+from __future__ import annotations
+
+# Requests that a scheduler's hiccup delayed may go at once, as far as they come from this many seconds.
+SLACK_S = 0.025
+# Of the rate at which the first refusal came. It came after a provider's reserve was used up, so the limit is lower.
+FIRST_CUT = 0.7
+# Of what got through between two refusals. A provider that refused at both ends let through all that it allows.
+HEADROOM = 0.98
+# Of a rate that stood long and is refused once: a hiccup, or the first sign of a lower limit, which the next refusal
+# tells.
+SINGLE_CUT = 0.9
+# A measurement between two refusals is too short, or too old to say anything of now; in seconds.
+SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 10.0
+# Even a measurement lowers the rate no further than to this share at once.
+DEEPEST_CUT = 0.1
+# Looking for more starts with this step over the rate that stands; each next one is twice as large.
+FIRST_STEP = 0.01
+STEP_S = 1.0  # as long as the shortest window in which providers count,
+STEP_REQUESTS = 5  # and long enough to be refused
+# The rate is held for so long before looking for more: after a cut; after a look that failed, at the least and at the
+# most; in between so that the pauses of failed looks take no more than the share COST of the time.
+SETTLING_S, SHORTEST_HOLD_S, LONGEST_HOLD_S = 1.0, 8.0, 300.0
+COST = 0.02
+SLOWEST_PER_S = 1 / 60
+_BIN_S = 0.5
+
+
+class RateSearch:
+    """Paces requests once the provider has refused one; the time is passed in, in monotonic seconds.
+
+    The rate is *held* while nothing is refused, and *looked* beyond from time to time, in steps that double. A refusal
+    during a look ends it at the last step that stood. A refusal of a held rate lowers it to what got through since the
+    refusal before, which is what a provider with a steady refill allows, whatever its reserve.
+
+    Attributes:
+        per_s: The rate in requests a second; None while nothing has been refused.
+    """
+
+    def __init__(self) -> None:
+        self.per_s: float | None = None
+        self._held = 0.0  # the rate below the look that is under way, or the rate itself
+        self._known = 0.0  # the last rate that stood until it was looked beyond
+        self._stood = 0.0  # the last step of the look that stood
+        self._step = -1  # the number of the step under way; -1: no look
+        self._step_until = 0.0
+        self._look_at = 0.0
+        self._look_began = 0.0
+        self._look_sent = 0
+        self._hold_s = SETTLING_S
+        self._failed_look_at: float | None = None
+        self._pressed = False
+        self._next_at = 0.0
+        self._cut_at: float | None = None
+        self._sent = 0  # since the last cut, refused ones not counted
+        self._recent = [0, 0]  # sent in the last half second and in the one before
+        self._recent_until = 0.0
+
+    def available_at(self, now: float) -> float:
+        """Return the time at which the next request may go; now, or earlier, when it may at once."""
+        if self.per_s is None:
+            return now
+        self._advance(now)
+        if self._next_at > now:
+            self._pressed = True
+        return self._next_at
+
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        self._sent += 1
+        self._look_sent += 1
+        if self.per_s is not None:
+            self._next_at = max(self._next_at, now - SLACK_S) + 1 / self.per_s
+            return
+        while now >= self._recent_until:
+            idle = now - self._recent_until > 2 * _BIN_S
+            self._recent = [0, 0 if idle else self._recent[0]]
+            self._recent_until = now + _BIN_S if idle else self._recent_until + _BIN_S
+        self._recent[0] += 1
+
+    def returned(self) -> None:
+        """Take back a request that was counted and not sent."""
+        self._sent -= 1
+        self._look_sent -= 1
+
+    def refused(self, sent_at: float, now: float, closed_s: float) -> bool:
+        """Note a refusal; all those of one burst count as one.
+
+        Args:
+            sent_at: When the refused request was let go.
+            now: The time.
+            closed_s: How long nothing is sent now.
+
+        Returns:
+            Whether the rate was changed.
+        """
+        if self._cut_at is not None and sent_at <= self._cut_at:
+            return False
+        self.returned()
+        since = None if self._cut_at is None else now - self._cut_at
+        if self.per_s is None:
+            rate = FIRST_CUT * self._recent_rate(now)
+            self._hold_s = SETTLING_S
+        elif self._step >= 0:
+            rate = self._after_look(now, closed_s)
+        else:
+            rate = self._after_hold(since, now)
+        self._held = self.per_s = max(rate, SLOWEST_PER_S)
+        self._step = -1
+        self._look_at = now + closed_s + self._hold_s
+        self._cut_at, self._sent, self._pressed = now, 0, False
+        self._next_at = now + closed_s
+        return True
+
+    def told(self, per_s: float, now: float) -> None:
+        """Follow a rate that the provider names."""
+        if self.per_s is None:
+            self._next_at = now
+        self._held = self._known = self.per_s = HEADROOM * per_s
+        self._step, self._hold_s = -1, LONGEST_HOLD_S
+        self._look_at = now + LONGEST_HOLD_S
+
+    def _after_look(self, now: float, closed_s: float) -> float:
+        # What went beyond the held rate was gained, and pays for the pause.
+        gained_s = self._look_sent / self._held - (now - self._look_began)
+        lost_s = max(0.0, closed_s - max(0.0, gained_s))
+        self._hold_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
+        self._failed_look_at = now
+        return max(self._held, 0.99 * self._stood)
+
+    def _after_hold(self, since: float | None, now: float) -> float:
+        held = self._held
+        after_look = self._failed_look_at is not None and now - self._failed_look_at <= LONGEST_MEASURE_S
+        if not after_look:
+            self._hold_s = SETTLING_S
+        if since is None or since > LONGEST_MEASURE_S:
+            return SINGLE_CUT * held
+        if since < SHORTEST_MEASURE_S:
+            return FIRST_CUT * held
+        if self._sent <= 0:
+            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
+            return max(FIRST_CUT * held, DEEPEST_CUT * self._known)
+        return min(0.97 * held, max(HEADROOM * self._sent / since, DEEPEST_CUT * held))
+
+    def _advance(self, now: float) -> None:
+        assert self.per_s is not None
+        if self._step < 0:
+            if now < self._look_at or not self._pressed:
+                return
+            self._known = self._stood = self._held
+            self._look_began, self._look_sent = now, 0
+        elif now < self._step_until:
+            return
+        elif self._pressed:
+            self._stood = self.per_s
+        if self._pressed:  # a step that nobody had to wait in has shown nothing
+            self._step += 1
+            self.per_s = self._held * (1 + FIRST_STEP * (2 ** (self._step + 1) - 1))
+        self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
+        self._pressed = False
+
+    def _recent_rate(self, now: float) -> float:
+        elapsed = 2 * _BIN_S - max(0.0, self._recent_until - now)
+        count, before = self._recent
+        if not before:
+            elapsed -= _BIN_S
+        return (count + before) / max(elapsed, 0.1)

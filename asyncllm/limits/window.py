@@ -1,0 +1,148 @@
+"""How many requests at a time a provider serves without a queue: found from latency and throughput; pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+START = 16.0  # in flight at the start; with each answer one more, which doubles it in the time of one
+LEAST_ROUND = 8  # answers that a measurement needs at the least
+# A round with so many times more in flight and less than so many times more throughput: the rest is waiting in a queue.
+MORE_IN_FLIGHT, MORE_THROUGHPUT = 1.5, 1.15
+# Of what the provider serves at its best, in flight. The rest waits at the provider, so that no place of it is ever
+# empty, and bridges errors of measurement.
+ROOM = 1.5
+# Below what it serves, for as long as it takes to see its latency without a queue.
+DRAINED = 0.75
+MEASURE_EVERY_S, MEASURE_EVERY_ROUNDS = 30.0, 40.0
+BETTER = 0.9  # a measurement that shows less than this of the latency known is followed by another
+ROUNDS_KEPT = 8  # of which the best throughput counts
+FIRST_HOLD_S, LONGEST_HOLD_S = 8.0, 60.0  # before going beyond what was refused
+
+
+class Window:
+    """Bounds what is in flight; the time is passed in, in monotonic seconds.
+
+    By Little's law a provider serves throughput times latency at a time, of which neither grows by a queue if the best
+    throughput and the least latency are taken. Latency is counted for each output token, so that long answers are not
+    mistaken for slow ones, and over whole rounds.
+
+    Attributes:
+        size: How many may be in flight.
+        in_flight: How many are.
+    """
+
+    def __init__(self) -> None:
+        self.size = START
+        self.in_flight = 0
+        self._starting = True
+        self._measuring = False
+        self._ceiling = math.inf
+        self._ceiling_until = 0.0
+        self._hold_s = FIRST_HOLD_S
+        self._least_s: float | None = None  # seconds of latency for an output token, without a queue
+        self._measured_at = 0.0
+        self._best: deque[float] = deque(maxlen=ROUNDS_KEPT)  # output tokens a second
+        self._before = (0.0, 0.0)  # in flight and throughput of the last round that brought more
+        self._begin(0.0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may go now."""
+        return self.in_flight >= max(1, int(self.size))
+
+    def sent(self, now: float) -> None:
+        """Count a request that goes now."""
+        if not self.in_flight:
+            self._begin(now)  # what was measured before everybody was gone would count the time in between
+        self.in_flight += 1
+
+    def pressed(self) -> None:
+        """Note that a request has to wait."""
+        self._pressed = True
+
+    def refused(self, now: float) -> None:
+        """Note a refusal of one of those in flight, itself counted; it matters where nothing else bounds them."""
+        if not self._pressed:
+            return
+        self.size = self._ceiling = float(max(1, min(int(self.size), self.in_flight - 1)))
+        if self._ceiling_until < now:
+            self._ceiling_until = now + self._hold_s
+            self._hold_s = min(LONGEST_HOLD_S, 2 * self._hold_s)
+        self._starting = self._measuring = False
+
+    def answered(self, sent_at: float, now: float, output_tokens: int) -> None:
+        """Note an answer, how long it took and how long it is."""
+        if self._starting and self._pressed:
+            self.size += 1
+        self._tokens += output_tokens
+        if sent_at >= self._begun_at:
+            self._answers += 1
+            self._sampled_s += now - sent_at
+            self._sampled_tokens += output_tokens
+        if self._answers >= self._round:
+            self._end(now)
+
+    def _begin(self, now: float) -> None:
+        self._begun_at = now
+        self._round = max(LEAST_ROUND, int(self.size))
+        self._answers = self._tokens = self._sampled_tokens = 0
+        self._sampled_s = 0.0
+        self._pressed = False
+
+    def _end(self, now: float) -> None:
+        elapsed = now - self._begun_at
+        if elapsed > 0 and self._sampled_tokens > 0 and self._pressed:
+            latency, throughput = self._sampled_s / self._sampled_tokens, self._tokens / elapsed
+            if self._measuring:
+                self._measured(latency, throughput, now)
+            else:
+                self._look(latency, throughput, now)
+            self._bound(now)
+        elif self._measuring:
+            self._measuring = False  # too few callers to measure anything
+            self._resize()
+        self._begin(now)
+
+    def _look(self, latency: float, throughput: float, now: float) -> None:
+        self._best.append(throughput)
+        self._least_s = latency if self._least_s is None else min(latency, self._least_s)
+        if not self._starting:
+            served = max(self._best) * self._least_s
+            round_s = self._sampled_s / self._answers
+            if now - self._measured_at > max(MEASURE_EVERY_S, MEASURE_EVERY_ROUNDS * round_s):
+                self._measure(served)
+            else:
+                self._resize()
+            return
+        in_flight = throughput * latency
+        more, faster = (in_flight / self._before[0], throughput / self._before[1]) if self._before[0] else (1.0, 2.0)
+        if faster >= MORE_THROUGHPUT:
+            self._before = (in_flight, throughput)
+        elif more >= MORE_IN_FLIGHT:
+            self._starting = False
+            self._measure(max(self._best) * self._least_s)
+
+    def _measure(self, served: float) -> None:
+        self._measuring = True
+        self.size = max(1.0, DRAINED * served)
+
+    def _measured(self, latency: float, throughput: float, now: float) -> None:
+        before = self._least_s
+        self._least_s = latency
+        self._measured_at = now
+        if before is not None and latency < BETTER * before and self.size > 1:
+            self._measure(max(self._best) * latency)
+            return
+        self._measuring = False
+        self._resize()
+
+    def _resize(self) -> None:
+        if self._best and self._least_s is not None and not self._starting:
+            self.size = max(2.0, ROOM * max(self._best) * self._least_s)
+
+    def _bound(self, now: float) -> None:
+        """Keep below what was refused; after some time, go beyond it step by step."""
+        if now >= self._ceiling_until and self._ceiling < math.inf:
+            self._ceiling += max(1.0, 0.02 * self._ceiling)
+        self.size = min(self.size, self._ceiling)

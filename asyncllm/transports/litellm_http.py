@@ -1,0 +1,124 @@
+"""What litellm's HTTP clients do, seen and bounded, for the calls made here and for no others.
+
+litellm reads whatever comes into memory, follows redirects with the key in a header, and raises the same class for an
+answer that it cannot read as for its own mistakes. Its transports are wrapped once for the process; the wrapper does
+something only in a context in which `watched` was called, so that a program's own calls to litellm stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
+
+from . import bounds
+
+if TYPE_CHECKING:
+    import httpx
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What was on the wire for one call.
+
+    Attributes:
+        stream: Whether a stream was asked for.
+        status: The status of the last response; None while there is none.
+        content_type: Its content type.
+        location: Where it redirects to.
+        received_bytes: How much of its body came, unpacked.
+        line_bytes: How much of it came since the last end of a line.
+        start: The beginning of its body.
+        failure: Why reading it was given up.
+    """
+
+    stream: bool = False
+    status: int | None = None
+    content_type: str = ""
+    location: str | None = None
+    received_bytes: int = 0
+    line_bytes: int = 0
+    start: bytes = b""
+    failure: AsyncLLMError | None = None
+
+
+_START_BYTES = 200  # enough of a body to tell what it is
+
+_exchange: ContextVar[Exchange | None] = ContextVar("_exchange", default=None)
+
+
+def watched(*, stream: bool = False) -> Exchange:
+    """Watch what is exchanged in this context from now on."""
+    exchange = Exchange(stream)
+    _exchange.set(exchange)
+    return exchange
+
+
+def wrap(*transports: type[httpx.AsyncBaseTransport]) -> None:
+    """Wrap the classes of transports whose exchanges are to be watched; once for the process."""
+    import httpx
+
+    class Bounded(httpx.Response):
+        exchange: Exchange
+
+        async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+            exchange = self.exchange
+            async for piece in super().aiter_bytes(chunk_size):
+                if self.status_code >= 400:
+                    yield piece[: max(0, bounds.MAX_LITELLM_ERROR_BYTES - exchange.received_bytes)]
+                    exchange.received_bytes += len(piece)
+                    if exchange.received_bytes < bounds.MAX_LITELLM_ERROR_BYTES:
+                        continue
+                    await self.aclose()
+                    return
+                _note(exchange, piece)
+                yield piece
+
+    def wrapped(send: Any) -> Any:
+        async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+            exchange = _exchange.get()
+            response: httpx.Response = await send(self, request)
+            if exchange is None:
+                return response
+            exchange.status = response.status_code
+            exchange.content_type = response.headers.get("content-type", "")
+            exchange.received_bytes, exchange.line_bytes, exchange.start = 0, 0, b""
+            if response.has_redirect_location:
+                # Without an address there is nothing to follow, and the status is an error like any other.
+                exchange.location = response.headers.pop("location")
+            bounded = Bounded(
+                response.status_code, headers=response.headers, stream=response.stream, extensions=response.extensions
+            )
+            bounded.exchange = exchange
+            return bounded
+
+        return handle_async_request
+
+    for transport in transports:
+        transport.handle_async_request = wrapped(transport.handle_async_request)  # type: ignore[method-assign]
+
+
+def _note(exchange: Exchange, piece: bytes) -> None:
+    """Count a piece of an answer's body.
+
+    Raises:
+        AsyncLLMError: It is more than any answer has.
+    """
+    exchange.received_bytes += len(piece)
+    if len(exchange.start) < _START_BYTES:
+        exchange.start = (exchange.start + piece)[:_START_BYTES]
+    if not exchange.stream:
+        if exchange.received_bytes > bounds.MAX_ANSWER_BYTES:
+            exchange.failure = MalformedResponseError(bounds.answer_too_large(), status_code=exchange.status)
+    else:
+        last = piece.rfind(b"\n")
+        exchange.line_bytes = len(piece) - last - 1 + (exchange.line_bytes if last < 0 else 0)
+        if exchange.line_bytes > bounds.MAX_EVENT_BYTES:
+            exchange.failure = StreamInterruptedError(bounds.event_too_long())
+        elif exchange.received_bytes > bounds.MAX_STREAM_BYTES:
+            exchange.failure = StreamInterruptedError(bounds.stream_too_long())
+    if exchange.failure is not None:
+        raise exchange.failure
