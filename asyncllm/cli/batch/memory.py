@@ -87,7 +87,9 @@ def claim(path: Path, job: Job) -> bool:
             f"{path} is the journal of another job: {before.source} with another prompt.",
             "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
         )
-    if before is None and path.exists() and Journal.read(path).summary().items:
+    # One that was recovered from a damaged file has its answers and no note.
+    recovered = beside(path, ".damaged-1").exists()
+    if before is None and not recovered and path.exists() and Journal.read(path).summary().items:
         raise UsageProblem(
             f"{path} is the journal of another job, which was not run by this command.",
             "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
