@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,9 @@ from ..output import note
 from ..response_types import dumper, response_type, schema_of
 from ..settings import Settings, command
 from .job import Job, Target, a_format
-from .plan import Plan, confirm, show_plan, survey
-from .running import run_job
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 
 @command
@@ -95,6 +96,10 @@ def run(
 
     asyncllm batch emails.jsonl -o out.csv --template "Summarise in one line: {text}"
     """
+    # What a journal is written with takes longer to import than a help takes to be read.
+    from .plan import confirm, show_plan
+    from .running import run_job
+
     if budget is not None and budget <= 0:
         raise UsageProblem(f"--budget is more than 0 US dollars, not {budget:g}.", "With none, nothing could be sent.")
     rows = Source(source, a_format(input_format, "--input-format"))
@@ -141,6 +146,8 @@ def _planned(job: Job, reads_again_for: str | None) -> Plan:
             f"{reads_again_for} reads the whole input before it is sent, and {job.source.name} can be read only once.",
             "Give a file.",
         )
+    from .plan import survey
+
     return survey(job)
 
 
