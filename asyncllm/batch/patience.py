@@ -39,6 +39,10 @@ class ItemPatience:
         """Whether its requests find and follow the provider's limit."""
         return self._stall.adaptive
 
+    def closed(self, seconds: float) -> None:
+        """Note that nothing is sent for some time; raises StalledError when that is too long."""
+        self._stall.closed(seconds)
+
     def refused(self, error: RateLimitError) -> None:
         """Note a refusal; raises StalledError when nothing has got through for too long."""
         self._stall.refused(error)
