@@ -244,7 +244,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at every page, a gigabyte in a second or two; a run must not find out half-way that its journal is broken."""
+    """Look at every page, a gigabyte in a second or two: a run must not find out half-way that a journal is broken."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise damaged(path, str(found).replace("\n", " ").removeprefix("*** in database main *** "))
