@@ -450,7 +450,7 @@ class AsyncLLM:
             places=self.config.max_concurrency,
             identify=identify,
             restore=restore,
-            limited_by=lambda: None,
+            limited_by=lambda: self._resources.places.limited_by,
         )
 
     @property

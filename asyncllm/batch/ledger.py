@@ -95,8 +95,10 @@ class Ledger:
 
     @property
     def spent_usd(self) -> float:
-        """What all runs have cost, with what they had in flight when they ended."""
-        spent: float = self._one("SELECT coalesce(sum(cost_usd + unknown_usd), 0) FROM runs").fetchone()[0]
+        """What all runs have cost, with requests that were lost and what was in flight when they ended."""
+        spent: float = self._one(
+            "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
+        ).fetchone()[0]
         return spent
 
     def transaction(self) -> None:
@@ -133,6 +135,10 @@ class Ledger:
             self._add_up(row)
             if self._find_twins and row.state != FAILED:
                 self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
+
+    def charge(self, usd: float) -> None:
+        """Note what the run has taken out of its budget, where that is more than what its answers cost."""
+        self._one("UPDATE runs SET charged_usd = ? WHERE run = ?", (usd, self.run))
 
     def reopen(self, numbers: Iterable[int]) -> None:
         """Note that items which were done are sent again all the same."""

@@ -39,6 +39,10 @@ class ItemPatience:
         """Whether its requests find and follow the provider's limit."""
         return self._stall.adaptive
 
+    def closed(self, seconds: float) -> None:
+        """Note that nothing is sent for some time; raises StalledError when that is too long."""
+        self._stall.closed(seconds)
+
     def refused(self, error: RateLimitError) -> None:
         """Note a refusal; raises StalledError when nothing has got through for too long."""
         self._stall.refused(error)
@@ -47,7 +51,7 @@ class ItemPatience:
         """Note that something got through."""
         self._stall.succeeded()
 
-    def sending(self) -> None:
-        """Note that the item is about to be sent."""
+    def sending(self, worst_usd: float) -> None:
+        """Note that the item is about to be sent, and what that may cost where a budget asks for it."""
         if self._recording is not None:
-            self._recording.sending(self._item)
+            self._recording.sending(self._item, worst_usd)
