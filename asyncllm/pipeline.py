@@ -62,8 +62,8 @@ class Patience(Protocol):
         """Note that something got through."""
         ...
 
-    def sending(self) -> None:
-        """Note that a request is about to be sent; from now on it may be paid for."""
+    def sending(self, worst_usd: float) -> None:
+        """Note that a request is about to be sent, and may be paid for from now on; 0 where no budget asks for it."""
         ...
 
 
@@ -221,7 +221,7 @@ class _Run:
                 failure: AsyncLLMError | None = None
                 try:
                     if self._patience is not None:
-                        self._patience.sending()
+                        self._patience.sending(admission.worst_usd)
                     result = await send(call)
                 except AsyncLLMError as error:
                     failure = error

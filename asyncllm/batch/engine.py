@@ -107,7 +107,7 @@ class Stall:
         """Note that something got through."""
         self._last_success = self._clock()
 
-    def sending(self) -> None:
+    def sending(self, worst_usd: float) -> None:
         """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
 
 
