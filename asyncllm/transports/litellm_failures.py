@@ -126,9 +126,6 @@ def _without_answer(chain: Sequence[BaseException], call: Call, seen: Exchange) 
     broken = next((e for e in reversed(chain) if _is_transport_error(e)), None)
     if broken is None:
         return None
-    if any(type(e).__name__ == "ClientResponseError" for e in chain):
-        # aiohttp's own, of a head that is not HTTP or that has no end.
-        return unreadable_failure(redact(getattr(broken, "message", "") or describe(broken), secrets))
     return connection_failure(broken, secrets) if seen.status is None else cut_failure(broken, secrets)
 
 

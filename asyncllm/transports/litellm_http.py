@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
 
 from . import bounds
+from .failures import unreadable_failure
 
 if TYPE_CHECKING:
     import httpx
@@ -27,7 +28,6 @@ class Exchange:
     Attributes:
         stream: Whether a stream was asked for.
         status: The status of the last response; None while there is none.
-        content_type: Its content type.
         location: Where it redirects to.
         received_bytes: How much of its body came, unpacked.
         line_bytes: How much of it came since the last end of a line.
@@ -37,7 +37,6 @@ class Exchange:
 
     stream: bool = False
     status: int | None = None
-    content_type: str = ""
     location: str | None = None
     received_bytes: int = 0
     line_bytes: int = 0
@@ -59,6 +58,7 @@ def watched(*, stream: bool = False) -> Exchange:
 
 def wrap(*transports: type[httpx.AsyncBaseTransport]) -> None:
     """Wrap the classes of transports whose exchanges are to be watched; once for the process."""
+    import aiohttp
     import httpx
 
     class Bounded(httpx.Response):
@@ -80,11 +80,21 @@ def wrap(*transports: type[httpx.AsyncBaseTransport]) -> None:
     def wrapped(send: Any) -> Any:
         async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
             exchange = _exchange.get()
-            response: httpx.Response = await send(self, request)
             if exchange is None:
-                return response
+                unwatched: httpx.Response = await send(self, request)
+                return unwatched
+            response: httpx.Response | None = None
+            try:
+                response = await send(self, request)
+            except httpx.RequestError as error:
+                # aiohttp's own, of a head that is no HTTP or has no end; it holds the request, with the key in it.
+                if not isinstance(error.__cause__, aiohttp.ClientResponseError):
+                    raise
+                exchange.failure = unreadable_failure(error.__cause__.message)
+            if response is None:
+                assert exchange.failure is not None
+                raise exchange.failure
             exchange.status = response.status_code
-            exchange.content_type = response.headers.get("content-type", "")
             exchange.received_bytes, exchange.line_bytes, exchange.start = 0, 0, b""
             if response.has_redirect_location:
                 # Without an address there is nothing to follow, and the status is an error like any other.
