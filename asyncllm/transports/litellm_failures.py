@@ -89,6 +89,11 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     if said is not None:
         return (read_error_event if has_begun else read_error)(said, _secrets(call))
     translated = translate(original, call, exchange)
+    if exchange.status == 200 and isinstance(translated, ProviderError) and translated.status_code not in (None, 200):
+        # litellm gives every error event a status; the wire had none.
+        translated.message = translated.message.removesuffix(f" (HTTP {translated.status_code})")
+        translated.args, translated.status_code = (translated.message,), None
+        return translated
     why = redact(_cleaned(describe(original)), _secrets(call)).rstrip(".")
     if not has_begun:
         local = type(translated) is ProviderError and translated.status_code is None and exchange.status == 200

@@ -104,7 +104,7 @@ _WAIT_S = 1.0
 _IMPATIENT = {"timeout": _WAIT_S, "first_token_timeout": _WAIT_S, "idle_timeout": _WAIT_S}
 # The stream's first chunk comes, and then no other.
 _IDLING = {"timeout": _WAIT_S, "idle_timeout": _WAIT_S}
-_SOON = {"retry_after": 0.01, "retry_after_form": "fraction"}
+_SOON: dict[str, Any] = {"retry_after": 0.01, "retry_after_form": "fraction"}
 _HUGE_BYTES = 4 * 1024 * 1024  # the test lowers the bounds
 
 
