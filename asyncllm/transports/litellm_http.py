@@ -130,9 +130,10 @@ def _note(exchange: Exchange, piece: bytes) -> None:
         if exchange.received_bytes > bounds.MAX_ANSWER_BYTES:
             exchange.failure = MalformedResponseError(bounds.answer_too_large(), status_code=exchange.status)
     else:
-        last = piece.rfind(b"\n")
-        exchange.line_bytes = len(piece) - last - 1 + (exchange.line_bytes if last < 0 else 0)
-        if exchange.line_bytes > bounds.MAX_EVENT_BYTES:
+        first, last = piece.find(b"\n"), piece.rfind(b"\n")
+        line_bytes = exchange.line_bytes + (len(piece) if first < 0 else first)
+        exchange.line_bytes = line_bytes if first < 0 else len(piece) - last - 1
+        if line_bytes > bounds.MAX_EVENT_BYTES:
             exchange.failure = StreamInterruptedError(bounds.event_too_long())
         elif exchange.received_bytes > bounds.MAX_STREAM_BYTES:
             exchange.failure = StreamInterruptedError(bounds.stream_too_long())
