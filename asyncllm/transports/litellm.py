@@ -232,11 +232,14 @@ def _arguments(call: Call) -> dict[str, Any]:
         options["extra_headers"] = headers
     if call.drop_params:
         _tell_dropped(call)
+    params = _parameters(call)
+    # litellm changes messages and tools in place for several providers; the tools of a type are those of every call.
+    tools = {"tools": copy.deepcopy(list(params["tools"]))} if params.get("tools") else {}
     return {
-        **_parameters(call),
+        **params,
+        **tools,
         **options,
         "model": call.model,
-        # litellm changes messages in place for several providers.
         "messages": copy.deepcopy(list(call.messages)),
         "timeout": _timeout(connection.connect_timeout_s),
         "max_retries": 0,
