@@ -6,12 +6,12 @@ from typing import Any, TypeVar, Unpack
 
 from .batch.engine import Requests
 from .batch.outcome import Outcome
+from .blocking import run
 from .client import AsyncLLM
 from .completions import Completion
 from .config.options import Options
 from .messages import Messages
 from .parameters import KNOWN, CallOptions
-from .sync import run
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import ssl
 import urllib.request
 import weakref
@@ -136,6 +137,13 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._pid = os.getpid()
+
+    def __del__(self, *arguments: Any) -> None:
+        # A forked child shares with its parent what the kernel knows of the connections: to close them properly there
+        # would deafen the parent's loop.
+        if self._pid == os.getpid():
+            super().__del__(*arguments)
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout

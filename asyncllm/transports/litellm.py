@@ -27,6 +27,7 @@ from asyncllm.errors import (
     NotFoundError,
     PermissionDeniedError,
     ProviderError,
+    ProviderTimeoutError,
     QuotaExceededError,
     RateLimitError,
     ServerError,
@@ -80,6 +81,8 @@ class LitellmTransport:
         bridge = await self._ready()
         try:
             return await bridge.call(lambda: _complete(call), call.timeout_s)
+        except ProviderTimeoutError:
+            raise  # of connecting, which has its own
         except TimeoutError:
             error = timeout_failure("timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
@@ -91,6 +94,8 @@ class LitellmTransport:
             return await bridge.call(
                 lambda: _open_stream(call, bridge), call.timeout_s, undo=lambda stream: stream.abandon()
             )
+        except ProviderTimeoutError:
+            raise
         except TimeoutError:
             error = timeout_failure("first_token_timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
