@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import yarl
-from multidict import CIMultiDict
 
 from asyncllm.errors import ConfigError
 from asyncllm.wakeups import run_in_own_thread
@@ -123,9 +122,7 @@ class _Request:
         self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
     ) -> None:
         self.url = yarl.URL(route.url)
-        # As aiohttp wants them, so that it need not make them for every request.
-        own = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
-        self.headers = CIMultiDict(with_headers(own, route.headers))
+        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # checked by what the session trusts; never by nothing
