@@ -402,6 +402,7 @@ class _Run:
 
     def _cancelled(self) -> None:
         record = self.record
+        billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline._counters.cancelled += 1
         telemetry.emit(
             telemetry.INFO,
@@ -410,7 +411,8 @@ class _Run:
             model=record.model,
             attempts=len(record.attempts),
             elapsed_s=time.time() - record.started_at,
-            billed=record.attempts[-1].billed if record.attempts else "no",
+            billed=billed,
+            usage="known" if billed == "no" else "unknown",  # of an answer that nobody has seen
         )
 
 

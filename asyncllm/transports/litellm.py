@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from asyncllm import telemetry
-from asyncllm.errors import AsyncLLMError, MalformedResponseError
+from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderTimeoutError
 from asyncllm.wakeups import Wakeup
 
 from .base import Answer, Call, Connection
@@ -62,6 +62,8 @@ class LitellmTransport:
         bridge = await self._ready()
         try:
             return await bridge.call(lambda: _complete(call), call.timeout_s)
+        except ProviderTimeoutError:
+            raise  # of connecting, which has its own
         except TimeoutError:
             error = timeout_failure("timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
@@ -73,6 +75,8 @@ class LitellmTransport:
             return await bridge.call(
                 lambda: _open_stream(call, bridge), call.timeout_s, undo=lambda stream: stream.abandon()
             )
+        except ProviderTimeoutError:
+            raise
         except TimeoutError:
             error = timeout_failure("first_token_timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
