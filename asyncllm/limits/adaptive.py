@@ -9,9 +9,8 @@ from .declared import Declared
 from .search import RateSearch
 from .window import Window
 
-
-# A provider that refuses by the number in flight never serves as many as it refused before. So many bursts of refusals in
-# a row must show it, each with so many answers before, because any one of them may show it by chance.
+# A provider that refuses by the number in flight never serves as many as it refused before. So many bursts of refusals
+# in a row must show it, each with so many answers before, because any one of them may show it by chance.
 BURSTS, ANSWERS = 3, 20
 
 

@@ -10,6 +10,8 @@ FIRST_CUT = 0.7
 QUICK_CUT = 0.9
 # Of what got through between two refusals. A provider that refused at both ends let through all that it allows.
 HEADROOM = 0.98
+# Of what a look has found: a whole request more or less in a window looks like two in a hundred.
+CAUTION = 0.99
 # Of a rate that stood long and is refused once: a hiccup, or the first sign of a lower limit, which the next refusal
 # tells.
 SINGLE_CUT = 0.97
@@ -24,10 +26,10 @@ STEP_REQUESTS = 5  # and long enough to be refused
 # The rate is held for so long before looking for more: after a cut; after a look that failed, at the least and at the
 # most; in between so that the pauses of failed looks take no more than the share COST of the time.
 SETTLING_S, SHORTEST_HOLD_S, LONGEST_HOLD_S = 1.0, 8.0, 300.0
-COST = 0.015
+COST = 0.01
 # A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
 # provider's reserve would be used up.
-WIDE, WIDE_HOLD_S = 1.1, 6.0
+WIDE, WIDE_HOLD_S = 1.15, 4.0
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
 MOVED, MOVED_LOOKS = 0.75, 3
 # A rate that was not refused for so long stood.
@@ -50,7 +52,8 @@ class RateSearch:
     def __init__(self) -> None:
         self.per_s: float | None = None
         self._held = 0.0  # the rate below the look that is under way, or the rate itself
-        self._known = 0.0  # the last rate that stood until it was looked beyond
+        self._base = 0.0  # the rate below the last look
+        self._known = 0.0  # the last rate that stood for long, or the first that did not
         self._stood = (0.0, 0.0)  # the last two steps of the look that stood
         self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
@@ -118,8 +121,11 @@ class RateSearch:
         self.returned()
         since = None if self._cut_at is None else now - self._measured_from
         if self.per_s is None:
-            rate = FIRST_CUT * self._recent_rate(now)
+            rate = self._known = FIRST_CUT * self._recent_rate(now)
             self._hold_s = SETTLING_S
+        elif self._sent <= 0:
+            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
+            rate, self._hold_s = max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known), SETTLING_S
         elif not self._pressed:
             # Something else bounds what is sent, and that was too much.
             rate, self._hold_s = min(self._held, self._recent_rate(now)), SETTLING_S
@@ -149,8 +155,11 @@ class RateSearch:
         gained_s = self._look_sent / self._held - (now - self._look_began)
         lost_s = max(0.0, closed_s - max(0.0, gained_s))
         self._hold_s = self._pause_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
-        # Windows of the provider lie across the steps: in the worst case half in each of the last two that stood.
-        found = max(self._held, 0.995 * sum(self._stood) / 2) if self._step else HEADROOM * self._held
+        self._base = self._held
+        # What was refused is the end of a window, which began in the step before; the window before that one stood.
+        share = min(1.0, max(0.0, 1 - (self._step_until - now) / STEP_S))
+        stood = share * self._stood[1] + (1 - share) * self._stood[0]
+        found = max(self._held, CAUTION * stood) if self._step else HEADROOM * self._held
         if self._moved > 0:
             self._moved -= 1
             self._hold_s = self._pause_s = SHORTEST_HOLD_S
@@ -162,7 +171,7 @@ class RateSearch:
     def _after_hold(self, since: float | None, now: float) -> float:
         held, looked = self._held, self._looked
         # What stood before the look may still stand.
-        least = self._known if looked else DEEPEST_CUT * held
+        least = self._base if looked else DEEPEST_CUT * held
         self._hold_s = self._pause_s if looked else SETTLING_S
         if since is not None and since < SHORTEST_MEASURE_S:
             return max(QUICK_CUT * held, least)
@@ -170,9 +179,6 @@ class RateSearch:
         if since is None or since > LONGEST_MEASURE_S:
             self._hold_s = SHORTEST_HOLD_S
             return SINGLE_CUT * held
-        if self._sent <= 0:
-            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
-            return max(FIRST_CUT * held, DEEPEST_CUT * self._known)
         rate = min(0.97 * held, max(HEADROOM * self._sent / since, least))
         if rate < MOVED * self._known:
             self._moved = MOVED_LOOKS

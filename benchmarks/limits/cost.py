@@ -39,9 +39,7 @@ async def _measure(
     for _ in range(ROUNDS):
         started = time.perf_counter()
         for _ in range(CALLS):
-            admission = await admit(
-                places, bucket, 100, deadline, adaptive=adaptive, budgets=budgets, worst_usd=1e-6
-            )
+            admission = await admit(places, bucket, 100, deadline, adaptive=adaptive, budgets=budgets, worst_usd=1e-6)
             admission.answered({}, 10)
             admission.release(50, 1e-6)
         best = min(best, time.perf_counter() - started)

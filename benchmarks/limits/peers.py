@@ -41,9 +41,7 @@ async def peers() -> list[Row]:
 
 
 def _provider(algorithm: str) -> LimitedProvider:
-    return LimitedProvider(
-        {"per_second": PER_S, "algorithm": algorithm}, latency={"first_token_s": 0.2, "spread": 0.3}
-    )
+    return LimitedProvider({"per_second": PER_S, "algorithm": algorithm}, latency={"first_token_s": 0.2, "spread": 0.3})
 
 
 def _run(command: Sequence[str], directory: Path) -> dict[str, float]:

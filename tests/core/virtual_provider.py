@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,9 @@ class Provider:
         tokens_per_s: Tokens a second after it.
         tokens: The least and the most tokens of an answer.
         trip_s: Seconds from here to there.
-        headers: Whether answers carry the limit's headers.
+
+    Attributes:
+        longest_asked_s: The most that a refusal asks to wait.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Provider:
         self.tokens_per_s = tokens_per_s
         self.tokens = tokens
         self.trip_s = trip_s
+        self.longest_asked_s = math.inf
         self.working = 0
         self.waiting: deque[Callable[[], None]] = deque()
 
@@ -162,7 +165,7 @@ class World:
         verdict = provider.limiter.admit("key", 1, self.clock.now)
         full = provider.places is not None and provider.working >= provider.places
         if verdict.refused_by is not None or (full and not provider.queue):
-            asked = _asked(verdict.refused_by, verdict.wait_s)
+            asked = _asked(verdict.refused_by, min(verdict.wait_s, provider.longest_asked_s))
             self.log.refused.append(self.elapsed)
             self._later(provider.trip_s, lambda: self._refused(waiter, asked))
             return
@@ -205,8 +208,3 @@ def _asked(limit: Limit | None, wait_s: float) -> float | None:
     if limit is None or limit.retry_after == "none":
         return None
     return math.ceil(wait_s) if limit.retry_after == "seconds" else wait_s
-
-
-def share(values: Sequence[float], start: float, end: float) -> float:
-    """Return how many of the values are between two moments, a second."""
-    return sum(start <= value < end for value in values) / (end - start)
