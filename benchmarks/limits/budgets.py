@@ -62,5 +62,5 @@ async def _runs(cut_after: int | None) -> list[Row]:
 
 def _cost(seen: Seen) -> float:
     """Return what the provider would charge for all that arrived, whoever left before the answer."""
-    output = sum(row["answer_tokens"] for row in seen.rows)
+    output: int = sum(row["answer_tokens"] for row in seen.rows)
     return len(seen.rows) * _PROMPT_TOKENS * _INPUT_USD + output * _OUTPUT_USD

@@ -28,33 +28,33 @@ def _uneven(count: int) -> Iterator[Request]:
         yield Request(words, max_tokens=2 * size, extra_body={"simulator": {"answer_tokens": size}})
 
 
-async def known(algorithm: str) -> list[Row]:
-    """Follow a known limit of requests and tokens a minute, with more to do than it allows; once each binds."""
-    rows = []
-    for binding, requests, tokens in (("requests", 1500, 1_000_000), ("tokens", 6000, 300_000)):
-        limits = (
-            {"kind": "requests", "per_minute": requests, "algorithm": algorithm},
-            {"kind": "tokens", "per_minute": tokens, "algorithm": algorithm},
-        )
-        with LimitedProvider(*limits, latency=_LATENCY) as provider:
-            options = provider.options(requests_per_minute=requests, tokens_per_minute=tokens, max_concurrency=200)
-            used: list[tuple[float, int]] = []
-            async with AsyncLLM(**options) as llm:
-                with anyio.move_on_after(MINUTES * 60 + 1):
-                    async with llm.map(_uneven(1_000_000)) as outcomes:
-                        async for outcome in outcomes:
-                            assert outcome.completion is not None, outcome.error
-                            used.append((time.monotonic(), outcome.completion.usage.total_tokens or 0))
-            seen = provider.seen()
-        start = seen.accepted[0]
-        if binding == "requests":
-            share = seen.rate(start, start + MINUTES * 60) * 60 / requests
-        else:
-            share = sum(n for at, n in used if at < start + MINUTES * 60) / MINUTES / tokens
-        case = f"known {binding} a minute, {algorithm}"
-        rows.append(Row(case, "of the limit used", 100 * share, ">=", 95, " %"))
-        rows.append(Row(case, "429s", 100 * seen.refused_share, "<=", 0.1, " %"))
-    return rows
+async def known(binding: str, algorithm: str) -> list[Row]:
+    """Follow a known limit of requests and tokens a minute, of which one binds, with more to do than it allows."""
+    requests, tokens = (1500, 1_000_000) if binding == "requests" else (6000, 300_000)
+    limits = (
+        {"kind": "requests", "per_minute": requests, "algorithm": algorithm},
+        {"kind": "tokens", "per_minute": tokens, "algorithm": algorithm},
+    )
+    used: list[tuple[float, int]] = []
+    with LimitedProvider(*limits, latency=_LATENCY) as provider:
+        options = provider.options(requests_per_minute=requests, tokens_per_minute=tokens, max_concurrency=200)
+        async with AsyncLLM(**options) as llm:
+            with anyio.move_on_after(MINUTES * 60 + 1):
+                async with llm.map(_uneven(1_000_000)) as outcomes:
+                    async for outcome in outcomes:
+                        assert outcome.completion is not None, outcome.error
+                        used.append((time.monotonic(), outcome.completion.usage.total_tokens or 0))
+        seen = provider.seen()
+    start = seen.accepted[0]
+    if binding == "requests":
+        share = seen.rate(start, start + MINUTES * 60) * 60 / requests
+    else:
+        share = sum(n for at, n in used if at < start + MINUTES * 60) / MINUTES / tokens
+    case = f"known {binding} a minute, {algorithm}"
+    return [
+        Row(case, "of the limit used", 100 * share, ">=", 95, " %"),
+        Row(case, "429s", 100 * seen.refused_share, "<=", 0.1, " %"),
+    ]
 
 
 async def unknown(algorithm: str, retry_after: str = "seconds", headers: bool = False) -> list[Row]:
