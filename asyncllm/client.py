@@ -78,6 +78,8 @@ class Stats:
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
         unpriced: Answers whose cost is not known.
+        budget_spent_usd: What is spent of `budget_usd`: the cost of the answers, and the worst case of requests that
+            were cut short; None without a budget.
     """
 
     calls: int
@@ -92,6 +94,7 @@ class Stats:
     output_tokens: int
     cost_usd: float
     unpriced: int
+    budget_spent_usd: float | None
 
 
 class AsyncLLM:
@@ -450,7 +453,7 @@ class AsyncLLM:
             places=self.config.max_concurrency,
             identify=identify,
             restore=restore,
-            limited_by=lambda: None,
+            limited_by=lambda: self._resources.places.limited_by,
         )
 
     @property
@@ -482,6 +485,7 @@ class AsyncLLM:
             in_flight=places.in_use,
             waiting=places.waiting,
             limited_by=places.limited_by,
+            budget_spent_usd=None if places.budget is None else places.budget.spent_usd,
             **asdict(self._resources.counters),
         )
 

@@ -11,7 +11,7 @@
     │  │  └─ ContentPolicyError
     │  ├─ NotFoundError                404
     │  ├─ RateLimitError               429
-    │  ├─ QuotaExceededError           402, or a 429 that means no credit: never retried
+    │  ├─ QuotaExceededError           402, or a 400, 403 or 429 that means no credit: never retried
     │  ├─ ServerError                  5xx, 529
     │  ├─ ProviderConnectionError      refused, reset, DNS, TLS
     │  ├─ ProviderTimeoutError         also a TimeoutError; which timeout, what had arrived
@@ -119,7 +119,7 @@ class ContextWindowExceededError(BadRequestError):
 
 
 class ContentPolicyError(BadRequestError):
-    """The provider's content policy refused the request."""
+    """The provider's content policy refused the request (400, or a 403 that means so)."""
 
 
 class NotFoundError(ProviderError):
@@ -131,7 +131,7 @@ class RateLimitError(ProviderError):
 
 
 class QuotaExceededError(ProviderError):
-    """No credit is left (402, or a 429 that means so); never retried."""
+    """No credit is left (402, or a 400, 403 or 429 that means so); never retried."""
 
 
 class ServerError(ProviderError):
@@ -163,7 +163,7 @@ class ProviderTimeoutError(ProviderError, TimeoutError):
 
 
 class MalformedResponseError(ProviderError):
-    """The provider said 200 and sent something that is not an answer."""
+    """The provider said 200 and sent something that is not an answer, or that cannot be read."""
 
 
 class StreamInterruptedError(ProviderError):

@@ -7,12 +7,12 @@ from typing import Any, TypeVar, Unpack
 from .batch.options import OF_THE_BATCH, BatchOptions
 from .batch.outcome import Outcome
 from .batch.source import Requests
+from .blocking import run
 from .client import AsyncLLM
 from .completions import Completion
 from .config.options import Options
 from .messages import Messages
 from .parameters import KNOWN, CallOptions
-from .sync import run
 
 T = TypeVar("T")
 

@@ -62,8 +62,8 @@ class Patience(Protocol):
         """Note that something got through."""
         ...
 
-    def sending(self) -> None:
-        """Note that a request is about to be sent; from now on it may be paid for."""
+    def sending(self, worst_usd: float) -> None:
+        """Note that a request is about to be sent, and may be paid for from now on; 0 where no budget asks for it."""
         ...
 
 
@@ -221,7 +221,7 @@ class _Run:
                 failure: AsyncLLMError | None = None
                 try:
                     if self._patience is not None:
-                        self._patience.sending()
+                        self._patience.sending(admission.worst_usd)
                     result = await send(call)
                 except AsyncLLMError as error:
                     failure = error
@@ -402,6 +402,7 @@ class _Run:
 
     def _cancelled(self) -> None:
         record = self.record
+        billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline._counters.cancelled += 1
         telemetry.emit(
             telemetry.INFO,
@@ -410,7 +411,8 @@ class _Run:
             model=record.model,
             attempts=len(record.attempts),
             elapsed_s=time.time() - record.started_at,
-            billed=record.attempts[-1].billed if record.attempts else "no",
+            billed=billed,
+            usage="known" if billed == "no" else "unknown",  # of an answer that nobody has seen
         )
 
 

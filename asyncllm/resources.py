@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -99,17 +98,18 @@ class Resources:
             if simulator is not None:
                 await run_in_own_thread(simulator.stop)
 
-    def __del__(self) -> None:
+    def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Let go of what a client that nobody closed has open, without waiting."""
         if self.closed or not self._targets:
             return
         self.closed = True
         for transport in self._transports.values():
             transport.drop()
+        if _is_ending():
+            return  # everything ends with the interpreter, and a thread that is started now would never begin
         held = (tuple(self._targets.values()), self._simulator)
-        with suppress(RuntimeError):  # the interpreter is ending, and everything with it
-            # On a thread, because a destructor may run while its own holds one of the locks that this takes.
-            threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
+        # On a thread, because a destructor may run while its own holds one of the locks that this takes.
+        threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
 
     async def _import_transport(self, name: str) -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
-import threading
-import warnings
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
-from weakref import WeakSet
-
-import anyio
-import anyio.lowlevel
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from .batch.engine import OutcomeStream
 from .batch.options import BatchOptions
 from .batch.outcome import Outcome
 from .batch.source import Requests
+from .blocking import ThreadLoop
 from .client import AsyncLLM, Stats
 from .completions import Chunk, Completion
 from .config import LLMConfig
@@ -53,7 +46,7 @@ class LLM:
 
     def __init__(self, profile: str | LLMConfig | None = None, **options: Unpack[Options]) -> None:
         self._async = AsyncLLM(profile, **options)
-        self._loop = _Loop(self._async.aclose)
+        self._loop = ThreadLoop(self._async.aclose)
 
     def with_options(self, **options: Unpack[Options]) -> LLM:
         """Return a view of this client with other options; it shares connections, places and limits.
@@ -264,7 +257,7 @@ class LLM:
 class BlockingStream:
     """The chunks of an answer as they come: an iterator, and a context manager; as `CompletionStream`."""
 
-    def __init__(self, stream: CompletionStream, loop: _Loop) -> None:
+    def __init__(self, stream: CompletionStream, loop: ThreadLoop) -> None:
         self._stream = stream
         self._loop = loop
 
@@ -317,7 +310,7 @@ class BlockingStream:
 class BlockingOutcomes(Generic[T]):
     """The outcomes of a batch, an iterator; use it in `with`. As `OutcomeStream`."""
 
-    def __init__(self, make: Callable[[], OutcomeStream[T]], loop: _Loop) -> None:
+    def __init__(self, make: Callable[[], OutcomeStream[T]], loop: ThreadLoop) -> None:
         self._make = make
         self._loop = loop
         self._block: AbstractContextManager[Any] | None = None
@@ -333,6 +326,10 @@ class BlockingOutcomes(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         assert self._block is not None
+        if error is not None and not isinstance(error, Exception):
+            # Ctrl-C belongs to this thread; raised in the loop's, it would end it before anything is closed.
+            self._block.__exit__(None, None, None)
+            return None
         return self._block.__exit__(kind, error, traceback)
 
     async def _made(self) -> OutcomeStream[T]:
@@ -349,89 +346,3 @@ class BlockingOutcomes(Generic[T]):
         if outcome is None:
             raise StopIteration
         return outcome
-
-
-class _Loop:
-    """An event loop on a thread, started with the first call.
-
-    Args:
-        last: What the loop does before it ends.
-    """
-
-    def __init__(self, last: Callable[[], Awaitable[None]]) -> None:
-        self._last = last
-        self._closed = False
-        self._lock = threading.Lock()
-        self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
-
-    def run(self, make: Callable[[], Awaitable[T]]) -> T:
-        future = self._started().start_task_soon(_awaited, make)
-        try:
-            return future.result()
-        except BaseException:
-            # Ctrl-C arrives here, in the caller's thread; what it interrupted must not go on.
-            future.cancel()
-            raise
-
-    def block(self, context: Any) -> AbstractContextManager[Any]:
-        return self._started().wrap_async_context_manager(context)
-
-    def close(self) -> None:
-        with self._lock:
-            portal, self._portal = self._portal, None
-            self._closed = True
-        _running.discard(self)
-        if portal is None:
-            # Nothing was opened, but the client counts as closed all the same.
-            run(self._last)
-        else:
-            _end(portal, self._last, self._stack)
-
-    def __del__(self) -> None:
-        if self._portal is None:
-            return
-        with suppress(RuntimeError):  # the interpreter is ending, and everything with it
-            # On a thread, because a destructor may run on the very one that has to end.
-            threading.Thread(target=_end, args=(self._portal, self._last, self._stack), daemon=True).start()
-        warnings.warn("a blocking client was never closed; use `with`, or call close()", ResourceWarning, stacklevel=1)
-
-    def _started(self) -> BlockingPortal:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("this client is closed; make another, or leave its `with` block later")
-            if self._portal is None:
-                self._portal = self._stack.enter_context(start_blocking_portal(name="asyncllm-blocking"))
-                _running.add(self)
-            return self._portal
-
-
-_running: WeakSet[_Loop] = WeakSet()
-
-
-@atexit.register
-def _close_at_exit() -> None:
-    """End the threads of clients that live as long as the program; waiting for a thread at exit would be for ever."""
-    for loop in tuple(_running):
-        loop.close()
-
-
-def _end(portal: BlockingPortal, last: Callable[[], Awaitable[None]], stack: ExitStack) -> None:
-    try:
-        portal.call(last)
-    finally:
-        stack.close()
-
-
-async def _awaited(make: Callable[[], Awaitable[T]]) -> T:
-    return await make()
-
-
-def run(make: Callable[[], Awaitable[T]]) -> T:
-    """Run one coroutine to its end, on this thread, or on one of its own where this one already runs an event loop."""
-    try:
-        anyio.lowlevel.current_token()
-    except anyio.NoEventLoopError:
-        return anyio.run(_awaited, make)
-    with start_blocking_portal(name="asyncllm-blocking") as portal:
-        return portal.call(_awaited, make)

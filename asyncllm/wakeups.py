@@ -1,7 +1,8 @@
-"""Threads and tasks: wake a task from any thread, and wait for a thread, on asyncio and on trio alike."""
+"""Threads and tasks: wake a task from any thread, wait for a thread, and tell when a fork has left them behind."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
+
+from .errors import UnsupportedError
 
 T = TypeVar("T")
 
@@ -71,3 +74,16 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def check_process(pid: int) -> None:
+    """Hold that this is still the process of that id: threads do not survive a fork, and waiting for one would hang.
+
+    Raises:
+        UnsupportedError: The process has forked.
+    """
+    if pid != os.getpid():
+        raise UnsupportedError(
+            "this client was used before the process forked, and its connections belong to the parent.",
+            hint="Make the client in the child process, or start workers with the 'spawn' method.",
+        )

@@ -107,7 +107,7 @@ class Stall:
         """Note that something got through."""
         self._last_success = self._clock()
 
-    def sending(self) -> None:
+    def sending(self, worst_usd: float) -> None:
         """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
 
 
@@ -122,6 +122,7 @@ class Flow:
         running: How many are being worked on.
         failed: How many of those that ended did so with an error.
         exhausted: Whether the input has come to its end.
+        broken: Whether a part of the batch has failed, or is being ended.
     """
 
     taken: int = 0
@@ -130,6 +131,7 @@ class Flow:
     running: int = 0
     failed: int = 0
     exhausted: bool = False
+    broken: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -189,13 +191,13 @@ class OutcomeStream(Generic[T]):
             await self._recording.open(self._places)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
-        self._group.start_soon(self._read)
+        self._group.start_soon(self._part, self._read)
         if self._recording is not None:
-            self._group.start_soon(self._enter_all, self._recording)
-            self._group.start_soon(self._recording.watch)
+            self._group.start_soon(self._part, self._enter_all, self._recording)
+            self._group.start_soon(self._part, self._recording.watch)
         if self._meter is not None:
             self._meter.begin(self._flow, self._limited_by)
-            self._group.start_soon(self._meter.run)
+            self._group.start_soon(self._part, self._meter.run)
         return self
 
     async def __aexit__(
@@ -229,7 +231,7 @@ class OutcomeStream(Generic[T]):
                 flow.given += 1
                 self._space.set()
                 return outcome
-            if flow.is_over:
+            if flow.is_over or flow.broken:  # with what it failed, leaving the block says
                 raise StopAsyncIteration
             if self._news.is_set():
                 self._news = anyio.Event()
@@ -258,6 +260,15 @@ class OutcomeStream(Generic[T]):
             except JournalError as raised:
                 failure = failure or raised
         return None if error is not None else failure
+
+    async def _part(self, work: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a part of the batch; a consumer in another task than the block's learns from here that it failed."""
+        try:
+            await work(*args)
+        except BaseException:
+            self._flow.broken = True
+            self._news.set()
+            raise
 
     async def _read(self) -> None:
         """Take the input as there is room for it."""
@@ -306,7 +317,7 @@ class OutcomeStream(Generic[T]):
                 self._idle.popleft().set()
             elif self._workers < self._places:
                 self._workers += 1
-                self._group.start_soon(self._work, self._workers - 1)
+                self._group.start_soon(self._part, self._work, self._workers - 1)
             else:
                 break
 

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 from urllib.parse import quote
@@ -34,7 +34,8 @@ CREATE TABLE runs (
     run INTEGER PRIMARY KEY, started_at REAL NOT NULL, ended_at REAL, ended TEXT, terms TEXT NOT NULL, again TEXT,
     answered INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
     input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
-    cost_usd REAL NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0, unknown_usd REAL NOT NULL DEFAULT 0
+    cost_usd REAL NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0, unknown_usd REAL NOT NULL DEFAULT 0,
+    charged_usd REAL NOT NULL DEFAULT 0
 );
 CREATE TABLE terms (digest BLOB PRIMARY KEY, parts TEXT NOT NULL, own TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
@@ -156,22 +157,17 @@ def open_to_write(path: Path | None, durability: Durability) -> sqlite3.Connecti
         scratch.execute("PRAGMA journal_mode = OFF")
         scratch.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         return scratch
-    new = not path.exists()
     with failures(path):
-        if not new and not os.access(path, os.W_OK):
+        new = not path.exists() or path.stat().st_size == 0
+        if new:
+            _make(path)
+        elif not os.access(path, os.W_OK):
             raise _read_only(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         with failures(path):
             _check(connection, path)
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
-                raise JournalError(
-                    f"the journal {path} is on a file system that cannot share memory.",
-                    hint=_LOCAL,
-                )
             connection.execute(f"PRAGMA synchronous = {durability}")
-            _make(connection)
             if not new:
                 _check_pages(connection, path)
     except BaseException:
@@ -244,18 +240,23 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at every page, a gigabyte in a second or two; a run must not find out half-way that its journal is broken."""
+    """Look at every page, a gigabyte in a second or two: a run must not find out half-way that a journal is broken."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise damaged(path, str(found).replace("\n", " ").removeprefix("*** in database main *** "))
 
 
-def _make(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-        return
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
-    )
+def _make(path: Path) -> None:
+    """Make an empty journal, which is there whole or not at all."""
+    made = beside(path, "-new")
+    made.unlink(missing_ok=True)
+    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise JournalError(f"the journal {path} is on a file system that cannot share memory.", hint=_LOCAL)
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+    os.replace(made, path)
 
 
 def _translated(path: Path | None, error: sqlite3.Error) -> JournalError:

@@ -73,20 +73,20 @@ class Ledger:
             now: The time.
 
         Returns:
-            How many of these were never answered.
+            How many requests the run before had in flight when it ended that were never answered.
         """
         with failures(self._path):
             self.transaction()
             self._version = self._one("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
-            unknown = self._lose(in_flight)
             # A run that was killed could not say so itself.
+            self._lose(in_flight)
             self._one("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
-            before = self._one("SELECT terms FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            before = self._one("SELECT terms, unknown FROM runs ORDER BY run DESC LIMIT 1").fetchone()
             self._before = None if before is None else json.loads(before[0])
             made = self._one("INSERT INTO runs (started_at, terms) VALUES (?, ?)", (now, json.dumps(dict(base))))
             self.run = made.lastrowid or 0
             self.commit()
-        return unknown
+        return 0 if before is None else before[1]
 
     @property
     def before(self) -> Mapping[str, str] | None:
@@ -95,8 +95,10 @@ class Ledger:
 
     @property
     def spent_usd(self) -> float:
-        """What all runs have cost, with what they had in flight when they ended."""
-        spent: float = self._one("SELECT coalesce(sum(cost_usd + unknown_usd), 0) FROM runs").fetchone()[0]
+        """What all runs have cost, with requests that were lost and what was in flight when they ended."""
+        spent: float = self._one(
+            "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
+        ).fetchone()[0]
         return spent
 
     def transaction(self) -> None:
@@ -133,6 +135,10 @@ class Ledger:
             self._add_up(row)
             if self._find_twins and row.state != FAILED:
                 self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
+
+    def charge(self, usd: float) -> None:
+        """Note what the run has taken out of its budget, where that is more than what its answers cost."""
+        self._one("UPDATE runs SET charged_usd = ? WHERE run = ?", (usd, self.run))
 
     def reopen(self, numbers: Iterable[int]) -> None:
         """Note that items which were done are sent again all the same."""
@@ -283,8 +289,8 @@ class Ledger:
             ),
         )
 
-    def _lose(self, in_flight: Mapping[int, float]) -> int:
-        """Note of the items that the latest run had in flight which were never answered, and return their number."""
+    def _lose(self, in_flight: Mapping[int, float]) -> None:
+        """Note of the items that the latest run had in flight which were never answered."""
         latest, usual_usd = self._one(
             "SELECT run, cost_usd / max(answered + failed, 1) FROM runs ORDER BY run DESC LIMIT 1"
         ).fetchone() or (0, 0.0)
@@ -299,7 +305,6 @@ class Ledger:
         self._one(
             "UPDATE runs SET unknown = unknown + ?, unknown_usd = unknown_usd + ? WHERE run = ?", (lost, usd, latest)
         )
-        return lost
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -133,16 +133,29 @@ def batch(
     report = Display().show if terms.progress is True else terms.progress or None
     meter = Meter(total, report, limited_by=limited_by)
 
+    spent_before = 0.0
+
     def opened(resumed: Resumed) -> None:
+        nonlocal spent_before
         if terms.budget_usd is not None:
-            stall.budget = Budget(terms.budget_usd, resumed.spent_usd)
+            spent_before = resumed.spent_usd
+            stall.budget = Budget(terms.budget_usd, spent_before)
         meter.opened(resumed)
+
+    def charged() -> float:
+        return 0.0 if stall.budget is None else stall.budget.spent_usd - spent_before
 
     journal = terms.open_journal()
     recording: Recording | None = None
     if journal is not None or terms.deduplicate:
         recording = Recording(
-            journal, identify(), restore, requests=requests, deduplicate=terms.deduplicate, opened=opened
+            journal,
+            identify(),
+            restore,
+            requests=requests,
+            deduplicate=terms.deduplicate,
+            opened=opened,
+            charged=charged,
         )
         if journal is not None:
             meter.sample = recording.sample

@@ -51,7 +51,7 @@ class ItemPatience:
         """Note that something got through."""
         self._stall.succeeded()
 
-    def sending(self) -> None:
-        """Note that the item is about to be sent."""
+    def sending(self, worst_usd: float) -> None:
+        """Note that the item is about to be sent, and what that may cost where a budget asks for it."""
         if self._recording is not None:
-            self._recording.sending(self._item)
+            self._recording.sending(self._item, worst_usd)

@@ -39,6 +39,7 @@ class Recording:
         requests: The input, which is looked through before the batch begins where that is possible.
         deduplicate: Send identical requests once.
         opened: Is told what the journal has, before anything is sent.
+        charged: Says what the run has taken out of its budget; requests that were lost on the way count there.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Recording:
         requests: Requests = (),
         deduplicate: bool = False,
         opened: Callable[[Resumed], object] = lambda resumed: None,
+        charged: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._journal = journal
         self._path = None if journal is None else journal.path
@@ -58,6 +60,7 @@ class Recording:
         self._requests = requests
         self._deduplicate = deduplicate
         self._opened = opened
+        self._charged = charged
         self._hold: Hold | None = None
         self._in_flight: InFlight | None = None
         self._writer: Writer
@@ -253,9 +256,11 @@ class Recording:
         return False
 
     async def _write(self, ended: Sequence[Known]) -> None:
-        now = time.time()
+        now, charged = time.time(), self._charged()
 
         def write(ledger: Ledger) -> None:
+            if charged:
+                ledger.charge(charged)
             for item, outcome in ended:
                 # Only what was sent itself counts: not what shares an answer, or could not be sent.
                 was_sent = outcome.duplicate_of is None and bool(outcome.completion is not None or outcome.attempts)

@@ -10,8 +10,9 @@ import typer
 
 from .exits import DONE, SOME_FAILED, UsageProblem
 from .inputs import prompt_text
-from .output import dollars, draws, note, terminal, tokens, write, write_json
+from .output import dollars, note, tokens, write, write_json
 from .settings import Settings, command
+from .waiting import waiting
 
 if TYPE_CHECKING:
     from asyncllm import AsyncLLM, Completion, Message
@@ -62,7 +63,8 @@ async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: b
 
     async with AsyncLLM(config) as llm:
         if as_json or no_stream:
-            completion = await llm.acompletion(messages)
+            with waiting(config):
+                completion = await llm.acompletion(messages)
             if as_json:
                 write_json(_summary(completion))
             else:
@@ -74,14 +76,13 @@ async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: b
 
 async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:
     written = ""
-    with ExitStack() as waiting:
-        if draws(sys.stderr):
-            waiting.enter_context(terminal(stderr=True).status(f"waiting for {llm.config.model}"))
+    with ExitStack() as until_text:
+        until_text.enter_context(waiting(llm.config))
         try:
             async with llm.stream(messages) as stream:
                 async for chunk in stream:
                     if chunk.text:
-                        waiting.close()
+                        until_text.close()
                         write(chunk.text)
                         written = chunk.text
         finally:

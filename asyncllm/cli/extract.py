@@ -13,6 +13,7 @@ from .inputs import prompt_text
 from .output import dollars, note, tokens, write_json
 from .response_types import dumper, response_type
 from .settings import Settings, command
+from .waiting import waiting
 
 if TYPE_CHECKING:
     from asyncllm import Extraction, LLMConfig, Message
@@ -70,7 +71,8 @@ async def _extract(config: LLMConfig, response_model: Any, messages: list[Messag
     from asyncllm import AsyncLLM
 
     async with AsyncLLM(config) as llm:
-        return await llm.extract_with_completion(response_model, messages)
+        with waiting(config):
+            return await llm.extract_with_completion(response_model, messages)
 
 
 def _summary(extraction: Extraction[Any], dump: Callable[[Any], Any]) -> dict[str, Any]:

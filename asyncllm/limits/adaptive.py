@@ -9,6 +9,10 @@ from .declared import Declared
 from .search import RateSearch
 from .window import Window
 
+# A provider that refuses by the number in flight never serves as many as it refused before. So many bursts of refusals
+# in a row must show it, each with so many answers before, because any one of them may show it by chance.
+BURSTS, ANSWERS = 3, 20
+
 
 class Control:
     """The rate and the number in flight that a provider bears, found by using it.
@@ -21,18 +25,25 @@ class Control:
         self.rate = RateSearch()
         self.window = Window()
         self._declared = Declared()
+        self._most = 0  # in flight, when one that was answered since the last burst of refusals was sent
+        self._answers = 0  # since then
+        self._suspicions = 0  # bursts in a row that refused more in flight than were served
 
     def available_at(self, now: float) -> float:
         """Return when a request may go; now or earlier: at once; infinity: when another has come back."""
         if self.window.is_full:
             self.window.pressed()
             return math.inf
-        return self.rate.available_at(now)
+        at = self.rate.available_at(now)
+        if at > now:
+            self.window.paced()
+        return at
 
-    def take(self, now: float) -> None:
-        """Count a request that goes now."""
+    def take(self, now: float) -> int:
+        """Count a request that goes now; returns how many are in flight with it."""
         self.window.sent(now)
         self.rate.take(now)
+        return self.window.in_flight
 
     def left(self, *, sent: bool) -> None:
         """Count a request that has come back, or was not sent after all."""
@@ -40,13 +51,41 @@ class Control:
         if not sent:
             self.rate.returned()
 
-    def refused(self, sent_at: float, now: float, closed_s: float) -> bool:
-        """Note a refusal of one that is still counted; returns whether the rate was changed."""
-        self.window.refused(now)
-        return self.rate.refused(sent_at, now, closed_s)
+    def refused(self, sent_at: float, in_flight: int, now: float, closed_s: float) -> None:
+        """Note a refusal.
 
-    def answered(self, sent_at: float, now: float, output_tokens: int | None) -> None:
-        """Note an answer; None for a length that is not known or says nothing of the provider's speed."""
+        Args:
+            sent_at: When the refused request was let go.
+            in_flight: How many were in flight then.
+            now: The time.
+            closed_s: How long nothing is sent now.
+        """
+        if not self.rate.is_news(sent_at):
+            self.rate.pause(now + closed_s)
+            return
+        if self._answers >= ANSWERS:
+            self._suspicions = self._suspicions + 1 if in_flight > self._most else 0
+        if self._suspicions >= BURSTS:
+            self.window.refused(self._most, now)
+            self.rate.forget(now)
+        else:
+            if self._answers >= ANSWERS and not self._suspicions:
+                self.window.unbound()
+            self.rate.refused(now, closed_s)
+        self.rate.pause(now + closed_s)
+        self._most = self._answers = 0
+
+    def answered(self, sent_at: float, in_flight: int, now: float, output_tokens: int | None) -> None:
+        """Note an answer.
+
+        Args:
+            sent_at: When its request was let go.
+            in_flight: How many were in flight then.
+            now: The time.
+            output_tokens: Its length; None where that is not known or says nothing of the provider's speed.
+        """
+        self._answers += 1
+        self._most = max(self._most, in_flight)
         if output_tokens:
             self.window.answered(sent_at, now, output_tokens)
 

@@ -29,6 +29,11 @@ class Admission:
         self._released = False
         self.queued_s = queued_s
 
+    @property
+    def worst_usd(self) -> float:
+        """What the request may cost at the most; 0 where no budget asks for it."""
+        return 0.0 if self._waiter is None else self._waiter.worst_usd
+
     def refused(self, seconds: float | None) -> float:
         """Close the bucket, because the provider refused this request; to be called before the release.
 

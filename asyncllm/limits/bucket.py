@@ -32,6 +32,7 @@ class Claim(Protocol):
         parked: Whether that control alone holds it up.
         followed: The control that let it go; None when none did.
         sent_at: When that was.
+        in_flight: How many were on their way then.
     """
 
     arrival: int
@@ -40,6 +41,7 @@ class Claim(Protocol):
     parked: bool
     followed: Control | None
     sent_at: float
+    in_flight: int
 
     def wake(self) -> None:
         """Let it try again, from any thread."""
@@ -94,7 +96,7 @@ class Bucket:
             now = self.clock()
             pause = self._close(seconds, now)
             if refused is not None and refused.followed is not None:
-                refused.followed.refused(refused.sent_at, now, pause)
+                refused.followed.refused(refused.sent_at, refused.in_flight, now, pause)
             return pause
 
     def succeeded(self) -> None:
@@ -113,7 +115,7 @@ class Bucket:
         if claim.followed is not None:
             with self._lock:
                 now = self.clock()
-                claim.followed.answered(claim.sent_at, now, output_tokens)
+                claim.followed.answered(claim.sent_at, claim.in_flight, now, output_tokens)
                 claim.followed.told(headers, claim.sent_at, now)
 
     def take(self, claim: Claim) -> tuple[Reason | None, float]:
@@ -238,7 +240,7 @@ class Bucket:
         if self._follows(claim):
             assert self._control is not None
             claim.followed, claim.sent_at = self._control, now
-            self._control.take(now)
+            claim.in_flight = self._control.take(now)
 
     def _comes_later(self, claim: Claim) -> bool:
         return any(

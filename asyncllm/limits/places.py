@@ -49,6 +49,7 @@ class Waiter:
         "event",
         "followed",
         "granted",
+        "in_flight",
         "parked",
         "patient",
         "places",
@@ -83,6 +84,7 @@ class Waiter:
         self.parked = False
         self.followed: Control | None = None
         self.sent_at = 0.0
+        self.in_flight = 0
         self.granted = False
         self.error: AsyncLLMError | None = None
         self.event: anyio.Event | None = None

@@ -6,23 +6,34 @@ from __future__ import annotations
 SLACK_S = 0.025
 # Of the rate at which the first refusal came. It came after a provider's reserve was used up, so the limit is lower.
 FIRST_CUT = 0.7
+# Of a rate that is refused again so soon that nothing can be measured yet.
+QUICK_CUT = 0.9
 # Of what got through between two refusals. A provider that refused at both ends let through all that it allows.
 HEADROOM = 0.98
+# Of what a look has found: a whole request more or less in a window looks like two in a hundred.
+CAUTION = 0.99
 # Of a rate that stood long and is refused once: a hiccup, or the first sign of a lower limit, which the next refusal
 # tells.
-SINGLE_CUT = 0.9
-# A measurement between two refusals is too short, or too old to say anything of now; in seconds.
+SINGLE_CUT = 0.97
+# Shorter, a measurement between two refusals is no measurement; longer, it says nothing of now; in seconds.
 SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 10.0
 # Even a measurement lowers the rate no further than to this share at once.
 DEEPEST_CUT = 0.1
-# Looking for more starts with this step over the rate that stands; each next one is twice as large.
-FIRST_STEP = 0.01
+# Looking for more starts with this step over the rate that stands; each next one is twice as large, to a bound.
+FIRST_STEP, LARGEST_STEP = 0.01, 0.25
 STEP_S = 1.0  # as long as the shortest window in which providers count,
 STEP_REQUESTS = 5  # and long enough to be refused
 # The rate is held for so long before looking for more: after a cut; after a look that failed, at the least and at the
 # most; in between so that the pauses of failed looks take no more than the share COST of the time.
 SETTLING_S, SHORTEST_HOLD_S, LONGEST_HOLD_S = 1.0, 8.0, 300.0
-COST = 0.02
+COST = 0.01
+# A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
+# provider's reserve would be used up.
+WIDE, WIDE_HOLD_S = 1.15, 4.0
+# A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
+MOVED, MOVED_LOOKS = 0.75, 3
+# A rate that was not refused for so long stood.
+LONG_S = 5.0
 SLOWEST_PER_S = 1 / 60
 _BIN_S = 0.5
 
@@ -41,19 +52,24 @@ class RateSearch:
     def __init__(self) -> None:
         self.per_s: float | None = None
         self._held = 0.0  # the rate below the look that is under way, or the rate itself
-        self._known = 0.0  # the last rate that stood until it was looked beyond
-        self._stood = 0.0  # the last step of the look that stood
+        self._base = 0.0  # the rate below the last look
+        self._known = 0.0  # the last rate that stood for long, or the first that did not
+        self._stood = (0.0, 0.0)  # the last two steps of the look that stood
+        self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
         self._step_until = 0.0
         self._look_at = 0.0
         self._look_began = 0.0
         self._look_sent = 0
         self._hold_s = SETTLING_S
-        self._failed_look_at: float | None = None
+        self._pause_s = SHORTEST_HOLD_S  # what the last look was worth
+        self._moved = 0  # looks that are still worth any cost
+        self._looked = False  # whether the rate is what the last look has found
         self._pressed = False
         self._next_at = 0.0
         self._cut_at: float | None = None
-        self._sent = 0  # since the last cut, refused ones not counted
+        self._measured_from = 0.0
+        self._sent = 0  # since then, refused ones not counted
         self._recent = [0, 0]  # sent in the last half second and in the one before
         self._recent_until = 0.0
 
@@ -72,7 +88,6 @@ class RateSearch:
         self._look_sent += 1
         if self.per_s is not None:
             self._next_at = max(self._next_at, now - SLACK_S) + 1 / self.per_s
-            return
         while now >= self._recent_until:
             idle = now - self._recent_until > 2 * _BIN_S
             self._recent = [0, 0 if idle else self._recent[0]]
@@ -84,24 +99,36 @@ class RateSearch:
         self._sent -= 1
         self._look_sent -= 1
 
-    def refused(self, sent_at: float, now: float, closed_s: float) -> bool:
-        """Note a refusal; all those of one burst count as one.
+    def is_news(self, sent_at: float) -> bool:
+        """Tell whether the refusal of a request that was let go then belongs to no burst that was seen to already."""
+        return self._cut_at is None or sent_at > self._cut_at
+
+    def pause(self, until: float) -> None:
+        """Let nothing be made up for that could not be sent while the provider wanted to be left alone."""
+        self._next_at = max(self._next_at, until)
+
+    def forget(self, now: float) -> None:
+        """Start anew: it was not the rate that was refused."""
+        self.per_s, self._cut_at, self._step, self._looked = None, now, -1, False
+
+    def refused(self, now: float, closed_s: float) -> None:
+        """Note a burst of refusals.
 
         Args:
-            sent_at: When the refused request was let go.
             now: The time.
             closed_s: How long nothing is sent now.
-
-        Returns:
-            Whether the rate was changed.
         """
-        if self._cut_at is not None and sent_at <= self._cut_at:
-            return False
         self.returned()
-        since = None if self._cut_at is None else now - self._cut_at
+        since = None if self._cut_at is None else now - self._measured_from
         if self.per_s is None:
-            rate = FIRST_CUT * self._recent_rate(now)
+            rate = self._known = FIRST_CUT * self._recent_rate(now)
             self._hold_s = SETTLING_S
+        elif self._sent <= 0:
+            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
+            rate, self._hold_s = max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known), SETTLING_S
+        elif not self._pressed:
+            # Something else bounds what is sent, and that was too much.
+            rate, self._hold_s = min(self._held, self._recent_rate(now)), SETTLING_S
         elif self._step >= 0:
             rate = self._after_look(now, closed_s)
         else:
@@ -109,9 +136,10 @@ class RateSearch:
         self._held = self.per_s = max(rate, SLOWEST_PER_S)
         self._step = -1
         self._look_at = now + closed_s + self._hold_s
-        self._cut_at, self._sent, self._pressed = now, 0, False
-        self._next_at = now + closed_s
-        return True
+        self._cut_at, self._pressed = now, False
+        if since is None or since >= SHORTEST_MEASURE_S:
+            self._measured_from, self._sent = now, 0
+        self._next_at = now
 
     def told(self, per_s: float, now: float) -> None:
         """Follow a rate that the provider names."""
@@ -122,41 +150,58 @@ class RateSearch:
         self._look_at = now + LONGEST_HOLD_S
 
     def _after_look(self, now: float, closed_s: float) -> float:
+        assert self.per_s is not None
         # What went beyond the held rate was gained, and pays for the pause.
         gained_s = self._look_sent / self._held - (now - self._look_began)
         lost_s = max(0.0, closed_s - max(0.0, gained_s))
-        self._hold_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
-        self._failed_look_at = now
-        return max(self._held, 0.99 * self._stood)
+        self._hold_s = self._pause_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
+        self._base = self._held
+        # What was refused is the end of a window, which began in the step before; the window before that one stood.
+        share = min(1.0, max(0.0, 1 - (self._step_until - now) / STEP_S))
+        stood = share * self._stood[1] + (1 - share) * self._stood[0]
+        found = max(self._held, CAUTION * stood) if self._step else HEADROOM * self._held
+        if self._moved > 0:
+            self._moved -= 1
+            self._hold_s = self._pause_s = SHORTEST_HOLD_S
+        if self.per_s > WIDE * found:
+            self._hold_s = WIDE_HOLD_S
+        self._looked = True
+        return found
 
     def _after_hold(self, since: float | None, now: float) -> float:
-        held = self._held
-        after_look = self._failed_look_at is not None and now - self._failed_look_at <= LONGEST_MEASURE_S
-        if not after_look:
-            self._hold_s = SETTLING_S
+        held, looked = self._held, self._looked
+        # What stood before the look may still stand.
+        least = self._base if looked else DEEPEST_CUT * held
+        self._hold_s = self._pause_s if looked else SETTLING_S
+        if since is not None and since < SHORTEST_MEASURE_S:
+            return max(QUICK_CUT * held, least)
+        self._looked = False
         if since is None or since > LONGEST_MEASURE_S:
+            self._hold_s = SHORTEST_HOLD_S
             return SINGLE_CUT * held
-        if since < SHORTEST_MEASURE_S:
-            return FIRST_CUT * held
-        if self._sent <= 0:
-            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
-            return max(FIRST_CUT * held, DEEPEST_CUT * self._known)
-        return min(0.97 * held, max(HEADROOM * self._sent / since, DEEPEST_CUT * held))
+        rate = min(0.97 * held, max(HEADROOM * self._sent / since, least))
+        if rate < MOVED * self._known:
+            self._moved = MOVED_LOOKS
+        return rate
 
     def _advance(self, now: float) -> None:
         assert self.per_s is not None
         if self._step < 0:
             if now < self._look_at or not self._pressed:
                 return
-            self._known = self._stood = self._held
+            if self._cut_at is None or now - self._cut_at > LONG_S:
+                self._known = self._held
+            self._stood = (self._held, self._held)
+            self._size = FIRST_STEP
             self._look_began, self._look_sent = now, 0
         elif now < self._step_until:
             return
         elif self._pressed:
-            self._stood = self.per_s
+            self._stood = (self._stood[1], self.per_s)
         if self._pressed:  # a step that nobody had to wait in has shown nothing
             self._step += 1
-            self.per_s = self._held * (1 + FIRST_STEP * (2 ** (self._step + 1) - 1))
+            self.per_s *= 1 + self._size
+            self._size = min(LARGEST_STEP, 2 * self._size)
         self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
         self._pressed = False
 

@@ -6,9 +6,11 @@ import math
 from collections import deque
 
 START = 16.0  # in flight at the start; with each answer one more, which doubles it in the time of one
-LEAST_ROUND = 8  # answers that a measurement needs at the least
+SLOW = 2.5  # an answer that took so many times the latency known does not let the number grow
+LEAST_ROUND, LARGEST_ROUND = 8, 32  # answers that a measurement takes
 # A round with so many times more in flight and less than so many times more throughput: the rest is waiting in a queue.
 MORE_IN_FLIGHT, MORE_THROUGHPUT = 1.5, 1.15
+MUCH_SLOWER = 2.0  # than the best round: no provider gets so slow by itself while it is found out
 # Of what the provider serves at its best, in flight. The rest waits at the provider, so that no place of it is ever
 # empty, and bridges errors of measurement.
 ROOM = 1.5
@@ -61,20 +63,32 @@ class Window:
         """Note that a request has to wait."""
         self._pressed = True
 
-    def refused(self, now: float) -> None:
-        """Note a refusal of one of those in flight, itself counted; it matters where nothing else bounds them."""
-        if not self._pressed:
-            return
-        self.size = self._ceiling = float(max(1, min(int(self.size), self.in_flight - 1)))
-        if self._ceiling_until < now:
-            self._ceiling_until = now + self._hold_s
-            self._hold_s = min(LONGEST_HOLD_S, 2 * self._hold_s)
+    def paced(self) -> None:
+        """Note that a request has to wait for something else, so that its number says nothing."""
+        self._paced = True
+
+    def refused(self, most: int, now: float) -> None:
+        """Note that the provider refused because there were too many in flight.
+
+        Args:
+            most: How many it served.
+            now: The time.
+        """
+        self.size = self._ceiling = float(max(1, most))
+        self._ceiling_until = now + self._hold_s
+        self._hold_s = min(LONGEST_HOLD_S, 2 * self._hold_s)
         self._starting = self._measuring = False
+
+    def unbound(self) -> None:
+        """Note that what was refused had nothing to do with how many were in flight."""
+        self._ceiling, self._hold_s = math.inf, FIRST_HOLD_S
+        self._starting = False
 
     def answered(self, sent_at: float, now: float, output_tokens: int) -> None:
         """Note an answer, how long it took and how long it is."""
         if self._starting and self._pressed:
-            self.size += 1
+            slow = self._least_s is not None and now - sent_at > SLOW * self._least_s * output_tokens
+            self.size += not slow
         self._tokens += output_tokens
         if sent_at >= self._begun_at:
             self._answers += 1
@@ -85,14 +99,15 @@ class Window:
 
     def _begin(self, now: float) -> None:
         self._begun_at = now
-        self._round = max(LEAST_ROUND, int(self.size))
+        self._round = min(LARGEST_ROUND, max(LEAST_ROUND, int(self.size)))
         self._answers = self._tokens = self._sampled_tokens = 0
         self._sampled_s = 0.0
-        self._pressed = False
+        self._pressed = self._paced = False
 
     def _end(self, now: float) -> None:
         elapsed = now - self._begun_at
-        if elapsed > 0 and self._sampled_tokens > 0 and self._pressed:
+        bound = self._pressed or (self._starting and not self._paced)
+        if elapsed > 0 and self._sampled_tokens > 0 and bound:
             latency, throughput = self._sampled_s / self._sampled_tokens, self._tokens / elapsed
             if self._measuring:
                 self._measured(latency, throughput, now)
@@ -119,7 +134,7 @@ class Window:
         more, faster = (in_flight / self._before[0], throughput / self._before[1]) if self._before[0] else (1.0, 2.0)
         if faster >= MORE_THROUGHPUT:
             self._before = (in_flight, throughput)
-        elif more >= MORE_IN_FLIGHT:
+        if latency >= MUCH_SLOWER * self._least_s or (more >= MORE_IN_FLIGHT and faster < MORE_THROUGHPUT):
             self._starting = False
             self._measure(max(self._best) * self._least_s)
 

@@ -35,6 +35,8 @@ _MAX_REPEATS = 2
 _OPTIONAL_DEPTH = 4
 # Long lists in the text (a log, a table) shall not make endless answers.
 _MAX_ITEMS = 20
+# A pattern that none of so many plain keys fits has no more of them.
+_KEYS_TRIED = 1000
 _MISSING = object()
 
 
@@ -251,11 +253,11 @@ class _Maker:
             yield from flat["enum"]
             return
         if isinstance(flat, Mapping) and flat:
-            yield self._string(flat, Field("key", ""), values)
-            for number in count(1):
-                candidate = f"key{number}"
-                if fits_string(flat, candidate):
-                    yield candidate
+            described = {"type": "string", **flat}
+            yield self._string(described, Field("key", "").described(described), values)
+            for number in range(1, _KEYS_TRIED):
+                yield from (key for key in (f"key{number}", str(number)) if fits_string(flat, key))
+            return
         if patterns and schema.get("additionalProperties", True) is False:
             for pattern in patterns:
                 for length in range(1, 30):

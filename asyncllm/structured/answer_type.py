@@ -7,10 +7,13 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonRef, JsonSchemaValue
+from pydantic_core.core_schema import DictSchema
 
 from .json_schemas import SchemaAdapter, as_items, as_value, with_object_at_top
 
@@ -138,15 +141,41 @@ def list_of(response_model: Any) -> Any:
 
 
 def canonical(response_model: Any) -> Any:
-    """Return what equal types have in common, to be the key of a cache; JSON Schemas go by their content."""
+    """Return what types have in common that mean the same, to be the key of a cache; JSON Schemas go by their content.
+
+    `A | B` equals `B | A`, and is another type: where both fit, the first one is taken. And two
+    `Annotated[int, Field(ge=1)]` are not equal.
+    """
+    if isinstance(response_model, type):
+        return response_model
     if isinstance(response_model, Mapping):
         return ("schema", json.dumps(response_model, sort_keys=True, separators=(",", ":")))
+    origin, arguments = get_origin(response_model), get_args(response_model)
+    if origin is None:
+        return _hashable(response_model)
+    if origin is Literal:
+        return (origin, *((type(value), value) for value in arguments))
+    if origin is Annotated:
+        return (origin, canonical(arguments[0]), *map(_hashable, arguments[1:]))
+    return (origin, *map(canonical, arguments))
+
+
+def _hashable(value: Any) -> Any:
+    """Return what has a hash and stands for a value, in the key of a cache that keeps the value itself."""
+    if isinstance(value, FieldInfo):
+        return (FieldInfo, *(_hashable(getattr(value, name, None)) for name in FieldInfo.__slots__))
+    if isinstance(value, list | tuple):
+        return (type(value), *map(_hashable, value))
+    if isinstance(value, set):
+        return (set, frozenset(map(_hashable, value)))
+    if isinstance(value, dict):
+        return (dict, *((_hashable(key), _hashable(item)) for key, item in value.items()))
     try:
-        hash(response_model)
+        hash(value)
     except TypeError:
-        # Some annotations carry metadata without a hash. Whoever keeps one keeps the type, so its id stays its own.
-        return ("id", id(response_model))
-    return response_model
+        # Whoever keeps a type keeps its parts, so that an id stays its own.
+        return ("id", id(value))
+    return (type(value), value)
 
 
 def _adapter_of(response_model: Any) -> tuple[Any, dict[str, Any]]:
@@ -155,10 +184,38 @@ def _adapter_of(response_model: Any) -> tuple[Any, dict[str, Any]]:
         return SchemaAdapter(schema), schema
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)
-        return adapter, adapter.json_schema()
+        return adapter, adapter.json_schema(schema_generator=_TypeSchema)
     except PydanticUserError as error:
         reason = error.message.partition("\n")[0]
         raise TypeError(f"{type_name(response_model)} is no type that can be asked for: {reason}") from error
+
+
+class _TypeSchema(GenerateJsonSchema):
+    """pydantic's schema of a type, which also says of a map what its keys look like when they are no texts.
+
+    In JSON they are texts all the same: pydantic reads them back, and leaves it to the model to guess it.
+    """
+
+    def dict_schema(self, schema: DictSchema) -> JsonSchemaValue:
+        made = super().dict_schema(schema)
+        keys = self.generate_inner(schema["keys_schema"]) if "keys_schema" in schema else {}
+        if "$ref" in keys:
+            keys = self.get_schema_from_definitions(JsonRef(keys["$ref"])) or {}
+        values = keys.get("enum", [keys["const"]] if "const" in keys else ())
+        if any(not isinstance(value, str) for value in values):
+            made["propertyNames"] = {
+                "enum": [value if isinstance(value, str) else json.dumps(value) for value in values]
+            }
+        elif not values and keys.get("type") in _KEYS:
+            made["propertyNames"] = _KEYS[keys["type"]]
+        return made
+
+
+_KEYS: Mapping[str, JsonSchemaValue] = {
+    "integer": {"pattern": "^-?[0-9]+$"},
+    "number": {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
+    "boolean": {"enum": ["true", "false"]},
+}
 
 
 def _wrapped(response_model: Any, own: Any, schema: dict[str, Any]) -> tuple[_Adapter, dict[str, Any]]:
@@ -167,7 +224,7 @@ def _wrapped(response_model: Any, own: Any, schema: dict[str, Any]) -> tuple[_Ad
         return SchemaAdapter(around), around
     model: type[BaseModel] = create_model("Answer", **{VALUE: (response_model, ...)})  # type: ignore[call-overload]
     adapter: TypeAdapter[Any] = TypeAdapter(model)
-    return adapter, adapter.json_schema()
+    return adapter, adapter.json_schema(schema_generator=_TypeSchema)
 
 
 def _refused(error: ValidationError) -> BadAnswerError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import types
+import typing
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -31,10 +32,14 @@ from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
 from typing_extensions import ReadOnly, TypeAliasType, is_typeddict
 
-from .shapes import Entries, Fields, Items, OneOf, Shape, Text, Whole, Wrapped
+from .shapes import Entries, Fields, Items, Shape, Text, Whole, Wrapped
+from .union_shapes import OneOf
 
 _LISTS = (list, deque, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Iterable)
 _DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_QUALIFIERS = (Required, NotRequired, ReadOnly)
+# `type X = ...` makes one of `typing`, which is another class than the one for all versions.
+_ALIASES: tuple[type, ...] = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
 _TEXT = Text()
 _ANYTHING = Whole()
 
@@ -58,6 +63,7 @@ class _Shapes:
 
     def __init__(self) -> None:
         self._made: dict[Any, Fields] = {}
+        self._open: set[Any] = set()
 
     def of(self, annotation: Any) -> Shape:
         if annotation is str:
@@ -66,11 +72,9 @@ class _Shapes:
             return _ANYTHING
         if isinstance(annotation, NewType):
             return self.of(annotation.__supertype__)
-        if isinstance(annotation, TypeAliasType):
-            return self.of(annotation.__value__)
+        if isinstance(annotation, _ALIASES):
+            return self._alias(annotation)
         origin, args = get_origin(annotation), get_args(annotation)
-        if origin in (Required, NotRequired, ReadOnly):
-            return self.of(args[0])
         if origin is Annotated:
             return self._annotated(annotation, args)
         if origin in (Union, types.UnionType):
@@ -82,6 +86,17 @@ class _Shapes:
         if origin in _DICTS and args and args[0] is str:
             return Entries(self.of(args[1]))
         return self._object(origin or annotation, annotation) or _whole(annotation)
+
+    def _alias(self, alias: Any) -> Shape:
+        if alias in self._open:
+            return _whole(alias)  # it contains itself without an object between
+        self._open.add(alias)
+        try:
+            shape = self.of(alias.__value__)
+        finally:
+            self._open.discard(alias)
+        # By its own name, to which what it contains may refer.
+        return OneOf(shape.options, _whole(alias)) if isinstance(shape, OneOf) else shape
 
     def _annotated(self, annotation: Any, args: tuple[Any, ...]) -> Shape:
         shape = self.of(args[0])
@@ -100,15 +115,21 @@ class _Shapes:
         if issubclass(origin, RootModel):
             return self.of(origin.model_fields["root"].annotation)
         if issubclass(origin, BaseModel):
-            fields = {name: (_keys(name, field, origin), _annotation(field)) for name, field in _own_fields(origin)}
+            fields = {
+                name: (_keys(name, field, origin.model_config), _annotation(field))
+                for name, field in origin.model_fields.items()
+            }
             return self._filled(annotation, _partial(origin), fields)
         if dataclasses.is_dataclass(origin) or is_typeddict(origin):
             try:
-                hints = get_type_hints(origin, include_extras=True)
+                hints = _hints(origin)
             except NameError:
                 return None
             make = _make_dict(list(hints)) if is_typeddict(origin) else _partial(origin)
-            return self._filled(annotation, make, {name: ((name,), hint) for name, hint in hints.items()})
+            config = getattr(origin, "__pydantic_config__", {})
+            infos = {name: _field_info(origin, name, hint) for name, hint in hints.items()}
+            fields = {name: (_keys(name, info, config), _annotation(info)) for name, info in infos.items()}
+            return self._filled(annotation, make, fields)
         return None
 
     def _filled(
@@ -144,7 +165,7 @@ class _SchemaShapes:
         if kind == "array" and isinstance(node.get("items"), Mapping):
             return Items(self.of(node["items"]))
         if kind == "object" and "properties" in node:
-            return self._object(node, Fields(_same))
+            return self._object(node, Fields(_same, shows_null=True))
         return _ANYTHING
 
     def _object(self, node: Mapping[str, Any], shape: Fields) -> Fields:
@@ -159,7 +180,7 @@ class _SchemaShapes:
         for step in reference.removeprefix("#").split("/")[1:]:
             target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
         if isinstance(target, Mapping) and target.get("type") == "object" and "properties" in target:
-            shape = self._made[reference] = Fields(_same)
+            shape = self._made[reference] = Fields(_same, shows_null=True)
             return self._object(target, shape)
         self._made[reference] = _ANYTHING  # for what refers to itself without an object between
         made = self._made[reference] = self.of(target)
@@ -170,18 +191,39 @@ def _whole(annotation: Any) -> Whole:
     return Whole(partial(TypeAdapter, annotation))
 
 
-def _own_fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    return list(model.model_fields.items())
+def _hints(origin: Any) -> dict[str, Any]:
+    """Return the annotations of the fields of a dataclass or a TypedDict."""
+    hints = get_type_hints(origin, include_extras=True)
+    if not dataclasses.is_dataclass(origin):
+        return {name: _unqualified(hint) for name, hint in hints.items()}
+    # What __init__ takes and nobody keeps is an annotation as well, and no field.
+    return {field.name: hints[field.name] for field in dataclasses.fields(origin)}
+
+
+def _unqualified(hint: Any) -> Any:
+    while get_origin(hint) in _QUALIFIERS:
+        hint = get_args(hint)[0]
+    return hint
+
+
+def _field_info(origin: Any, name: str, hint: Any) -> FieldInfo:
+    """Return what pydantic knows about a field of a dataclass or a TypedDict."""
+    known: dict[str, FieldInfo] = getattr(origin, "__pydantic_fields__", {})
+    if name in known:
+        return known[name]
+    default = getattr(origin, "__dataclass_fields__", {}).get(name)
+    if default is not None and isinstance(default.default, FieldInfo):
+        return FieldInfo.from_annotated_attribute(hint, default.default)
+    return FieldInfo.from_annotation(hint)
 
 
 def _annotation(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def _keys(name: str, field: FieldInfo, model: type[BaseModel]) -> tuple[str, ...]:
+def _keys(name: str, field: FieldInfo, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys that a field goes by in JSON."""
     alias = field.validation_alias
-    config = model.model_config
     by_name = (name,) if config.get("populate_by_name") or config.get("validate_by_name") else ()
     if isinstance(alias, str):
         return (alias, *by_name)

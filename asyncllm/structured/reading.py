@@ -74,9 +74,14 @@ def documents(text: str) -> list[str]:
     """Return the JSON documents in a text, in order, without those of the thoughts and without footnotes like `[1]`.
 
     Raises:
-        BadAnswerError: One is broken. What it holds might be valid by itself, but is not what was meant.
+        BadAnswerError: One is broken, or the thoughts never end. What they hold might be valid by itself, but is not
+            what was meant.
     """
     thoughts = _THOUGHTS.match(text)
+    if thoughts is None and (opened := _OPEN_THOUGHTS.match(text)):
+        raise BadAnswerError(
+            f"The answer never closes its <{opened[1]}>; end the thoughts, and give the JSON after them."
+        )
     start = _START.search(text, thoughts.end() if thoughts is not None else 0)
     found: list[str] = []
     notes: list[str] = []

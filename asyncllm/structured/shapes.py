@@ -6,7 +6,7 @@ there; an object with the fields that are there. What is no valid value of its t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,10 @@ class Frame:
         else:
             self._data.append(value)
         return None
+
+    def shows(self, value: Any) -> bool:
+        """Tell whether there is more to see once a complete value is put in."""
+        return value is not HIDDEN and value is not None
 
     def so_far(self, growing: Any) -> Any:
         """Return what is shown of it, with the value that grows within it."""
@@ -198,6 +202,9 @@ class _ItemsFrame(_LiveFrame):
     def put(self, value: Any) -> None:
         self._items.append(_or_none(value))
 
+    def shows(self, value: Any) -> bool:
+        return True  # the list is longer
+
     def so_far(self, growing: Any) -> Any:
         items = self._items if growing is HIDDEN else [*self._items, growing]
         return HIDDEN if not items else list(items)
@@ -213,7 +220,9 @@ class Entries(Shape):
         self.value = value
 
     def begin(self, kind: Kind) -> Frame:
-        return _FieldsFrame(_same, lambda _: ("", self.value)) if kind == "object" else super().begin(kind)
+        if kind != "object":
+            return super().begin(kind)
+        return _FieldsFrame(_same, lambda _: ("", self.value), shows_null=True)
 
     def from_data(self, data: Any) -> Any:
         if not isinstance(data, dict):
@@ -228,10 +237,15 @@ class Fields(Shape):
         fields: By the key in JSON, the name of the field and its shape; filled after it is made, as types may contain
             themselves.
         tags: By the key in JSON, the only values that it can have: the marks of a variant of a union.
+
+    Args:
+        make: Makes what is shown of the values.
+        shows_null: Whether a field that is null looks unlike one that is missing.
     """
 
-    def __init__(self, make: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, make: Callable[[dict[str, Any]], Any], *, shows_null: bool = False) -> None:
         self.make = make
+        self._shows_null = shows_null
         self.fields: dict[str, tuple[str, Shape]] = {}
         self.tags: dict[str, tuple[Any, ...]] = {}
 
@@ -239,7 +253,7 @@ class Fields(Shape):
         return self.frame() if kind == "object" else super().begin(kind)
 
     def frame(self) -> _FieldsFrame:
-        return _FieldsFrame(self.make, self.fields.get)
+        return _FieldsFrame(self.make, self.fields.get, shows_null=self._shows_null)
 
     def from_data(self, data: Any) -> Any:
         if not isinstance(data, dict):
@@ -250,10 +264,17 @@ class Fields(Shape):
 
 
 class _FieldsFrame(_LiveFrame):
-    def __init__(self, make: Callable[[dict[str, Any]], Any], field: Callable[[str], tuple[str, Shape] | None]) -> None:
+    def __init__(
+        self,
+        make: Callable[[dict[str, Any]], Any],
+        field: Callable[[str], tuple[str, Shape] | None],
+        *,
+        shows_null: bool,
+    ) -> None:
         super().__init__()
         self._finish = make
         self._field = field
+        self._shows_null = shows_null
         self._values: dict[str, Any] = {}
 
     def start(self, kind: Kind) -> None:
@@ -269,6 +290,9 @@ class _FieldsFrame(_LiveFrame):
         name = self._name()
         if value is not HIDDEN and name is not None:
             self._values.setdefault(name, value)
+
+    def shows(self, value: Any) -> bool:
+        return value is not HIDDEN and (value is not None or self._shows_null)
 
     def take(self, data: dict[str, Any]) -> None:
         """Take complete fields."""
@@ -292,66 +316,6 @@ class _FieldsFrame(_LiveFrame):
     def _name(self) -> str | None:
         found = self._field(self.name)
         return None if found is None else found[0] or self.name
-
-
-class OneOf(Shape):
-    """A union: shown as soon as what has come fits one member alone.
-
-    Args:
-        options: The members, None aside.
-        whole: The union as a value that is shown when it is complete.
-    """
-
-    def __init__(self, options: Sequence[Shape], whole: Whole) -> None:
-        self._whole = whole
-        self._options = options
-
-    @cached_property
-    def _variants(self) -> tuple[str, Mapping[Any, Fields]] | None:
-        """The key that tells the objects apart, and which value stands for which."""
-        objects = [option for option in self._options if isinstance(option, Fields)]
-        others = any(isinstance(option, Entries) for option in self._options)
-        for key in objects[0].tags if objects and not others else ():
-            values = [(value, option) for option in objects for value in option.tags.get(key, ())]
-            if all(key in option.tags for option in objects) and len({value for value, _ in values}) == len(values):
-                return key, dict(values)
-        return None
-
-    def begin(self, kind: Kind) -> Frame:
-        if kind == "object" and self._variants is not None:
-            return _VariantFrame(self._whole, *self._variants)
-        wanted: tuple[type, ...] = {"object": (Fields, Entries), "array": (Items,), "string": (Text,)}[kind]
-        fitting = [option for option in self._options if isinstance(option, wanted)]
-        opaque = kind != "string" and any(isinstance(option, Whole | OneOf) for option in self._options)
-        return fitting[0].begin(kind) if len(fitting) == 1 and not opaque else self._whole.begin(kind)
-
-    def scalar(self, token: str) -> Any:
-        return self._whole.scalar(token)
-
-    def from_data(self, data: Any) -> Any:
-        if isinstance(data, dict) and self._variants is not None:
-            key, variants = self._variants
-            variant = variants.get(data.get(key))
-            return HIDDEN if variant is None else variant.from_data(data)
-        return self._whole.from_data(data)
-
-
-class _VariantFrame(Frame):
-    """An object that waits for its tag."""
-
-    def __init__(self, whole: Whole, key: str, variants: Mapping[Any, Fields]) -> None:
-        super().__init__(whole.from_data)
-        self._key = key
-        self._variants = variants
-
-    def put(self, value: Any) -> Frame | None:
-        super().put(value)
-        variant = self._variants.get(value) if self.name == self._key and isinstance(value, str | int) else None
-        if variant is None:
-            return None
-        frame = variant.frame()
-        frame.take(self._data)
-        return frame
 
 
 class Wrapped(Fields):
@@ -379,6 +343,9 @@ def _or_none(value: Any) -> Any:
 
 
 class _Nothing(Shape):
+    def scalar(self, token: str) -> Any:
+        return HIDDEN
+
     def from_data(self, data: Any) -> Any:
         return HIDDEN
 

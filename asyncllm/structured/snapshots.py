@@ -80,9 +80,7 @@ class Snapshots:
             self._changed()
 
     def scalar(self, token: str) -> None:
-        frame = self._frames[-1]
-        value = frame.scalar(token)
-        self._put(value, shows=value is not HIDDEN and value is not None)
+        self._put(self._frames[-1].scalar(token), is_shown=False)
 
     def end(self) -> None:
         frame = self._frames.pop()
@@ -91,10 +89,12 @@ class Snapshots:
             self._whole = value
             self.is_changed = self.is_changed or (not frame.is_shown and value is not HIDDEN)
             return
-        self._put(value, shows=not frame.is_shown and value is not HIDDEN)
+        self._put(value, is_shown=frame.is_shown)
 
-    def _put(self, value: Any, *, shows: bool) -> None:
+    def _put(self, value: Any, *, is_shown: bool) -> None:
+        """Put a complete value into what it belongs to; something of it may be shown already."""
         frame = self._frames[-1]
+        shows = not is_shown and frame.shows(value)
         replacement = frame.put(value)
         if replacement is not None:
             replacement.name = frame.name

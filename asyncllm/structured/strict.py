@@ -47,6 +47,10 @@ _SAID = frozenset(
 )
 # Without meaning for the values that are allowed.
 _DROPPED = frozenset(("$comment", "$id", "$schema", "deprecated", "discriminator", "examples", "readOnly", "writeOnly"))
+# What a strict schema may hold at the most; beyond, the provider refuses the request.
+_MOST_PROPERTIES = 5000
+_MOST_ENUM_VALUES = 1000
+_MANY_ENUM_VALUES, _MOST_ENUM_CHARACTERS = 250, 15_000  # of one enum with so many values
 _NULL: dict[str, Any] = {"type": "null"}
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -88,12 +92,15 @@ def strict_schema(schema: Mapping[str, Any]) -> StrictSchema | None:
     """Make a schema strict.
 
     Returns:
-        None when the strict subset cannot say what the schema allows: maps, tuples, any value, conditions.
+        None when the strict subset cannot say what the schema allows (maps, tuples, any value, conditions), or not at
+        such a length.
     """
     maker = _Maker(schema)
     try:
         made = maker.made(schema, top=True)
     except _NotStrictError:
+        return None
+    if maker.properties > _MOST_PROPERTIES or maker.enum_values > _MOST_ENUM_VALUES:
         return None
     return StrictSchema(made, schema, maker.has_nulls)
 
@@ -102,6 +109,8 @@ class _Maker:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._nulls = _Nulls(root)
         self.has_nulls = False
+        self.properties = 0
+        self.enum_values = 0
 
     def made(self, node: Any, *, top: bool = False) -> dict[str, Any]:
         if not isinstance(node, Mapping):
@@ -128,6 +137,8 @@ class _Maker:
             elif key not in _DROPPED and key not in ("required", "additionalProperties"):
                 raise _NotStrictError
         _check(node, made, top)
+        self.properties += len(made.get("properties", ()))
+        self.enum_values += len(made.get("enum", ()))
         if notes:
             made["description"] = f"{made.get('description', '')} ({', '.join(notes)})".strip()
         if "$ref" in made and len(made) > 1:
@@ -234,4 +245,7 @@ def _check(node: Mapping[str, Any], made: Mapping[str, Any], top: bool) -> None:
     if not reference.startswith("#/$defs/") or "/" in reference.removeprefix("#/$defs/"):
         raise _NotStrictError
     if top and ("properties" not in made or "anyOf" in made):
+        raise _NotStrictError
+    values = made.get("enum", ())
+    if len(values) > _MANY_ENUM_VALUES and sum(len(str(value)) for value in values) > _MOST_ENUM_CHARACTERS:
         raise _NotStrictError

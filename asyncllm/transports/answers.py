@@ -126,6 +126,14 @@ def check_delta(choice: dict[str, Any]) -> None:
     Raises:
         AttributeError, TypeError: It is not.
     """
+    index = choice.get("index")
+    if index.__class__ is not int and index is not None:
+        raise TypeError("the index of a choice is no number")
+    reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError("finish_reason is no text")
+    if logprobs is not None and not isinstance(logprobs, dict):
+        raise TypeError("logprobs is no object")
     delta = choice.get("delta")
     if delta is None:
         return

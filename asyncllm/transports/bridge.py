@@ -18,8 +18,7 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from asyncllm.errors import UnsupportedError
-from asyncllm.wakeups import Wakeup
+from asyncllm.wakeups import Wakeup, check_process
 
 from .executor import Executor
 
@@ -66,7 +65,7 @@ class Bridge:
             timeout_s: Seconds after which it is cancelled and TimeoutError raised.
             undo: Called on the loop with a result that the caller, cancelled meanwhile, will not see.
         """
-        self._thread.check_process()
+        check_process(self._thread.pid)
         job = _Job(make, self._thread.loop)
         self._thread.loop.call_soon_threadsafe(job.start, timeout_s)
         try:
@@ -311,7 +310,7 @@ class _LoopThread:
 
     def __init__(self, previous: _LoopThread | None) -> None:
         self.loop = asyncio.new_event_loop()
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self._on_close: set[Callable[[], Awaitable[None]]] = set()
         self._previous = previous
         self._shares = 0
@@ -323,9 +322,9 @@ class _LoopThread:
     def share(cls, on_close: Callable[[], Awaitable[None]] | None) -> _LoopThread:
         with cls._lock:
             current = cls._current
-            if current is None or current._shares == 0 or current._pid != os.getpid():
+            if current is None or current._shares == 0 or current.pid != os.getpid():
                 # One that is ending still closes what the process shares; the next waits for it on its own thread.
-                previous = current if current is not None and current._pid == os.getpid() else None
+                previous = current if current is not None and current.pid == os.getpid() else None
                 current = cls._current = _LoopThread(previous)
             current._shares += 1
             if on_close is not None:
@@ -336,18 +335,11 @@ class _LoopThread:
         """Return whether this was the last share; then `ended` is called when the loop has closed everything."""
         with self._lock:
             self._shares -= 1
-            if self._shares or self._pid != os.getpid() or self.loop.is_closed():
+            if self._shares or self.pid != os.getpid() or self.loop.is_closed():
                 return False
             self._ended.append(ended)
             self.loop.call_soon_threadsafe(self.loop.stop)
         return True
-
-    def check_process(self) -> None:
-        if self._pid != os.getpid():
-            raise UnsupportedError(
-                "this client was used before the process forked, and its connections belong to the parent.",
-                hint="Make the client in the child process, or start workers with the 'spawn' method.",
-            )
 
     def join(self) -> None:
         self._thread.join()
@@ -385,7 +377,7 @@ class _LoopThread:
             await self.loop.shutdown_default_executor()
 
     def stop_at_exit(self) -> None:
-        if self._pid == os.getpid() and self._thread.is_alive() and self._shares:
+        if self.pid == os.getpid() and self._thread.is_alive() and self._shares:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(CANCEL_GRACE_S)
 

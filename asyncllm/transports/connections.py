@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import ssl
 import urllib.request
 import weakref
@@ -14,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import yarl
-from multidict import CIMultiDict
 
 from asyncllm.errors import ConfigError
 from asyncllm.wakeups import run_in_own_thread
@@ -122,9 +122,7 @@ class _Request:
         self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
     ) -> None:
         self.url = yarl.URL(route.url)
-        # As aiohttp wants them, so that it need not make them for every request.
-        own = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
-        self.headers = CIMultiDict(with_headers(own, route.headers))
+        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # checked by what the session trusts; never by nothing
@@ -136,6 +134,13 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._pid = os.getpid()
+
+    def __del__(self, *arguments: Any) -> None:
+        # A forked child shares with its parent what the kernel knows of the connections: to close them properly there
+        # would deafen the parent's loop.
+        if self._pid == os.getpid():
+            super().__del__(*arguments)
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from asyncllm import telemetry
-from asyncllm.errors import AsyncLLMError, MalformedResponseError
+from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderTimeoutError
 from asyncllm.wakeups import Wakeup
 
 from .base import Answer, Call, Connection
@@ -62,6 +62,8 @@ class LitellmTransport:
         bridge = await self._ready()
         try:
             return await bridge.call(lambda: _complete(call), call.timeout_s)
+        except ProviderTimeoutError:
+            raise  # of connecting, which has its own
         except TimeoutError:
             error = timeout_failure("timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
@@ -73,6 +75,8 @@ class LitellmTransport:
             return await bridge.call(
                 lambda: _open_stream(call, bridge), call.timeout_s, undo=lambda stream: stream.abandon()
             )
+        except ProviderTimeoutError:
+            raise
         except TimeoutError:
             error = timeout_failure("first_token_timeout", call.timeout_s, "nothing of the answer had arrived")
         raise error
@@ -232,11 +236,14 @@ def _arguments(call: Call) -> dict[str, Any]:
         options["extra_headers"] = headers
     if call.drop_params:
         _tell_dropped(call)
+    params = _parameters(call)
+    # litellm changes messages and tools in place for several providers; the tools of a type are those of every call.
+    tools = {"tools": copy.deepcopy(list(params["tools"]))} if params.get("tools") else {}
     return {
-        **_parameters(call),
+        **params,
+        **tools,
         **options,
         "model": call.model,
-        # litellm changes messages in place for several providers.
         "messages": copy.deepcopy(list(call.messages)),
         "timeout": _timeout(connection.connect_timeout_s),
         "max_retries": 0,

@@ -89,6 +89,11 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     if said is not None:
         return (read_error_event if has_begun else read_error)(said, call)
     translated = translate(original, call, exchange)
+    if exchange.status == 200 and isinstance(translated, ProviderError) and translated.status_code not in (None, 200):
+        # litellm gives every error event a status; the wire had none.
+        translated.message = translated.message.removesuffix(f" (HTTP {translated.status_code})")
+        translated.args, translated.status_code = (translated.message,), None
+        return translated
     why = redact(_cleaned(describe(original)), call.secrets()).rstrip(".")
     if not has_begun:
         local = type(translated) is ProviderError and translated.status_code is None and exchange.status == 200
@@ -126,9 +131,6 @@ def _without_answer(chain: Sequence[BaseException], call: Call, seen: Exchange) 
     broken = next((e for e in reversed(chain) if _is_transport_error(e)), None)
     if broken is None:
         return None
-    if any(type(e).__name__ == "ClientResponseError" for e in chain):
-        # aiohttp's own, of a head that is not HTTP or that has no end.
-        return unreadable_failure(redact(getattr(broken, "message", "") or describe(broken), secrets))
     return connection_failure(broken, secrets) if seen.status is None else cut_failure(broken, secrets)
 
 

@@ -7,7 +7,8 @@ something only in a context in which `watched` was called, so that a program's o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
 
 from . import bounds
+from .failures import unreadable_failure
 
 if TYPE_CHECKING:
     import httpx
@@ -27,8 +29,8 @@ class Exchange:
     Attributes:
         stream: Whether a stream was asked for.
         status: The status of the last response; None while there is none.
-        content_type: Its content type.
         location: Where it redirects to.
+        is_cut: Whether only the beginning of its body is read, because it is no answer.
         received_bytes: How much of its body came, unpacked.
         line_bytes: How much of it came since the last end of a line.
         start: The beginning of its body.
@@ -37,8 +39,8 @@ class Exchange:
 
     stream: bool = False
     status: int | None = None
-    content_type: str = ""
     location: str | None = None
+    is_cut: bool = False
     received_bytes: int = 0
     line_bytes: int = 0
     start: bytes = b""
@@ -59,32 +61,44 @@ def watched(*, stream: bool = False) -> Exchange:
 
 def wrap(*transports: type[httpx.AsyncBaseTransport]) -> None:
     """Wrap the classes of transports whose exchanges are to be watched; once for the process."""
+    import aiohttp
     import httpx
 
     class Bounded(httpx.Response):
         exchange: Exchange
 
-        async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
             exchange = self.exchange
-            async for piece in super().aiter_bytes(chunk_size):
-                if self.status_code >= 400:
-                    yield piece[: max(0, bounds.MAX_LITELLM_ERROR_BYTES - exchange.received_bytes)]
-                    exchange.received_bytes += len(piece)
-                    if exchange.received_bytes < bounds.MAX_LITELLM_ERROR_BYTES:
-                        continue
-                    await self.aclose()
-                    return
-                _note(exchange, piece)
-                yield piece
+            async with aclosing(super().aiter_bytes(chunk_size)) as pieces:  # type: ignore[type-var]  # it is a generator
+                async for piece in pieces:
+                    _note(exchange, piece)
+                    over = exchange.received_bytes - bounds.MAX_LITELLM_ERROR_BYTES
+                    if exchange.is_cut and over >= 0:
+                        yield piece[: len(piece) - over]
+                        break
+                    yield piece
+            await self.aclose()
 
     def wrapped(send: Any) -> Any:
         async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
             exchange = _exchange.get()
-            response: httpx.Response = await send(self, request)
             if exchange is None:
-                return response
+                unwatched: httpx.Response = await send(self, request)
+                return unwatched
+            response: httpx.Response | None = None
+            try:
+                response = await send(self, request)
+            except httpx.RequestError as error:
+                # aiohttp's own, of a head that is no HTTP or has no end; it holds the request, with the key in it.
+                if not isinstance(error.__cause__, aiohttp.ClientResponseError):
+                    raise
+                exchange.failure = unreadable_failure(error.__cause__.message)
+            if response is None:
+                assert exchange.failure is not None
+                raise exchange.failure
             exchange.status = response.status_code
-            exchange.content_type = response.headers.get("content-type", "")
+            is_page = response.headers.get("content-type", "").startswith("text/html")
+            exchange.is_cut = is_page or response.status_code >= 400
             exchange.received_bytes, exchange.line_bytes, exchange.start = 0, 0, b""
             if response.has_redirect_location:
                 # Without an address there is nothing to follow, and the status is an error like any other.
@@ -110,13 +124,16 @@ def _note(exchange: Exchange, piece: bytes) -> None:
     exchange.received_bytes += len(piece)
     if len(exchange.start) < _START_BYTES:
         exchange.start = (exchange.start + piece)[:_START_BYTES]
+    if exchange.is_cut:
+        return
     if not exchange.stream:
         if exchange.received_bytes > bounds.MAX_ANSWER_BYTES:
             exchange.failure = MalformedResponseError(bounds.answer_too_large(), status_code=exchange.status)
     else:
-        last = piece.rfind(b"\n")
-        exchange.line_bytes = len(piece) - last - 1 + (exchange.line_bytes if last < 0 else 0)
-        if exchange.line_bytes > bounds.MAX_EVENT_BYTES:
+        first, last = piece.find(b"\n"), piece.rfind(b"\n")
+        line_bytes = exchange.line_bytes + (len(piece) if first < 0 else first)
+        exchange.line_bytes = line_bytes if first < 0 else len(piece) - last - 1
+        if line_bytes > bounds.MAX_EVENT_BYTES:
             exchange.failure = StreamInterruptedError(bounds.event_too_long())
         elif exchange.received_bytes > bounds.MAX_STREAM_BYTES:
             exchange.failure = StreamInterruptedError(bounds.stream_too_long())

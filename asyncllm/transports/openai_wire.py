@@ -284,7 +284,7 @@ class WireStream:
         for choice in choices:
             check_delta(choice)
             reason = choice.get("finish_reason")
-            if reason is not None:
+            if reason:
                 self._open_choices -= 1
                 reason = "tool_calls" if reason == "stop" and self._calls_tools else reason
                 choice["finish_reason"] = FINISH_REASONS.get(reason, reason)

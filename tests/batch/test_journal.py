@@ -20,12 +20,6 @@ from asyncllm.record import Attempt, Usage
 from .journals import MODEL, completion, outcome, write_run
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where a journal is made."""
-    return tmp_path / "batch.journal"
-
-
 def texts(path: Path) -> list[tuple[int, str | None, str]]:
     return [(entry.index, entry.id, entry.text) for entry in Journal.read(path).outcomes()]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asyncllm.cli.output import dollars, printable
+from asyncllm.simulator import Fault, Simulator
 
 
 def at_terminal(arguments: list[str], directory: Path, **environment: str) -> str:
@@ -59,6 +60,18 @@ def test_a_terminal_gets_what_it_can_show(
     assert "20 done, 0 failed" in written
     assert ("\x1b[" in written) is draws
     assert ("\x1b[3" in written or ";3" in written) is colours
+
+
+@pytest.mark.parametrize("command", [["ask"], ["ask", "--no-stream"], ["extract", "builtins:str"]], ids=" ".join)
+def test_a_terminal_shows_why_it_waits(directory: Path, simulator: Simulator, command: list[str]) -> None:
+    """A retry is a line with its reason; who asked for log events reads it there, once."""
+    options = ["--set", f"base_url={simulator.url}", "--set", "api_key=any", "--set", "retry_min_wait=0"]
+    asked = [*command, "Hi", "--model", "openai/gpt-5-mini", *options]
+    for more, shown in ([], True), (["--log-level", "info"], False):
+        simulator.faults(Fault("status", code=503, times=1))
+        written = at_terminal([*asked, *more], directory, TERM="xterm")
+        assert ("retry 1 of 3 in less than a second: " in written) is shown
+        assert ("call.retry" in written) is not shown
 
 
 def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio
 import pytest
 
 from asyncllm import AsyncLLM, DeadlineExceededError, ProviderTimeoutError
-from asyncllm.simulator import Fault, Latency, Simulator
+from asyncllm.simulator import Fault, Latency, Script, Simulator
 from tests.core.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +32,83 @@ async def nothing_is_held(llm: AsyncLLM, simulator: Simulator) -> None:
     simulator.faults()
     with anyio.fail_after(20):
         assert (await llm.acompletion("and now")).text
+
+
+class MuteServer:
+    """Takes connections and never says a word, so that nobody gets beyond the TLS handshake."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self._taken: list[socket.socket] = []
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def is_reached(self) -> bool:
+        """Tell whether somebody has come."""
+        try:
+            self._taken.append(self._listener.accept()[0])
+        except BlockingIOError:
+            return bool(self._taken)
+        self._taken[-1].setblocking(False)
+        return True
+
+    def is_left(self) -> bool:
+        """Tell whether everybody who came has gone."""
+        return self.is_reached() and all(map(_has_ended, self._taken))
+
+    def close(self) -> None:
+        for one in (self._listener, *self._taken):
+            one.close()
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(4096):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
+@pytest.fixture
+def mute() -> Iterator[MuteServer]:
+    """A server on which connecting takes for ever."""
+    server = MuteServer()
+    yield server
+    server.close()
+
+
+async def test_cancelled_while_connecting(options: dict[str, Any], mute: MuteServer) -> None:
+    """A connection that was not open yet is given up."""
+    async with AsyncLLM(**{**options, "base_url": mute.url}) as llm:
+        await cancelled_once(lambda: llm.acompletion("hi"), mute.is_reached)
+        await until(mute.is_left)
+        assert (llm.stats().in_flight, llm.stats().cancelled) == (0, 1)
+
+
+async def test_the_connect_timeout_has_its_own_message(options: dict[str, Any], mute: MuteServer) -> None:
+    """`connect_timeout` bounds one connection, names itself, and ends an attempt that nobody can be billed for."""
+    async with AsyncLLM(**{**options, "base_url": mute.url}, connect_timeout=0.05, num_retries=1) as llm:
+        with pytest.raises(ProviderTimeoutError, match=r"within connect_timeout = 0\.05 s") as caught:
+            await llm.acompletion("hi")
+    assert caught.value.timeout == "connect_timeout"
+    assert [attempt.billed for attempt in caught.value.attempts] == ["no", "no"]
+    await until(mute.is_left)
+
+
+async def test_cancelled_in_a_re_ask(llm: AsyncLLM, simulator: Simulator) -> None:
+    """A typed call that is asking again lets go of that request as of any other."""
+    simulator.faults(Script([None, Fault("stall")]))
+    script = {"simulator": {"text": "no number at all"}}
+    await cancelled_once(
+        lambda: llm.extract(int, "how many?", extra_body=script),
+        lambda: simulator.seen.requests == 2 and simulator.seen.in_flight == 1,
+    )
+    await simulator.seen.wait_async(lambda seen: seen.connections_aborted == 1)
+    assert (llm.stats().succeeded, llm.stats().cancelled) == (1, 1)
+    await nothing_is_held(llm, simulator)
 
 
 async def test_cancelled_during_the_request(llm: AsyncLLM, simulator: Simulator) -> None:

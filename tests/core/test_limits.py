@@ -8,27 +8,21 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncllm import AsyncLLM, DeadlineExceededError, RequestTooLargeError
+from asyncllm import AsyncLLM, DeadlineExceededError, OverloadedError, RequestTooLargeError, StalledError
 from asyncllm.limits import Admission, Bucket, Places, Waiter, admit, shared_bucket
 from asyncllm.limits.rates import Rate
 from asyncllm.retry import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 
+from .virtual_provider import Clock
+from .waiting import until
+
 MINUTE = 60.0
-
-
-class Clock:
-    """A monotonic clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def taken(bucket: Bucket, tokens: int = 0) -> float:
@@ -276,3 +270,174 @@ def test_two_threads_share_one_rate(backends: tuple[str, str]) -> None:
     assert len(taken) == 120
     # 90 go at once as the burst; the other 30 cannot come faster than 98 a second, however slow the machine.
     assert max(taken) - started >= 29 / 98
+
+
+@pytest.mark.anyio
+async def test_a_closed_bucket_holds_no_places(options: dict[str, Any], simulator: Simulator) -> None:
+    """Callers that wait for one bucket leave the places of their client to callers of another."""
+    simulator.faults(Fault("status", code=429, retry_after=60, times=1))
+    async with AsyncLLM(**options, max_concurrency=2) as llm, anyio.create_task_group() as group:
+        other = llm.with_options(api_key="sk-another-key")
+        with pytest.raises(DeadlineExceededError):
+            await llm.acompletion("hi", deadline=5.0)
+        for _ in range(10):
+            group.start_soon(llm.acompletion, "hi")
+        await until(lambda: llm.stats().waiting == 10)
+        assert (llm.stats().in_flight, llm.stats().limited_by) == (0, "closed")
+        for _ in range(5):
+            assert (await other.acompletion("hi")).text
+        group.cancel_scope.cancel()
+    assert simulator.seen.requests == 6
+
+
+@pytest.mark.parametrize("code", [429, 503, 529])
+@pytest.mark.anyio
+async def test_retry_after_closes_the_bucket(options: dict[str, Any], simulator: Simulator, code: int) -> None:
+    """Whatever the status, a provider that names a time is left alone until then, by others as well."""
+    simulator.faults(Fault("status", code=code, retry_after=60, times=1))
+    async with AsyncLLM(**options, deadline=5.0) as llm:
+        for _ in range(2):
+            with pytest.raises(DeadlineExceededError):
+                await llm.acompletion("hi", deadline=0.5)
+    assert simulator.seen.requests == 1
+
+
+@pytest.mark.anyio
+async def test_a_client_without_a_place_holds_up_no_other() -> None:
+    """Of two clients before one bucket, the later one goes when the earlier one has no place for its request."""
+    bucket = Bucket()
+    full, free = Places(1), Places(1)
+    held = await admit(full, bucket, 0, Deadline(None))
+    bucket.close(0.05)
+    async with anyio.create_task_group() as group:
+        group.start_soon(admit, full, bucket, 0, Deadline(None))
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(20):
+            await admit(free, bucket, 0, Deadline(None))
+        held.release()
+
+
+@pytest.mark.anyio
+async def test_two_clients_take_turns_before_one_bucket() -> None:
+    """Across clients, too, who came first goes first."""
+    bucket = Bucket()
+    bucket.configure(1, 6000, None)
+    while taken(bucket) == 0:
+        pass  # what is left comes one by one
+    clients = [Places(100), Places(100)]
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        await admit(clients[number % 2], bucket, 0, Deadline(None))
+        order.append(number)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for number in range(8):
+                group.start_soon(one, number)
+                while sum(client.waiting for client in clients) + len(order) <= number:
+                    await anyio.lowlevel.checkpoint()
+    assert order == list(range(8))
+
+
+@pytest.mark.anyio
+async def test_too_many_callers_are_told_to_come_back(options: dict[str, Any], simulator: Simulator) -> None:
+    """Beyond max_queue a caller is refused at once; those in line are served."""
+    simulator.latency(Latency(first_token_s=0.05))
+    async with AsyncLLM(**options, max_concurrency=1, max_queue=2) as llm:
+        errors: list[OverloadedError] = []
+
+        async def call() -> None:
+            try:
+                await llm.acompletion("hi")
+            except OverloadedError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(6):
+                group.start_soon(call)
+    assert len(errors) == 3
+    assert simulator.seen.requests == 3
+    assert "max_queue is 2" in str(errors[0])
+
+
+@pytest.mark.anyio
+async def test_an_overload_says_when_to_come_back(options: dict[str, Any], simulator: Simulator) -> None:
+    """Where the bucket is closed, retry_after is at least the time until it opens."""
+    simulator.faults(Fault("status", code=429, retry_after=60, times=1))
+    async with AsyncLLM(**options, max_queue=1) as llm, anyio.create_task_group() as group:
+        with pytest.raises(DeadlineExceededError):
+            await llm.acompletion("hi", deadline=5.0)
+        group.start_soon(llm.acompletion, "hi")
+        await until(lambda: llm.stats().waiting == 1)
+        with pytest.raises(OverloadedError) as caught:
+            await llm.acompletion("hi")
+        group.cancel_scope.cancel()
+    assert 50 <= (caught.value.retry_after or 0.0) <= 60
+
+
+@pytest.mark.anyio
+async def test_a_batch_does_not_overload_itself(options: dict[str, Any], simulator: Simulator) -> None:
+    """However short the queue, every item of a batch waits for its turn, and counts as no caller."""
+    simulator.latency(Latency(first_token_s=0.02))
+    async with AsyncLLM(**options, max_concurrency=2, max_queue=0) as llm:
+        outcomes = await llm.gather(["hi"] * 12, max_concurrency=6)
+    assert all(outcome.ok for outcome in outcomes)
+
+
+@pytest.mark.anyio
+async def test_what_limits_is_told(
+    options: dict[str, Any], simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client's figures and an event say what the first in line waits for; nobody in line, nothing limits."""
+    simulator.latency(Latency(first_token_s=60.0))
+    async with AsyncLLM(**options, max_concurrency=1) as llm, anyio.create_task_group() as group:
+        assert llm.stats().limited_by is None
+        group.start_soon(llm.acompletion, "hi")
+        await until(lambda: simulator.seen.in_flight == 1)
+        group.start_soon(llm.acompletion, "hi")
+        await until(lambda: llm.stats().waiting == 1)
+        assert llm.stats().limited_by == "places"
+        group.cancel_scope.cancel()
+    assert llm.stats().limited_by is None
+    assert [record.message for record in caplog.records if record.message.startswith("limits.")] == [
+        "limits.waiting limited_by=places waiting=1"
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_batch_told_to_wait_for_an_hour_has_stalled(options: dict[str, Any], simulator: Simulator) -> None:
+    """A batch does not sleep through a pause in which nothing can succeed for longer than it would wait."""
+    simulator.faults(Fault("status", code=429, retry_after=3600))
+    async with AsyncLLM(**options) as llm:
+        with anyio.fail_after(20), pytest.raises(StalledError, match="asks to wait 36"):
+            await llm.gather(["hi"] * 5)
+
+
+@given(
+    arrivals=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50)), min_size=1, max_size=40),
+    places=st.integers(1, 5),
+)
+def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], places: int) -> None:
+    """Whatever comes in whatever order and size, each line is served in order, and everybody is served."""
+    clock = Clock()
+    buckets = {"a": Bucket(clock), "b": Bucket(clock)}
+    buckets["a"].configure(1, 600, 600)
+    client = Places(places, clock=clock)
+    waiting: dict[str, list[Waiter]] = {"a": [], "b": []}
+    sent: list[Waiter] = []
+    for name, tokens in arrivals:
+        waiter = Waiter(client, buckets[name], tokens)
+        if not waiting[name] and client.try_admit(waiter):
+            sent.append(waiter)
+        else:
+            waiting[name].append(waiter)
+        assert client.in_use <= places
+    while any(waiting.values()):
+        if sent:
+            client.release(sent.pop(0), None, None)
+        clock.now += 1.0
+        for line in waiting.values():
+            while line and client.try_admit(line[0]):
+                sent.append(line.pop(0))
+        assert client.in_use == len(sent) <= places

@@ -151,3 +151,8 @@ def test_both_backends_tell_the_same(options: dict[str, Any], simulator: Simulat
         "call.cancelled",
     ]
     assert [fields.get("error") for _, fields in told][3:5] == ["StreamInterruptedError", "cancelled"]
+    assert [fields["usage"] for _, fields in told if "usage" in fields] == [
+        *("known", "known"),
+        *("estimated", "estimated"),  # what had come until then
+        "unknown",
+    ]

@@ -46,6 +46,28 @@ async def test_async_with_works_on_both_backends() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "asyncllm-simulator"]
 
 
+@pytest.mark.leaks
+def test_a_connection_that_comes_with_the_stop_is_closed() -> None:
+    """What is accepted in the very moment of stopping is closed like every other connection."""
+    with Simulator() as sim:
+        loop, stopping = sim._loop, sim._stopping
+        assert loop is not None
+        assert stopping is not None
+        late, connected = socket.socket(), threading.Event()
+
+        def connect() -> None:
+            late.connect(("127.0.0.1", urlsplit(sim.url).port or 0))
+            # The loop takes this before it looks at its sockets: it accepts in the turn in which it is told to stop.
+            loop.call_soon(stopping.set)
+            connected.set()
+
+        loop.call_soon_threadsafe(connect)
+        assert connected.wait(20)
+    with late:
+        late.settimeout(20)
+        assert late.recv(1) == b""
+
+
 def test_many_serve_side_by_side() -> None:
     """Several simulators in one process keep apart."""
     with Simulator() as one, Simulator() as other:

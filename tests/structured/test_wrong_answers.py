@@ -52,6 +52,7 @@ ANSWERS: dict[str, tuple[str, str | None]] = {
     "chatty": (f"Sure! Here you {{are}} [1]:\n{JANE}\nAnything else?", None),
     "after thoughts": (f"<think>Perhaps {JOE}? No.</think>{JANE}", None),
     "thoughts without their beginning": (f"Let me see.</think>\n{JANE}", None),
+    "thoughts without an end": (f"<think>Perhaps {JOE}? No, {JANE}", "never closes its <think>"),
     "the same object twice": (f"{JANE}\n```json\n{JANE}\n```", None),
     "two objects": (f"{JOE} or {JANE}", "2 JSON documents"),
     "an object within a broken one": (f'{{"person": {JANE}, "note": ', "not valid JSON"),

@@ -46,7 +46,8 @@ class Fault:
         gzipped: `huge_body`: compressed to a thousandth of its size.
         count: `repeat`: how many more times the event comes.
         to: `redirect`: `same` (the same host), `other` (another name of it) or `loop`.
-        text: `answer`: the text of the answer, or the arguments of its tool call.
+        text: `answer`: the text of the answer, or the arguments of its tool call. `garbage`: what is sent, in place of
+            `what`.
         path: Only requests whose path matches this (`*` stands for anything); without it, all chats and nothing else.
         model: Only requests whose model matches this.
         key: Only requests with this key.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..error_styles import error_body
 from ..formats import Refusal
 from ..wire import Reply
-from .garbage import GARBAGE
+from .garbage import GARBAGE, Garbage
 from .retry_after import retry_after_headers
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ async def _begin(fault: Fault, turn: Turn) -> None:
 
 
 async def _garbage(fault: Fault, turn: Turn) -> None:
-    garbage = GARBAGE[fault.what]
+    garbage = Garbage(fault.text.encode()) if fault.text else GARBAGE[fault.what]
     reply = turn.reply()
-    if reply.events is None or fault.code is not None or fault.what in ("html", "empty"):
+    if reply.events is None or fault.code is not None or (fault.what in ("html", "empty") and not fault.text):
         content_type = garbage.content_type or (reply.content_type if fault.code is None else b"application/json")
         await turn.wire.send(Reply(status=fault.code or 200, content_type=content_type, body=garbage.body))
         return
-    garbled = fault.what == "invalid_json"
+    garbled = fault.what == "invalid_json" and not fault.text
     await _with_event(turn, turn.format.garbled_event() if garbled else turn.format.framed_event(garbage.body), fault)
 
 
@@ -264,7 +264,7 @@ KINDS: dict[str, Kind] = {
     "refuse": Kind("refuses every connection, and closes those that are open", (), None),
     "close_kept": Kind("closes a kept connection under its next request; on a fresh one it answers", (), _close_kept),
     "garbage": Kind(
-        "sends something that is not an answer, with status 200", ("what", "after_chunks", "code"), _garbage
+        "sends something that is not an answer, with status 200", ("what", "text", "after_chunks", "code"), _garbage
     ),
     "truncated_gzip": Kind("sends the first half of a compressed answer as if it were all", (), _truncated_gzip),
     "wrong_length": Kind(

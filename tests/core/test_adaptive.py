@@ -1,0 +1,192 @@
+"""The adaptive control against providers in virtual time: limits are found, followed, and not exceeded for long."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncllm.limits import Bucket, Places, Waiter
+from asyncllm.limits.declared import Declared, duration_s
+from asyncllm.simulator.limits import Algorithm, Limit, Limiter, RetryAfterForm
+
+from .virtual_provider import Clock, Log, Provider, World
+
+SEEDS = range(1, 4)
+
+
+def limit(per_second: float, algorithm: Algorithm = "token_bucket", retry_after: RetryAfterForm = "seconds") -> Limit:
+    """A limit that nobody is told."""
+    return Limit(per_second=per_second, algorithm=algorithm, retry_after=retry_after)
+
+
+def refused_share(log: Log) -> float:
+    """The refused requests as a share of all."""
+    return len(log.refused) / (len(log.refused) + len(log.accepted))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("retry_after", ["seconds", "fraction", "none"])
+@pytest.mark.parametrize(
+    ("algorithm", "least"), [("token_bucket", 0.95), ("fixed_window", 0.92), ("sliding_window", 0.9)]
+)
+def test_an_unknown_limit_is_found(algorithm: Algorithm, least: float, retry_after: RetryAfterForm, seed: int) -> None:
+    """After ten seconds nearly all that the provider allows is used, with few refusals, however it counts."""
+    log = World(Provider(limit(50, algorithm, retry_after), tokens=(1, 1)), seed=seed).run(100)
+    assert log.rate(10, 100) >= least * 50
+    assert refused_share(log) <= 0.02
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("per_second", [2, 500])
+def test_small_and_large_limits_are_found(per_second: int, seed: int) -> None:
+    """A limit of two a second is found as well as one of five hundred."""
+    provider = Provider(limit(per_second), tokens=(1, 1))
+    log = World(provider, concurrency=200, seed=seed).run(60)
+    assert log.rate(20, 60) >= 0.9 * per_second
+    assert log.refusals() <= max(30, 0.02 * 60 * per_second)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("retry_after", ["seconds", "none"])
+def test_a_limit_that_moves_is_followed(retry_after: RetryAfterForm, seed: int) -> None:
+    """Down within five seconds and up within twenty, to within a tenth of the limit."""
+    provider = Provider(limit(100, retry_after=retry_after), tokens=(1, 1))
+    world = World(provider, seed=seed)
+    for at, per_second in ((30, 25), (60, 100)):
+        limiter = Limiter([limit(per_second, retry_after=retry_after)])
+        world.at(at, lambda limiter=limiter: setattr(provider, "limiter", limiter))  # type: ignore[misc]
+    log = world.run(100)
+    assert 0.9 * 25 <= log.rate(35, 60) <= 1.1 * 25
+    assert log.refusals(35, 60) <= 0.05 * 25 * 25
+    assert log.rate(80, 100) >= 0.9 * 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("places", [3, 8, 30])
+def test_a_queueing_provider_is_not_flooded(places: int, seed: int) -> None:
+    """What is in flight settles within twice the best number, and no place of the provider is left empty for it."""
+    log = World(Provider(places=places), seed=seed).run(120)
+    in_flight = [number for at, number in log.in_flight if at > 40]
+    assert places / 2 <= sum(in_flight) / len(in_flight) <= 2 * places
+    worked_s = sum(work_s for at, work_s in log.served_s if at > 40)
+    assert worked_s / 80 >= 0.94 * places
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_provider_without_a_limit_is_used_in_full(seed: int) -> None:
+    """Where nothing is refused and nothing gets slower, all places of the batch are soon in use, and stay so."""
+    log = World(Provider(tokens=(5, 400)), seed=seed).run(60)
+    assert all(number >= 95 for at, number in log.in_flight if at > 15)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_number_in_flight_that_is_refused_is_found(seed: int) -> None:
+    """A provider that refuses rather than queues is used to more than half, with few refusals."""
+    log = World(Provider(places=20, queue=False), seed=seed).run(100)
+    assert sum(work_s for at, work_s in log.served_s if at > 20) / 80 >= 0.5 * 20
+    assert refused_share(log) <= 0.05
+
+
+def test_an_outage_is_forgotten() -> None:
+    """After a minute in which everything was refused, the limit is soon used again."""
+    provider = Provider(limit(50), tokens=(1, 1))
+    world = World(provider)
+    world.at(20, lambda: setattr(provider, "limiter", Limiter([limit(0.001)])))
+    world.at(80, lambda: setattr(provider, "limiter", Limiter([limit(50)])))
+    # The outage's own Retry-After is a thousand seconds; a provider that says so is believed.
+    provider.longest_asked_s = 1.0
+    log = world.run(140)
+    assert log.refusals(25, 80) <= 5 * 55
+    assert log.rate(105, 140) >= 0.8 * 50
+
+
+def test_the_first_burst_brings_no_flood_of_refusals() -> None:
+    """A batch of a thousand at a time starts with few, and stops at the first refusal."""
+    log = World(Provider(limit(10, retry_after="none"), tokens=(1, 1)), concurrency=1000).run(5)
+    assert log.refusals() <= 50
+
+
+def test_a_set_rate_is_not_searched() -> None:
+    """Where a rate is configured, it holds, and the adaptive control keeps out of the way."""
+    world = World(Provider(tokens=(1, 1)))
+    world.bucket.configure(1, 600, None)
+    log = world.run(60)
+    assert log.rate(0, 60) == pytest.approx(10, rel=0.05)
+
+
+def test_those_who_do_not_follow_are_not_held_up() -> None:
+    """Who waits for the adaptive control alone stands in nobody's way but that of others who follow it."""
+    bucket = Bucket(Clock())
+    places = Places(1000)
+    waiter = Waiter(places, bucket, adaptive=True)
+    while bucket.take(waiter)[0] is None:
+        waiter = Waiter(places, bucket, adaptive=True)
+    bucket.withdraw(waiter)
+    parked, plain, late = (Waiter(places, bucket, adaptive=adaptive) for adaptive in (True, False, True))
+    assert bucket.take(parked)[0] == "adaptive"
+    assert bucket.take(plain)[0] is None
+    assert bucket.take(late)[0] == "adaptive"
+
+
+def headers(limit: object, remaining: object, reset: object) -> dict[str, str]:
+    """The headers of an answer, as OpenAI writes them."""
+    names = ("limit", "remaining", "reset")
+    return {
+        f"x-ratelimit-{name}-requests": str(value)
+        for name, value in zip(names, (limit, remaining, reset), strict=True)
+        if value is not None
+    }
+
+
+def test_a_steady_refill_is_believed() -> None:
+    """Several answers that agree on the time for one request give the rate."""
+    declared = Declared()
+    rates = [declared.read(headers(600, 600 - used, f"{used * 100}ms"), float(used)) for used in (20, 25, 30, 35, 40)]
+    assert rates == [None, None, None, None, 10.0]
+
+
+def test_windows_that_start_anew_are_believed() -> None:
+    """An end of the window that stands still and then moves by a minute gives the rate."""
+    declared = Declared()
+    rates = []
+    for start in (0.0, 60.0):
+        for used in (20, 30, 40, 50, 60):
+            at = start + used / 10
+            rates.append(declared.read(headers(600, 600 - used, f"{start + 60 - at:.3f}s"), at))
+    assert [rate for rate in rates if rate is not None] == [10.0]
+    assert rates[-1] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("total", "remaining", "reset"),
+    [
+        (0, 0, "1s"),
+        (-1, -1, "-1"),
+        (None, 100, "1s"),
+        (600, None, "1s"),
+        (600, 700, "1s"),
+        (600, -1, "1s"),
+        (600, 0, "0"),
+        (600, 0, "soon"),
+        (600, 300, "5m0s"),  # of ten minutes: neither a second nor a minute
+        ("many", 300, "30s"),
+    ],
+)
+def test_what_cannot_be_is_not_believed(total: object, remaining: object, reset: object) -> None:
+    """Headers that are absent, contradictory, or speak of other times than a second or a minute say nothing."""
+    declared = Declared()
+    assert not any(declared.read(headers(total, remaining, reset), float(at)) for at in range(50))
+
+
+def test_a_number_that_never_changes_is_not_believed() -> None:
+    """A gateway that sends the same headers with every answer proves nothing."""
+    declared = Declared()
+    assert not any(declared.read(headers(600, 300, "30s"), 0.1 * at) for at in range(50))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("6m0s", 360.0), ("120ms", 0.12), ("59.7", 59.7), ("1h2m3s", 3723.0), ("1.5s", 1.5), ("", None), ("soon", None)],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    """A duration is read as Go writes it, or as seconds."""
+    assert duration_s(text) == (None if seconds is None else pytest.approx(seconds))

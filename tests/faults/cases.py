@@ -1,0 +1,258 @@
+"""The faults, and how a call that meets one ends: what the documentation promises, and the test measures.
+
+A case is played to a plain call, a stream and a typed call, each over both transports, with one retry allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from asyncllm.simulator import Fault
+
+Shape = Literal["plain", "stream", "typed"]
+Transport = Literal["wire", "litellm"]
+SHAPES: tuple[Shape, ...] = ("plain", "stream", "typed")
+TRANSPORTS: tuple[Transport, ...] = ("wire", "litellm")
+Cell = tuple[Transport, Shape]
+CELLS: tuple[Cell, ...] = tuple((transport, shape) for transport in TRANSPORTS for shape in SHAPES)
+
+
+class Ending(NamedTuple):
+    """How a call ended.
+
+    Attributes:
+        error: The class of the error; empty when there was an answer.
+        attempts: How many are in the record.
+        requests: How many arrived at the provider.
+        cost: `none`, `possible` (an answer that was lost may be billed), `known` or `estimated`.
+    """
+
+    error: str = ""
+    attempts: int = 1
+    requests: int = 1
+    cost: str = "known"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault and how it ends.
+
+    Attributes:
+        name: The fault in words.
+        fault: How the simulator plays it.
+        ends: How it ends, where nothing else is said.
+        stream: How it ends for a stream.
+        wire: How it ends over the wire.
+        litellm: How it ends over litellm.
+        options: Of the client.
+        server: `http`; `https` with a certificate that nobody trusts; `http_as_https`, where TLS is not spoken; or
+            `nowhere`, a name that does not resolve.
+        primed: Each client makes a call before the fault is switched on.
+        sampled: It is played under trio as well.
+    """
+
+    name: str
+    fault: Fault | None
+    ends: Ending
+    stream: Ending | None = None
+    wire: Ending | None = None
+    litellm: Ending | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    server: Literal["http", "https", "http_as_https", "nowhere"] = "http"
+    primed: bool = False
+    sampled: bool = False
+
+    def expected(self, cell: Cell) -> Ending:
+        """Return how a cell ends."""
+        transport, shape = cell
+        of_shape = self.stream if shape == "stream" else None
+        return of_shape or (self.wire if transport == "wire" else self.litellm) or self.ends
+
+
+def _refused(error: str) -> Ending:
+    """Make the ending of what another try would not change."""
+    return Ending(error, 1, 1, "none")
+
+
+def _failed(error: str) -> Ending:
+    """Make the ending of what is tried again and fails again, and costs nothing."""
+    return Ending(error, 2, 2, "none")
+
+
+def _lost(error: str) -> Ending:
+    """Make the ending of what is tried again and fails again, when the provider may have done the work."""
+    return Ending(error, 2, 2, "possible")
+
+
+def _unreached(error: str) -> Ending:
+    """Make the ending of requests that never arrived."""
+    return Ending(error, 2, 0, "none")
+
+
+_ANSWERED = Ending()
+_CUT = _lost("ProviderConnectionError")
+_UNREADABLE = _lost("MalformedResponseError")
+_TIMED_OUT = _lost("ProviderTimeoutError")
+_INTERRUPTED = Ending("StreamInterruptedError", 1, 1, "estimated")
+_REDIRECTED = _refused("ProviderError")
+_LIMITED = _failed("RateLimitError")
+
+# Long enough for a busy machine to send the request in, and short enough to wait for.
+_WAIT_S = 1.0
+_IMPATIENT = {"timeout": _WAIT_S, "first_token_timeout": _WAIT_S, "idle_timeout": _WAIT_S}
+# The stream's first chunk comes, and then no other.
+_IDLING = {"timeout": _WAIT_S, "idle_timeout": _WAIT_S}
+_SOON: dict[str, Any] = {"retry_after": 0.01, "retry_after_form": "fraction"}
+_HUGE_BYTES = 4 * 1024 * 1024  # the test lowers the bounds
+
+
+def _status(code: int, ends: Ending, words: str = "", **options: Any) -> Case:
+    sampled = code in (401, 500)
+    return Case(f"HTTP {code}{words}", Fault("status", code=code, **options), ends, sampled=sampled)
+
+
+def _reason(name: str, reason: str, ends: Ending, style: str = "") -> Case:
+    return Case(name, Fault("status", reason=reason, style=style), ends)
+
+
+STATUSES = (
+    _status(400, _refused("BadRequestError")),
+    _reason("HTTP 400: the prompt is too long", "context_window", _refused("ContextWindowExceededError")),
+    _reason("HTTP 400: the policy refuses it", "content_policy", _refused("ContentPolicyError")),
+    Case(
+        "HTTP 400: no credit (Anthropic)",
+        Fault("status", reason="quota", style="anthropic"),
+        _refused("QuotaExceededError"),
+    ),
+    _status(401, _refused("AuthenticationError")),
+    _status(402, _refused("QuotaExceededError")),
+    _status(403, _refused("PermissionDeniedError")),
+    _reason("HTTP 403: flagged (OpenRouter)", "content_policy", _refused("ContentPolicyError"), "openrouter"),
+    _status(404, _refused("NotFoundError")),
+    _status(405, _refused("ProviderError")),
+    _status(408, _failed("ProviderError")),
+    _status(409, _failed("ProviderError")),
+    _status(413, _refused("BadRequestError")),
+    _status(418, _refused("ProviderError")),
+    _status(422, _refused("BadRequestError")),
+    _status(429, _LIMITED, ", no Retry-After"),
+    Case("HTTP 429, Retry-After", Fault("status", code=429, **_SOON), _LIMITED, sampled=True),
+    _status(429, _LIMITED, ", Retry-After is nonsense", retry_after=1, retry_after_form="nonsense"),
+    _status(429, _LIMITED, ", Retry-After is negative", retry_after=1, retry_after_form="negative"),
+    _status(429, _LIMITED, ", Retry-After is a date in the past", retry_after=60, retry_after_form="past"),
+    Case(
+        "HTTP 429, Retry-After of two hours, a deadline of one minute",
+        Fault("status", code=429, retry_after=7200),
+        _refused("DeadlineExceededError"),
+        options={"deadline": 60.0},
+    ),
+    _reason("HTTP 429: no credit", "quota", _refused("QuotaExceededError")),
+    _reason("HTTP 429: no credit (Gemini)", "quota", _refused("QuotaExceededError"), "gemini"),
+    Case("HTTP 429: a minute's quota (Gemini)", Fault("status", code=429, style="gemini"), _LIMITED),
+    _status(500, _failed("ServerError")),
+    _status(501, _failed("ServerError")),
+    _status(502, _failed("ServerError")),
+    _status(503, _failed("ServerError")),
+    _status(504, _lost("ServerError")),
+    _status(524, _lost("ServerError")),
+    _status(529, _failed("ServerError")),
+    Case("HTTP 502 with a page", Fault("garbage", code=502), _failed("ServerError")),
+    Case("HTTP 503, empty", Fault("garbage", code=503, what="empty"), _failed("ServerError")),
+    Case("HTTP 500, nested without end", Fault("garbage", code=500, what="deep_nesting"), _failed("ServerError")),
+)
+
+CONNECTIONS = (
+    Case("connection refused", Fault("refuse"), _unreached("ProviderConnectionError"), sampled=True),
+    Case("no such host", None, _unreached("ProviderConnectionError"), server="nowhere"),
+    Case("certificate not trusted", None, _unreached("ProviderConnectionError"), server="https"),
+    Case("no TLS at an https address", None, _unreached("ProviderConnectionError"), server="http_as_https"),
+    Case("reset before the headers", Fault("reset"), _CUT),
+    Case("reset after the headers", Fault("reset", at="after_headers"), _CUT),
+    Case("reset in the body", Fault("reset", at="body"), _CUT, stream=_INTERRUPTED, sampled=True),
+    Case("closed before the headers", Fault("cut"), _CUT),
+    Case("closed after the headers", Fault("cut", at="after_headers"), _CUT),
+    Case("closed in the body", Fault("cut", at="body"), _CUT, stream=_INTERRUPTED),
+    Case("closed in a body without length", Fault("cut", at="body", framed=False), _UNREADABLE, stream=_INTERRUPTED),
+    Case(
+        "kept connection closed under the next request",
+        Fault("close_kept"),
+        _ANSWERED,
+        wire=Ending(requests=2),
+        litellm=Ending(attempts=2, requests=2, cost="known, and once possible"),
+        primed=True,
+        sampled=True,
+    ),
+    Case("stall before the headers", Fault("stall"), _TIMED_OUT, options=_IMPATIENT, primed=True),
+    Case(
+        "stall after the headers",
+        Fault("stall", at="after_headers"),
+        _TIMED_OUT,
+        options=_IMPATIENT,
+        primed=True,
+        sampled=True,
+    ),
+    Case(
+        "stall in the body, between two chunks",
+        Fault("stall", at="body", after_chunks=2),
+        _TIMED_OUT,
+        stream=Ending("ProviderTimeoutError", 1, 1, "estimated"),
+        options=_IDLING,
+        primed=True,
+    ),
+    Case("one byte a second", Fault("drip", seconds=1.0), _TIMED_OUT, options=_IMPATIENT, primed=True),
+    Case("redirect to the same host", Fault("redirect"), _REDIRECTED),
+    Case("redirect to another host", Fault("redirect", to="other"), _REDIRECTED, sampled=True),
+    Case("redirect in a loop", Fault("redirect", to="loop"), _REDIRECTED),
+    Case("redirect that turns a POST into a GET", Fault("redirect", code=303, to="other"), _REDIRECTED),
+)
+
+BODIES = (
+    Case("a page", Fault("garbage", what="html"), _UNREADABLE, sampled=True),
+    Case("empty", Fault("garbage", what="empty"), _UNREADABLE),
+    Case("`null`", Fault("garbage", what="null", after_chunks=0), _UNREADABLE),
+    Case("JSON cut short", Fault("garbage", what="invalid_json", after_chunks=0), _UNREADABLE),
+    Case("JSON cut short, later", Fault("garbage", what="invalid_json"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("JSON of another shape", Fault("garbage", what="wrong_shape", after_chunks=0), _UNREADABLE),
+    Case("JSON of another shape, later", Fault("garbage", what="wrong_shape"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("values of wrong types", Fault("garbage", what="wrong_types", after_chunks=0), _UNREADABLE),
+    Case("values of wrong types, later", Fault("garbage", what="wrong_types"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("not UTF-8", Fault("garbage", what="invalid_utf8", after_chunks=0), _UNREADABLE),
+    Case("not UTF-8, later", Fault("garbage", what="invalid_utf8"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("nested without end", Fault("garbage", what="deep_nesting", after_chunks=0), _UNREADABLE),
+    Case("nested without end, later", Fault("garbage", what="deep_nesting"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("gzip cut short", Fault("truncated_gzip"), _UNREADABLE, stream=_INTERRUPTED),
+    Case("shorter than announced", Fault("wrong_length"), _TIMED_OUT, stream=_ANSWERED, options=_IDLING, primed=True),
+    Case("longer than announced", Fault("wrong_length", size_bytes=-100), _UNREADABLE),
+    Case("a header without end", Fault("huge_header"), _UNREADABLE),
+    Case("larger than any answer", Fault("huge_body", size_bytes=_HUGE_BYTES), _UNREADABLE),
+    Case("larger, once unpacked", Fault("huge_body", size_bytes=_HUGE_BYTES, gzipped=True), _UNREADABLE),
+    Case("without end", Fault("endless"), _UNREADABLE, stream=_INTERRUPTED),
+)
+
+STREAMS = (
+    Case("an event more than once", Fault("repeat", count=150), _ANSWERED),
+    Case("no `[DONE]`", Fault("missing_done"), _ANSWERED),
+    Case("error event first", Fault("error_event", after_chunks=0), _failed("ServerError"), stream=_UNREADABLE),
+    Case(
+        "error event first, with a status",
+        Fault("error_event", after_chunks=0, code=503, style="vllm"),
+        _failed("ServerError"),
+    ),
+    Case("error event", Fault("error_event"), _failed("ServerError"), stream=_INTERRUPTED, sampled=True),
+    Case(
+        "error event in a choice (OpenRouter)",
+        Fault("error_event", code=502, style="openrouter"),
+        _failed("ServerError"),
+        stream=_INTERRUPTED,
+    ),
+)
+
+SECTIONS: Mapping[str, tuple[Case, ...]] = {
+    "Statuses": STATUSES,
+    "Connections": CONNECTIONS,
+    "Bodies with HTTP 200": BODIES,
+    "Streams": STREAMS,
+}
+CASES: Mapping[str, Case] = {case.name: case for cases in SECTIONS.values() for case in cases}
