@@ -29,8 +29,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TEMPLATE = "Summarise: {text}"
 # Short answers: what is measured is not how quickly the simulator makes up words.
 _SHORT = 'extra_body={"simulator": {"answer_tokens": 8}}'
-# Of the rows of the command, for each of its peers: enough for a rate, and no third and fourth run of an hour.
-_PEERS_SHARE = 5
+# For each peer of the command: enough for a rate, and no third and fourth run of an hour.
+_PEERS_ROWS = 20_000
 # What the command may grow by between a tenth of its way and its end. A leak of 100 bytes a row would be 100 MB.
 _MOST_GROWTH_MB = 40.0
 _LEAST_SHARE = 0.8
@@ -147,7 +147,7 @@ def watch(command: list[str], folder: Path) -> Watched:
 def million(folder: Path, rows: int) -> None:
     """Measure the command on a long file, and its peers on a part of it."""
     with simulator() as url:
-        few = max(rows // _PEERS_SHARE, 1_000)
+        few = min(rows, _PEERS_ROWS)
         bare = _own_rate(url, few, "")
         kept = _own_rate(url, few, str(folder / "map.journal"))
         write_rows(folder / "rows.jsonl", rows)

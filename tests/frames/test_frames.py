@@ -96,7 +96,7 @@ async def test_fields_of_typed_answers_are_columns(frame: Any) -> None:
     async with AsyncLLM(model="simulated/demo") as llm:
         outcomes = await llm.gather(frames.requests(frame, "{text}"), response_model=Ticket)
     made = frames.with_outcomes(frame, outcomes)
-    assert column(made, "answer.topic") == [outcome.value.topic for outcome in outcomes]
+    assert column(made, "answer.topic") == [outcome.unwrap().topic for outcome in outcomes]
     assert "answer" not in names(made)
 
 
@@ -131,7 +131,7 @@ def test_outcomes_of_another_frame_are_refused(frame: Any) -> None:
 def test_what_is_no_frame_is_said() -> None:
     """A lazy frame has no rows yet."""
     with pytest.raises(ConfigError, match=r"LazyFrame.*collect"):
-        frames.requests(polars.LazyFrame(ROWS), "{text}")
+        frames.requests(polars.LazyFrame(ROWS), "{text}")  # type: ignore[arg-type]
 
 
 def test_missing_values_of_every_kind_are_empty() -> None:

@@ -59,7 +59,7 @@ class Answer:
             error=None if outcome.error is None else error_record(outcome.error),
             finish_reason=None if completion is None else completion.finish_reason,
             model=None if completion is None else completion.model,
-            usage=None if completion is None else completion.usage.to_dict(),
+            usage=None if outcome.usage is None else outcome.usage.to_dict(),
             cost_usd=outcome.cost_usd,
         )
 

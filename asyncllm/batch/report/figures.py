@@ -16,6 +16,8 @@ from .timeline import Limited, Moment, Timeline
 # Enough to see what is slow or dear and why, few enough to read.
 _EXTREMES = 10
 _EXAMPLES = 3
+# Of an id: enough to find it again, short enough for a table on a screen.
+_NAME_CHARACTERS = 32
 # Bars of a distribution: a screen's width of them, whatever the range.
 _BINS = 30
 
@@ -104,6 +106,7 @@ class Figures:
         cost_usd: What all runs cost, as far as it is known.
         unpriced: Answers whose cost is not known.
         unsettled: Requests that a kill left without a known outcome; they may have been paid for.
+        unsettled_usd: What they may have cost; an estimate.
         running: Whether a run is still going on.
         attempts: Requests that were sent for the items.
         moments: How it went over time.
@@ -125,6 +128,7 @@ class Figures:
     cost_usd: float = 0.0
     unpriced: int = 0
     unsettled: int = 0
+    unsettled_usd: float = 0.0
     running: bool = False
     attempts: int = 0
     moments: list[Moment] = field(default_factory=list)
@@ -162,7 +166,7 @@ def figures(journal: Journal) -> Figures:
     """
     summary, samples = journal.summary(), list(journal.samples())
     timeline = Timeline(summary.runs, samples)
-    found = Figures(unsettled=summary.unknown, running=summary.running)
+    found = Figures(unsettled=summary.unknown, unsettled_usd=summary.unknown_usd, running=summary.running)
     # What was paid for answers that a later run replaced was paid all the same.
     found.cost_usd, found.unpriced = summary.cost_usd, summary.unpriced
     _add_items(found, journal.outcomes(), timeline)
@@ -238,7 +242,9 @@ def _item(entry: JournalEntry) -> Item:
 
 
 def _name(entry: JournalEntry) -> str:
-    return entry.id if entry.id is not None else f"item {entry.index}"
+    if entry.id is None:
+        return f"item {entry.index}"
+    return entry.id if len(entry.id) <= _NAME_CHARACTERS else f"{entry.id[: _NAME_CHARACTERS - 1]}…"
 
 
 def _distribution(values: array[float]) -> Distribution:

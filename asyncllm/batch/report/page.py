@@ -73,7 +73,8 @@ def headline(figures: Figures) -> str:
         return "Nothing was recorded of how it ran."
     began = datetime.fromtimestamp(figures.began_at, UTC)
     runs = f", in {len(figures.runs_s)} runs" if len(figures.runs_s) > 1 else ""
-    return f"Begun {began:%d %B %Y, %H:%M} UTC; {duration(figures.elapsed_s)} of running time{runs}."
+    now = " It is still running." if figures.running else ""
+    return f"Begun {began:%d %B %Y, %H:%M} UTC; {duration(figures.elapsed_s)} of running time{runs}.{now}"
 
 
 def tiles(figures: Figures) -> list[Tile]:
@@ -95,7 +96,8 @@ def tiles(figures: Figures) -> list[Tile]:
     if figures.attempts > items:
         made.append(Tile("Requests", f"{figures.attempts:,}", f"{figures.attempts - items:,} more than items"))
     if figures.unsettled:
-        made.append(Tile("Outcome unknown", f"{figures.unsettled:,}", "in flight at a kill, maybe paid", bad=True))
+        cost = f"in flight when a run ended; about {dollars(figures.unsettled_usd)} if paid"
+        made.append(Tile("Outcome unknown", f"{figures.unsettled:,}", cost, bad=True))
     return made
 
 

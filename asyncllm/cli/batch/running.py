@@ -209,7 +209,7 @@ class _Run:
 
     def _add(self, outcome: Outcome[Any], out: ResultWriter | None) -> None:
         row: Row = outcome.data
-        usage = outcome.completion.usage if outcome.completion is not None else None
+        usage = outcome.usage
         error = outcome.error
         self.progress.advance(
             ok=outcome.ok,
