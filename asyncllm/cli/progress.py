@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from asyncllm.batch.report.wording import reason
+
 from .output import dollars, draws, note, printable, terminal
 from .time_left import TimeLeft
 
@@ -217,7 +219,7 @@ class BatchProgress:
     def _spent(self) -> str:
         state = self.state
         flight = f", {state.in_flight:,} in flight" if state is not None else ""
-        limited = f", limited by {state.limited_by}" if state is not None and state.limited_by else ""
+        limited = f", limited by {reason(state.limited_by)}" if state is not None and state.limited_by else ""
         return f"{self._money()}, {self.tokens:,} tokens{flight}{limited}"
 
 

@@ -39,10 +39,14 @@ def run(
     from asyncllm.batch.journal import Journal
     from asyncllm.batch.report import figures
 
+    from .batch.memory import tidy
+
     if as_text and as_json:
         raise UsageProblem("--text and --json are two forms of one thing.", "Give one of them.")
     path = _journal(journal)
     found = figures(Journal.read(path))
+    if not found.running:
+        tidy(path)
     name = path.name.removesuffix(".journal")
     if as_json:
         write_json(found.to_dict())

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from asyncllm.errors import ConfigError
 
 from .figures import Distribution, Figures
 from .timeline import Limited
-from .wording import duration, number
+from .wording import duration, number, reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,24 +171,24 @@ def _limits(figures: Figures) -> Chart:
     reasons = list(reversed(totals))
 
     def draw(axes: Axes) -> None:
-        for place, reason in enumerate(reasons):
-            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, reason)]
+        for place, name in enumerate(reasons):
+            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, name)]
             axes.broken_barh(spans, (place - 0.35, 0.7), facecolors=_COLOURS["limit"])
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         _time_axis(axes)
-        axes.set_yticks(range(len(reasons)), reasons)
+        axes.set_yticks(range(len(reasons)), [fill(reason(name), 16) for name in reasons])
         axes.set_ylim(-0.6, len(reasons) - 0.4)
         axes.grid(visible=False, axis="y")
 
     longest = reasons[-1]
     share = totals[longest] / figures.elapsed_s if figures.elapsed_s else 0.0
-    summary = f"Most of all {longest}: {share:.0%} of the time."
-    rows = [[reason, duration(totals[reason])] for reason in reversed(reasons)]
+    summary = f"Most of all {reason(longest)}: {share:.0%} of the time."
+    rows = [[reason(name), duration(totals[name])] for name in reversed(reasons)]
     return Chart("What held it back", summary, _svg("What held it back", summary, draw), ["limit", "for"], rows)
 
 
-def _of(limits: Sequence[Limited], reason: str) -> list[Limited]:
-    return [limit for limit in limits if limit.reason == reason]
+def _of(limits: Sequence[Limited], name: str) -> list[Limited]:
+    return [limit for limit in limits if limit.reason == name]
 
 
 def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
@@ -207,7 +208,8 @@ def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
             at = found.quantiles[name]
             axes.axvline(at, color=_COLOURS["ink"], linewidth=1, linestyle=":")
             # One above the other, because they often lie close together.
-            axes.text(at, top * (1.24 - 0.1 * place), f" {name}", color=_COLOURS["ink"], va="top", fontsize=9)
+            place_of_name = (at, top * (1.24 - 0.1 * place))
+            axes.annotate(name, place_of_name, (3, 0), textcoords="offset points", va="top", fontsize=9)
         axes.set_ylim(0, top * 1.25)
 
     shares = ", ".join(f"{name} {duration(value)}" for name, value in found.quantiles.items())

@@ -9,7 +9,7 @@ from itertools import pairwise
 from .figures import Distribution, Figures
 from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
 from .timeline import Moment
-from .wording import duration, number
+from .wording import duration, number, reason
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _SHOWN_ITEMS = 5
@@ -60,8 +60,8 @@ def _limits(figures: Figures) -> Iterator[str]:
     if figures.limits:
         yield ""
         yield "what held it back"
-        for reason, seconds in figures.limited_s.items():
-            yield f"  {reason:<28}{duration(seconds):>12}  {seconds / figures.elapsed_s:.0%} of the time"
+        for name, seconds in figures.limited_s.items():
+            yield f"  {reason(name):<32}{duration(seconds):>12}  {seconds / figures.elapsed_s:.0%} of the time"
 
 
 def _distribution(name: str, found: Distribution, width: int) -> Iterator[str]:

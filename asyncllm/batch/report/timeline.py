@@ -25,7 +25,7 @@ class Moment:
         failed_per_s: Failures a second.
         tokens_per_s: Tokens a second.
         in_flight: Requests at the provider, on average.
-        waiting: Requests waiting for a place or a rate, on average.
+        waiting: Items that were begun and wait for a place, a rate or their next attempt, on average.
         cost_usd: What everything until then cost.
     """
 
@@ -59,8 +59,8 @@ class _Cell:
     failed: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
-    in_flight: int = 0
-    waiting: int = 0
+    provider_s: float = 0.0
+    begun: int = 0
     samples: int = 0
 
 
@@ -104,19 +104,25 @@ class Timeline:
         cell.failed += not entry.ok
         cell.tokens += entry.usage.total_tokens or 0
         cell.cost_usd += entry.cost_usd or 0.0
+        at = self._at(entry.run, entry.started_at)
+        for attempt in entry.attempts:
+            at += attempt.queued_s
+            self._add_span(at, at + attempt.elapsed_s)
+            at += attempt.elapsed_s + attempt.waited_s
 
     def moments(self) -> list[Moment]:
         """Return the curve of it all."""
-        made, spent, in_flight, waiting = [], 0.0, 0.0, 0.0
+        made, spent, begun = [], 0.0, 0.0
         for place, cell in enumerate(self._cells):
             width = min(self._width, self.elapsed_s - place * self._width)
             if width < self._width / 2:
                 continue  # the rest behind the last whole one would make a rate of a few
             spent += cell.cost_usd
             if cell.samples:
-                in_flight, waiting = cell.in_flight / cell.samples, cell.waiting / cell.samples
+                begun = cell.begun / cell.samples
+            in_flight = cell.provider_s / width
             rates = (cell.done / width, cell.failed / width, cell.tokens / width)
-            made.append(Moment(place * self._width + width / 2, *rates, in_flight, waiting, spent))
+            made.append(Moment(place * self._width + width / 2, *rates, in_flight, max(begun - in_flight, 0.0), spent))
         return made
 
     def limits(self) -> list[Limited]:
@@ -137,9 +143,20 @@ class Timeline:
         for sample in self._samples:
             if sample.run in self._spans:
                 cell = self._cells[self._place(sample.run, sample.at)]
-                cell.in_flight += sample.in_flight
-                cell.waiting += sample.waiting
+                cell.begun += sample.in_flight
                 cell.samples += 1
+
+    def _add_span(self, begin: float, end: float) -> None:
+        """Count a request for the time that it was at the provider."""
+        end = min(end, self.elapsed_s)
+        while begin < end:
+            place = min(int(begin / self._width), len(self._cells) - 1)
+            # The next edge, or the end; a last cell that is cut short takes what rounding leaves over.
+            until = end if place == len(self._cells) - 1 else min(end, (place + 1) * self._width)
+            self._cells[place].provider_s += until - begin
+            if until <= begin:
+                return
+            begin = until
 
     def _at(self, run: int, at: float) -> float:
         """Return a moment in seconds of running time."""

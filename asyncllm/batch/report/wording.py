@@ -20,6 +20,23 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
 
 
+def reason(name: str) -> str:
+    """Say what held a run back, by its name in the journal."""
+    return _REASONS.get(name, name)
+
+
+_REASONS = {
+    "adaptive": "the provider's limit, as found",
+    "budget": "the budget",
+    "closed": "the provider asked to wait",
+    "consumer": "writing the results",
+    "input": "reading the input",
+    "places": "max_concurrency",
+    "requests": "requests_per_minute",
+    "tokens": "tokens_per_minute",
+}
+
+
 def number(value: float) -> str:
     """Say a number with three digits that count, or all of it where it is larger."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
