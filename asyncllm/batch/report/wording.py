@@ -9,10 +9,10 @@ def duration(seconds: float) -> str:
         return "0"
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 90:
+    if seconds < 100:
         return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    if minutes < 90:
+    if minutes < 100:
         return f"{minutes} min"
     if minutes < 48 * 60:
         return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
