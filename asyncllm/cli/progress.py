@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from asyncllm.batch.report.wording import reason
+from asyncllm.batch.wording import reason
 
 from .output import dollars, draws, note, printable, terminal
 from .time_left import TimeLeft

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from asyncllm.batch.report.wording import duration
+from asyncllm.batch.wording import duration
 
 
 class TimeLeft:

@@ -19,7 +19,7 @@ from asyncllm.batch.report import figures
 from asyncllm.batch.report.page import page
 from asyncllm.batch.report.text import text
 from asyncllm.batch.report.timeline import Timeline
-from asyncllm.batch.report.wording import dollars, duration, number
+from asyncllm.batch.wording import dollars, duration, number
 from tests.batch.journals import completion, write_run
 from tests.cli.conftest import Run
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from asyncllm.errors import ConfigError
 
+from ..wording import duration, number, reason
 from .figures import Distribution, Figures
 from .timeline import Limited
-from .wording import duration, number, reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

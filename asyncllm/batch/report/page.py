@@ -9,9 +9,9 @@ from importlib.resources import files
 
 from asyncllm.errors import ConfigError
 
+from ..wording import dollars, duration, number
 from .charts import charts
 from .figures import Figures, Item
-from .wording import dollars, duration, number
 
 ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+from ..wording import duration, number, reason
 from .figures import Distribution, Figures
 from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
 from .timeline import Moment
-from .wording import duration, number, reason
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _SHOWN_ITEMS = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncllm.batch.files import BadRow, Row
 from asyncllm.batch.journal import Journal
-from asyncllm.batch.report.wording import duration
+from asyncllm.batch.wording import duration
 
 from ..exits import UsageProblem
 from ..output import dollars, note, write

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from asyncllm.batch.files import Answer, BadRow, Reading, ResultWriter, Row
 from asyncllm.batch.journal import Journal
 from asyncllm.batch.progress import Progress
-from asyncllm.batch.report.wording import duration
+from asyncllm.batch.wording import duration
 from asyncllm.config.fields import CREDENTIALS
 
 from ..exits import DONE, INTERRUPTED, SOME_FAILED, UsageProblem

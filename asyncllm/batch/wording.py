@@ -43,9 +43,10 @@ def number(value: float) -> str:
 
 
 def dollars(cost: float | None) -> str:
-    """Say what something cost, with the digits that count."""
+    """Say what something cost."""
     if cost is None:
         return "unknown"
+    # Single calls cost fractions of a cent: as many digits as it takes to see three that count.
     if cost >= 1 or cost == 0:
         return f"${cost:,.2f}"
     return f"${cost:.3g}" if cost >= 1e-4 else f"${cost:.7f}"
