@@ -15,6 +15,7 @@ from .batch.outcome import Outcome
 from .batch.prompts import Prompt
 from .batch.templates import RowProblem, Template
 from .errors import ConfigError
+from .extras import not_installed
 from .messages import Request
 
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ def _table(frame: Any) -> Any:
     try:
         import narwhals
     except ImportError:
-        raise ConfigError(
-            "frames need a package that is not installed.", hint='Install it: pip install "asyncllm[frames]".'
-        ) from None
+        raise not_installed("frames need", "frames") from None
     try:
         return narwhals.from_native(frame, eager_only=True)
     except TypeError:

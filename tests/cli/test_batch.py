@@ -374,6 +374,29 @@ def test_a_kill_leaves_the_results_of_the_run_before(rows: Path, secret_key: str
     assert [line["index"] for line in read(rows.with_name("out.jsonl"))] == [0, 1, 2, 3, 4]
 
 
+def test_an_input_that_changes_meanwhile_gets_no_wrong_answers(rows: Path, secret_key: str) -> None:
+    """Answers are not put beside rows that they are not of; the same command again takes what fits."""
+    with Simulator() as provider:
+        provider.faults(Fault("stall", contains="row 3"))
+        process = started(rows, provider, secret_key, "--max-concurrency", "1")
+        provider.seen.wait(lambda seen: seen.requests == 4, timeout=30)
+        lines = rows.read_text().splitlines(keepends=True)
+        rows.write_text("".join(['{"id": "first", "text": "row 9"}\n', *lines]))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert "rows.jsonl has changed while the batch ran" in err
+        assert not rows.with_name("out.jsonl").exists()
+        provider.faults()
+        again = started(rows, provider, secret_key)
+        again.communicate(timeout=30)
+        assert again.returncode == 0
+        assert provider.seen.requests == 4 + 3
+    answered = read(rows.with_name("out.jsonl"))
+    assert [line["id"] for line in answered] == ["first", "r0", "r1", "r2", "r3", "r4"]
+    assert all(line["data"]["text"] in line["text"] for line in answered)
+
+
 def test_a_pipe_is_read_while_it_is_written(directory: Path) -> None:
     """An answer comes before the input ends; Ctrl-C does not wait for it either."""
     process = subprocess.Popen(

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import IO, Any, Literal
 
 from asyncllm.errors import ConfigError
+from asyncllm.extras import not_installed
 
 Format = Literal["jsonl", "csv", "lines", "parquet"]
 Compression = Literal["gzip", "zstd"]
@@ -137,7 +138,5 @@ def _zstd() -> ModuleType:
         else:
             from backports import zstd
     except ImportError:
-        raise ConfigError(
-            "zstd files need a package that is not installed.", hint='Install it: pip install "asyncllm[zstd]".'
-        ) from None
+        raise not_installed("zstd files need", "zstd") from None
     return zstd

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
 from asyncllm.errors import ConfigError
+from asyncllm.extras import not_installed
 
 from .columns import Kind
 from .rows import BadRow, Row
@@ -132,7 +133,5 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError(
-            "Parquet files need a package that is not installed.", hint='Install it: pip install "asyncllm[parquet]".'
-        ) from None
+        raise not_installed("Parquet files need", "parquet") from None
     return pyarrow

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -78,7 +78,7 @@ class RowReader:
         self._format = format
         self._where = where
         self._rest: list[bytes] = []
-        self._parser: _JsonRows | _CsvRows | _LineRows | None = None
+        self._parser: _LineRows | _CsvRows | None = None
         self._index = 0
 
     @property
@@ -122,7 +122,7 @@ class RowReader:
             self._index += 1
         return rows
 
-    def _start(self, lines: list[bytes]) -> _JsonRows | _CsvRows | _LineRows:
+    def _start(self, lines: list[bytes]) -> _LineRows | _CsvRows:
         """Look at the beginning of the file: a byte order mark, and what kind of file it is."""
         if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
             raise ConfigError(
@@ -130,44 +130,33 @@ class RowReader:
             )
         lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
         if self._format == "lines":
-            return _LineRows()
+            return _LineRows(_line_object, (LINE_FIELD,))
         first = next((line.strip() for line in lines if line.strip()), b"")
         if first.startswith(b"[") and self._format != "csv":
             raise ConfigError(
                 f"{self._where} is one JSON array.", hint="Write one object on each line: `jq -c '.[]' FILE` does it."
             )
         as_json = self._format == "jsonl" or (self._format is None and first.startswith(b"{"))
-        return _JsonRows() if as_json else _CsvRows(self._where)
+        return _LineRows(_json_object, None) if as_json else _CsvRows(self._where)
 
 
 # The line where a row begins, its fields or what is wrong with it, and its bytes.
 _Found: TypeAlias = "tuple[int, dict[str, Any] | str, bytes]"
 
 
-class _JsonRows:
-    columns = None
-
-    def __init__(self) -> None:
-        self._line = 0
-
-    def rows(self, lines: Iterable[bytes], *, last: bool) -> Iterator[_Found]:
-        for line in lines:
-            self._line += 1
-            if line.strip():
-                yield self._line, _json_object(line), line
-
-
 class _LineRows:
-    columns = (LINE_FIELD,)
+    """Rows of a line each."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse: Callable[[bytes], dict[str, Any] | str], columns: Sequence[str] | None) -> None:
+        self.columns = columns
+        self._parse = parse
         self._line = 0
 
     def rows(self, lines: Iterable[bytes], *, last: bool) -> Iterator[_Found]:
         for line in lines:
             self._line += 1
             if line.strip():
-                yield self._line, _line_object(line), line
+                yield self._line, self._parse(line), line
 
 
 class _CsvRows:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from asyncllm.errors import ConfigError
+from asyncllm.extras import not_installed
 
 from ..wording import duration, number, reason
 from .figures import Distribution, Figures
@@ -252,10 +252,7 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError(
-            "the page needs a package that is not installed.",
-            hint='Install it: pip install "asyncllm[report]"; or take --text, which needs none.',
-        ) from None
+        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
     # The style is this drawing's own: no setting of the process or of its user changes it, nor does it change theirs.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from asyncllm.errors import ConfigError
+from asyncllm.extras import not_installed
 
 from ..wording import dollars, duration, number
 from .charts import charts
@@ -47,10 +47,7 @@ def page(figures: Figures, name: str, version: str) -> str:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise ConfigError(
-            "the page needs a package that is not installed.",
-            hint='Install it: pip install "asyncllm[report]"; or take --text, which needs none.',
-        ) from None
+        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
     source = files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
     return template.render(

@@ -70,8 +70,8 @@ def set_aside(path: Path) -> Path | None:
     return old
 
 
-def claim(path: Path, job: Job) -> bool:
-    """Note the job in its journal, which is made if need be.
+def claim(path: Path, now: Noted) -> bool:
+    """Note a job in its journal, which is made if need be.
 
     Returns:
         Whether the input is what it was in the last run.
@@ -80,7 +80,6 @@ def claim(path: Path, job: Job) -> bool:
         UsageProblem: The journal is of another job.
         JournalError: It cannot be used.
     """
-    now = Noted.of(job)
     before = _noted(path) if path.exists() else None
     if before is not None and before.source != now.source and before.prompt != now.prompt:
         raise UsageProblem(

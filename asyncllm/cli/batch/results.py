@@ -193,8 +193,7 @@ def _sent(job: Job, rows: Iterator[Row | BadRow], places: Places) -> Iterator[tu
         else:
             # This run did not come so far; which rows an earlier one sent is decided as it did.
             sent = isinstance(row, Row) and not isinstance(job.request(row), BadRow)
-        if sent:
-            assert isinstance(row, Row)
+        if sent and isinstance(row, Row):
             yield item, row
             item += 1
 

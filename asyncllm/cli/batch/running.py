@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ..exits import DONE, INTERRUPTED, SOME_FAILED, UsageProblem
 from ..output import dollars, note
 from ..progress import BatchProgress
 from .job import Job
-from .memory import claim, set_aside, tidy
+from .memory import Noted, claim, set_aside, tidy
 from .results import Places, Rejected, to_stdout, write_results
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
         return INTERRUPTED
     except Exception as error:
         if not isinstance(error, BrokenPipeError):
-            run.finish("stopped")
+            # What ended the run is what is to be told, whatever becomes of the results.
+            with suppress(Exception):
+                run.finish("stopped")
         raise
     run.finish(None)
     return SOME_FAILED if run.progress.failed or run.rejected_count else DONE
@@ -78,6 +80,7 @@ class _Run:
         self._places = Places()
         self._rejected: Rejected | None = None
         self._journal: Journal | None = None
+        self._noted: Noted | None = None
         self._unchanged = True
         self._began = False
         self._whole = False
@@ -145,6 +148,11 @@ class _Run:
                 note("interrupted: nothing was sent")
             return
         escaped = 0
+        if self._noted != Noted.of(self.job):
+            raise UsageProblem(
+                f"{self.job.source.name} has changed while the batch ran, so that its rows and the answers do not fit.",
+                f"The answers are in {self.job.target.journal}: the same command again takes what fits from there.",
+            )
         if self._journal is not None and self.job.target.path is not None:
             escaped = write_results(self.job, self._journal, self._places, unchanged=self._unchanged or self._whole)
             tidy(self._journal.path)
@@ -154,10 +162,11 @@ class _Run:
     def _take_journal(self) -> None:
         """Take the journal, now that everything else is known to be right."""
         target = self.job.target
+        self._noted = Noted.of(self.job)
         if target.journal is not None:
             # Rows of a pipe cannot be read again for the results.
             self._journal = Journal(target.journal, keep_data=not self.job.source.reads_again)
-            self._unchanged = claim(target.journal, self.job)
+            self._unchanged = claim(target.journal, self._noted)
 
     def _saw(self, state: Progress) -> None:
         """Hear from the batch: before anything is sent what the journal has, and then how far it is."""
