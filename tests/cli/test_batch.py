@@ -284,6 +284,15 @@ def test_an_output_that_exists_is_kept(run: Run, rows: Path) -> None:
     assert "the input itself" in run("batch", "rows.jsonl", "-o", "./rows.jsonl", *PROMPT, "--overwrite").err
 
 
+def test_a_link_stays_one(run: Run, rows: Path) -> None:
+    """The results go where the link leads."""
+    (rows.parent / "elsewhere").mkdir()
+    rows.with_name("out.jsonl").symlink_to(rows.parent / "elsewhere" / "real.jsonl")
+    assert run("batch", "rows.jsonl", "-o", "out.jsonl", *PROMPT).code == 0
+    assert rows.with_name("out.jsonl").is_symlink()
+    assert len(read(rows.parent / "elsewhere" / "real.jsonl")) == 5
+
+
 def test_a_missing_key_leaves_nothing_behind(run: Run, rows: Path) -> None:
     """What the configuration lacks is said before anything is made."""
     ran = run("batch", "rows.jsonl", "-o", "out.jsonl", *PROMPT, "--model", "openai/gpt-5-mini")

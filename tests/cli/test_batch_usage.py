@@ -70,6 +70,7 @@ def files(directory: Path) -> Path:
         pytest.param(["rows.jsonl", *PROMPT, "--journal", "out.old"], "out.old", id="journal that is none"),
         pytest.param(["a directory", *PROMPT], "Is a directory", id="a directory as input"),
         pytest.param(["rows.jsonl", *PROMPT, "-o", "a directory"], "is a directory", id="a directory as output"),
+        pytest.param(["rows.jsonl", *PROMPT, "-o", "/dev/null"], "no file that can be replaced", id="a device"),
         pytest.param(["array.jsonl", *PROMPT], "one JSON array", id="one array"),
         pytest.param(["utf16.csv", *PROMPT], "not UTF-8", id="UTF-16"),
         pytest.param(["twice.csv", *PROMPT], "more than once", id="a column twice"),

@@ -47,6 +47,8 @@ class Target:
                 raise UsageProblem("Parquet is not written to stdout.", "Name a file: -o OUT.parquet.")
             return cls(None, given or "jsonl", None, journal, escaped)
         path = Path(output)
+        # What takes the place of a link would take it from the file that the link is for.
+        path = path.resolve() if path.is_symlink() else path
         named = kind_of(path)
         chosen = given or named.format or "jsonl"
         if chosen == "lines":
@@ -70,6 +72,8 @@ class Target:
             return
         if self.path.is_dir():
             raise UsageProblem(f"{self.path} is a directory.", "Name a file.")
+        if self.path.exists() and not self.path.is_file():
+            raise UsageProblem(f"{self.path} is no file that can be replaced.", "Name a file, or - for stdout.")
         if self.path.exists() and source.path is not None and self.path.samefile(source.path):
             raise UsageProblem(f"{self.path} is the input itself.", "Name another file.")
         journal = self.journal is not None and self.journal.exists()
