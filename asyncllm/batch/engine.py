@@ -214,8 +214,8 @@ class OutcomeStream(Generic[T]):
         finally:
             failure = await self._close(failure or error) or failure
         if failure is None or failure is error:
-            # The block's own error goes on by itself. Raised here, a KeyboardInterrupt that the caller's thread had would
-            # end the loop of a blocking client, which runs on another.
+            # The block's own error goes on by itself. Raised here, a KeyboardInterrupt of the caller's thread would end
+            # the loop of a blocking client, which runs on another.
             return suppressed if failure is None else None
         # A batch fails with the one error that ended it; that it ran in a task group is nobody's business.
         raise failure from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,19 @@ import pytest
 from asyncllm import AsyncLLM, Journal, JournalError, Request
 from asyncllm.batch import recording
 from asyncllm.batch.in_flight import read_in_flight
-from asyncllm.batch.journal_file import Durability, failures, open_to_write
+from asyncllm.batch.journal_file import Durability, Hold, failures, open_to_write
 from asyncllm.simulator import Simulator
 
 from .journals import outcome, write_run
+
+
+def write_as_a_run(path: Path) -> None:
+    """Write a journal as a run does, with the right to."""
+    hold = Hold(path)
+    try:
+        write_run(path, [Request("b")], [outcome("2")])
+    finally:
+        hold.release()
 
 
 def full_after(pages: int) -> Any:
@@ -74,6 +85,25 @@ async def test_a_directory_that_is_not_there(llm: AsyncLLM, simulator: Simulator
     with pytest.raises(JournalError, match="Check that its directory exists"):
         await llm.gather(["a"], journal=tmp_path / "nowhere" / "journal")
     assert simulator.seen.requests == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+@pytest.mark.parametrize(("directory", "match"), [(0o777, "is read-only. Make it"), (0o755, "cannot be written: Perm")])
+def test_a_journal_of_somebody_else(directory: int, match: str) -> None:
+    """A file, or a directory, that may not be written is an error that says so, and changes nothing."""
+    with tempfile.TemporaryDirectory() as shared:
+        path = Path(shared) / "journal"
+        write_run(path, [Request("a")], [outcome("1")])
+        Path(shared).chmod(directory)
+        before = path.read_bytes()
+        os.seteuid(65534)
+        try:
+            with pytest.raises(JournalError, match=match):
+                write_as_a_run(path)
+        finally:
+            os.seteuid(0)
+        assert path.read_bytes() == before
+        assert [entry.text for entry in Journal.read(path).outcomes()] == ["1"]
 
 
 def test_a_read_only_database_says_so(path: Path) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from asyncllm.simulator import Simulator
-from benchmarks.batch.child import Task
 from benchmarks.batch.faults import wrong_outcomes
 from benchmarks.batch.killing import end_again_and_again
 from benchmarks.batch.power import Written, cut_logs, torn_pages
@@ -50,19 +45,3 @@ def test_power_that_fails(tmp_path: Path) -> None:
 def test_faults_of_every_kind(backend: str) -> None:
     """Invalid answers, 500s, resets and hangs: every typed item ends in one outcome of the right kind."""
     assert wrong_outcomes(200, backend, journaled=True) == 0
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
-def test_a_file_that_may_not_be_written(tmp_path: Path, simulator: Simulator) -> None:
-    """A journal of somebody else's is read-only, and says so."""
-    journal, handed = tmp_path / "journal", tmp_path / "handed"
-    task = Task(simulator.url, str(journal), str(handed), 3, 2)
-    command = (sys.executable, "-m", "benchmarks.batch.child", task.to_json())
-    subprocess.run(command, check=True, capture_output=True)
-    before = journal.read_bytes()
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o777)
-    handed.chmod(0o666)
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, user="nobody")
-    assert "read-only. Make it and its directory writable" in refused.stdout, refused.stderr
-    assert journal.read_bytes() == before
