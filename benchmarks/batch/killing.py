@@ -127,7 +127,11 @@ def _run(task: Task, after_s: float | None, how: signal.Signals) -> float:
                 raise RuntimeError("the batch came to its end before it could be ended; give it more items")
             child.send_signal(how)
         began = time.monotonic()
-        child.wait(_TIMEOUT_S)
+        try:
+            child.wait(_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise
         if after_s is None and child.returncode:
             raise RuntimeError(f"the last run ended with {child.returncode}")
         return time.monotonic() - began

@@ -80,7 +80,7 @@ async def test_no_more_is_read_than_was_asked_for() -> None:
     """The thread stops at the bound that it was given."""
     taken = 0
 
-    def rows() -> Iterator[int]:
+    def rows() -> Iterator[Any]:
         nonlocal taken
         for number in range(100):
             taken += 1
@@ -99,7 +99,7 @@ async def test_no_more_is_read_than_was_asked_for() -> None:
 async def test_what_fails_in_the_thread_is_the_batches_error() -> None:
     """An error of the input ends the batch as itself, after what was read before it."""
 
-    def rows() -> Iterator[int]:
+    def rows() -> Iterator[Any]:
         yield 1
         raise OSError("the disk is gone")
 
@@ -112,7 +112,7 @@ async def test_the_thread_closes_the_generator() -> None:
     """What a generator holds open is closed where it was opened, before the batch is left."""
     threads = []
 
-    def rows() -> Iterator[int]:
+    def rows() -> Iterator[Any]:
         threads.append(threading.current_thread().name)
         try:
             yield from range(1000)
@@ -129,7 +129,7 @@ async def test_a_batch_does_not_wait_for_an_input_that_never_comes(monkeypatch: 
     monkeypatch.setattr("asyncllm.batch.source._PATIENCE_S", 0.01)
     waiting, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
-    def rows() -> Iterator[int]:
+    def rows() -> Iterator[Any]:
         try:
             yield 1
             waiting.set()
