@@ -73,6 +73,8 @@ def _show(config: LLMConfig, everything: bool) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"  # as people write it: 15, not 15.0
     if isinstance(value, dict):
         return ", ".join(f"{name} = {_text(item)}" for name, item in value.items())
     return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
