@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, TypeVar
@@ -87,8 +88,14 @@ def run(
     try:
         stopped = serve(options, _announce)
     except OSError as error:
-        raise UsageProblem(f"port {port} cannot be served: {error.strerror}.", "--port 0 takes a free one.") from None
-    note(f"stopped; it saw {stopped.seen!r}")
+        # The event loop puts an address of its own wording into strerror.
+        reason = os.strerror(error.errno) if error.errno else error
+        raise UsageProblem(f"port {port} cannot be served: {reason}.", "--port 0 takes a free one.") from None
+    seen = stopped.seen
+    note(
+        f"stopped; {seen.requests:,} requests, {seen.rejected:,} refused, {seen.faults_played:,} met by a fault; "
+        f"{seen.connections_opened:,} connections, {seen.connections_aborted:,} aborted by the client"
+    )
     return DONE
 
 
