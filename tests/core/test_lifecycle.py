@@ -103,9 +103,10 @@ async def test_the_embedded_simulator_lives_with_its_client() -> None:
     [("asyncio", "auto", 200), ("asyncio", "litellm", 30), ("trio", "auto", 30), ("trio", "litellm", 30)],
 )
 def test_clients_on_as_many_loops(simulator: Simulator, backend: str, transport: str, clients: int) -> None:
-    """Clients opened, used and closed, each on a loop of its own, leave no descriptor and no thread."""
+    """Clients opened, used and closed, each on a loop of its own, leave no task, no descriptor and no thread."""
 
     async def one() -> None:
+        tasks = set(anyio.get_running_tasks())
         async with AsyncLLM(
             model="openai/gpt-4o-mini",
             base_url=simulator.url,
@@ -113,6 +114,7 @@ def test_clients_on_as_many_loops(simulator: Simulator, backend: str, transport:
             transport=transport,  # type: ignore[arg-type]
         ) as llm:
             await llm.acompletion("hi")
+        assert set(anyio.get_running_tasks()) == tasks
 
     anyio.run(one, backend=backend)  # what the process keeps for good is there after the first
     before = Held.now()
