@@ -288,7 +288,7 @@ class Places:
         reason, pause = waiter.bucket.take(waiter)
         if reason is None:
             self._take(waiter)
-        elif reason == "closed" and waiter.too_long is not None:
+        elif reason == "closed" and waiter.too_long is not None and pause < math.inf:
             waiter.too_long(pause)
         return reason, pause
 

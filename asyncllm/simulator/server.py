@@ -219,9 +219,11 @@ class Simulator:
         accepting = await self._loop.create_server(server, sock=listener, ssl=self._ssl_context, backlog=_BACKLOG)
         on_ready()
         await self._stopping.wait()
-        accepting.close()
-        # A connection that is just being accepted is known after a few turns; left alone, its socket would stay open.
+        # A connection that was just accepted is known after a few turns; until then nobody would close its socket. Once
+        # the server is closed it can no longer be made, so accepting stops before that.
+        self._loop.remove_reader(listener)
         await _turns()
+        accepting.close()
         server.abort()
         # And the connections tell that they are closed, before the run ends their handlers.
         await _turns()
