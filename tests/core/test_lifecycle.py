@@ -149,6 +149,30 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert (ran.stdout, ran.stderr) == ("[]\n", "")
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_loop_goes_on_while_a_transport_is_imported(backend: str, tmp_path: Path, simulator: Simulator) -> None:
+    """The first call leaves the import to a thread, for the sake of whatever else its loop is serving."""
+    code = f"""
+import sys, threading, anyio, asyncllm
+
+class Watching:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aiohttp":
+            print(threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watching())
+
+async def main():
+    async with asyncllm.AsyncLLM(model="openai/gpt-5-mini", base_url="{simulator.url}", api_key="sk-0") as llm:
+        outcomes = await llm.gather(["a", "b", "c"])
+        print([outcome.ok for outcome in outcomes])
+
+anyio.run(main, backend="{backend}")
+"""
+    ran = python(code, tmp_path)
+    assert (ran.stdout, ran.stderr) == ("False\n[True, True, True]\n", "")
+
+
 def test_the_script_of_the_blocking_client(tmp_path: Path, simulator: Simulator) -> None:
     """`LLM(load_config())` without `with` works as it stands, prints its answer alone, and exits by itself."""
     (tmp_path / "config.toml").write_text(
