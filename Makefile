@@ -22,7 +22,7 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test lint docs bench bench-quick lock clean
+.PHONY: help demo test lint docs bench bench-quick bench-limits soak lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -47,6 +47,12 @@ bench: $(VENV)/run.stamp ## measure against every peer, in a quarter of an hour;
 
 bench-quick: $(VENV)/run.stamp ## measure the larger part in two minutes
 	@$(BIN)/python -m benchmarks --quick
+
+bench-limits: $(VENV)/run.stamp ## measure the limiter against providers with limits, in fifteen minutes; CASE=name for one of them
+	@$(BIN)/python -m benchmarks.limits $(CASE)
+
+soak: $(VENV)/dev.stamp ## kill, starve and fill batches for half an hour; CASE=name does one thing
+	@$(BIN)/python -m benchmarks.batch $(CASE)
 
 lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
 	@$(PIP) install uv==$(UV_VERSION)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .batch.journal import Journal as Journal
     from .batch.journal import JournalSummary as JournalSummary
     from .batch.outcome import Outcome as Outcome
+    from .batch.progress import Progress as Progress
     from .client import AsyncLLM as AsyncLLM
     from .client import Stats as Stats
     from .completions import Chunk as Chunk
@@ -84,6 +85,7 @@ _MODULES = {
     "batch.entries": "JournalEntry",
     "batch.journal": "Journal JournalSummary",
     "batch.outcome": "Outcome",
+    "batch.progress": "Progress",
     "client": "AsyncLLM Stats",
     "completions": "Chunk Completion ExtractionAttempt",
     "config": "LLMConfig load_config load_profiles",

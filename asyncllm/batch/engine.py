@@ -213,10 +213,12 @@ class OutcomeStream(Generic[T]):
             failure = _only(group)
         finally:
             failure = await self._close(failure or error) or failure
-        if failure is not None:
-            # A batch fails with the one error that ended it; that it ran in a task group is nobody's business.
-            raise failure from None
-        return suppressed
+        if failure is None or failure is error:
+            # The block's own error goes on by itself. Raised here, a KeyboardInterrupt of the caller's thread would end
+            # the loop of a blocking client, which runs on another.
+            return suppressed if failure is None else None
+        # A batch fails with the one error that ended it; that it ran in a task group is nobody's business.
+        raise failure from None
 
     def __aiter__(self) -> Self:
         return self

@@ -204,9 +204,9 @@ class Journal:
             )
             answers = connection.cursor()
             for number, position, stem in items:
-                answers.execute("SELECT * FROM answers WHERE number = ?", (number,))
-                row = AnswerRow(*answers.fetchone())
-                if not row.is_whole or row.stem != stem:
+                found = answers.execute("SELECT * FROM answers WHERE number = ?", (number,)).fetchone()
+                row = None if found is None else AnswerRow(*found)
+                if row is None or not row.is_whole or row.stem != stem:
                     raise damaged(self.path, f"the answer of item {position} is not what was written")
                 yield decode(row.entry, position, id_of(stem))
 
@@ -228,7 +228,7 @@ class Journal:
                 (latest, FAILED),
             ).fetchall()
             in_flight = _in_flight(connection, self.path)
-            runs = _runs(connection, running, in_flight)
+            runs = _runs(connection, self.path, running, in_flight)
         return JournalSummary(
             items=sum(count.values()),
             done=count.get(DONE, 0) + count.get(TRUNCATED, 0),
@@ -286,10 +286,13 @@ def _in_flight(connection: sqlite3.Connection, path: Path) -> int:
     return found
 
 
-def _runs(connection: sqlite3.Connection, running: bool, in_flight: int) -> tuple[RunSummary, ...]:
+def _runs(connection: sqlite3.Connection, path: Path, running: bool, in_flight: int) -> tuple[RunSummary, ...]:
     names = [name.name for name in fields(RunSummary)]
     rows = [dict(zip(names, row, strict=True)) for row in connection.execute(f"SELECT {', '.join(names)} FROM runs")]
-    runs = [RunSummary(**{**row, "again": json.loads(row["again"] or "{}")}) for row in rows]
+    try:
+        runs = [RunSummary(**{**row, "again": json.loads(row["again"] or "{}")}) for row in rows]
+    except ValueError:
+        raise damaged(path, "what it says of its runs is not what was written") from None
     if runs and runs[-1].ended is None:
         last = runs[-1]
         ended: Ended = "running" if running else "killed"

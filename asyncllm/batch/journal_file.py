@@ -60,6 +60,8 @@ _LOCAL = "Put it onto a local disk."
 # How often, and how many seconds apart, the right to write is asked for: a reader that wants to know whether anybody
 # has it takes it for a moment.
 _TRIES = 5
+# Another program may look into the database for a moment; one that writes for longer than this is in the way.
+BUSY_TIMEOUT_S = 5.0
 _BETWEEN_TRIES_S = 0.01
 
 
@@ -163,7 +165,7 @@ def open_to_write(path: Path | None, durability: Durability) -> sqlite3.Connecti
             _make(path)
         elif not os.access(path, os.W_OK):
             raise _read_only(path)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         with failures(path):
             _check(connection, path)

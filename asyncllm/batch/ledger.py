@@ -82,7 +82,7 @@ class Ledger:
             self._lose(in_flight)
             self._one("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
             before = self._one("SELECT terms, unknown FROM runs ORDER BY run DESC LIMIT 1").fetchone()
-            self._before = None if before is None else json.loads(before[0])
+            self._before = None if before is None else self._loaded(before[0])
             made = self._one("INSERT INTO runs (started_at, terms) VALUES (?, ?)", (now, json.dumps(dict(base))))
             self.run = made.lastrowid or 0
             self.commit()
@@ -171,11 +171,17 @@ class Ledger:
     def terms(self, digest: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
         """Return the terms of a digest, and the names of those that the request has itself."""
         row = self._one("SELECT parts, own FROM terms WHERE digest = ?", (digest,)).fetchone()
-        return ({}, frozenset()) if row is None else (json.loads(row[0]), frozenset(json.loads(row[1])))
+        return ({}, frozenset()) if row is None else (self._loaded(row[0]), frozenset(self._loaded(row[1])))
 
     def close(self) -> None:
         """Close the database; what was not committed is gone."""
         self._connection.close()
+
+    def _loaded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise damaged(self._path, "what it says of its runs is not what was written") from None
 
     def _enrol(self, position: int, identity: Identity) -> Enrolled:
         row = self._known(identity.stem, 0)

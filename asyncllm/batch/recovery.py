@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from .in_flight import remove_in_flight
 from .journal_file import Hold, beside, failures, open_to_write
 from .pages import rows
 
+# What the columns of the small tables hold, where it is no number.
+_JSON = frozenset(("terms", "again", "parts", "own"))
+_TYPES: dict[str, Any] = {"ended": str | None, "limited_by": str | None, "digest": bytes}
 Answers = dict[tuple[bytes, int], AnswerRow]
 
 
@@ -62,9 +66,9 @@ def _whole(path: Path) -> Answers:
     found: Answers = {}
     for number, values in rows(path, beside(path, "-wal"), COLUMNS):
         row = AnswerRow(number, *values[1:])  # type: ignore[arg-type]  # what is of other types is not whole
-        with suppress(TypeError, ValueError):
+        if row.is_whole:
             key = (row.stem, row.occurrence)
-            if row.is_whole and (key not in found or found[key].version < row.version):
+            if key not in found or found[key].version < row.version:
                 found[key] = row
     return found
 
@@ -95,13 +99,24 @@ def _copy(connection: sqlite3.Connection, damaged: Path, table: str) -> None:
     """Copy a small table as far as it can be read."""
     with suppress(sqlite3.Error):
         for row in _read(damaged, table):
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+            if all(_fits(name, row[name]) for name in row.keys()):  # noqa: SIM118  # a row iterates over its values
+                marks = ", ".join("?" * len(row))
+                connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", tuple(row))
 
 
 def _read(damaged: Path, table: str) -> Iterator[Any]:
     with closing(sqlite3.connect(damaged)) as connection:
+        connection.row_factory = sqlite3.Row
         yield from connection.execute(f"SELECT * FROM {table}")
+
+
+def _fits(column: str, value: object) -> bool:
+    """Tell whether a value may stand in a column of a small table; a torn page may hold anything."""
+    if column in _JSON and value is not None:
+        with suppress(TypeError, ValueError):
+            return json.loads(value) is not None  # type: ignore[arg-type]  # other types are refused
+        return False
+    return isinstance(value, _TYPES.get(column, int | float | None))
 
 
 def _put_aside(path: Path) -> Path:

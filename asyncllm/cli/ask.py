@@ -104,8 +104,9 @@ def _image(place: str) -> Any:
         return Image.from_url(place)
     try:
         return Image.from_path(place)
-    except ValueError as error:
-        raise UsageProblem(f"--image {error}") from None
+    except ValueError:
+        problem = f"--image {place} is not a picture that models take."
+        raise UsageProblem(problem, "Convert it to PNG, JPEG, GIF or WebP.") from None
 
 
 def _ended(text: str) -> str:

@@ -10,7 +10,7 @@ from .checks import Check, check_endpoint, check_profile, check_variables
 from .exits import DONE, SOME_FAILED
 from .output import show, write, write_json
 from .profiles import chosen
-from .settings import Settings, command
+from .settings import Settings, command, profile_names
 
 if TYPE_CHECKING:
     from asyncllm import LLMConfig
@@ -22,7 +22,10 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 def run(
     settings: Settings,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One profile; without it, all.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="One profile; without it, all.", show_default=False, autocompletion=profile_names
+        ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

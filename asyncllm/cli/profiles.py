@@ -8,7 +8,7 @@ import typer
 
 from .exits import DONE
 from .output import show, write, write_json
-from .settings import Settings, command
+from .settings import Settings, command, profile_names
 
 if TYPE_CHECKING:
     from asyncllm import LLMConfig
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def run(
     settings: Settings,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One profile; without it, all.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="One profile; without it, all.", show_default=False, autocompletion=profile_names
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show the fields at their defaults, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all fields.")] = False,
@@ -73,6 +76,8 @@ def _show(config: LLMConfig, everything: bool) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"  # as people write it: 15, not 15.0
     if isinstance(value, dict):
         return ", ".join(f"{name} = {_text(item)}" for name, item in value.items())
     return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)

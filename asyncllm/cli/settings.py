@@ -144,7 +144,8 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
     return _signed(called, [_CONTEXT, *own], shared)
 
 
-def _profile_names(incomplete: str) -> list[str]:
+def profile_names(incomplete: str) -> list[str]:
+    """Complete the name of a profile, for a shell."""
     from asyncllm import load_profiles
 
     return [name for name in load_profiles().names if name.startswith(incomplete)]
@@ -153,7 +154,7 @@ def _profile_names(incomplete: str) -> list[str]:
 def _of_profiles(
     profile: Annotated[
         str | None,
-        typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml.", autocompletion=_profile_names),
+        typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml.", autocompletion=profile_names),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Configuration, instead of the config.toml that is found.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, TypeVar
@@ -19,26 +20,31 @@ T = TypeVar("T")
 _HELP = {one.name: one.metadata["help"] for one in fields(Options)}
 _EXAMPLES = """
 FORMATS
-  OpenAI       POST /v1/chat/completions, GET /v1/models
-  Azure        POST /openai/deployments/MODEL/chat/completions
-  Anthropic    POST /v1/messages
-  Ollama       POST /api/chat
-  Any model's name is taken. A request for a typed answer (response_format, tools) gets one that is valid, with values
-  from the text of the request where it has some.
+  OpenAI         POST /v1/chat/completions, GET /v1/models
+  Azure          POST /openai/deployments/MODEL/chat/completions
+  Anthropic      POST /v1/messages
+  Ollama         POST /api/chat
+  LiteLLM proxy  GET /model/info, beside OpenAI's
+  Any model's name is taken. A request for a typed answer (response_format,
+  tools) gets one that is valid, with values from the text of the request where
+  it has some.
 
 EXAMPLES
   asyncllm simulate --latency first_token_s=0.3,tokens_per_s=80
-  asyncllm simulate --limit requests,per_minute=500 --fault status,code=503,rate=0.02
+  asyncllm simulate --limit requests,per_minute=500 \\
+    --fault status,code=503,rate=0.02
   asyncllm simulate --key k1 --key k2 --max-in-flight 8 --queue
 
-  curl http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model": "any", "messages": [{"role": "user", "content": "Hello"}]}'
-  curl -N http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model": "any", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
-  curl http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model": "any", "messages": [{"role": "user", "content": "Hi"}], "simulator": {"fault": {"kind": "stall"}}}'
+  asyncllm ask "Hello" --model openai/any --set api_key=any \\
+    --set base_url=http://127.0.0.1:8400/v1
 
-  asyncllm ask "Hello" --model openai/any --set base_url=http://127.0.0.1:8400/v1 --set api_key=any
+  chat=http://127.0.0.1:8400/v1/chat/completions
+  curl $chat --json '{"model": "any", "messages": [{"role": "user",
+    "content": "Hello"}]}'
+  curl -N $chat --json '{"model": "any", "stream": true,
+    "messages": [{"role": "user", "content": "Hello"}]}'
+  curl $chat --json '{"model": "any", "simulator": {"fault": {"kind": "stall"}},
+    "messages": [{"role": "user", "content": "Hi"}]}'
 """
 
 
@@ -82,8 +88,14 @@ def run(
     try:
         stopped = serve(options, _announce)
     except OSError as error:
-        raise UsageProblem(f"port {port} cannot be served: {error.strerror}.", "--port 0 takes a free one.") from None
-    note(f"stopped; it saw {stopped.seen!r}")
+        # The event loop puts an address of its own wording into strerror.
+        reason = os.strerror(error.errno) if error.errno else error
+        raise UsageProblem(f"port {port} cannot be served: {reason}.", "--port 0 takes a free one.") from None
+    seen = stopped.seen
+    note(
+        f"stopped; {seen.requests:,} requests, {seen.rejected:,} refused, {seen.faults_played:,} met by a fault; "
+        f"{seen.connections_opened:,} connections, {seen.connections_aborted:,} aborted by the client"
+    )
     return DONE
 
 

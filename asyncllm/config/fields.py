@@ -119,6 +119,7 @@ class Fields(BaseModel):
     aws_profile_name: Text | None = _field("connection", "Profile of the AWS configuration files.")
     aws_role_name: Text | None = _field("connection", "AWS role to assume.")
     aws_session_name: Text | None = _field("connection", "Name of the session of the assumed role.")
+    aws_external_id: Key | None = _field("connection", "External id that the role asks for.")
     aws_web_identity_token: Key | None = _field("connection", "Web identity token for the role, or where to find it.")
     aws_sts_endpoint: Url | None = _field("connection", "Endpoint of the AWS token service.")
     aws_bedrock_runtime_endpoint: Url | None = _field(
@@ -230,6 +231,7 @@ CREDENTIALS = KEY_FIELDS | {
     "aws_profile_name",
     "aws_role_name",
     "aws_session_name",
+    "aws_external_id",
     "aws_web_identity_token",
 }
 """What opens an endpoint, and must not reach another one."""

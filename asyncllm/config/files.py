@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..suggestions import nearest
 from .fields import TABLE_FIELDS, Fields
-from .mistakes import Mistake
+from .mistakes import EXAMPLE_MODEL, Mistake
 from .provenance import shown_path
 
 FILE_NAME = "config.toml"
@@ -18,6 +18,13 @@ FILE_VARIABLE = "ASYNCLLM_CONFIG"
 DEFAULT_PROFILE = "default"
 
 _PROJECT_ROOT_MARKS = (".git", "pyproject.toml")
+# What people do who do not write TOML every day, by how the parser begins its message.
+_TOML_HINTS = {
+    "Invalid value": f'A text stands in quotes, as in model = "{EXAMPLE_MODEL}"; true and false are written small.',
+    "Illegal character": "A text in quotes ends on the line on which it begins.",
+    "Cannot overwrite": "A key stands once in a table.",
+    "Cannot declare": "A table stands once in a file.",
+}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # Source: toml.io/en/v1.0.0#keys
 
 
@@ -29,11 +36,13 @@ class Tables:
         base: The fields of `[llm]`.
         profiles: The fields of each `[llm.NAME]`, in the order of the file.
         mistakes: Tables that cannot be profiles.
+        absence: What to say when there is no `[llm]` at all; empty when there is one.
     """
 
     base: Mapping[str, object]
     profiles: Mapping[str, Mapping[str, object]]
     mistakes: tuple[Mistake, ...] = ()
+    absence: str = ""
 
 
 def find_config_file(path: str | Path | None, variables: Mapping[str, str]) -> Path | None:
@@ -67,6 +76,7 @@ def read_tables(path: Path) -> Tables:
     """
     import tomli  # a client that is made of arguments reads no file
 
+    hint = None
     try:
         document = tomli.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
@@ -76,10 +86,11 @@ def read_tables(path: Path) -> Tables:
     except tomli.TOMLDecodeError as error:
         message = str(error)
         problem = f"{shown_path(path)} is not valid TOML: {message[:1].lower()}{message[1:]}."
+        hint = next((hint for start, hint in _TOML_HINTS.items() if message.startswith(start)), None)
     else:
-        return _tables(document.get("llm", {}), path)
+        return _tables(document["llm"], path) if "llm" in document else Tables({}, {}, absence=_absence(document))
     # Outside of the except block: the error holds the text of the file, keys and all.
-    raise ConfigError(problem)
+    raise ConfigError(problem, hint=hint)
 
 
 def table_name(profile: str) -> str:
@@ -115,6 +126,11 @@ def _tables(llm: object, path: Path) -> Tables:
         else:
             profiles[name] = value
     return Tables(base, profiles, tuple(mistakes))
+
+
+def _absence(document: Mapping[str, object]) -> str:
+    meant = nearest("llm", [name for name, value in document.items() if isinstance(value, dict)])
+    return f"has no table [llm]; did you mean it by [{meant}]?" if meant else "has no table [llm]"
 
 
 def _not_a_profile(name: str, table: Mapping[str, object]) -> str | None:

@@ -24,6 +24,7 @@ class _BesideModel(TypedDict, total=False):
     aws_profile_name: str | None
     aws_role_name: str | None
     aws_session_name: str | None
+    aws_external_id: str | SecretStr | None
     aws_web_identity_token: str | SecretStr | None
     aws_sts_endpoint: str | None
     aws_bedrock_runtime_endpoint: str | None

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..suggestions import nearest
 from .environment import Environment
 from .fallbacks import fallback_mistakes, inherited, wrong_targets
+from .fields import Fields
 from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_tables, table_name
 from .layers import ARGUMENTS, Entry, Layer, Merged, merge, provider_of
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
@@ -65,7 +66,7 @@ def load_profiles(path: str | Path | None = None, env: Mapping[str, str] | None 
     source = find_config_file(path, os.environ if env is None else env)
     environment = Environment(env, (source.parent if source else Path.cwd()) / ".env")
     tables = read_tables(source) if source else Tables({}, {})
-    return Profiles(read_stack(tables, source, environment), source, environment)
+    return Profiles(read_stack(tables, source, environment), source, environment, tables.absence)
 
 
 class Profiles:
@@ -79,9 +80,10 @@ class Profiles:
             be.
     """
 
-    def __init__(self, stack: Stack, source: Path | None, environment: Environment) -> None:
+    def __init__(self, stack: Stack, source: Path | None, environment: Environment, absence: str = "") -> None:
         self._stack = stack
         self._environment = environment
+        self._absence = absence
         self.source = source
         self.ignored_variables = stack.ignored
         has_default = len(stack.own) == 1 or "model" in self._merged(DEFAULT_PROFILE).entries
@@ -104,7 +106,7 @@ class Profiles:
         mistakes += _mistakes_together(merged)
         if "fallbacks" in arguments:
             mistakes += wrong_targets(name, arguments["fallbacks"], self._stack)
-        if "model" not in merged.entries and not {"llm", "model"} & {mistake.key for mistake in mistakes}:
+        if "model" not in merged.entries and not any(map(_is_the_model, mistakes)):
             mistakes.append(self._missing_model(name))
         if mistakes:
             raise config_error(mistakes)
@@ -134,6 +136,9 @@ class Profiles:
         others = [other for other in self.names if other != name]
         example = f'model = "{EXAMPLE_MODEL}"'
         ask = f", or ask for one of the profiles {', '.join(others)}" if others else ""
+        if self.source and self._absence:
+            add = self._absence if self._absence.endswith("?") else f"{self._absence}: add it, with {example}"
+            return Mistake(f"{shown_path(self.source)}:", add)
         if self.source:
             return Mistake(f"{shown_path(self.source)}: {table_name(name)}", f"names no model: add {example}{ask}")
         return Mistake(
@@ -141,6 +146,11 @@ class Profiles:
             f"no model is named, and no {FILE_NAME} was found: write one with [llm] and {example}, set LLM_MODEL, "
             "or give model= as an argument",
         )
+
+
+def _is_the_model(mistake: Mistake) -> bool:
+    """Tell whether a mistake is about a model that is named wrongly, and so not missing."""
+    return mistake.key in ("llm", "model") or nearest(mistake.key, Fields.model_fields) == "model"
 
 
 def _mistakes_together(merged: Merged) -> Iterator[Mistake]:

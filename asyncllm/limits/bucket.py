@@ -182,6 +182,12 @@ class Bucket:
         )
 
     @property
+    def found(self) -> tuple[float | None, int | None]:
+        """What the adaptive control has found: requests a second, and how many at a time; None for nothing yet."""
+        control = self._control
+        return (None, None) if control is None else (control.rate.per_s, int(control.window.size))
+
+    @property
     def closed_s(self) -> float:
         """Seconds for which it is still closed."""
         return max(0.0, self._closed_until - self.clock())

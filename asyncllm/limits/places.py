@@ -222,7 +222,7 @@ class Places:
         """Let go whoever can, in the order of arrival."""
         self._will_serve = False
         blocked: set[int] = set()
-        first: Reason | None = None
+        first: tuple[Reason, Waiter] | None = None
         while True:
             heads = [line[0] for line in self._lines.values() if line and line[0].arrival not in blocked]
             if not heads:
@@ -240,9 +240,11 @@ class Places:
                 self._step_out(head)
                 continue
             blocked.add(head.arrival)
-            first = first or reason
+            first = first or (reason, head)
             self._time(head, pause)
-        self._tell(first)
+        self._reason = None if first is None else first[0]
+        if first is not None and telemetry.listening(telemetry.INFO):
+            self._tell(*first)
 
     def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
         """Give a place back and settle the rest.
@@ -286,7 +288,7 @@ class Places:
         reason, pause = waiter.bucket.take(waiter)
         if reason is None:
             self._take(waiter)
-        elif reason == "closed" and waiter.too_long is not None:
+        elif reason == "closed" and waiter.too_long is not None and pause < math.inf:
             waiter.too_long(pause)
         return reason, pause
 
@@ -338,13 +340,19 @@ class Places:
             self._between_s = between if self._between_s is None else 0.9 * self._between_s + 0.1 * between
         self._released_at = now
 
-    def _tell(self, reason: Reason | None) -> None:
-        """Keep what limits, and log it when it is another than before."""
-        self._reason = reason
-        if reason is None or not telemetry.listening(telemetry.INFO):
-            return
+    def _tell(self, reason: Reason, head: Waiter) -> None:
+        """Log what limits when it is another than before."""
         now = self._clock()
         told, at = self._told
-        if reason != told and now - at >= TOLD_EVERY_S:
-            self._told = reason, now
-            telemetry.emit(telemetry.INFO, "limits.waiting", limited_by=reason, waiting=self.waiting)
+        if reason == told or now - at < TOLD_EVERY_S:
+            return
+        self._told = reason, now
+        per_s, in_flight = head.bucket.found if reason == "adaptive" else (None, None)
+        telemetry.emit(
+            telemetry.INFO,
+            "limits.waiting",
+            limited_by=reason,
+            waiting=self.waiting,
+            requests_per_s=per_s,
+            max_in_flight=in_flight,
+        )

@@ -43,13 +43,13 @@ class Limit:
     headers: bool = True
 
     def __post_init__(self) -> None:
+        for name, allowed in (("kind", ("requests", "tokens")), ("scope", ("key", "all"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if (self.per_minute is None) == (self.per_second is None):
             raise ValueError("a limit needs exactly one of per_minute and per_second")
         if self.amount <= 0 or (self.burst is not None and self.burst <= 0):
             raise ValueError("a limit must be greater than 0")
-        for name, allowed in (("kind", ("requests", "tokens")), ("scope", ("key", "all"))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.algorithm not in _COUNTERS:
             raise ValueError(f"algorithm must be one of {', '.join(_COUNTERS)}, not {self.algorithm!r}")
         if self.retry_after not in get_args(RetryAfterForm):

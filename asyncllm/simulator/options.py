@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from .latency import Latency
 from .limits import Limit
 
 T = TypeVar("T")
+
+_COLUMNS = 80  # of the narrowest terminal that a help is read in
 
 # The body field `simulator` (or the header x-simulator, as JSON) speaks to the simulator, not to the model.
 SCRIPT: Mapping[str, str] = {
@@ -107,18 +110,24 @@ def parse_fault(text: str) -> Fault:
 
 
 def manual() -> str:
-    """Describe the vocabulary of latency, limits, faults and scripts, for a help text."""
+    """Describe the vocabulary of latency, limits, faults and scripts, for a help text of 80 columns."""
     lines = [
         "LATENCY",
         "  first_token_s=SECONDS,tokens_per_s=NUMBER,spread=SHARE",
-        "  Seconds to the first token, tokens a second after it, and how much a request may differ (0.2: 20 %).",
+        *_filled(
+            "Seconds to the first token, tokens a second after it, and how much a request may differ (0.2: 20 %)."
+        ),
         "  Example: first_token_s=0.3,tokens_per_s=80,spread=0.2",
         "",
         "LIMITS",
-        "  requests|tokens,per_minute=N|per_second=N[,algorithm=...][,burst=N][,scope=key|all]",
-        "                  [,retry_after=seconds|fraction|date|ms|none][,headers=true|false]",
-        "  token_bucket (the default) fills steadily up to the burst; fixed_window starts anew every minute or second;",
-        "  sliding_window looks back over the last minute or second. A refusal is a 429 that says when to come back.",
+        "  requests|tokens,per_minute=N|per_second=N[,algorithm=...][,burst=N]",
+        "      [,scope=key|all][,retry_after=seconds|fraction|date|ms|none]",
+        "      [,headers=true|false]",
+        *_filled(
+            "token_bucket (the default) fills steadily up to the burst; fixed_window starts anew every minute or "
+            "second; sliding_window looks back over the last minute or second. A refusal is a 429 that says when to "
+            "come back."
+        ),
         "  Example: tokens,per_minute=90000,algorithm=sliding_window",
         "",
         "FAULTS",
@@ -126,27 +135,34 @@ def manual() -> str:
         "  Example: status,code=429,retry_after=2,rate=0.1",
     ]
     for name, kind in KINDS.items():
-        lines.append(f"  {name:16}{kind.description}")
-        if kind.options:
-            lines.append(f"{'':18}with {', '.join(kind.options)}")
-    lines += [
-        "",
-        "  Options of every fault:",
-        *_table(_FAULT_OPTIONS),
-        "",
-        "  Options of some:",
-        *_table(_KIND_OPTIONS),
-    ]
-    lines += [
-        "",
-        "SCRIPTS",
-        '  One request: the body field "simulator", or the header x-simulator, is a JSON object of',
-    ]
-    return "\n".join([*lines, *_table(SCRIPT)])
+        lines += _filled(kind.description, f"  {name:16}")
+        lines += _filled(f"with {', '.join(kind.options)}", " " * 18) if kind.options else []
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "  Options of every fault:",
+            *_table(_FAULT_OPTIONS),
+            "",
+            "  Options of some:",
+            *_table(_KIND_OPTIONS),
+            "",
+            "SCRIPTS",
+            *_filled('One request: the body field "simulator", or the header x-simulator, is a JSON object of'),
+            *_table(SCRIPT),
+        ]
+    )
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:
-    return [f"    {name:18}{text}" for name, text in rows.items()]
+    return [line for name, text in rows.items() for line in _filled(text, f"    {name:18}")]
+
+
+def _filled(text: str, before: str = "  ") -> list[str]:
+    """Fill a text into lines, the first of which begins with `before`; nothing in it is broken at a hyphen."""
+    return textwrap.wrap(
+        text, _COLUMNS, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False
+    )
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -54,6 +55,9 @@ _NEVER_OPENED = re.compile(
     r"Connect(?:or|Error|ionRefused)|gaierror|refused|not known|resolution|CERTIFICATE|WRONG_VERSION_NUMBER",
     re.IGNORECASE,
 )
+# asyncio's words for every connection that the system refuses, and the inner matters that it and aiohttp add.
+_CONNECT_CALL = re.compile(r"Connect call failed \([^()]*\)")
+_INNER_MATTERS = re.compile(r" ssl:(?:<[^<>]*>|\w+)|\[Errno -?\d+\] ")
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 _SECRET_CHARACTERS = 8  # no real key is shorter, and a shorter text may well be a word of the message
 _NO_JSON = object()
@@ -119,10 +123,18 @@ def connection_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> P
     if _CERTIFICATE.search(said):
         hint = "Check the host in base_url; if its certificate is your own, name it in SSL_CERT_FILE."
     return ProviderConnectionError(
-        f"the provider could not be reached: {_shorten(redact(said.rstrip('.'), secrets))}.",
+        f"the provider could not be reached: {_shorten(redact(_unreached(said, error).rstrip('.'), secrets))}.",
         hint=hint,
         request_sent=not _NEVER_OPENED.search(f"{type(error).__name__} {said}"),
     )
+
+
+def _unreached(said: str, error: BaseException) -> str:
+    """Leave out of a failed connection's message what no user can read, and put the system's words where they lack."""
+    number = getattr(getattr(error, "os_error", error), "errno", None)
+    if number:
+        said = _CONNECT_CALL.sub(os.strerror(number), said)
+    return _INNER_MATTERS.sub("", said)
 
 
 def cut_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -69,7 +70,10 @@ async def _run(parts: Sequence[Callable[[], Awaitable[list[Row]]]]) -> list[Row]
     results: dict[int, list[Row]] = {}
 
     async def one(number: int) -> None:
+        started = time.monotonic()
         results[number] = await parts[number]()
+        case = results[number][0].case
+        print(f"{time.monotonic() - started:4.0f} s  {case}", file=sys.stderr, flush=True)
 
     async with anyio.create_task_group() as group:
         for number in range(len(parts)):

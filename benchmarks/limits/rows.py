@@ -36,4 +36,4 @@ class Row:
     def __str__(self) -> str:
         wanted = "" if self.relation is None else f"{self.relation} {self.target:g}{self.unit}"
         verdict = "" if self.relation is None else "met" if self.is_met else "MISSED"
-        return f"{self.case:44}{self.figure:38}{self.value:9.4g}{self.unit:3}{wanted:>12}  {verdict}"
+        return f"{self.case:52} {self.figure:34}{self.value:9.4g}{self.unit:3}{wanted:>12}  {verdict}"

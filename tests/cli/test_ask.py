@@ -97,7 +97,7 @@ def test_images_are_sent(run: Run, directory: Path, simulator: Simulator, at_pro
         ([""], "", "PROMPT is empty"),
         (["-"], b"caf\xe9", "not UTF-8"),
         (["Hi", "--image", "nowhere.png"], "", "nowhere.png"),
-        (["Hi", "--image", "config.toml"], "", "config.toml: not a PNG"),
+        (["Hi", "--image", "config.toml"], "", "config.toml is not a picture"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(run: Run, arguments: list[str], stdin: str | bytes, says: str) -> None:

@@ -33,9 +33,11 @@ def config(directory: Path, secret_key: str) -> Path:
 def test_values_and_origins(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each profile shows what is set, and where: file, table, variable or command line."""
     monkeypatch.setenv("LLM__FAST__TIMEOUT", "7")
-    ran = run("profiles", "fast", "--set", "seed=3")
+    ran = run("profiles", "fast", "--set", "seed=3", "--set", "idle_timeout=1.5")
     lines = {line.split()[0]: line for line in ran.out.splitlines() if line.startswith("  ")}
     assert str(config) in ran.out
+    assert lines["timeout"].split()[1] == "7"
+    assert lines["idle_timeout"].split()[1] == "1.5"
     assert "[llm] in config.toml" in lines["temperature"]
     assert "[llm.fast] in config.toml" in lines["max_concurrency"]
     assert "LLM__FAST__TIMEOUT" in lines["timeout"]

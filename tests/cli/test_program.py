@@ -81,14 +81,15 @@ def test_common_options_stand_before_or_after_the_command(run: Run, directory: P
     assert before.out == after.out
 
 
-def test_completion_offers_profiles(directory: Path) -> None:
+@pytest.mark.parametrize("words", ["ask --profile f", "doctor f", "profiles f"])
+def test_completion_offers_profiles(directory: Path, words: str) -> None:
     """The shell completes the names of the profiles in force."""
     (directory / "config.toml").write_text('[llm]\nmodel = "simulated/a"\n[llm.fast]\n[llm.firm]\n')
     environment = {
         **os.environ,
         "_ASYNCLLM_COMPLETE": "complete_bash",
-        "COMP_WORDS": "asyncllm ask --profile f",
-        "COMP_CWORD": "3",
+        "COMP_WORDS": f"asyncllm {words}",
+        "COMP_CWORD": str(len(words.split())),
     }
     code = "from asyncllm.cli import main; main()"
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_it_serves_until_it_is_interrupted() -> None:
     assert text == "scripted"
     assert process.returncode == 0
     assert out == b""
-    assert b"requests=1" in err
+    assert b"1 requests, 0 refused, 1 met by a fault" in err
 
 
 def test_its_help_is_the_manual(run: Run) -> None:
@@ -48,6 +48,7 @@ def test_its_help_is_the_manual(run: Run) -> None:
     [
         (["--fault", "explode"], "--fault explode"),
         (["--limit", "requests,per_hour=1"], "per_hour"),
+        (["--limit", "replies,per_minute=1"], "kind must be one of requests, tokens"),
         (["--latency", "fast"], "option=value"),
         (["--port", "70000"], "--port"),
     ],

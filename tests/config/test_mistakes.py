@@ -82,7 +82,24 @@ BROKEN = {
     ),
     "syntax error": (
         "[llm]\nmodel = openai/gpt-5-mini\n",
-        "config.toml is not valid TOML: invalid value (at line 2, column 9).",
+        "config.toml is not valid TOML: invalid value (at line 2, column 9). A text stands in quotes, as in "
+        'model = "openai/gpt-5-mini"; true and false are written small.',
+    ),
+    "a key twice": (
+        MODEL + "seed = 1\nseed = 2\n[llm.fast]\n",
+        "config.toml is not valid TOML: cannot overwrite a value (at line 4, column 9). A key stands once in a table.",
+    ),
+    "misspelled base": (
+        '[LLM]\nmodel = "openai/a"',
+        "config.toml: has no table [llm]; did you mean it by [LLM]?",
+    ),
+    "only tables of others": (
+        "[tool.other]\nx = 1",
+        'config.toml: has no table [llm]: add it, with model = "openai/gpt-5-mini".',
+    ),
+    "misspelled model": (
+        '[llm]\nModel = "openai/a"',
+        "config.toml: [llm] Model is not a known key; did you mean model?",
     ),
 }
 

@@ -67,5 +67,6 @@ def test_a_coroutine_that_nobody_takes_is_closed(executor: Executor) -> None:
             await waiting
 
     asyncio.run(main())
-    executor.submit(doubled, 2).result()
+    _ = executor.submit(doubled, 2).result()
+    del _
     gc.collect()

@@ -103,9 +103,10 @@ async def test_the_embedded_simulator_lives_with_its_client() -> None:
     [("asyncio", "auto", 200), ("asyncio", "litellm", 30), ("trio", "auto", 30), ("trio", "litellm", 30)],
 )
 def test_clients_on_as_many_loops(simulator: Simulator, backend: str, transport: str, clients: int) -> None:
-    """Clients opened, used and closed, each on a loop of its own, leave no descriptor and no thread."""
+    """Clients opened, used and closed, each on a loop of its own, leave no task, no descriptor and no thread."""
 
     async def one() -> None:
+        tasks = set(anyio.get_running_tasks())
         async with AsyncLLM(
             model="openai/gpt-4o-mini",
             base_url=simulator.url,
@@ -113,6 +114,7 @@ def test_clients_on_as_many_loops(simulator: Simulator, backend: str, transport:
             transport=transport,  # type: ignore[arg-type]
         ) as llm:
             await llm.acompletion("hi")
+        assert set(anyio.get_running_tasks()) == tasks
 
     anyio.run(one, backend=backend)  # what the process keeps for good is there after the first
     before = Held.now()
@@ -145,6 +147,30 @@ print([name for name in {HEAVY} if name in sys.modules])
 """
     ran = python(code, tmp_path)
     assert (ran.stdout, ran.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_loop_goes_on_while_a_transport_is_imported(backend: str, tmp_path: Path, simulator: Simulator) -> None:
+    """The first call leaves the import to a thread, for the sake of whatever else its loop is serving."""
+    code = f"""
+import sys, threading, anyio, asyncllm
+
+class Watching:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aiohttp":
+            print(threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watching())
+
+async def main():
+    async with asyncllm.AsyncLLM(model="openai/gpt-5-mini", base_url="{simulator.url}", api_key="sk-0") as llm:
+        outcomes = await llm.gather(["a", "b", "c"])
+        print([outcome.ok for outcome in outcomes])
+
+anyio.run(main, backend="{backend}")
+"""
+    ran = python(code, tmp_path)
+    assert (ran.stdout, ran.stderr) == ("False\n[True, True, True]\n", "")
 
 
 def test_the_script_of_the_blocking_client(tmp_path: Path, simulator: Simulator) -> None:

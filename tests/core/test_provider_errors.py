@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import socket
 from typing import Any
 
 import anyio
@@ -18,6 +20,7 @@ from asyncllm import (
     DeadlineExceededError,
     NotFoundError,
     PermissionDeniedError,
+    ProviderConnectionError,
     ProviderError,
     QuotaExceededError,
     RateLimitError,
@@ -196,6 +199,19 @@ def test_any_body_makes_an_error(body: str | bytes) -> None:
 def test_a_long_message_is_shortened() -> None:
     """A provider that appends whole pages does not fill the log with them."""
     assert len(failure(500, "x" * 10_000).message) < 600
+
+
+async def test_an_endpoint_where_nobody_listens_is_named_in_words(options: dict[str, Any]) -> None:
+    """The message of a refused connection is the system's, without objects, numbers or the marks of a library."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with AsyncLLM(**{**options, "base_url": f"https://127.0.0.1:{port}/v1"}, num_retries=0) as llm:
+        with pytest.raises(ProviderConnectionError) as caught:
+            await llm.acompletion("hi")
+    assert re.fullmatch(
+        rf"the provider could not be reached: (Cannot connect to host 127.0.0.1:{port} )?\[?Connection refused\]?\.",
+        caught.value.message,
+    )
 
 
 def litellm_errors() -> dict[str, Any]:

@@ -38,6 +38,7 @@ NAMES = [
     "Journal",
     "JournalEntry",
     "JournalSummary",
+    "Progress",
     "PartialStream",
     "ItemStream",
     "Reask",

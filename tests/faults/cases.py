@@ -105,6 +105,7 @@ _IMPATIENT = {"timeout": _WAIT_S, "first_token_timeout": _WAIT_S, "idle_timeout"
 # The stream's first chunk comes, and then no other.
 _IDLING = {"timeout": _WAIT_S, "idle_timeout": _WAIT_S}
 _SOON: dict[str, Any] = {"retry_after": 0.01, "retry_after_form": "fraction"}
+_READ_S = 0.5  # what was sent before a connection breaks has been read by then
 _HUGE_BYTES = 4 * 1024 * 1024  # the test lowers the bounds
 
 
@@ -170,11 +171,16 @@ CONNECTIONS = (
     Case("no TLS at an https address", None, _unreached("ProviderConnectionError"), server="http_as_https"),
     Case("reset before the headers", Fault("reset"), _CUT),
     Case("reset after the headers", Fault("reset", at="after_headers"), _CUT),
-    Case("reset in the body", Fault("reset", at="body"), _CUT, stream=_INTERRUPTED, sampled=True),
+    Case("reset in the body", Fault("reset", at="body", seconds=_READ_S), _CUT, stream=_INTERRUPTED, sampled=True),
     Case("closed before the headers", Fault("cut"), _CUT),
     Case("closed after the headers", Fault("cut", at="after_headers"), _CUT),
-    Case("closed in the body", Fault("cut", at="body"), _CUT, stream=_INTERRUPTED),
-    Case("closed in a body without length", Fault("cut", at="body", framed=False), _UNREADABLE, stream=_INTERRUPTED),
+    Case("closed in the body", Fault("cut", at="body", seconds=_READ_S), _CUT, stream=_INTERRUPTED),
+    Case(
+        "closed in a body without length",
+        Fault("cut", at="body", framed=False, seconds=_READ_S),
+        _UNREADABLE,
+        stream=_INTERRUPTED,
+    ),
     Case(
         "kept connection closed under the next request",
         Fault("close_kept"),

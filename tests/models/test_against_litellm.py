@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asyncllm.config import LLMConfig
 from asyncllm.errors import ConfigError
 from asyncllm.models import PROVIDERS, ModelInfo, cost_usd, key_variables, model_info, resolve_provider
 from asyncllm.models import base_url_variables as url_variables
@@ -169,6 +170,13 @@ def test_the_variable_that_litellm_asks_for_is_listed(litellm: ModuleType, model
     """What litellm says is missing is among the variables of the provider."""
     assert missing in litellm.validate_environment(model)["missing_keys"]
     assert missing in key_variables(model.partition("/")[0])
+
+
+def test_every_way_into_aws_is_a_field(litellm: ModuleType):
+    """A profile can say all that litellm signs a request with; tags are a list of tables, which a call may pass."""
+    from litellm.llms.bedrock.base_aws_llm import BaseAWSLLM
+
+    assert set(BaseAWSLLM().aws_authentication_params) - {"aws_session_tags"} <= set(LLMConfig.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ class Fault:
         retry_after: `status`: seconds in a Retry-After header.
         retry_after_form: `status`: `seconds`, `fraction`, `date`, `ms` (retry-after-ms), `none`, `nonsense`, `negative`
             or `past` (a date).
-        seconds: `delay`: before the headers; `drip`: between two bytes.
+        seconds: `delay`: before the headers; `drip`: between two bytes; `reset`, `cut`: before it strikes, so that the
+            client has read what was sent.
         at: `stall`, `reset`, `cut`: `before_headers`, `after_headers` or `body` (in the middle of it).
         after_chunks: `stall`, `reset`, `cut`, `error_event`, `garbage`, `repeat`: in a stream, after this many events.
         framed: `cut`: False sends a body that the closing connection ends, so that a cut looks like its end.

@@ -61,11 +61,13 @@ async def _stall(fault: Fault, turn: Turn) -> None:
 
 async def _reset(fault: Fault, turn: Turn) -> None:
     await _begin(fault, turn)
+    await asyncio.sleep(fault.seconds)
     turn.wire.break_off("reset")
 
 
 async def _cut(fault: Fault, turn: Turn) -> None:
     await _begin(fault, turn)
+    await asyncio.sleep(fault.seconds)
     turn.wire.break_off("cut")
 
 
@@ -259,8 +261,8 @@ KINDS: dict[str, Kind] = {
     "stall": Kind(
         "stops sending and keeps the connection open until the client leaves", ("at", "after_chunks"), _stall
     ),
-    "reset": Kind("resets the connection (RST)", ("at", "after_chunks"), _reset),
-    "cut": Kind("closes the connection cleanly in the middle", ("at", "after_chunks", "framed"), _cut),
+    "reset": Kind("resets the connection (RST)", ("at", "after_chunks", "seconds"), _reset),
+    "cut": Kind("closes the connection cleanly in the middle", ("at", "after_chunks", "seconds", "framed"), _cut),
     "refuse": Kind("refuses every connection, and closes those that are open", (), None),
     "close_kept": Kind("closes a kept connection under its next request; on a fresh one it answers", (), _close_kept),
     "garbage": Kind(
