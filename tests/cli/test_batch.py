@@ -284,6 +284,39 @@ def test_an_output_that_exists_is_kept(run: Run, rows: Path) -> None:
     assert "the input itself" in run("batch", "rows.jsonl", "-o", "./rows.jsonl", *PROMPT, "--overwrite").err
 
 
+def test_a_wrong_key_does_not_fail_every_row(run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reason that holds for all rows ends the run after a few; what was wrong is said."""
+    (directory / "many.jsonl").write_text('{"text": "a"}\n' * 500)
+    monkeypatch.setenv("OPENAI_API_KEY", "wrong")
+    with Simulator(keys=["right"]) as provider:
+        options = ["--model", "openai/gpt-4o", "--set", f"base_url={provider.url}", "--max-concurrency", "5"]
+        ran = run("batch", "many.jsonl", "-o", "out.jsonl", *PROMPT, *options)
+        assert provider.seen.requests <= 3 * 5
+    assert ran.code == 1
+    assert "stopped: 0 done, 5 failed" in ran.err
+    assert "error: " in ran.err
+
+
+def test_stop_after_errors(run: Run, rows: Path, simulator: Simulator, at_provider: list[str]) -> None:
+    """The run ends with the error that was one too many."""
+    simulator.faults(Fault("status", code=400))
+    options = ["--stop-after-errors", "2", "--max-concurrency", "1"]
+    ran = run("batch", "rows.jsonl", "-o", "out.jsonl", *PROMPT, *at_provider, *options)
+    assert ran.code == 1
+    assert simulator.seen.requests <= 3
+    assert "stopped: " in ran.err
+
+
+def test_identical_rows_are_sent_once(run: Run, directory: Path, simulator: Simulator, at_provider: list[str]) -> None:
+    """Each has the answer, and its own line."""
+    (directory / "in.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n' * 5)
+    assert run("batch", "in.jsonl", "-o", "out.jsonl", *PROMPT, *at_provider, "--deduplicate").code == 0
+    assert simulator.seen.requests == 2
+    lines = read(directory / "out.jsonl")
+    assert len(lines) == 10
+    assert len({line["text"] for line in lines}) == 2
+
+
 def test_a_link_stays_one(run: Run, rows: Path) -> None:
     """The results go where the link leads."""
     (rows.parent / "elsewhere").mkdir()

@@ -15,18 +15,24 @@ from asyncllm.cli.output import dollars, printable
 from asyncllm.simulator import Fault, Simulator
 
 
-def at_terminal(arguments: list[str], directory: Path, **environment: str) -> str:
-    """Run a command with a terminal for stdout and stderr, and return what it wrote there."""
+def at_terminal(arguments: list[str], directory: Path, typed: str | None = None, **environment: str) -> tuple[int, str]:
+    """Run a command with a terminal for stdout and stderr, and for stdin where something is typed.
+
+    Returns:
+        Its exit code, and what it wrote.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "asyncllm", *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if typed is None else theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=directory,
         env={**os.environ, "COLUMNS": "80", **environment},
     )
     os.close(theirs)
+    if typed is not None:
+        os.write(ours, typed.encode())
     pieces = []
     while True:
         try:
@@ -37,8 +43,7 @@ def at_terminal(arguments: list[str], directory: Path, **environment: str) -> st
             break
         pieces.append(piece)
     os.close(ours)
-    assert process.wait(timeout=30) == 0
-    return b"".join(pieces).decode()
+    return process.wait(timeout=30), b"".join(pieces).decode()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,8 @@ def test_a_terminal_gets_what_it_can_show(
     """A bar where the cursor can move, colour where it is wanted, plain lines elsewhere."""
     rows = "".join(json.dumps({"text": f"row {number}"}) + "\n" for number in range(20))
     (directory / "rows.jsonl").write_text(rows)
-    written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
+    code, written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
+    assert code == 0
     assert "20 done, 0 failed" in written
     assert ("\x1b[" in written) is draws
     assert any(colour in written for colour in ("\x1b[3", "\x1b[9", ";3")) is colours
@@ -77,9 +83,21 @@ def test_a_terminal_shows_why_it_waits(directory: Path, simulator: Simulator, co
 def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
     """Escape sequences in an answer are not carried out."""
     option = 'extra_body={"simulator": {"text": "a\\u001b]0;title\\u0007b"}}'
-    written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
+    _, written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
     assert "\x1b" not in written
     assert "a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}b" in written
+
+
+@pytest.mark.parametrize(("typed", "code", "sent"), [("y\n", 0, True), ("n\n", 130, False), ("\n", 130, False)])
+def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent: bool) -> None:
+    """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
+    (directory / "rows.jsonl").write_text('{"text": "a"}\n')
+    command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
+    ended, written = at_terminal(command, directory, typed, TERM="xterm")
+    assert ended == code
+    assert "1 rows, about" in written
+    assert "Go on? [y/N]" in written
+    assert (directory / "out.jsonl").exists() is sent
 
 
 def test_text_without_controls_stays() -> None:

@@ -79,6 +79,12 @@ def run(
     budget: Annotated[
         float | None, typer.Option(metavar="USD", help="Most that all runs of the journal may spend.")
     ] = None,
+    stop_after_errors: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="End the run when N rows have failed.")
+    ] = None,
+    deduplicate: Annotated[
+        bool, typer.Option("--deduplicate", help="Send identical requests once, for all rows that make them.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count rows, tokens, money and time; send nothing.")
     ] = False,
@@ -108,6 +114,7 @@ def run(
     own, params = settings.apart_from_parameters()
     config = own.llm_config(model=model, max_concurrency=max_concurrency, max_output_tokens=max_tokens)
     job = Job(rows, target, config, prompt, params, limit=limit, budget_usd=budget, model_given=model)
+    job.stop_after_errors, job.deduplicate = stop_after_errors, deduplicate
     if schema:
         job.response_model = response_type(schema)
         job.dump = dumper(job.response_model, schema)

@@ -106,6 +106,8 @@ class Job:
         schema: The JSON Schema of the answers.
         limit: At most so many rows are sent.
         budget_usd: What all runs of the journal may spend.
+        stop_after_errors: The run ends when so many rows have failed.
+        deduplicate: Identical requests are sent once.
         model_given: The model, where the command line names one.
     """
 
@@ -119,6 +121,8 @@ class Job:
     schema: Mapping[str, Any] | None = None
     limit: int | None = None
     budget_usd: float | None = None
+    stop_after_errors: int | None = None
+    deduplicate: bool = False
     model_given: str | None = None
 
     def settle(self, first: Row | None, columns: Any) -> Ask:

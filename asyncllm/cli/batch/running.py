@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from asyncllm import Outcome, Request
 
 
+# Rows that fail before the first success, for a reason that holds for every row, until the run ends. One may be odd.
+_HOPELESS = 5
+
+
 def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bool) -> int:
     """Run a batch, and return its exit code.
 
@@ -123,6 +127,8 @@ class _Run:
                     response_model=job.response_model,
                     journal=self._journal,
                     budget_usd=job.budget_usd,
+                    stop_after_errors=job.stop_after_errors,
+                    deduplicate=job.deduplicate,
                     progress=self._saw,
                     **job.params,
                 )
@@ -135,6 +141,7 @@ class _Run:
                     stack.enter_context(self.progress)
                     async for outcome in outcomes:
                         self._add(outcome, out)
+                        self._despair(outcome.error)
         self._whole = True
 
     def finish(self, early: str | None) -> None:
@@ -230,6 +237,14 @@ class _Run:
         )
         if out is not None:
             out.write(row.data, Answer.of(row.index, outcome, self.job.dump))
+
+    def _despair(self, error: Exception | None) -> None:
+        """End a run in which every row fails for a reason that no row has a part in, such as a wrong key."""
+        if error is not None and self.progress.failed >= _HOPELESS and not self.progress.done:
+            from asyncllm import AuthenticationError, NotFoundError, QuotaExceededError
+
+            if isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError):
+                raise error
 
     def _last_words(self, early: str | None, escaped: int) -> Iterator[str]:
         progress, target = self.progress, self.job.target
