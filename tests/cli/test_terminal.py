@@ -15,12 +15,10 @@ from asyncllm.cli.output import dollars, printable
 from asyncllm.simulator import Fault, Simulator
 
 
-def at_terminal(arguments: list[str], directory: Path, typed: str | None = None, **environment: str) -> tuple[int, str]:
-    """Run a command with a terminal for stdout and stderr, and for stdin where something is typed.
-
-    Returns:
-        Its exit code, and what it wrote.
-    """
+def at_terminal(
+    arguments: list[str], directory: Path, *, typed: str | None = None, code: int = 0, **environment: str
+) -> str:
+    """Run a command with a terminal for stdout and stderr, for stdin where something is typed; return what it wrote."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "asyncllm", *arguments],
@@ -43,7 +41,8 @@ def at_terminal(arguments: list[str], directory: Path, typed: str | None = None,
             break
         pieces.append(piece)
     os.close(ours)
-    return process.wait(timeout=30), b"".join(pieces).decode()
+    assert process.wait(timeout=30) == code
+    return b"".join(pieces).decode()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,7 @@ def test_a_terminal_gets_what_it_can_show(
     """A bar where the cursor can move, colour where it is wanted, plain lines elsewhere."""
     rows = "".join(json.dumps({"text": f"row {number}"}) + "\n" for number in range(20))
     (directory / "rows.jsonl").write_text(rows)
-    code, written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
-    assert code == 0
+    written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
     assert "20 done, 0 failed" in written
     assert ("\x1b[" in written) is draws
     assert any(colour in written for colour in ("\x1b[3", "\x1b[9", ";3")) is colours
@@ -83,7 +81,7 @@ def test_a_terminal_shows_why_it_waits(directory: Path, simulator: Simulator, co
 def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
     """Escape sequences in an answer are not carried out."""
     option = 'extra_body={"simulator": {"text": "a\\u001b]0;title\\u0007b"}}'
-    _, written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
+    written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
     assert "\x1b" not in written
     assert "a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}b" in written
 
@@ -93,9 +91,8 @@ def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent:
     """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
     (directory / "rows.jsonl").write_text('{"text": "a"}\n')
     command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
-    ended, written = at_terminal(command, directory, typed, TERM="xterm")
-    assert ended == code
-    assert "1 rows, about" in written
+    written = at_terminal(command, directory, typed=typed, code=code, TERM="xterm")
+    assert "1 row, about" in written
     assert "Go on? [y/N]" in written
     assert (directory / "out.jsonl").exists() is sent
 

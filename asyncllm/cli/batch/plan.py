@@ -142,7 +142,7 @@ def confirm(plan: Plan, limit_usd: float, *, yes: bool) -> bool:
             f"this may cost {cost}, and more than {dollars(limit_usd)} is to be confirmed.",
             "Nothing was sent. Give --yes to go on without being asked, or --budget to limit it.",
         )
-    note(f"{plan.rows:,} rows, about {plan.input_tokens:,} tokens in: this may cost {cost}.")
+    note(f"{plan.left:,} row{'s' * (plan.left != 1)}, about {plan.input_tokens:,} tokens in: this may cost {cost}.")
     sys.stderr.write("Go on? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
