@@ -374,19 +374,24 @@ def started(rows: Path, provider: Simulator, secret_key: str, *options: str) -> 
     )
 
 
-def test_ctrl_c_writes_what_was_done_and_how_to_go_on(rows: Path, secret_key: str) -> None:
-    """What was answered is in the file; the rest is told, and the exit code is 130. The same command does the rest."""
+@pytest.mark.parametrize(
+    ("by", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_stopped_run_writes_what_was_done_and_how_to_go_on(
+    rows: Path, secret_key: str, by: signal.Signals, code: int, word: str
+) -> None:
+    """What was answered is in the file, the exit code says why it is not all, and the same command does the rest."""
     with Simulator() as provider:
         provider.faults(Fault("stall", contains="row 3"))
         # One at a time, so that a request tells that the answer before it is in the journal.
         process = started(rows, provider, secret_key, "--max-concurrency", "1")
         provider.seen.wait(lambda seen: seen.requests == 4, timeout=30)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(by)
         _, err = process.communicate(timeout=30)
-        assert process.returncode == 130
+        assert process.returncode == code
         lines = read(rows.with_name("out.jsonl"))
         assert [(line["index"], line["ok"]) for line in lines] == [(0, True), (1, True), (2, True)]
-        assert "interrupted: 3 done, 0 failed" in err
+        assert f"{word}: 3 done, 0 failed" in err
         assert "to continue: asyncllm batch rows.jsonl" in err
         provider.faults()
         again = started(rows, provider, secret_key)

@@ -14,9 +14,10 @@ from asyncllm.batch.progress import Progress
 from asyncllm.batch.wording import duration
 from asyncllm.config.fields import CREDENTIALS
 
-from ..exits import DONE, INTERRUPTED, SOME_FAILED, UsageProblem
+from ..exits import DONE, SOME_FAILED, UsageProblem
 from ..output import dollars, note
 from ..progress import BatchProgress
+from ..signals import End, ended_by_sigterm
 from .job import Job
 from .memory import Noted, claim, set_aside, tidy
 from .results import Places, Rejected, to_stdout, write_results
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Rows that fail before the first success, for a reason that holds for every row, until the run ends. One may be odd.
 _HOPELESS = 5
+_BY_AN_ERROR = "stopped"
 
 
 def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bool) -> int:
@@ -48,16 +50,18 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
             job.limit = _reached(job)
     elif retry_failed:
         raise UsageProblem("--retry-failed needs a journal to tell what failed.", "Give --journal FILE.")
+    end = End()
     try:
-        anyio.run(run.send)
+        with ended_by_sigterm() as end:
+            anyio.run(run.send)
     except KeyboardInterrupt:
-        run.finish("interrupted")
-        return INTERRUPTED
+        run.finish(end.word)
+        return end.code
     except Exception as error:
         if not isinstance(error, BrokenPipeError):
             # What ended the run is what is to be told, whatever becomes of the results.
             with suppress(Exception):
-                run.finish("stopped")
+                run.finish(_BY_AN_ERROR)
         raise
     run.finish(None)
     return SOME_FAILED if run.progress.failed or run.rejected_count else DONE
@@ -151,8 +155,8 @@ class _Run:
             early: What ended the run before its end.
         """
         if not self._began:
-            if early == "interrupted":
-                note("interrupted: nothing was sent")
+            if early is not None and early != _BY_AN_ERROR:
+                note(f"{early}: nothing was sent")
             return
         escaped = 0
         if self._noted != Noted.of(self.job):
