@@ -58,7 +58,11 @@ def test_the_tables_of_parameters_are_those_of_the_code(kind: type) -> None:
 def test_the_table_of_events_is_that_of_the_code() -> None:
     """Every event that the pipeline sends is listed, and none that it does not."""
     sources = (ROOT / "asyncllm").rglob("*.py")
-    sent = {name for source in sources for name in re.findall(r'"(call\.\w+)"', source.read_text(encoding="utf-8"))}
+    sent = {
+        name
+        for source in sources
+        for name in re.findall(r'"((?:call|batch)\.\w+)"', source.read_text(encoding="utf-8"))
+    }
     assert set(rows(between("guides/telemetry.md", "events"))) == sent
 
 
