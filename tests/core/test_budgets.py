@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, Request, StreamInterruptedError
-from asyncllm.batch.engine import Stall
+from asyncllm.batch.patience import Stall
 from asyncllm.limits import Bucket, Budget, Places, Waiter
 from asyncllm.retry import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
