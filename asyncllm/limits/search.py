@@ -66,6 +66,7 @@ class RateSearch:
         self._look_sent = 0
         self._hold_s = SETTLING_S
         self._pause_s = SHORTEST_HOLD_S  # what the last look was worth
+        self._proven = False  # whether that one stood
         self._moved = 0  # looks that are still worth any cost
         self._looked = False  # whether the rate is what the last look has found
         self._pressed = False
@@ -124,6 +125,8 @@ class RateSearch:
         """
         self.returned()
         since = None if self._cut_at is None else now - self._measured_from
+        if self._step < 0 and self._held and self._stands(now):
+            self._known, self._proven = self._held, True
         if self.per_s is None:
             rate = self._known = FIRST_CUT * self._recent_rate(now)
             self._hold_s = SETTLING_S
@@ -188,7 +191,7 @@ class RateSearch:
         if not agrees and measured >= DOUBTFUL * held:
             least = max(least, DOUBTFUL_CUT * held)
         rate = min(0.97 * held, max(HEADROOM * measured, least))
-        if rate < MOVED * self._known:
+        if self._proven and rate < MOVED * self._known:
             self._moved = MOVED_LOOKS
         return rate
 
@@ -198,7 +201,7 @@ class RateSearch:
             if now < self._look_at or not self._pressed:
                 return
             if self._stands(now):
-                self._known, self._measured = self._held, 0.0
+                self._known, self._proven, self._measured = self._held, True, 0.0
             self._stood = (self._held, self._held)
             self._size = FIRST_STEP
             self._look_began, self._look_sent = now, 0
