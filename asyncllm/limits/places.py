@@ -338,8 +338,7 @@ class Places:
             if not line:
                 del self._lines[waiter.needs]
         waiter.bucket.withdraw(waiter)
-        if self._lines:
-            self.serve()
+        self.serve()
 
     def _measure(self) -> None:
         now = self._clock()

@@ -57,6 +57,7 @@ class RateSearch:
         self._held = 0.0  # the rate below the look that is under way, or the rate itself
         self._base = 0.0  # the rate below the last look
         self._known = 0.0  # the last rate that stood for long, or the first that did not
+        self._proven = False  # which of the two it is
         self._stood = (0.0, 0.0)  # the last two steps of the look that stood
         self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
@@ -66,7 +67,6 @@ class RateSearch:
         self._look_sent = 0
         self._hold_s = SETTLING_S
         self._pause_s = SHORTEST_HOLD_S  # what the last look was worth
-        self._proven = False  # whether that one stood
         self._moved = 0  # looks that are still worth any cost
         self._looked = False  # whether the rate is what the last look has found
         self._pressed = False
