@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import frames as frames
     from . import testing as testing
     from .batch.engine import OutcomeStream as OutcomeStream
     from .batch.entries import JournalEntry as JournalEntry
@@ -104,7 +105,9 @@ _MODULES = {
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = ["errors", "testing", *_HOMES]
+_SUBMODULES = ("errors", "frames", "testing")
+
+__all__ = [*_SUBMODULES, *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
@@ -112,7 +115,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
         globals()[name] = value
         return value
-    if name in ("errors", "testing"):
+    if name in _SUBMODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

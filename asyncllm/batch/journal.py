@@ -183,10 +183,14 @@ class Journal:
         """
         return recover(Path(path))
 
-    def outcomes(self) -> Iterator[JournalEntry]:
+    def outcomes(self, *, reached: bool = False) -> Iterator[JournalEntry]:
         """Give the entries of the latest run in the order of its input.
 
         While a run has not come to the end of its input, what it has not reached yet is given as earlier runs left it.
+
+        Args:
+            reached: Give only what the latest run has reached itself: where its input is another one than before, the
+                places of the rest are those of the old input.
 
         Raises:
             JournalError: It cannot be read; what is whole of a damaged one is given first.
@@ -196,7 +200,7 @@ class Journal:
             items = connection.execute(
                 "SELECT number, position, stem FROM items WHERE run >= ? AND state IN (?, ?, ?) "
                 "ORDER BY position, number",
-                (_latest(connection), *_ENDED),
+                (_last(connection) if reached else _latest(connection), *_ENDED),
             )
             answers = connection.cursor()
             for number, position, stem in items:
@@ -263,6 +267,12 @@ def _latest(connection: sqlite3.Connection) -> int:
     """Return the run from which on items count: the last that came to the end of its input, or the first."""
     latest: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'").fetchone()[0]
     return latest
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    """Return the run that was begun last."""
+    last: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
+    return last
 
 
 def _in_flight(connection: sqlite3.Connection, path: Path) -> int:

@@ -23,7 +23,8 @@ _COMMANDS = {
     "demo": "See a call, a stream, a typed answer and a batch; no key, no internet.",
     "ask": "Ask a model, and read the answer as it comes.",
     "extract": "Read a typed value out of a text, as JSON.",
-    "batch": "Run a prompt over every row of a JSONL or CSV file.",
+    "batch": "Run a prompt over every row of a file, and resume it.",
+    "report": "Show how a batch went, as a page, text or JSON.",
     "profiles": "Show the profiles, and where each value comes from.",
     "doctor": "Check profiles: key, endpoint, model, price, clock.",
     "simulate": "Serve a simulated provider on this machine, for tests.",
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = typer.main.get_command(app).main(given, prog_name="asyncllm", standalone_mode=False)
+        code = typer.main.get_command(app).main(given, prog_name="asyncllm", standalone_mode=False, obj=given)
     except (Exception, KeyboardInterrupt) as error:
         return report(error, debug="--debug" in given)
     return code if isinstance(code, int) else DONE

@@ -7,11 +7,11 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from asyncllm.batch.files import BadRow, Row, RowReader
+from asyncllm.batch.files import Answer, BadRow, Layout, Row, RowReader, result_writer
 
 from .exits import DONE, SOME_FAILED
 from .output import draws, show, terminal, write
@@ -103,26 +103,22 @@ async def _typed_answer(llm: AsyncLLM, rows: list[Row]) -> None:
 async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> BatchProgress:
     from asyncllm import Request
 
-    from .results import Results
-
     _heading("A batch", "async with llm.map(requests, response_model=Ticket) as outcomes: ...")
     requests = [Request(_PROMPT + row.data["text"], id=_id(row), data=row) for row in rows]
     problems = [f"line {row.line}: {row.problem}" for row in unusable]
     _RESULTS.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _RESULTS.with_suffix(".part")
     try:
-        with unfinished.open("wb") as file, BatchProgress(len(requests)) as progress:
-            results = Results(file, lambda ticket: ticket.model_dump(mode="json"), ordered=True)
-            for row in unusable:
-                results.add_bad(row)
+        with unfinished.open("wb") as file, ExitStack() as stack:
+            progress = stack.enter_context(BatchProgress(len(requests)))
+            results = stack.enter_context(result_writer(file, Layout()))
             batch = llm.map(requests, ordered=True, response_model=Ticket, max_concurrency=_MAX_CONCURRENCY)
             async with batch as outcomes:
                 async for outcome in outcomes:
                     progress.advance(ok=outcome.ok)
-                    results.add(outcome)
+                    results.write(outcome.data.data, Answer.of(outcome.data.index, outcome, _dumped))
                     if outcome.error is not None:
                         problems.append(f"line {outcome.data.line}: {outcome.error}")
-            results.close()
         os.replace(unfinished, _RESULTS)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -171,8 +167,12 @@ def _read(path: Path) -> tuple[list[Row], list[BadRow]]:
         elif isinstance(text := row.data.get("text"), str) and text.strip():
             rows.append(row)
         else:
-            unusable.append(BadRow(row.index, row.line, _NOT_SENT, row.size_bytes, row.data, _id(row)))
+            unusable.append(BadRow(row.index, row.line, _NOT_SENT, row.size_bytes, row.data))
     return rows, unusable
+
+
+def _dumped(ticket: Ticket) -> dict[str, Any]:
+    return ticket.model_dump(mode="json")
 
 
 def _id(row: Row) -> str | None:

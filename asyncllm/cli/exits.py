@@ -12,6 +12,7 @@ DONE = 0
 SOME_FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+TERMINATED = 143  # 128 + SIGTERM
 PIPE_CLOSED = 141  # 128 + SIGPIPE: what a reader such as `head` that has enough does to any other program
 
 

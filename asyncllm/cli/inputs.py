@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from pathlib import Path
 
 from .exits import UsageProblem
 
@@ -26,6 +27,27 @@ def prompt_text(given: str | None, what: str = "PROMPT") -> str:
     if not text.strip():
         raise UsageProblem(f"the {what} is empty.", f"Give a {what}, or pipe one in.")
     return text
+
+
+def text_or_file(given: str, option: str) -> str:
+    """Return a text from the command line; of `@FILE` what the file holds, and of `@@` what follows the first sign.
+
+    Args:
+        given: The text.
+        option: Where it was given, for the message when the file cannot be read.
+    """
+    if not given.startswith("@"):
+        return given
+    if given.startswith("@@"):
+        return given[1:]
+    try:
+        # The line break at its end is the editor's, not the prompt's.
+        return Path(given[1:]).read_text(encoding="utf-8-sig").removesuffix("\n")
+    except OSError as error:
+        hint = "A text that begins with @ is written with @@."
+        raise UsageProblem(f"{option} {given}: {error.strerror}.", hint) from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{option} {given}: it is not UTF-8 text.") from None
 
 
 def read_stdin() -> str:

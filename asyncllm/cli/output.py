@@ -9,6 +9,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from asyncllm.batch import wording
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -96,8 +98,7 @@ def dollars(cost: float | None, basis: Basis = "known") -> str:
     """Say what something cost."""
     if cost is None:
         return "cost unknown"
-    # Single calls cost fractions of a cent: as many digits as it takes to see three that count.
-    amount = f"${cost:.2f}" if cost >= 1 or cost == 0 else f"${cost:.3g}" if cost >= 1e-4 else f"${cost:.7f}"
+    amount = wording.dollars(cost)
     return f"about {amount}" if basis == "estimated" else amount
 
 

@@ -61,6 +61,14 @@ def dumper(wanted: Any, name: str) -> Callable[[Any], Any]:
     return lambda value: adapter.dump_python(value, mode="json")
 
 
+def schema_of(wanted: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type that can be read from JSON."""
+    from pydantic import TypeAdapter
+
+    schema: dict[str, Any] = TypeAdapter(wanted).json_schema()
+    return schema
+
+
 def _module(name: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ class Settings:
         debug: Show tracebacks.
         log_level: The lowest level of log events to show; None for none at all.
         log_json: Write log events as JSON.
+        arguments: Everything that was given to the program.
     """
 
     profile: str | None = None
@@ -37,6 +39,7 @@ class Settings:
     debug: bool = False
     log_level: str | None = None
     log_json: bool = False
+    arguments: Sequence[str] = ()
 
     def profiles(self) -> Profiles:
         """Load every profile."""
@@ -56,6 +59,20 @@ class Settings:
                 error.hint = "To try it without a key: --model simulated/demo."
             raise
 
+    def apart_from_parameters(self) -> tuple[Settings, dict[str, Any]]:
+        """Return the settings without those of `--set` that are parameters of a call, and these."""
+        from asyncllm.config.fields import Fields
+        from asyncllm.parameters import KNOWN
+
+        fields, parameters = [], {}
+        for text in self.set:
+            name, _, value = text.partition("=")
+            if name.strip() in KNOWN and name.strip() not in Fields.model_fields:
+                parameters[name.strip()] = _json_or_text(value)
+            else:
+                fields.append(text)
+        return replace(self, set=tuple(fields)), parameters
+
     def overrides(self, **options: Any) -> dict[str, Any]:
         """Return the fields that the command line sets."""
         values: dict[str, Any] = {}
@@ -68,6 +85,13 @@ class Settings:
                 raise UsageProblem(f"--set takes FIELD=VALUE, not {text!r}.", "For example --set temperature=0.2.")
             values[name.strip()] = parse_value(value, field_kind(name.strip()))
         return values | {name: value for name, value in options.items() if value is not None}
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,7 +126,7 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
         own_set = given.get("set") or ()
         said: dict[str, Any] = {name: given.pop(name) or outer.get(name) for name in shared}
         said["set"] = (*(outer.get("set") or ()), *own_set)
-        settings = Settings(**said)
+        settings = Settings(**said, arguments=tuple(context.find_root().obj or ()))
         try:
             for name in _ALL:
                 if name not in shared and outer.get(name):

@@ -15,18 +15,22 @@ from asyncllm.cli.output import dollars, printable
 from asyncllm.simulator import Fault, Simulator
 
 
-def at_terminal(arguments: list[str], directory: Path, **environment: str) -> str:
-    """Run a command with a terminal for stdout and stderr, and return what it wrote there."""
+def at_terminal(
+    arguments: list[str], directory: Path, *, typed: str | None = None, code: int = 0, **environment: str
+) -> str:
+    """Run a command with a terminal for stdout and stderr, for stdin where something is typed; return what it wrote."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "asyncllm", *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if typed is None else theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=directory,
         env={**os.environ, "COLUMNS": "80", **environment},
     )
     os.close(theirs)
+    if typed is not None:
+        os.write(ours, typed.encode())
     pieces = []
     while True:
         try:
@@ -37,7 +41,7 @@ def at_terminal(arguments: list[str], directory: Path, **environment: str) -> st
             break
         pieces.append(piece)
     os.close(ours)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=30) == code
     return b"".join(pieces).decode()
 
 
@@ -59,7 +63,7 @@ def test_a_terminal_gets_what_it_can_show(
     written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
     assert "20 done, 0 failed" in written
     assert ("\x1b[" in written) is draws
-    assert ("\x1b[3" in written or ";3" in written) is colours
+    assert any(colour in written for colour in ("\x1b[3", "\x1b[9", ";3")) is colours
 
 
 @pytest.mark.parametrize("command", [["ask"], ["ask", "--no-stream"], ["extract", "builtins:str"]], ids=" ".join)
@@ -80,6 +84,17 @@ def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
     written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
     assert "\x1b" not in written
     assert "a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}b" in written
+
+
+@pytest.mark.parametrize(("typed", "code", "sent"), [("y\n", 0, True), ("n\n", 130, False), ("\n", 130, False)])
+def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent: bool) -> None:
+    """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
+    (directory / "rows.jsonl").write_text('{"text": "a"}\n')
+    command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
+    written = at_terminal(command, directory, typed=typed, code=code, TERM="xterm")
+    assert "1 row, about" in written
+    assert "Go on? [y/N]" in written
+    assert (directory / "out.jsonl").exists() is sent
 
 
 def test_text_without_controls_stays() -> None:

@@ -50,6 +50,7 @@ NAMES = [
     "Prices",
     "Stats",
     "errors",
+    "frames",
     "testing",
 ]
 

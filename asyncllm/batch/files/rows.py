@@ -1,4 +1,4 @@
-"""The files of a batch: rows in from JSONL or CSV, outcomes out as JSONL, a piece at a time.
+"""Rows out of the bytes of a file, a piece at a time: JSON Lines, CSV, plain lines.
 
 A row that cannot be read is a `BadRow` with its line number, and reading goes on behind it.
 """
@@ -8,27 +8,21 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-import os
 import re
-import stat
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
-
-import anyio
+from typing import Any, TypeAlias
 
 from asyncllm.errors import ConfigError
 
-from .outcome import Outcome
+from .formats import Format
 
-Format = Literal["jsonl", "csv"]
+LINE_FIELD = "text"
+"""The one field of a row that is a plain line."""
 
-# Read at a time: enough that a system call is a small part of the work, little enough to be no memory.
-_PIECE_BYTES = 256 * 1024
 # A CSV row whose quotes stay open for this long was not meant as one row.
 _OPEN_BYTES = 16 * 1024 * 1024
-_FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
 _DELIMITERS = ",;\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -61,7 +55,7 @@ class BadRow:
         problem: What is wrong with it.
         size_bytes: How much of the file it takes.
         data: Its fields, where they could be read.
-        id: Its id, where it could be read.
+        raw: Its text, where they could not.
     """
 
     index: int
@@ -69,14 +63,14 @@ class BadRow:
     problem: str
     size_bytes: int
     data: dict[str, Any] | None = None
-    id: str | None = None
+    raw: str | None = None
 
 
 class RowReader:
     """Turns the bytes of a file into rows, however they are cut into pieces.
 
     Args:
-        format: `jsonl` or `csv`; None decides by the first character: `{` begins a row of JSON.
+        format: `jsonl`, `csv` or `lines`; None decides by the first character: `{` begins a row of JSON.
         where: The name of the file, for errors.
     """
 
@@ -84,12 +78,12 @@ class RowReader:
         self._format = format
         self._where = where
         self._rest: list[bytes] = []
-        self._parser: _JsonRows | _CsvRows | None = None
+        self._parser: _LineRows | _CsvRows | None = None
         self._index = 0
 
     @property
     def columns(self) -> Sequence[str] | None:
-        """The columns of a CSV file; None for JSONL, and before the header was read."""
+        """The columns that every row has; None for JSONL, and before the header of a CSV file was read."""
         return self._parser.columns if self._parser is not None else None
 
     def feed(self, data: bytes) -> list[Row | BadRow]:
@@ -119,50 +113,57 @@ class RowReader:
                 return []
             self._parser = self._start(lines)
         rows: list[Row | BadRow] = []
-        for line, found, size in self._parser.rows(lines, last=last):
+        for line, found, raw in self._parser.rows(lines, last=last):
             if isinstance(found, str):
-                rows.append(BadRow(self._index, line, found, size))
+                text = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+                rows.append(BadRow(self._index, line, found, len(raw), raw=text))
             else:
-                rows.append(Row(self._index, line, found, size))
+                rows.append(Row(self._index, line, found, len(raw)))
             self._index += 1
         return rows
 
-    def _start(self, lines: list[bytes]) -> _JsonRows | _CsvRows:
+    def _start(self, lines: list[bytes]) -> _LineRows | _CsvRows:
         """Look at the beginning of the file: a byte order mark, and what kind of file it is."""
         if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
             raise ConfigError(
                 f"{self._where} is not UTF-8 text.", hint="Convert it, for example with `iconv -f UTF-16 -t UTF-8`."
             )
         lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+        if self._format == "lines":
+            return _LineRows(_line_object, (LINE_FIELD,))
         first = next((line.strip() for line in lines if line.strip()), b"")
         if first.startswith(b"[") and self._format != "csv":
             raise ConfigError(
                 f"{self._where} is one JSON array.", hint="Write one object on each line: `jq -c '.[]' FILE` does it."
             )
         as_json = self._format == "jsonl" or (self._format is None and first.startswith(b"{"))
-        return _JsonRows() if as_json else _CsvRows(self._where)
+        return _LineRows(_json_object, None) if as_json else _CsvRows(self._where)
 
 
-# The line where a row begins, its fields or what is wrong with it, and its size.
-_Found: TypeAlias = "tuple[int, dict[str, Any] | str, int]"
+# The line where a row begins, its fields or what is wrong with it, and its bytes.
+_Found: TypeAlias = "tuple[int, dict[str, Any] | str, bytes]"
 
 
-class _JsonRows:
-    columns = None
+class _LineRows:
+    """Rows of a line each."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse: Callable[[bytes], dict[str, Any] | str], columns: Sequence[str] | None) -> None:
+        self.columns = columns
+        self._parse = parse
         self._line = 0
 
     def rows(self, lines: Iterable[bytes], *, last: bool) -> Iterator[_Found]:
         for line in lines:
             self._line += 1
             if line.strip():
-                yield self._line, _json_object(line), len(line)
+                yield self._line, self._parse(line), line
 
 
 class _CsvRows:
     def __init__(self, where: str) -> None:
         self.columns: list[str] | None = None
+        # A field may be as long as a row may be; the limit belongs to the process, and is only ever raised here.
+        csv.field_size_limit(sys.maxsize)
         self._where = where
         self._delimiter = ","
         self._line = 0
@@ -183,7 +184,7 @@ class _CsvRows:
                 source.place, problem = begin + 1, "opens a quote that is never closed"
             line, self._line = self._line + 1, self._line + source.place - begin
             if found := self._found(cells, problem):
-                yield line, found, sum(map(len, source.lines[begin : source.place]))
+                yield line, found, b"".join(source.lines[begin : source.place])
         self._open = source.lines[source.place :]
 
     def _parse(self, source: _Lines) -> tuple[list[str], str | None]:
@@ -208,95 +209,6 @@ class _CsvRows:
         return problem or dict(zip(self.columns, cells, strict=True))
 
 
-async def read_rows(file: IO[bytes], reader: RowReader) -> AsyncGenerator[Row | BadRow, None]:
-    """Read a file, a pipe or a terminal to its end; waiting for a pipe does not hold up the loop."""
-    descriptor = file.fileno()
-    mode = os.fstat(descriptor).st_mode
-    # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.
-    may_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
-    while True:
-        if may_wait:
-            await anyio.wait_readable(descriptor)
-        piece = os.read(descriptor, _PIECE_BYTES)
-        for row in reader.feed(piece) if piece else reader.close():
-            yield row
-        if not piece:
-            return
-
-
-def format_of(path: Path) -> Format | None:
-    """Tell the format of a file by its name; None when the name does not say.
-
-    Raises:
-        ConfigError: The name says that it is of a kind that is not read.
-    """
-    if path.suffix.lower() in (".json", ".parquet", ".xlsx", ".gz", ".zst"):
-        raise ConfigError(
-            f"{path}: {path.suffix} files are not read.",
-            hint="Give JSON Lines (.jsonl: one object on each line) or CSV.",
-        )
-    return _FORMATS.get(path.suffix.lower())
-
-
-def outcome_record(row: Row, outcome: Outcome[Any], dump: Callable[[Any], Any] | None = None) -> dict[str, Any]:
-    """Return an outcome as a line of the output.
-
-    Args:
-        row: The row it was for.
-        outcome: How it ended.
-        dump: Turns a typed value into JSON data; None when the answers are texts.
-    """
-    if dump is None:
-        answer = {"text": outcome.text if outcome.ok else outcome.text or None}
-    else:
-        answer = {"value": dump(outcome.value) if outcome.ok else None}
-    return {
-        "index": row.index,
-        "id": outcome.id,
-        "data": row.data,
-        "ok": outcome.ok,
-        **answer,
-        "error": None if outcome.error is None else error_record(outcome.error),
-        "usage": None if outcome.completion is None else outcome.completion.usage.to_dict(),
-        "cost_usd": outcome.cost_usd,
-    }
-
-
-def bad_row_record(row: BadRow, *, typed: bool = False) -> dict[str, Any]:
-    """Return a row that was not sent as a line of the output; `typed` as its neighbours are."""
-    return {
-        "index": row.index,
-        "id": row.id,
-        "data": row.data,
-        "ok": False,
-        "value" if typed else "text": None,
-        "error": {"type": "BadRow", "message": f"line {row.line}: {row.problem}", "line": row.line},
-        "usage": None,
-        "cost_usd": 0.0,
-    }
-
-
-def error_record(error: Exception) -> dict[str, Any]:
-    """Return an error as JSON data."""
-    record: dict[str, Any] = {"type": type(error).__name__, "message": str(getattr(error, "message", error))}
-    status = getattr(error, "status_code", None)
-    return record if status is None else {**record, "status_code": status}
-
-
-class JsonlWriter:
-    """Writes one JSON object a line, each whole and at once, so that a run that is cut short leaves a valid file."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write a line."""
-        line = json.dumps(record, ensure_ascii=False, default=str)
-        # A lone surrogate becomes \udXXX, which is its spelling in JSON.
-        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-        self._file.flush()
-
-
 class _Lines(Iterator[str]):
     """Lines as text, from a place on; remembers whether more were asked for than there are."""
 
@@ -319,6 +231,13 @@ def _columns(cells: list[str], where: str) -> list[str]:
     if twice:
         raise ConfigError(f"{where}: the header names {', '.join(map(repr, twice))} more than once.")
     return names
+
+
+def _line_object(line: bytes) -> dict[str, Any] | str:
+    try:
+        return {LINE_FIELD: line.decode("utf-8").rstrip("\r\n")}
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
 
 
 def _json_object(line: bytes) -> dict[str, Any] | str:

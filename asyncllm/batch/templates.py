@@ -7,12 +7,17 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .exits import UsageProblem
+from asyncllm.errors import ConfigError
+from asyncllm.suggestions import nearest
 
 _BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt itself."
 
 
-class MissingField(Exception):
+class RowProblem(Exception):
+    """What is wrong with a row, said so that it can follow its line number."""
+
+
+class MissingField(RowProblem):
     """A row has no such field.
 
     Args:
@@ -25,26 +30,27 @@ class MissingField(Exception):
 
 
 class Template:
-    """A prompt with places for fields; `{a.b}` reaches into an object.
+    """A prompt with places for fields; `{a.b}` reaches into an object, `{a.0}` into a list.
 
     Args:
         text: The template.
 
     Raises:
-        UsageProblem: It is no template.
+        ConfigError: It is no template.
     """
 
     def __init__(self, text: str) -> None:
         try:
             parts = list(string.Formatter().parse(text))
         except ValueError as error:
-            raise UsageProblem(f"the template is not right: {error}.", _BRACES) from None
+            raise ConfigError(f"the template is not right: {error}.", hint=_BRACES) from None
+        self.text = text
         self._parts = [(literal, field) for literal, field, _, _ in parts]
         if any(spec or conversion for _, _, spec, conversion in parts) or any(field == "" for _, field in self._parts):
-            raise UsageProblem("the template has braces that do not hold the name of a field.", _BRACES)
+            raise ConfigError("the template has braces that do not hold the name of a field.", hint=_BRACES)
         self.fields = tuple(dict.fromkeys(field for _, field in self._parts if field is not None))
         if not self.fields:
-            raise UsageProblem("the template names no field, so that every row would ask the same.", _BRACES)
+            raise ConfigError("the template names no field, so that every row would ask the same.", hint=_BRACES)
 
     def render(self, row: Mapping[str, Any]) -> str:
         """Fill in the fields of a row; what is null is left empty.
@@ -62,7 +68,7 @@ class Template:
             row: Its first row, for fields inside of fields.
 
         Raises:
-            UsageProblem: With the name that was meant.
+            ConfigError: With the name that was meant.
         """
         known = list(names)
         sample = row if row is not None else dict.fromkeys(known)
@@ -70,14 +76,12 @@ class Template:
             try:
                 _value(sample, field)
             except MissingField:
-                from asyncllm.suggestions import nearest
-
                 near = nearest(field, known)
                 meant = f" Did you mean {{{near}}}?" if near else ""
                 have = ", ".join(known) or "none"
-                raise UsageProblem(
+                raise ConfigError(
                     f"the template asks for {{{field}}}, which the input does not have.{meant}",
-                    f"Its fields are: {have}.",
+                    hint=f"Its fields are: {have}.",
                 ) from None
 
 
@@ -87,13 +91,22 @@ def _value(row: Mapping[str, Any], field: str) -> Any:
         return row[field]
     value: Any = row
     for step in field.split("."):
-        if not isinstance(value, Mapping) or step not in value:
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
             raise MissingField(field)
-        value = value[step]
     return value
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    # Dates and the like, which Parquet has and JSON has not, are texts.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, _JSON) else str(value)
+
+
+_JSON = (bool, int, float, list, tuple, dict)

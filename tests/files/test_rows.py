@@ -93,6 +93,22 @@ def test_awkward_files(data: bytes, rows: list[tuple[int, Any]]) -> None:
     assert found(read(data)) == rows
 
 
+def test_plain_lines_are_rows_of_one_field() -> None:
+    """Each line that is not empty is a row, with its text under `text`."""
+    assert found(read(b"one\r\n\n {two\n\xff\n", format="lines")) == [
+        (1, {"text": "one"}),
+        (3, {"text": " {two"}),
+        (4, "is not UTF-8 text"),
+    ]
+
+
+def test_a_row_that_cannot_be_read_keeps_its_text() -> None:
+    """What is set aside can be mended, because it is there as it stood in the file."""
+    bad = read(b'{"a": 1}\n{"a": \xff1\r\n')[1]
+    assert isinstance(bad, BadRow)
+    assert bad.raw == '{"a": \\xff1'
+
+
 def test_deep_nesting_is_a_bad_row() -> None:
     """A row that would exhaust the parser is refused, the next one read."""
     first, second = read(b'{"a": ' + b"[" * 100_000 + b'\n{"a": 1}\n')
@@ -108,7 +124,7 @@ def test_sizes_add_up_to_the_file() -> None:
 
 def test_a_quote_that_stays_open_does_not_hold_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many bytes the line with the quote is at fault, and reading goes on behind it."""
-    monkeypatch.setattr("asyncllm.batch.files._OPEN_BYTES", 20)
+    monkeypatch.setattr("asyncllm.batch.files.rows._OPEN_BYTES", 20)
     reader = RowReader("csv")
     reader.feed(b'a,b\n"oops,1\n')
     rows = reader.feed(b"2,3\n4,5\n6,7\n8,9\n")

@@ -1,0 +1,33 @@
+"""The files of a batch: rows in, results out, each of any kind that people have."""
+
+from __future__ import annotations
+
+from .answers import Answer, error_record
+from .columns import Kind, SeenColumns
+from .formats import FORMATS, Compression, Format, kind_of
+from .rows import LINE_FIELD, BadRow, Row, RowReader
+from .sources import STDIN, Reading, Source
+from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
+
+__all__ = [
+    "FORMATS",
+    "LINE_FIELD",
+    "STDIN",
+    "Answer",
+    "BadRow",
+    "Compression",
+    "Format",
+    "JsonlWriter",
+    "Kind",
+    "Layout",
+    "Reading",
+    "ResultWriter",
+    "Row",
+    "RowReader",
+    "SeenColumns",
+    "Source",
+    "error_record",
+    "kind_of",
+    "rejected_record",
+    "result_writer",
+]

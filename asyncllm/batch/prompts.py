@@ -1,0 +1,147 @@
+"""What is asked about each row of a table: a template, instructions, a picture; or requests that rows already are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncllm.errors import ConfigError
+from asyncllm.messages import Message, Request
+from asyncllm.parts import Image
+
+from .templates import RowProblem, Template
+
+_ENDPOINT = "/v1/chat/completions"
+# What a row of OpenAI's batch files has. Source: OpenAI, "Batch API".
+_OPENAI_FIELDS = frozenset({"custom_id", "method", "url", "body"})
+# What a `Request` has beside its parameters.
+_OURS = frozenset({"id", "data", "response_model"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Makes the request of a row.
+
+    Args:
+        template: The text, with places for fields.
+        system: Instructions that come first.
+        image_field: The field with the path or address of a picture; an empty one is no picture.
+        id_field: The field with the row's id; None for none.
+        directory: Where pictures are looked for that are not in the working directory.
+    """
+
+    template: Template
+    system: str | None = None
+    image_field: str | None = None
+    id_field: str | None = None
+    directory: Path | None = None
+
+    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
+        """Refuse fields that the table does not have.
+
+        Args:
+            names: Its columns, or the fields of its first row.
+            row: Its first row.
+
+        Raises:
+            ConfigError: With the name that was meant.
+        """
+        names = list(names)
+        self.template.check(names, row)
+        if self.image_field is not None:
+            Template(f"{{{self.image_field}}}").check(names, row)
+
+    def request(self, row: Mapping[str, Any], data: Any = None) -> Request:
+        """Make the request of a row.
+
+        Args:
+            row: Its fields.
+            data: What the request carries along.
+
+        Raises:
+            RowProblem: The row lacks a field, or its picture cannot be read.
+        """
+        text = self.template.render(row)
+        image = self._image(row) if self.image_field is not None else None
+        user = Message.user(text) if image is None else Message.user(text, image)
+        messages = [user] if self.system is None else [Message.system(self.system), user]
+        id = row.get(self.id_field) if self.id_field is not None else None
+        return Request(messages, id=None if id is None else str(id), data=data)
+
+    def _image(self, row: Mapping[str, Any]) -> Image | None:
+        assert self.image_field is not None
+        if self.image_field not in row:
+            raise RowProblem(f"has no field {self.image_field!r}")
+        place = row[self.image_field]
+        if place is None or place == "":
+            return None
+        if isinstance(place, bytes):
+            content = place
+        elif not isinstance(place, str):
+            raise RowProblem(f"has no path in {self.image_field!r}")
+        elif place.startswith(("http://", "https://", "data:")):
+            return Image.from_url(place)
+        else:
+            content = self._read(Path(place))
+        try:
+            return Image.from_bytes(content)
+        except ValueError as error:
+            raise RowProblem(f"has no picture in {self.image_field!r}: {error}") from None
+
+    def _read(self, path: Path) -> bytes:
+        if self.directory is not None and not path.exists():
+            path = self.directory / path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise RowProblem(f"names a picture that cannot be read: {path}: {error.strerror}") from None
+
+
+def is_openai_row(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is a request as OpenAI's batch files have it."""
+    return row.keys() >= {"custom_id", "body"} and row.keys() <= _OPENAI_FIELDS and isinstance(row["body"], Mapping)
+
+
+class OpenAIRows:
+    """Makes requests of rows that are requests already, as OpenAI's batch files have them.
+
+    Args:
+        model: The model to ask instead of the one that a row names; None asks the row's.
+    """
+
+    def __init__(self, model: str | None = None) -> None:
+        self._model = model
+
+    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
+        """Refuse a table of other rows.
+
+        Raises:
+            ConfigError: The first row is no request.
+        """
+        if row is not None and not is_openai_row(row):
+            raise ConfigError("the rows are no requests: they lack custom_id and body.", hint="Give a --template.")
+
+    def request(self, row: Mapping[str, Any], data: Any = None) -> Request:
+        """Make the request of a row.
+
+        Raises:
+            RowProblem: The row is no chat request.
+        """
+        if not is_openai_row(row):
+            raise RowProblem("is no request: it lacks custom_id or body")
+        if row.get("url", _ENDPOINT) != _ENDPOINT or row.get("method", "POST") != "POST":
+            raise RowProblem(f"asks for {row.get('method')} {row.get('url')}, not for POST {_ENDPOINT}")
+        body = dict(row["body"])
+        messages = body.pop("messages", None)
+        for name in ("stream", "stream_options"):
+            body.pop(name, None)  # how an answer travels; it is the same answer
+        if self._model is not None or not isinstance(body.get("model"), str):
+            body.pop("model", None)
+        if ours := sorted(_OURS & body.keys()):
+            raise RowProblem(f"has {', '.join(ours)} in its body, which no chat request has")
+        try:
+            return Request(messages, id=str(row["custom_id"]), data=data, **body)
+        except (TypeError, ValueError) as error:
+            raise RowProblem(f"is no valid request: {error}") from None

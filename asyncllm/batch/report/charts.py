@@ -1,0 +1,310 @@
+"""The charts of the report, drawn by matplotlib as SVG whose colours are the page's.
+
+The page has no script: a chart is text and lines that scale, print, and follow the reader's light or dark colours.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from asyncllm.extras import not_installed
+
+from ..wording import duration, number, reason
+from .figures import Distribution, Figures
+from .timeline import Limited
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches of 72 points: at the width of a phone the letters are still 9 pixels high, beside each other on a desk 13.
+_WIDTH, _HEIGHT = 5.6, 2.7
+_FONT_POINTS = 11.0
+# matplotlib wants colours that it can parse; each of these stands for one of the page's, and is replaced by its name.
+_COLOURS = {
+    "ink": "#000001",
+    "faint": "#000002",
+    "done": "#000003",
+    "failed": "#000004",
+    "flight": "#000005",
+    "waiting": "#000006",
+    "money": "#000007",
+    "limit": "#000008",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart, and the same figures as a table for who cannot see it.
+
+    Attributes:
+        title: What it shows.
+        summary: What can be seen in it, in a sentence.
+        svg: The drawing.
+        columns: The heads of the table.
+        rows: Its rows.
+    """
+
+    title: str
+    summary: str
+    svg: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def charts(figures: Figures) -> list[Chart]:
+    """Draw everything that there is something to draw of.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    made = []
+    # A single moment is no curve.
+    if len(figures.moments) > 1:
+        made += [_throughput(figures), _concurrency(figures)]
+    if figures.limits:
+        made.append(_limits(figures))
+    if figures.latency.count:
+        made.append(_distribution("Latency", "from queueing to the last byte, waits included", figures.latency))
+    if figures.first_token.count:
+        made.append(_distribution("Time to first token", "until the first chunk of a stream", figures.first_token))
+    if len(figures.moments) > 1:
+        made.append(_tokens(figures))
+        if figures.cost_usd:
+            made.append(_money(figures))
+    return made
+
+
+def _throughput(figures: Figures) -> Chart:
+    moments = figures.moments
+
+    def draw(axes: Axes) -> None:
+        times = [moment.at_s for moment in moments]
+        done = [moment.done_per_s for moment in moments]
+        failed = [moment.failed_per_s for moment in moments]
+        colours = [_COLOURS["done"], _COLOURS["failed"]]
+        axes.stackplot(times, done, failed, colors=colours, labels=["answered", "failed"], alpha=0.85)
+        axes.set_ylabel("items a second")
+
+    fastest = max(moment.done_per_s for moment in moments)
+    mean = (figures.done + figures.failed) / figures.elapsed_s if figures.elapsed_s else 0.0
+    summary = f"{number(mean)} items a second on average, {number(fastest)} at best."
+    columns = [("answered a second", "done_per_s"), ("failed a second", "failed_per_s")]
+    return _over_time("Throughput", summary, figures, draw, columns)
+
+
+def _concurrency(figures: Figures) -> Chart:
+    moments = figures.moments
+
+    def draw(axes: Axes) -> None:
+        times = [moment.at_s for moment in moments]
+        axes.plot(times, [moment.in_flight for moment in moments], color=_COLOURS["flight"], label="at the provider")
+        axes.plot(
+            times, [moment.waiting for moment in moments], color=_COLOURS["waiting"], label="waiting", linestyle="--"
+        )
+        axes.set_ylabel("requests")
+
+    most = max(moment.in_flight for moment in moments)
+    summary = f"At most {number(most)} at the provider at once."
+    return _over_time("Concurrency", summary, figures, draw, [("at the provider", "in_flight"), ("waiting", "waiting")])
+
+
+def _tokens(figures: Figures) -> Chart:
+    def draw(axes: Axes) -> None:
+        axes.fill_between(
+            [moment.at_s for moment in figures.moments],
+            [moment.tokens_per_s for moment in figures.moments],
+            color=_COLOURS["flight"],
+            alpha=0.85,
+        )
+        axes.set_ylabel("tokens a second")
+
+    summary = f"{figures.tokens:,} tokens in all, in and out."
+    return _over_time("Tokens", summary, figures, draw, [("tokens a second", "tokens_per_s")])
+
+
+def _money(figures: Figures) -> Chart:
+    def draw(axes: Axes) -> None:
+        axes.plot(
+            [moment.at_s for moment in figures.moments],
+            [moment.cost_usd for moment in figures.moments],
+            color=_COLOURS["money"],
+        )
+        axes.set_ylabel("US dollars")
+        axes.set_ylim(bottom=0)
+
+    return _over_time("Money", f"${figures.cost_usd:,.4g} in all.", figures, draw, [("spent, US dollars", "cost_usd")])
+
+
+def _over_time(
+    title: str, summary: str, figures: Figures, draw: Callable[[Axes], None], columns: Sequence[tuple[str, str]]
+) -> Chart:
+    def drawn(axes: Axes) -> None:
+        draw(axes)
+        for begin in figures.runs_s[1:]:
+            axes.axvline(begin, color=_COLOURS["ink"], linewidth=0.8, linestyle=":")
+        axes.set_xlim(0, max(figures.elapsed_s, 1.0))
+        axes.set_ylim(bottom=0)
+        _time_axis(axes)
+        if len(columns) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, frameon=False, borderpad=0)
+
+    # A table of every moment is no help to anybody; twenty rows show how it went.
+    step = max(1, len(figures.moments) // 20)
+    rows = [
+        [duration(moment.at_s), *(number(getattr(moment, name)) for _, name in columns)]
+        for moment in figures.moments[::step]
+    ]
+    if len(figures.runs_s) > 1:
+        summary = f"{summary} Dotted lines mark where the run was continued."
+    return Chart(title, summary, _svg(title, summary, drawn), ["after", *(name for name, _ in columns)], rows)
+
+
+def _limits(figures: Figures) -> Chart:
+    totals = figures.limited_s
+    reasons = list(reversed(totals))
+
+    def draw(axes: Axes) -> None:
+        for place, name in enumerate(reasons):
+            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, name)]
+            axes.broken_barh(spans, (place - 0.35, 0.7), facecolors=_COLOURS["limit"])
+        axes.set_xlim(0, max(figures.elapsed_s, 1.0))
+        _time_axis(axes)
+        axes.set_yticks(range(len(reasons)), [fill(reason(name), 16) for name in reasons])
+        axes.set_ylim(-0.6, len(reasons) - 0.4)
+        axes.grid(visible=False, axis="y")
+
+    longest = reasons[-1]
+    share = totals[longest] / figures.elapsed_s if figures.elapsed_s else 0.0
+    summary = f"Most of all {reason(longest)}: {share:.0%} of the time."
+    rows = [[reason(name), duration(totals[name])] for name in reversed(reasons)]
+    return Chart("What held it back", summary, _svg("What held it back", summary, draw), ["limit", "for"], rows)
+
+
+def _of(limits: Sequence[Limited], name: str) -> list[Limited]:
+    return [limit for limit in limits if limit.reason == name]
+
+
+def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+        widths = [high - low for low, high in pairwise(found.edges)]
+        axes.bar(found.edges[:-1], found.counts, widths, align="edge", color=_COLOURS["flight"], alpha=0.85)
+        axes.set_xscale("log")
+        axes.set_xlim(found.edges[0], found.edges[-1])
+        axes.set_ylabel("items")
+        _log_time_axis(axes, found.edges[0], found.edges[-1])
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        top = max(found.counts)
+        for place, name in enumerate(("p50", "p95", "p99")):
+            at = found.quantiles[name]
+            axes.axvline(at, color=_COLOURS["ink"], linewidth=1, linestyle=":")
+            # One above the other, because they often lie close together.
+            place_of_name = (at, top * (1.24 - 0.1 * place))
+            axes.annotate(name, place_of_name, (3, 0), textcoords="offset points", va="top", fontsize=9)
+        axes.set_ylim(0, top * 1.25)
+
+    shares = ", ".join(f"{name} {duration(value)}" for name, value in found.quantiles.items())
+    summary = f"In seconds, {meaning}: {shares}."
+    rows = [
+        [f"{duration(low)} to {duration(high)}", f"{count:,}"]
+        for low, high, count in zip(found.edges[:-1], found.edges[1:], found.counts, strict=True)
+        if count
+    ]
+    return Chart(title, summary, _svg(title, summary, draw), ["took", "items"], rows)
+
+
+# Seconds between ticks, as clocks are divided.
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
+
+
+def _time_axis(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    most = axes.get_xlim()[1]
+    # Six ticks at most, so that their words do not touch; beyond days by as many days as it takes.
+    step = next((step for step in _STEPS_S if most / step <= 6), 86400 * (1 + most // (6 * 86400)))
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def _log_time_axis(axes: Axes, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    steps = [digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 5)]
+    ticks = [step for step in steps if low <= step <= high]
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: max(1, -(-len(ticks) // 6))]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+
+
+def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
+    # The style is this drawing's own: no setting of the process or of its user changes it, nor does it change theirs.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        for name, value in _style(title).items():
+            matplotlib.rcParams[name] = value  # type: ignore[index]  # they are names of settings
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.add_subplot()
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        draw(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(buffer.getvalue(), title, summary)
+
+
+def _style(title: str) -> dict[str, Any]:
+    ink, faint = _COLOURS["ink"], _COLOURS["faint"]
+    return {
+        "backend": "svg",
+        # Letters stay letters: they are small, can be selected, and are in the reader's font.
+        "svg.fonttype": "none",
+        # The names of parts within a page must differ, and the same figures must make the same page.
+        "svg.hashsalt": title,
+        "font.size": _FONT_POINTS,
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": faint,
+        "lines.linewidth": 2,
+        "ytick.left": False,
+        "axes.formatter.useoffset": False,
+    }
+
+
+def _for_page(svg: str, title: str, summary: str) -> str:
+    """Make a drawing part of a page: without its frame, in the page's colours, named for who cannot see it."""
+    svg = svg[svg.index("<svg") :]
+    for name, colour in _COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r' id="(?:figure|axes|patch|text|line2d|legend|xtick|ytick|matplotlib|FillBetween\w*|\w+Collection)[\w.]*"',
+        "",
+        svg,
+    )
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    label = f"<title>{escape(title)}</title><desc>{escape(summary)}</desc>"
+    head = re.search(r'viewBox="([^"]*)"', svg)
+    assert head is not None
+    body = svg[svg.index(">") + 1 :]
+    return f'<svg viewBox="{head[1]}" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">{label}{body}'

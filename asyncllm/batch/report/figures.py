@@ -1,0 +1,267 @@
+"""The figures of a batch, added up from its journal in one pass; they hold no prompt and no answer."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..entries import JournalEntry
+from ..journal import Journal
+from .timeline import Limited, Moment, Timeline
+
+# Enough to see what is slow or dear and why, few enough to read.
+_EXTREMES = 10
+_EXAMPLES = 3
+# Of an id: enough to find it again, short enough for a table on a screen.
+_NAME_CHARACTERS = 32
+# Bars of a distribution: a screen's width of them, whatever the range.
+_BINS = 30
+
+
+@dataclass(slots=True)
+class Distribution:
+    """How a duration is distributed, in seconds.
+
+    Attributes:
+        count: How many there are.
+        quantiles: The shares `p50`, `p90`, `p95`, `p99`, and `max`.
+        edges: The edges of the bars, growing by one factor.
+        counts: How many lie between two edges.
+    """
+
+    count: int = 0
+    quantiles: dict[str, float] = field(default_factory=dict)
+    edges: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ErrorKind:
+    """One kind of error.
+
+    Attributes:
+        count: How many items ended with it.
+        examples: Different messages of it, each with the item it is from.
+    """
+
+    count: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ModelTotal:
+    """What one model did.
+
+    Attributes:
+        answers: Items that ended with an answer of it.
+        input_tokens: The tokens of their prompts.
+        output_tokens: The tokens of their answers.
+        cost_usd: What they cost, as far as it is known.
+        unpriced: Those whose cost is not known.
+    """
+
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item that stands out.
+
+    Attributes:
+        name: Its id, or its number.
+        elapsed_s: How long it took, waits included.
+        attempts: The requests that were sent for it.
+        tokens: Prompt and answer together; None when unknown.
+        cost_usd: What it cost; None when unknown.
+        ending: How it ended.
+    """
+
+    name: str
+    elapsed_s: float | None
+    attempts: int
+    tokens: int | None
+    cost_usd: float | None
+    ending: str
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a batch did.
+
+    Attributes:
+        done: Items that succeeded.
+        failed: Items that did not.
+        truncated: Answers among them that a token limit cut.
+        elapsed_s: Running time, pauses between runs left out.
+        began_at: When the first run began, as Unix time; None when nothing ran.
+        runs_s: Where each run began, in seconds of running time.
+        cost_usd: What all runs cost, as far as it is known.
+        unpriced: Answers whose cost is not known.
+        unsettled: Requests that a kill left without a known outcome; they may have been paid for.
+        unsettled_usd: What they may have cost; an estimate.
+        running: Whether a run is still going on.
+        attempts: Requests that were sent for the items.
+        moments: How it went over time.
+        limits: What held it back, and when.
+        latency: Seconds from the start of an item to its end, waits included.
+        first_token: Seconds to the first chunk, of streams.
+        errors: The kinds of errors, the most frequent first.
+        models: What each model did, the one with the most answers first.
+        slowest: The items that took longest.
+        dearest: The items that cost most.
+    """
+
+    done: int = 0
+    failed: int = 0
+    truncated: int = 0
+    elapsed_s: float = 0.0
+    began_at: float | None = None
+    runs_s: list[float] = field(default_factory=list)
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    unsettled: int = 0
+    unsettled_usd: float = 0.0
+    running: bool = False
+    attempts: int = 0
+    moments: list[Moment] = field(default_factory=list)
+    limits: list[Limited] = field(default_factory=list)
+    latency: Distribution = field(default_factory=Distribution)
+    first_token: Distribution = field(default_factory=Distribution)
+    errors: dict[str, ErrorKind] = field(default_factory=dict)
+    models: dict[str, ModelTotal] = field(default_factory=dict)
+    slowest: list[Item] = field(default_factory=list)
+    dearest: list[Item] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out, of all answers."""
+        return sum(model.input_tokens + model.output_tokens for model in self.models.values())
+
+    @property
+    def limited_s(self) -> dict[str, float]:
+        """For how long each thing held the run back, the longest first."""
+        totals: dict[str, float] = {}
+        for limit in self.limits:
+            totals[limit.reason] = totals.get(limit.reason, 0.0) + limit.to_s - limit.from_s
+        return dict(sorted(totals.items(), key=lambda pair: -pair[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data."""
+        return asdict(self)
+
+
+def figures(journal: Journal) -> Figures:
+    """Add up the figures of a batch.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    summary, samples = journal.summary(), list(journal.samples())
+    timeline = Timeline(summary.runs, samples)
+    found = Figures(unsettled=summary.unknown, unsettled_usd=summary.unknown_usd, running=summary.running)
+    # What was paid for answers that a later run replaced was paid all the same.
+    found.cost_usd, found.unpriced = summary.cost_usd, summary.unpriced
+    _add_items(found, journal.outcomes(), timeline)
+    found.began_at, found.elapsed_s, found.runs_s = timeline.began_at, timeline.elapsed_s, timeline.runs_s
+    found.moments, found.limits = timeline.moments(), timeline.limits()
+    return found
+
+
+def _add_items(found: Figures, entries: Iterable[JournalEntry], timeline: Timeline) -> None:
+    latencies, first_tokens = array("d"), array("d")
+    slowest, dearest = _Largest(), _Largest()
+    for entry in entries:
+        _count(found, entry)
+        # An item that was never sent, because the budget was spent or it shares an answer, took no time.
+        if entry.elapsed_s is not None and entry.attempts and entry.duplicate_of is None:
+            latencies.append(entry.elapsed_s)
+            slowest.see(entry.elapsed_s, entry)
+            timeline.add(entry)
+        if entry.first_token_s is not None:
+            first_tokens.append(entry.first_token_s)
+        if entry.cost_usd:
+            dearest.see(entry.cost_usd, entry)
+    found.latency, found.first_token = _distribution(latencies), _distribution(first_tokens)
+    found.slowest, found.dearest = slowest.items, dearest.items
+    found.errors = dict(sorted(found.errors.items(), key=lambda pair: -pair[1].count))
+    found.models = dict(sorted(found.models.items(), key=lambda pair: -pair[1].answers))
+
+
+def _count(found: Figures, entry: JournalEntry) -> None:
+    usage = entry.usage
+    found.attempts += len(entry.attempts) if entry.duplicate_of is None else 0
+    if entry.ok:
+        found.done += 1
+        found.truncated += entry.finish_reason == "length"
+    else:
+        found.failed += 1
+        kind = found.errors.setdefault(entry.error or "unknown", ErrorKind())
+        kind.count += 1
+        message = entry.message or ""
+        if len(kind.examples) < _EXAMPLES and all(message != known for _, known in kind.examples):
+            kind.examples.append((_name(entry), message))
+    if entry.model is not None and (entry.ok or usage.input_tokens is not None):
+        total = found.models.setdefault(entry.model, ModelTotal())
+        total.answers += 1
+        total.input_tokens += usage.input_tokens or 0
+        total.output_tokens += usage.output_tokens or 0
+        total.cost_usd += entry.cost_usd or 0.0
+        total.unpriced += entry.cost_usd is None
+
+
+class _Largest:
+    """Keeps the few entries with the largest of something."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Item]] = []
+        self._seen = 0
+
+    def see(self, value: float, entry: JournalEntry) -> None:
+        self._seen += 1
+        if len(self._heap) < _EXTREMES:
+            heapq.heappush(self._heap, (value, -self._seen, _item(entry)))
+        elif value > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (value, -self._seen, _item(entry)))
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for _, _, item in sorted(self._heap, key=lambda kept: kept[:2], reverse=True)]
+
+
+def _item(entry: JournalEntry) -> Item:
+    ending = (entry.finish_reason or "done") if entry.ok else entry.error or "failed"
+    return Item(_name(entry), entry.elapsed_s, len(entry.attempts), entry.usage.total_tokens, entry.cost_usd, ending)
+
+
+def _name(entry: JournalEntry) -> str:
+    if entry.id is None:
+        return f"item {entry.index}"
+    return entry.id if len(entry.id) <= _NAME_CHARACTERS else f"{entry.id[: _NAME_CHARACTERS - 1]}…"
+
+
+def _distribution(values: array[float]) -> Distribution:
+    if not values:
+        return Distribution()
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    # The nearest rank: a duration that was measured, not one between two.
+    ranks = {f"p{share}": math.ceil(share / 100 * len(ordered)) - 1 for share in (50, 90, 95, 99)}
+    quantiles = {name: ordered[min(last, rank)] for name, rank in ranks.items()}
+    low, high = max(ordered[0], 1e-4), max(ordered[-1], 1e-4)
+    # One factor from bar to bar: durations differ by powers. Equal ones still get a bar with a width.
+    low, high = (low / 1.2, high * 1.2) if high < low * 1.2 else (low, high)
+    factor = (high / low) ** (1 / _BINS)
+    edges = [low * factor**number for number in range(_BINS + 1)]
+    counts = [0] * _BINS
+    for value in ordered:
+        place = math.log(max(value, low) / low) / math.log(factor)
+        counts[min(_BINS - 1, int(place))] += 1
+    return Distribution(len(ordered), {**quantiles, "max": ordered[-1]}, edges, counts)

@@ -1,0 +1,128 @@
+"""The report as a page: one file, without scripts, that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+
+from asyncllm.extras import not_installed
+
+from ..wording import dollars, duration, number
+from .charts import charts
+from .figures import Figures, Item
+
+ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One of the figures at the top.
+
+    Attributes:
+        name: What it counts.
+        value: How much.
+        note: What it means in this run.
+        bad: Whether it is no good news.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+    bad: bool = False
+
+
+def page(figures: Figures, name: str, version: str) -> str:
+    """Return the report as HTML.
+
+    Args:
+        figures: The figures of the batch.
+        name: What the batch is called.
+        version: The version of asyncllm.
+
+    Raises:
+        ConfigError: What draws it is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
+    source = files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
+    return template.render(
+        name=name,
+        version=version,
+        headline=headline(figures),
+        tiles=tiles(figures),
+        charts=charts(figures),
+        errors=figures.errors,
+        models=model_rows(figures),
+        slowest=item_rows(figures.slowest),
+        dearest=item_rows(figures.dearest),
+        item_columns=ITEM_COLUMNS,
+    )
+
+
+def headline(figures: Figures) -> str:
+    """Say when and how long the batch ran."""
+    if figures.began_at is None:
+        return "Nothing was recorded of how it ran."
+    began = datetime.fromtimestamp(figures.began_at, UTC)
+    runs = f", in {len(figures.runs_s)} runs" if len(figures.runs_s) > 1 else ""
+    now = " It is still running." if figures.running else ""
+    return f"Begun {began:%d %B %Y, %H:%M} UTC; {duration(figures.elapsed_s)} of running time{runs}.{now}"
+
+
+def tiles(figures: Figures) -> list[Tile]:
+    """Return the figures that come first."""
+    items = figures.done + figures.failed
+    share = f"{figures.failed / items:.1%} of all" if items else ""
+    cut = f"{figures.truncated:,} cut by a token limit" if figures.truncated else ""
+    made = [
+        Tile("Answered", f"{figures.done:,}", cut),
+        Tile("Failed", f"{figures.failed:,}", share, bad=figures.failed > 0),
+        Tile("Cost", dollars(figures.cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""),
+        Tile("Tokens", number(figures.tokens), "in and out"),
+    ]
+    if figures.elapsed_s:
+        made.append(Tile("Rate", f"{number(items / figures.elapsed_s)}/s", "items, on average"))
+    if figures.latency.count:
+        shares = figures.latency.quantiles
+        made.append(Tile("Half within", duration(shares["p50"]), f"99 of 100 within {duration(shares['p99'])}"))
+    if figures.attempts > items:
+        made.append(Tile("Requests", f"{figures.attempts:,}", f"{figures.attempts - items:,} more than items"))
+    if figures.unsettled:
+        cost = f"in flight when a run ended; about {dollars(figures.unsettled_usd)} if paid"
+        made.append(Tile("Outcome unknown", f"{figures.unsettled:,}", cost, bad=True))
+    return made
+
+
+def model_rows(figures: Figures) -> list[Sequence[str]]:
+    """Return a row for each model, as texts."""
+    return [
+        (
+            name,
+            f"{total.answers:,}",
+            f"{total.input_tokens:,}",
+            f"{total.output_tokens:,}",
+            dollars(total.cost_usd if total.unpriced < total.answers else None),
+            dollars(total.cost_usd / (total.answers - total.unpriced) if total.unpriced < total.answers else None),
+        )
+        for name, total in figures.models.items()
+    ]
+
+
+def item_rows(items: Sequence[Item]) -> list[Sequence[str]]:
+    """Return a row for each item that stands out, as texts."""
+    return [
+        (
+            item.name,
+            "-" if item.elapsed_s is None else duration(item.elapsed_s),
+            f"{item.attempts}",
+            "-" if item.tokens is None else f"{item.tokens:,}",
+            dollars(item.cost_usd),
+            item.ending,
+        )
+        for item in items
+    ]

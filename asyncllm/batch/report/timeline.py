@@ -1,0 +1,174 @@
+"""How a batch went over time: its runs on one axis of running time, cut into a bounded number of moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..entries import JournalEntry
+from ..journal import RunSummary, Sample
+
+# Points of a curve: more than a phone's width has pixels for, fewer than a page grows large of.
+_POINTS = 240
+# The journal samples a run once a second; a run of seconds is cut finer, so that there is a curve at all.
+_LEAST_S, _FEWEST_POINTS = 1.0, 20
+
+
+@dataclass(slots=True)
+class Moment:
+    """A short span of the run.
+
+    Attributes:
+        at_s: Its middle, in seconds of running time since the first request.
+        done_per_s: Answers a second.
+        failed_per_s: Failures a second.
+        tokens_per_s: Tokens a second.
+        in_flight: Requests at the provider, on average.
+        waiting: Items that were begun and wait for a place, a rate or their next attempt, on average.
+        cost_usd: What everything until then cost.
+    """
+
+    at_s: float
+    done_per_s: float
+    failed_per_s: float
+    tokens_per_s: float
+    in_flight: float
+    waiting: float
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A span in which one thing held the run back.
+
+    Attributes:
+        reason: What it was.
+        from_s: Where it began, in seconds of running time.
+        to_s: Where it ended.
+    """
+
+    reason: str
+    from_s: float
+    to_s: float
+
+
+@dataclass(slots=True)
+class _Cell:
+    done: int = 0
+    failed: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    provider_s: float = 0.0
+    begun: int = 0
+    samples: int = 0
+
+
+class Timeline:
+    """Counts what happened when; the pauses between runs are left out.
+
+    Args:
+        runs: The runs of the batch.
+        samples: Where they stood, about once a second.
+
+    Attributes:
+        began_at: When the first run began, as Unix time; None when there was none.
+        runs_s: Where each run began, in seconds of running time.
+        elapsed_s: Running time of all runs.
+    """
+
+    def __init__(self, runs: Sequence[RunSummary], samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        self._spans: dict[int, tuple[float, float, float]] = {}
+        self.began_at = runs[0].started_at if runs else None
+        self.runs_s: list[float] = []
+        self.elapsed_s = 0.0
+        last_seen = {sample.run: sample.at for sample in samples}
+        for run in runs:
+            begin = self.elapsed_s
+            # A run that was killed could not note its end.
+            ended_at = max(run.ended_at or 0.0, last_seen.get(run.run, 0.0), run.started_at)
+            self._spans[run.run] = (run.started_at, ended_at, begin)
+            self.runs_s.append(begin)
+            self.elapsed_s = begin + ended_at - run.started_at
+        self._width = max(self.elapsed_s / _POINTS, min(_LEAST_S, self.elapsed_s / _FEWEST_POINTS)) or _LEAST_S
+        self._cells = [_Cell() for _ in range(int(self.elapsed_s / self._width) + 1)]
+        self._place_samples()
+
+    def add(self, entry: JournalEntry) -> None:
+        """Count an item where it ended."""
+        if entry.started_at is None or entry.run not in self._spans:
+            return
+        cell = self._cells[self._place(entry.run, entry.started_at + (entry.elapsed_s or 0.0))]
+        cell.done += entry.ok
+        cell.failed += not entry.ok
+        cell.tokens += entry.usage.total_tokens or 0
+        cell.cost_usd += entry.cost_usd or 0.0
+        at = self._at(entry.run, entry.started_at)
+        for attempt in entry.attempts:
+            at += attempt.queued_s
+            self._add_span(at, at + attempt.elapsed_s)
+            at += attempt.elapsed_s + attempt.waited_s
+
+    def moments(self) -> list[Moment]:
+        """Return the curve of it all."""
+        made, spent, begun = [], 0.0, 0.0
+        for place, cell in enumerate(self._cells):
+            width = min(self._width, self.elapsed_s - place * self._width)
+            if width < self._width / 2:
+                continue  # the rest behind the last whole one would make a rate of a few
+            spent += cell.cost_usd
+            if cell.samples:
+                begun = cell.begun / cell.samples
+            in_flight = cell.provider_s / width
+            rates = (cell.done / width, cell.failed / width, cell.tokens / width)
+            made.append(Moment(place * self._width + width / 2, *rates, in_flight, max(begun - in_flight, 0.0), spent))
+        return made
+
+    def limits(self) -> list[Limited]:
+        """Return what held the runs back, each span as long as it lasted."""
+        made: list[Limited] = []
+        for before, sample in _pairs(self._samples):
+            begin, end = self._at(sample.run, before.at), self._at(sample.run, sample.at)
+            if sample.limited_by is None or end <= begin:
+                continue
+            last = made[-1] if made else None
+            if last is not None and last.reason == sample.limited_by and last.to_s == begin:
+                made[-1] = Limited(last.reason, last.from_s, end)
+            else:
+                made.append(Limited(sample.limited_by, begin, end))
+        return made
+
+    def _place_samples(self) -> None:
+        for sample in self._samples:
+            if sample.run in self._spans:
+                cell = self._cells[self._place(sample.run, sample.at)]
+                cell.begun += sample.in_flight
+                cell.samples += 1
+
+    def _add_span(self, begin: float, end: float) -> None:
+        """Count a request for the time that it was at the provider."""
+        end = min(end, self.elapsed_s)
+        while begin < end:
+            place = min(int(begin / self._width), len(self._cells) - 1)
+            # The next edge, or the end; a last cell that is cut short takes what rounding leaves over.
+            until = end if place == len(self._cells) - 1 else min(end, (place + 1) * self._width)
+            self._cells[place].provider_s += until - begin
+            if until <= begin:
+                return
+            begin = until
+
+    def _at(self, run: int, at: float) -> float:
+        """Return a moment in seconds of running time."""
+        started_at, ended_at, begin = self._spans[run]
+        return begin + min(max(at, started_at), ended_at) - started_at
+
+    def _place(self, run: int, at: float) -> int:
+        return min(int(self._at(run, at) / self._width), len(self._cells) - 1)
+
+
+def _pairs(samples: Sequence[Sample]) -> Iterable[tuple[Sample, Sample]]:
+    """Give each sample with the one before it, of the same run."""
+    for before, sample in pairwise(samples):
+        if before.run == sample.run:
+            yield before, sample

@@ -1,0 +1,196 @@
+"""What a batch will take, before anything is sent: rows, tokens, money, time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncllm.batch.files import BadRow, Row
+from asyncllm.batch.journal import Journal
+from asyncllm.batch.wording import duration
+
+from ..exits import UsageProblem
+from ..output import dollars, note, write
+from .job import Job
+
+if TYPE_CHECKING:
+    from asyncllm import ModelInfo, Request
+
+# Prompts whose tokens are counted one by one; of the others their length is taken, at the same rate. A thousand
+# prompts take 0.1 s, and their mean is known to a few per cent.
+_COUNTED = 1_000
+# What an answer is taken to be where nothing limits it: a long paragraph.
+_ASSUMED_ANSWER_TOKENS = 500
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch will take.
+
+    Attributes:
+        rows: The rows that will be sent.
+        bad: The rows that cannot be used.
+        problems: The first few of them.
+        input_tokens: The tokens of the prompts, together.
+        answer_tokens: The most tokens of one answer, or what one is taken to be.
+        limited: Whether answers are limited to that.
+        done: Rows that the journal has an answer for.
+        input_usd: What the prompts cost; None when no price is known.
+        most_usd: What everything costs if every answer is as long as that.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    problems: list[BadRow] = field(default_factory=list)
+    input_tokens: int = 0
+    answer_tokens: int = _ASSUMED_ANSWER_TOKENS
+    limited: bool = False
+    done: int = 0
+    input_usd: float | None = None
+    most_usd: float | None = None
+
+    @property
+    def left(self) -> int:
+        """Rows that are still to be sent."""
+        return self.rows - self.done
+
+    def lines(self, job: Job) -> Iterator[tuple[str, str]]:
+        """Say it in words, as pairs of what and how much."""
+        bad = f", {self.bad:,} that cannot be used" if self.bad else ""
+        yield "rows", f"{self.left:,} to send{bad}"
+        if self.done:
+            yield "answered", f"about {self.done:,} before, in {job.target.journal}"
+        yield "model", job.config.model
+        yield "tokens in", f"about {self.input_tokens:,}"
+        length = f"{self.answer_tokens:,} each"
+        yield "tokens out", f"at most {length}" if self.limited else f"not limited; taken to be {length} (--max-tokens)"
+        yield "cost", self._cost()
+        yield "time", self._time(job)
+
+    def _cost(self) -> str:
+        if self.most_usd is None or self.input_usd is None:
+            return "unknown, the model has no known price"
+        return f"from {dollars(self.input_usd)} for the prompts to {dollars(self.most_usd)} with such answers"
+
+    def _time(self, job: Job) -> str:
+        config, rows = job.config, self.left
+        share = rows / self.rows if self.rows else 0.0
+        tokens = share * self.input_tokens + rows * self.answer_tokens
+        minutes = [
+            (rows / config.requests_per_minute, "requests_per_minute") if config.requests_per_minute else None,
+            (tokens / config.tokens_per_minute, "tokens_per_minute") if config.tokens_per_minute else None,
+        ]
+        known = [limit for limit in minutes if limit is not None]
+        if not known:
+            return f"unknown: no rate is configured; up to {config.max_concurrency} at once"
+        slowest, name = max(known)
+        return f"at least {duration(60 * slowest)}, by {name}"
+
+
+def survey(job: Job) -> Plan:
+    """Read the whole input once, and add up what it takes."""
+    plan = Plan()
+    sampled_tokens = sampled_length = length = 0
+    with job.source.open() as reading:
+        settled = False
+        for row in reading.rows():
+            if isinstance(row, Row) and not settled:
+                job.settle(row, reading.columns)
+                settled = True
+            made = row if isinstance(row, BadRow) else job.request(row)
+            if isinstance(made, BadRow):
+                plan.bad += 1
+                if len(plan.problems) < 20:  # enough to see what is wrong with the file
+                    plan.problems.append(made)
+                continue
+            if plan.rows == job.limit:
+                break
+            plan.rows += 1
+            size = _length(made)
+            length += size
+            if plan.rows <= _COUNTED:
+                sampled_tokens += _tokens(job, made)
+                sampled_length += size
+        if not settled:
+            job.settle(None, reading.columns)
+    plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
+    plan.done = min(_answered(job), plan.rows)
+    _price(plan, job)
+    return plan
+
+
+def show_plan(plan: Plan, job: Job) -> None:
+    """Write the plan to stdout."""
+    rows = list(plan.lines(job))
+    width = max(len(name) for name, _ in rows)
+    write("".join(f"{name:<{width}}  {text}\n" for name, text in rows))
+
+
+def confirm(plan: Plan, limit_usd: float, *, yes: bool) -> bool:
+    """Ask whether to spend more than a limit; without a terminal to ask at, refuse.
+
+    Returns:
+        Whether to go on.
+    """
+    if yes or (plan.most_usd is not None and plan.most_usd <= limit_usd):
+        return True
+    cost = "an unknown sum" if plan.most_usd is None else f"up to {dollars(plan.most_usd)}"
+    if sys.stdin is None or not sys.stdin.isatty() or not sys.stderr.isatty():
+        raise UsageProblem(
+            f"this may cost {cost}, and more than {dollars(limit_usd)} is to be confirmed.",
+            "Nothing was sent. Give --yes to go on without being asked, or --budget to limit it.",
+        )
+    note(f"{plan.left:,} row{'s' * (plan.left != 1)}, about {plan.input_tokens:,} tokens in: this may cost {cost}.")
+    sys.stderr.write("Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _answered(job: Job) -> int:
+    journal = job.target.journal
+    if journal is None or not journal.exists():
+        return 0
+    summary = Journal.read(journal).summary()
+    return summary.done - summary.truncated
+
+
+def _price(plan: Plan, job: Job) -> None:
+    from asyncllm.models import worst_case_cost
+
+    limit = _answer_limit(job)
+    plan.limited = limit is not None
+    plan.answer_tokens = limit or _ASSUMED_ANSWER_TOKENS
+    info = _info(job)
+    # The rates of one prompt hold for each, not those of a single prompt as long as all of them.
+    mean = plan.input_tokens // plan.rows if plan.rows else 0
+    each = worst_case_cost(info, input_tokens=mean, max_output_tokens=plan.answer_tokens)
+    alone = worst_case_cost(info, input_tokens=mean, max_output_tokens=0)
+    if each is not None and alone is not None:
+        plan.input_usd = alone * plan.left
+        plan.most_usd = each * plan.left
+
+
+def _answer_limit(job: Job) -> int | None:
+    from asyncllm.parameters import output_limit, profile_params
+
+    return output_limit({**profile_params(job.config), **job.params})
+
+
+def _info(job: Job) -> ModelInfo:
+    from asyncllm import AsyncLLM
+
+    return AsyncLLM(job.config).model_info  # a client opens nothing before its first call
+
+
+def _tokens(job: Job, request: Request) -> int:
+    from asyncllm.models import count_tokens
+
+    return count_tokens(request.messages, job.config.model, custom_tokenizer=job.config.custom_tokenizer).tokens
+
+
+def _length(request: Request) -> int:
+    from asyncllm.models import estimate_tokens
+
+    return estimate_tokens(request.messages)

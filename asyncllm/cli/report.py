@@ -1,0 +1,84 @@
+"""`asyncllm report`: how a batch went."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import DONE, UsageProblem
+from .output import note, write, write_json
+from .settings import Settings, command_without_profile
+
+_PIPE_COLUMNS = 80
+_WIDEST = 120  # a histogram as wide as a large screen says no more
+
+
+@command_without_profile
+def run(
+    settings: Settings,
+    journal: Annotated[
+        Path, typer.Argument(metavar="JOURNAL", help="The journal of a run, OUT.journal; or OUT.", show_default=False)
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="PAGE", help="The page, instead of JOURNAL.html; - writes stdout."),
+    ] = None,
+    as_text: Annotated[bool, typer.Option("--text", help="Write the report to stdout, as text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the figures to stdout, as JSON.")] = False,
+) -> int:
+    """Show how a batch went: rate, latency, limits, errors, tokens and cost, over all its runs.
+
+    Writes one HTML page that needs no network and holds no prompts and no answers. It may be made while the batch runs.
+    """
+    from asyncllm import __version__
+    from asyncllm.batch.journal import Journal
+    from asyncllm.batch.report import figures
+
+    from .batch.memory import tidy
+
+    if as_text and as_json:
+        raise UsageProblem("--text and --json are two forms of one thing.", "Give one of them.")
+    path = _journal(journal)
+    found = figures(Journal.read(path))
+    if not found.running:
+        tidy(path)
+    name = path.name.removesuffix(".journal")
+    if as_json:
+        write_json(found.to_dict())
+    elif as_text:
+        from asyncllm.batch.report.text import text
+
+        width = shutil.get_terminal_size((_PIPE_COLUMNS, 24)).columns if sys.stdout.isatty() else _PIPE_COLUMNS
+        write(text(found, name, min(width, _WIDEST)))
+    else:
+        from asyncllm.batch.report.page import page
+
+        _write_page(page(found, name, __version__), path, output)
+    return DONE
+
+
+def _journal(given: Path) -> Path:
+    """Return the journal that is meant: itself, or the one beside the results that were given."""
+    beside = given.with_name(f"{given.name}.journal")
+    return beside if given.suffix != ".journal" and beside.is_file() else given
+
+
+def _write_page(html: str, journal: Path, output: str | None) -> None:
+    if output == "-":
+        write(html)
+        return
+    target = Path(output) if output is not None else journal.with_name(f"{journal.name}.html")
+    if target.is_dir():
+        raise UsageProblem(f"{target} is a directory.", "Name a file.")
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    note(f"the report is in {target}")
