@@ -7,13 +7,6 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from .batch.engine import Done, OutcomeStream, gather
-from .batch.entries import JournalEntry
-from .batch.identity import Identifier
-from .batch.items import Item
-from .batch.options import BatchOptions, BatchTerms, batch
-from .batch.outcome import Outcome
-from .batch.source import Requests
 from .completions import Completion
 from .config import LLMConfig, load_config
 from .config.options import Options
@@ -26,26 +19,22 @@ from .pipeline import Patience, Pipeline
 from .resources import Resources
 from .retry import Deadline
 from .streaming import CompletionStream, OnInterrupt, Opened
-from .structured import (
-    Check,
-    Extraction,
-    ItemStream,
-    OnInvalid,
-    PartialStream,
-    Prepared,
-    choose_mode,
-    extract,
-    list_of,
-    prepared,
-    type_name,
-    weakest_mode,
-)
 from .wakeups import run_in_own_thread
 
 if TYPE_CHECKING:
-    # Names for type checkers; nothing is imported.
+    # Names for type checkers; nothing is imported. Batches and typed answers are half of the package, and a client that
+    # is asked for neither is made in half of the time.
     from aiohttp import ClientSession  # noqa: TID251
     from instructor import AsyncInstructor  # noqa: TID251
+
+    from .batch.engine import Done, OutcomeStream
+    from .batch.entries import JournalEntry
+    from .batch.identity import Identifier
+    from .batch.items import Item
+    from .batch.options import BatchOptions
+    from .batch.outcome import Outcome
+    from .batch.source import Requests
+    from .structured import Check, Extraction, ItemStream, OnInvalid, PartialStream, Prepared
 
 T = TypeVar("T")
 
@@ -332,6 +321,8 @@ class AsyncLLM:
             validation_context: As for `extract`.
             **params: As for `acompletion`.
         """
+        from .structured import PartialStream
+
         client, request = self._prepare(messages, params)
         return PartialStream(
             lambda: client._prepared(response_model),
@@ -360,6 +351,8 @@ class AsyncLLM:
             validation_context: As for `extract`.
             **params: As for `acompletion`.
         """
+        from .structured import ItemStream, list_of, type_name
+
         client, request = self._prepare(messages, params)
         return ItemStream(
             lambda: client._prepared(list_of(response_model)),
@@ -375,6 +368,7 @@ class AsyncLLM:
 
         The first call takes about a second, in which instructor imports openai.
         """
+        from .structured import choose_mode
         from .structured.instructor_client import async_instructor
 
         mode = self.config.structured_mode
@@ -397,6 +391,8 @@ class AsyncLLM:
             StalledError: Nothing has got through for 300 s.
             JournalError: The journal is in use, damaged, of a newer version, or cannot be written.
         """
+        from .batch.engine import gather
+
         return await gather(self.map(requests, response_model=response_model, **options))
 
     def map(
@@ -417,6 +413,10 @@ class AsyncLLM:
             response_model: As for `gather`.
             **options: As for `gather`.
         """
+        from .batch.engine import Done
+        from .batch.identity import Identifier
+        from .batch.options import BatchTerms, batch
+
         terms, params = BatchTerms.split(options)
         check(params, PER_CALL)
 
@@ -546,6 +546,8 @@ class AsyncLLM:
     async def _extract(
         self, response_model: Any, request: Request, patience: Patience | None, check: Check[Any] | None, context: Any
     ) -> Extraction[Any]:
+        from .structured import extract
+
         config, deadline = self.config, Deadline(self.config.deadline)
         return await extract(
             response_model,
@@ -559,10 +561,14 @@ class AsyncLLM:
         )
 
     async def _prepared(self, response_model: Any) -> Prepared:
+        from .structured import prepared
+
         return await prepared(response_model, self._structured_mode(), lambda: self.model_info)
 
     def _structured_mode(self) -> str:
         mode = self.config.structured_mode
         if mode != "auto" or len(self._configs) == 1:
             return mode
+        from .structured import weakest_mode
+
         return weakest_mode(map(self._resources.model_info, self._configs))  # whoever serves it shall understand

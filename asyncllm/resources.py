@@ -133,7 +133,8 @@ class Resources:
             simulator = await self._started_simulator()
             name = config.model.removeprefix(f"{SIMULATED}/")
             options: dict[str, Any] = {"base_url": simulator.url}
-            return Connection("openai", "simulated", options, config.connect_timeout), f"openai/{name}"
+            connection = Connection("openai", "simulated", options, config.connect_timeout, is_embedded=True)
+            return connection, f"openai/{name}"
         options = connection_options(config)
         key = config.resolved_key()
         secret = None if key is None else key.get_secret_value()

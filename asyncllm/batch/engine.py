@@ -13,8 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncllm.completions import Completion
-from asyncllm.errors import JournalError, RateLimitError, StalledError
-from asyncllm.limits import Budget
+from asyncllm.errors import JournalError, StalledError
 from asyncllm.messages import Request
 from asyncllm.record import Usage
 
@@ -27,9 +26,6 @@ from .source import Requests, source_of
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
 
-# A batch in which nothing succeeds for this long is not slow but stuck: no provider's limit is counted over more than a
-# minute without letting something through.
-STALL_S = 300.0
 # Results that an ordered batch may hold back behind a straggler, for each place; then no more input is taken.
 WINDOW_PER_PLACE = 20
 # Not more at once, so that what was read is begun before the rest is.
@@ -51,64 +47,6 @@ class Done(Generic[T]):
     completion: Completion
     cost_usd: float | None
     usage: Usage | None = None
-
-
-class Stall:
-    """The terms of a batch: refusals for the rate are waited out, and nothing getting through ends it.
-
-    Args:
-        limit_s: Seconds without a success that end the batch.
-        clock: Gives the monotonic time in seconds.
-        budget: What the batch may spend; None for no limit.
-        adaptive: Whether its requests find and follow the provider's limit.
-    """
-
-    def __init__(
-        self,
-        limit_s: float = STALL_S,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        budget: Budget | None = None,
-        adaptive: bool = True,
-    ) -> None:
-        self.budget = budget
-        self.adaptive = adaptive
-        self._limit_s = limit_s
-        self._clock = clock
-        self._last_success = clock()
-
-    def refused(self, error: RateLimitError) -> None:
-        """Note a refusal.
-
-        Raises:
-            StalledError: When nothing has succeeded for too long.
-        """
-        waited = self._clock() - self._last_success
-        if waited > self._limit_s:
-            raise StalledError(
-                f"nothing has got through for {waited:.0f} s; the last refusal was: {error.message}",
-                hint="Check the account's limits, or set requests_per_minute to what it allows.",
-            )
-
-    def closed(self, seconds: float) -> None:
-        """Note that nothing is sent for some time, because the provider asked for it.
-
-        Raises:
-            StalledError: When nothing will have succeeded for too long by then.
-        """
-        waited = self._clock() - self._last_success
-        if waited + seconds > self._limit_s:
-            raise StalledError(
-                f"nothing has got through for {waited:.0f} s, and the provider asks to wait {seconds:.0f} s more.",
-                hint="Come back then; if that is too late, ask the provider for a higher limit.",
-            )
-
-    def succeeded(self) -> None:
-        """Note that something got through."""
-        self._last_success = self._clock()
-
-    def sending(self, worst_usd: float) -> None:
-        """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ unless it is asked for.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -111,7 +110,7 @@ class Hold:
 
     def _try(self, file: IO[bytes], path: Path) -> bool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, exclusively=True)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -126,12 +125,19 @@ def is_held(path: Path) -> bool:
     """Tell whether somebody is writing a journal."""
     try:
         with lock_path(path).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _lock(file, exclusively=False)
     except FileNotFoundError:
         return False
     except OSError:
         return True
     return False
+
+
+def _lock(file: IO[bytes], *, exclusively: bool) -> None:
+    """Lock a file, or raise BlockingIOError where somebody else has."""
+    import fcntl  # here, because Windows has none, and only journals need it
+
+    fcntl.flock(file, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
 
 def lock_path(path: Path) -> Path:

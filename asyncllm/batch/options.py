@@ -11,12 +11,12 @@ from asyncllm.limits import Budget
 from asyncllm.parameters import CallOptions
 
 from .display import Display
-from .engine import Done, OnError, OutcomeStream, Stall
+from .engine import Done, OnError, OutcomeStream
 from .identity import Identifier
 from .items import Item
 from .journal import Journal
 from .journal_file import Durability
-from .patience import ItemPatience
+from .patience import ItemPatience, Stall
 from .progress import Meter, Progress
 from .recording import Recording, Restore
 from .resumption import Resumed

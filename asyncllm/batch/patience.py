@@ -1,16 +1,77 @@
-"""The patience of a batch, for one of its items."""
+"""The patience of a batch: refusals for the rate are waited out, and nothing getting through ends it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
 
-from asyncllm.errors import RateLimitError
+from asyncllm.errors import RateLimitError, StalledError
 from asyncllm.limits import Budget
 
-if TYPE_CHECKING:
-    from .engine import Stall
-    from .items import Item
-    from .recording import Recording
+from .items import Item
+from .recording import Recording
+
+# A batch in which nothing succeeds for this long is not slow but stuck: no provider's limit is counted over more than a
+# minute without letting something through.
+STALL_S = 300.0
+
+
+class Stall:
+    """The terms of a batch: refusals for the rate are waited out, and nothing getting through ends it.
+
+    Args:
+        limit_s: Seconds without a success that end the batch.
+        clock: Gives the monotonic time in seconds.
+        budget: What the batch may spend; None for no limit.
+        adaptive: Whether its requests find and follow the provider's limit.
+    """
+
+    def __init__(
+        self,
+        limit_s: float = STALL_S,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        budget: Budget | None = None,
+        adaptive: bool = True,
+    ) -> None:
+        self.budget = budget
+        self.adaptive = adaptive
+        self._limit_s = limit_s
+        self._clock = clock
+        self._last_success = clock()
+
+    def refused(self, error: RateLimitError) -> None:
+        """Note a refusal.
+
+        Raises:
+            StalledError: When nothing has succeeded for too long.
+        """
+        waited = self._clock() - self._last_success
+        if waited > self._limit_s:
+            raise StalledError(
+                f"nothing has got through for {waited:.0f} s; the last refusal was: {error.message}",
+                hint="Check the account's limits, or set requests_per_minute to what it allows.",
+            )
+
+    def closed(self, seconds: float) -> None:
+        """Note that nothing is sent for some time, because the provider asked for it.
+
+        Raises:
+            StalledError: When nothing will have succeeded for too long by then.
+        """
+        waited = self._clock() - self._last_success
+        if waited + seconds > self._limit_s:
+            raise StalledError(
+                f"nothing has got through for {waited:.0f} s, and the provider asks to wait {seconds:.0f} s more.",
+                hint="Come back then; if that is too late, ask the provider for a higher limit.",
+            )
+
+    def succeeded(self) -> None:
+        """Note that something got through."""
+        self._last_success = self._clock()
+
+    def sending(self, worst_usd: float) -> None:
+        """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
 
 
 class ItemPatience:

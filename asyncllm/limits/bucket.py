@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import time
 import weakref
@@ -14,6 +13,9 @@ from ..errors import RequestTooLargeError
 from .adaptive import Control
 from .rates import Rate
 
+# A request whose time has come and that has not gone by so many seconds later belongs to a loop that is held up; others
+# go before it.
+GRACE_S = 0.05
 # The pause after a 429 that names none: it doubles with each in a row, between these, in seconds.
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -30,6 +32,7 @@ class Claim(Protocol):
         tokens: What it needs at the most, input and output.
         adaptive: Whether it follows the adaptive control where no rate is set.
         parked: Whether that control alone holds it up.
+        due: When it will try again by itself.
         followed: The control that let it go; None when none did.
         sent_at: When that was.
         in_flight: How many were on their way then.
@@ -39,6 +42,7 @@ class Claim(Protocol):
     tokens: int
     adaptive: bool
     parked: bool
+    due: float
     followed: Control | None
     sent_at: float
     in_flight: int
@@ -127,14 +131,14 @@ class Bucket:
         """
         with self._lock:
             now = self.clock()
-            if self._claims and self._comes_later(claim):
-                self._keep(claim)
-                return self._reason, math.inf
+            if self._claims and (turn := self._turn(claim, now)) > now:
+                self._keep(claim, turn)
+                return self._reason, turn - now
             reason, at = self._available(claim, now)
             claim.parked = reason == "adaptive"
             if reason is not None:
                 self._reason = reason
-                self._keep(claim)
+                self._keep(claim, at)
                 return reason, at - now
             self._take(claim, now)
             if self._claims:
@@ -248,14 +252,17 @@ class Bucket:
             claim.followed, claim.sent_at = self._control, now
             claim.in_flight = self._control.take(now)
 
-    def _comes_later(self, claim: Claim) -> bool:
-        return any(
-            other.arrival < claim.arrival and (claim.adaptive or not other.parked)
+    def _turn(self, claim: Claim, now: float) -> float:
+        """Return when it is a claim's turn unless it is woken before: when those before it should have gone."""
+        before = [
+            other.due
             for other in self._claims
-            if other is not claim
-        )
+            if other.arrival < claim.arrival and (claim.adaptive or not other.parked)
+        ]
+        return max((due + GRACE_S for due in before), default=now)
 
-    def _keep(self, claim: Claim) -> None:
+    def _keep(self, claim: Claim, due: float) -> None:
+        claim.due = due
         if claim not in self._claims:
             self._claims.append(claim)
 

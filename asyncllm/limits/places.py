@@ -45,6 +45,7 @@ class Waiter:
         "arrival",
         "bucket",
         "budgets",
+        "due",
         "error",
         "event",
         "followed",
@@ -82,6 +83,7 @@ class Waiter:
         self.patient = patient
         self.arrival = next(_arrivals)
         self.parked = False
+        self.due = math.inf
         self.followed: Control | None = None
         self.sent_at = 0.0
         self.in_flight = 0
@@ -131,6 +133,7 @@ class Places:
         self.callers_waiting = 0
         self._clock = clock
         self._lines: dict[tuple[int, ...], deque[Waiter]] = {}
+        self._short: set[Budget] = set()  # those that the first of a line waits for
         self._reason: Reason | None = None
         self._told: tuple[Reason | None, float] = (None, -math.inf)
         self._call_soon: Callable[..., object] | None = None
@@ -176,7 +179,7 @@ class Places:
             BudgetExceededError: It does not fit into what is left.
             AsyncLLMError: What `too_long` raises.
         """
-        if self._lines and waiter.needs in self._lines:
+        if self._lines and (waiter.needs in self._lines or not self._short.isdisjoint(waiter.budgets)):
             return False
         admitted = False
         try:
@@ -221,6 +224,7 @@ class Places:
     def serve(self) -> None:
         """Let go whoever can, in the order of arrival."""
         self._will_serve = False
+        self._short.clear()
         blocked: set[int] = set()
         first: tuple[Reason, Waiter] | None = None
         while True:
@@ -240,6 +244,9 @@ class Places:
                 self._step_out(head)
                 continue
             blocked.add(head.arrival)
+            if reason == "budget":
+                # Who came later leaves it what becomes free, however little they need themselves.
+                self._short.update(budget for budget in head.budgets if not budget.fits(head.worst_usd))
             first = first or (reason, head)
             self._time(head, pause)
         self._reason = None if first is None else first[0]
@@ -282,7 +289,8 @@ class Places:
             return "places", math.inf
         for budget in waiter.budgets:
             budget.check(waiter.worst_usd)
-        if not all(budget.fits(waiter.worst_usd) for budget in waiter.budgets):
+        fits = all(budget.fits(waiter.worst_usd) for budget in waiter.budgets)
+        if not fits or not self._short.isdisjoint(waiter.budgets):
             waiter.bucket.withdraw(waiter)
             return "budget", math.inf
         reason, pause = waiter.bucket.take(waiter)
@@ -330,8 +338,7 @@ class Places:
             if not line:
                 del self._lines[waiter.needs]
         waiter.bucket.withdraw(waiter)
-        if self._lines:
-            self.serve()
+        self.serve()
 
     def _measure(self) -> None:
         now = self._clock()

@@ -17,6 +17,9 @@ CAUTION = 0.99
 SINGLE_CUT = 0.97
 # Shorter, a measurement between two refusals is no measurement; longer, it says nothing of now; in seconds.
 SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 10.0
+# Where windows start anew, the pause took a part of what is allowed, and the measurement is too low: by half where the
+# rate was nearly right. One that may be, and does not agree with the one before, lowers the rate by this share alone.
+DOUBTFUL, AGREEING, DOUBTFUL_CUT = 0.4, 0.85, 0.8
 # Even a measurement lowers the rate no further than to this share at once.
 DEEPEST_CUT = 0.1
 # Looking for more starts with this step over the rate that stands; each next one is twice as large, to a bound.
@@ -54,6 +57,7 @@ class RateSearch:
         self._held = 0.0  # the rate below the look that is under way, or the rate itself
         self._base = 0.0  # the rate below the last look
         self._known = 0.0  # the last rate that stood for long, or the first that did not
+        self._proven = False  # which of the two it is
         self._stood = (0.0, 0.0)  # the last two steps of the look that stood
         self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
@@ -70,6 +74,7 @@ class RateSearch:
         self._cut_at: float | None = None
         self._measured_from = 0.0
         self._sent = 0  # since then, refused ones not counted
+        self._measured = 0.0  # what got through between the last two refusals, requests a second
         self._recent = [0, 0]  # sent in the last half second and in the one before
         self._recent_until = 0.0
 
@@ -120,16 +125,18 @@ class RateSearch:
         """
         self.returned()
         since = None if self._cut_at is None else now - self._measured_from
+        if self._step < 0 and self._held and self._stands(now):
+            self._known, self._proven = self._held, True
         if self.per_s is None:
             rate = self._known = FIRST_CUT * self._recent_rate(now)
             self._hold_s = SETTLING_S
-        elif self._sent <= 0:
+        elif self._sent <= 0 and since is not None and since >= SHORTEST_MEASURE_S:
             # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
             rate, self._hold_s = max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known), SETTLING_S
         elif not self._pressed:
             # Something else bounds what is sent, and that was too much.
             rate, self._hold_s = min(self._held, self._recent_rate(now)), SETTLING_S
-        elif self._step >= 0:
+        elif self._step > 0 or (self._step == 0 and self._stands(now - STEP_S)):
             rate = self._after_look(now, closed_s)
         else:
             rate = self._after_hold(since, now)
@@ -179,8 +186,12 @@ class RateSearch:
         if since is None or since > LONGEST_MEASURE_S:
             self._hold_s = SHORTEST_HOLD_S
             return SINGLE_CUT * held
-        rate = min(0.97 * held, max(HEADROOM * self._sent / since, least))
-        if rate < MOVED * self._known:
+        measured, before, self._measured = self._sent / since, self._measured, self._sent / since
+        agrees = AGREEING <= measured / max(before, SLOWEST_PER_S) <= 1 / AGREEING
+        if not agrees and measured >= DOUBTFUL * held:
+            least = max(least, DOUBTFUL_CUT * held)
+        rate = min(0.97 * held, max(HEADROOM * measured, least))
+        if self._proven and rate < MOVED * self._known:
             self._moved = MOVED_LOOKS
         return rate
 
@@ -189,8 +200,8 @@ class RateSearch:
         if self._step < 0:
             if now < self._look_at or not self._pressed:
                 return
-            if self._cut_at is None or now - self._cut_at > LONG_S:
-                self._known = self._held
+            if self._stands(now):
+                self._known, self._proven, self._measured = self._held, True, 0.0
             self._stood = (self._held, self._held)
             self._size = FIRST_STEP
             self._look_began, self._look_sent = now, 0
@@ -204,6 +215,10 @@ class RateSearch:
             self._size = min(LARGEST_STEP, 2 * self._size)
         self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
         self._pressed = False
+
+    def _stands(self, now: float) -> bool:
+        """Tell whether the rate has not been refused for long."""
+        return self._cut_at is None or now - self._cut_at > LONG_S
 
     def _recent_rate(self, now: float) -> float:
         elapsed = 2 * _BIN_S - max(0.0, self._recent_until - now)

@@ -113,10 +113,10 @@ class Window:
                 self._measured(latency, throughput, now)
             else:
                 self._look(latency, throughput, now)
-            self._bound(now)
         elif self._measuring:
             self._measuring = False  # too few callers to measure anything
             self._resize()
+        self._bound(now)
         self._begin(now)
 
     def _look(self, latency: float, throughput: float, now: float) -> None:

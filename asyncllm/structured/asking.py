@@ -97,7 +97,7 @@ class Prepared:
         Raises:
             BadAnswerError: It has none.
         """
-        return read(completion, self.tool, lambda text: self._read_json(text, context))
+        return read(completion, self.tool, self._read_json, context)
 
     def read_item(self, text: str, context: Any = None) -> Any:
         """Read one item of the list that was asked for.

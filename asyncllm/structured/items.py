@@ -179,7 +179,7 @@ class _Splitter:
             self.items.append(token)
 
 
-def _checked_json(text: str) -> None:
+def _checked_json(text: str, context: Any) -> None:
     try:
         from_json(text)
     except ValueError as error:

@@ -10,8 +10,11 @@ from typing import Any
 from ..completions import Completion
 from .answer_type import BadAnswerError, NotJSONError
 
-ReadJSON = Callable[[str], Any]
-"""Reads a value from a whole JSON document; raises NotJSONError, or BadAnswerError when it is no value of the type."""
+ReadJSON = Callable[[str, Any], Any]
+"""Reads a value from a whole JSON document, with a context for validators.
+
+It raises NotJSONError, or BadAnswerError when it is no value of the type.
+"""
 
 # Thoughts come first; some templates leave out the opening mark.
 _THOUGHTS = re.compile(r"\s*(?:<(think|thinking|reasoning)>.*?</\1>|[^{\[<]*</think>)", re.DOTALL)
@@ -27,30 +30,31 @@ _OPEN_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning)>")
 _decode = json.JSONDecoder().raw_decode
 
 
-def read(completion: Completion, tool: str | None, read_json: ReadJSON) -> Any:
+def read(completion: Completion, tool: str | None, read_json: ReadJSON, context: Any = None) -> Any:
     """Read the value of an answer.
 
     Args:
         completion: The answer.
         tool: The tool whose arguments it is; None when it is the text.
         read_json: Reads a whole document.
+        context: For `read_json`.
 
     Raises:
         BadAnswerError: It is no value of the type, or more than one.
     """
     calls = completion.tool_calls if tool is not None else ()
     if not calls:
-        return read_text(completion.text, read_json)
+        return read_text(completion.text, read_json, context)
     for call in calls:
         if call.name != tool:
             raise BadAnswerError(f"The answer calls {call.name!r}; call {tool!r}, and nothing else.")
     texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in calls]
     if len(texts) > 1 and not _are_same(texts):
         raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")
-    return read_text(texts[0], read_json)
+    return read_text(texts[0], read_json, context)
 
 
-def read_text(text: str, read_json: ReadJSON) -> Any:
+def read_text(text: str, read_json: ReadJSON, context: Any = None) -> Any:
     """Read a value from a text: the JSON document that it is, or else the only one in it.
 
     Raises:
@@ -60,14 +64,14 @@ def read_text(text: str, read_json: ReadJSON) -> Any:
     if not text:
         raise BadAnswerError("The answer is empty.")
     try:
-        return read_json(text)
+        return read_json(text, context)
     except NotJSONError as error:
         found = documents(text)
         if not found:
             raise error from None
     if not _are_same(found):
         raise BadAnswerError(f"The answer has {len(found)} JSON documents, which differ; give one.")
-    return read_json(found[0])
+    return read_json(found[0], context)
 
 
 def documents(text: str) -> list[str]:

@@ -94,6 +94,7 @@ def read_answer(body: bytes, call: Call) -> dict[str, Any]:
     return data
 
 
+_TEXT = (str, type(None))  # made once: these checks are made of every answer and of every chunk
 WRONG_TYPES = (AttributeError, TypeError, ValueError)
 """What reading an answer raises when something in it is not of the type that it should be."""
 
@@ -149,7 +150,7 @@ def check_delta(choice: dict[str, Any]) -> None:
 def check_texts(message: Mapping[str, Any]) -> None:
     """Check the texts of a message beside its content."""
     for name in ("reasoning_content", "reasoning", "refusal"):
-        if not isinstance(message.get(name), str | None):
+        if not isinstance(message.get(name), _TEXT):
             raise TypeError(f"{name} is no text")
 
 
@@ -161,9 +162,9 @@ def check_calls(calls: Any) -> None:
         function = call.get("function") or {}
         if isinstance(function.get("arguments"), dict):
             function["arguments"] = json.dumps(function["arguments"])  # some servers send them decoded
-        texts = (call.get("id"), function.get("name"), function.get("arguments"))
-        if not all(isinstance(text, str | None) for text in texts):
-            raise TypeError("a tool call is not made of texts")
+        for text in (call.get("id"), function.get("name"), function.get("arguments")):
+            if not isinstance(text, _TEXT):
+                raise TypeError("a tool call is not made of texts")
 
 
 def check_usage(data: Mapping[str, Any]) -> None:

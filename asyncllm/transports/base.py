@@ -23,12 +23,14 @@ class Connection:
         api_key: The key; kept out of the repr.
         options: The other fields of the connection group that are set: `base_url`, `extra_headers`, ...
         connect_timeout_s: Seconds that opening a connection may take.
+        is_embedded: Whether it is the simulator in this process, to which no proxy leads.
     """
 
     provider: str
     api_key: str | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     connect_timeout_s: float = 10.0
+    is_embedded: bool = False
 
 
 @dataclass(slots=True)

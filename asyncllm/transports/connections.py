@@ -19,7 +19,7 @@ import yarl
 from asyncllm.errors import ConfigError
 from asyncllm.wakeups import run_in_own_thread
 
-from .base import Call
+from .base import Call, Connection
 from .eligibility import Route, with_headers
 from .timers import Timers
 from .tls import bound_receive_buffer, tls_context
@@ -58,7 +58,7 @@ class Connections:
         """
         route = call.route
         assert route is not None, "the wire is given requests that it serves"
-        request = self._requests.get(route) or await self._prepare(route, call.connection.connect_timeout_s)
+        request = self._requests.get(route) or await self._prepare(route, call.connection)
         headers = with_headers(request.headers, call.params.get("extra_headers"))
         _on_kept_connection.set(False)
         try:
@@ -94,11 +94,12 @@ class Connections:
     def _drop_here(self) -> None:
         self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
 
-    async def _prepare(self, route: Route, connect_timeout_s: float) -> _Request:
+    async def _prepare(self, route: Route, connection: Connection) -> _Request:
         # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
         tls = await self.trust() if route.url.startswith("https:") else None
         if route not in self._requests:  # another call may have been here meanwhile
-            self._requests[route] = _Request(route, connect_timeout_s, tls, looks_for_proxy=self._own)
+            looks_for_proxy = self._own and not connection.is_embedded
+            self._requests[route] = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
         return self._requests[route]
 
     async def _send(self, request: _Request, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:

@@ -27,7 +27,7 @@ Way = Callable[[AsyncLLM, list[str], Path], Awaitable[None]]
 
 def cost(quick: bool) -> Iterator[Figure]:
     """Compare the CPU of every way to run a batch with that of the bare calls, in turns."""
-    items, rounds = (3_000, 3) if quick else (10_000, 7)
+    items, rounds = (2_000, 3) if quick else (5_000, 5)
     spent = asyncio.run(_cpu(items, rounds))
     bare = spent.pop("bare")
     for name, each in spent.items():
@@ -38,7 +38,7 @@ def cost(quick: bool) -> Iterator[Figure]:
 
 def throughput(quick: bool) -> Iterator[Figure]:
     """Compare `gather` with asyncio's own and a semaphore, over the same client and a real connection, in turns."""
-    items, rounds = (1_000, 3) if quick else (4_000, 9)
+    items, rounds = (1_000, 3) if quick else (3_000, 9)
     with Provider() as provider:
         ratios = asyncio.run(_ratios(provider.url, items, rounds))
     for name, each in ratios.items():

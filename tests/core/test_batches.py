@@ -10,8 +10,9 @@ import anyio.lowlevel
 import pytest
 
 from asyncllm import AsyncLLM, BadRequestError, Message, RateLimitError, Request, StalledError
-from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, Stall, gather
+from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, gather
 from asyncllm.batch.items import Item
+from asyncllm.batch.patience import Stall
 from asyncllm.simulator import Fault, Latency, Limit, Simulator
 
 pytestmark = pytest.mark.anyio

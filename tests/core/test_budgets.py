@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, Request, StreamInterruptedError
-from asyncllm.batch.engine import Stall
-from asyncllm.limits import Bucket, Budget, Places, Waiter
+from asyncllm.batch.patience import Stall
+from asyncllm.limits import Bucket, Budget, Places, Waiter, admit
 from asyncllm.retry import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 
@@ -99,6 +99,29 @@ def test_both_budgets_hold() -> None:
     with pytest.raises(BudgetExceededError):
         places.try_admit(waiter(places, client, batch, worst_usd=0.4))
     assert places.try_admit(waiter(places, client, worst_usd=0.4))
+
+
+@pytest.mark.anyio
+async def test_small_requests_do_not_pass_over_a_large_one() -> None:
+    """A request that waits for money is not kept waiting by cheaper ones for another bucket that come later."""
+    places, budget = Places(10), Budget(1.0)
+    buckets = Bucket(), Bucket()
+    first = await admit(places, buckets[0], 0, Deadline(None), budgets=(budget,), worst_usd=0.5)
+    order: list[str] = []
+
+    async def one(name: str, bucket: Bucket, worst_usd: float) -> None:
+        await admit(places, bucket, 0, Deadline(None), budgets=(budget,), worst_usd=worst_usd)
+        order.append(name)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(one, "large", buckets[0], 0.6)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(one, "small", buckets[1], 0.1)
+            await anyio.wait_all_tasks_blocked()
+            assert (order, places.limited_by) == ([], "budget")
+            first.release(0, 0.0)
+    assert sorted(order) == ["large", "small"]
 
 
 @pytest.mark.anyio

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Iterator
 
 import pytest
 
 from asyncllm.transports.executor import Executor
+from tests.core.waiting import collect
 
 
 @pytest.fixture
@@ -64,9 +64,8 @@ def test_a_coroutine_that_nobody_takes_is_closed(executor: Executor) -> None:
         waiting = loop.create_task(asyncio.wait_for(handed_over, None))
         waiting.cancel()  # the result is there, and its taker is gone before the next turn
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            _ = await waiting
 
     asyncio.run(main())
-    _ = executor.submit(doubled, 2).result()
-    del _
-    gc.collect()
+    made: list[object] = [executor.submit(doubled, 2).result()]
+    collect(made)

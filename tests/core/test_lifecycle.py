@@ -19,6 +19,8 @@ from tests.support.leaks import Held, left_since
 from tests.support.secrets import SECRET
 
 HEAVY = ("litellm", "instructor", "openai", "aiohttp")
+# What a client needs with its first call, its first batch or its first typed answer.
+LATER = ("asyncio", "backoff", "dotenv", "sqlite3", "asyncllm.batch", "asyncllm.structured")
 
 
 @pytest.mark.anyio
@@ -139,11 +141,11 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
 
 
 def test_a_client_is_made_without_anything_heavy(tmp_path: Path) -> None:
-    """Importing the package and making a client import none of the heavy libraries."""
+    """Importing the package and making a client import none of the heavy libraries, nor what only some clients use."""
     code = f"""
 import sys, asyncllm
 asyncllm.AsyncLLM(model="openai/gpt-5-mini", api_key="sk-0")
-print([name for name in {HEAVY} if name in sys.modules])
+print([name for name in {HEAVY + LATER} if name in sys.modules])
 """
     ran = python(code, tmp_path)
     assert (ran.stdout, ran.stderr) == ("[]\n", "")

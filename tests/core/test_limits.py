@@ -317,6 +317,18 @@ async def test_a_client_without_a_place_holds_up_no_other() -> None:
         held.release()
 
 
+def test_a_loop_that_is_held_up_holds_up_nobody_else() -> None:
+    """Whose time has come and who does not go lets others go before it, after a moment."""
+    clock = Clock()
+    bucket = Bucket(clock)
+    bucket.close(10.0)
+    first, second = Waiter(Places(1), bucket), Waiter(Places(1), bucket)
+    assert bucket.take(first) == ("closed", 10.0)
+    for seconds, reason in ((0.0, "closed"), (10.0, "closed"), (0.06, None)):
+        clock.now += seconds
+        assert bucket.take(second)[0] == reason
+
+
 @pytest.mark.anyio
 async def test_two_clients_take_turns_before_one_bucket() -> None:
     """Across clients, too, who came first goes first."""

@@ -57,12 +57,10 @@ def test_the_tables_of_parameters_are_those_of_the_code(kind: type) -> None:
 
 def test_the_table_of_events_is_that_of_the_code() -> None:
     """Every event that the pipeline sends is listed, and none that it does not."""
-    sources = (ROOT / "asyncllm").rglob("*.py")
-    sent = {
-        name
-        for source in sources
-        for name in re.findall(r'"((?:call|limits)\.\w+)"', source.read_text(encoding="utf-8"))
-    }
+    # The package's own module names others that begin like an event.
+    sources = [source for source in (ROOT / "asyncllm").rglob("*.py") if source.name != "__init__.py"]
+    texts = (source.read_text(encoding="utf-8") for source in sources)
+    sent = {name for text in texts for name in re.findall(r'"((?:call|batch|limits)\.\w+)"', text)}
     assert set(rows(between("guides/telemetry.md", "events"))) == sent
 
 

@@ -14,6 +14,7 @@ from asyncllm.record import UNKNOWN_USAGE, Usage
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import bounds
 from asyncllm.transports.answers import decode, read_answer
+from asyncllm.transports.base import Call, Connection
 from asyncllm.transports.failures import failure
 from tests.support.secrets import SECRET
 
@@ -163,7 +164,7 @@ def test_arguments_that_come_decoded_are_encoded() -> None:
     """Some servers send the arguments of a tool call as an object; they are the text that everybody expects."""
     answer = copy.deepcopy(ANSWER)
     answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"city": "Rome"}  # type: ignore[index]
-    read = read_answer(json.dumps(answer).encode(), ())
+    read = read_answer(json.dumps(answer).encode(), Call(Connection("openai"), "m", [], {}, 1.0))
     assert read["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Rome"}'
 
 

@@ -141,6 +141,12 @@ class Row(NamedTuple):
     label: str = "none"
 
 
+def members(name: str, count: int, length: int) -> Any:
+    """Make an enumeration of so many texts."""
+    make: Any = enum.Enum
+    return make(name, {f"M{number}": f"{number:0{length}}" for number in range(count)})
+
+
 class Level(enum.IntEnum):
     """An enumeration of numbers."""
 
@@ -168,7 +174,7 @@ class Nothing(BaseModel):
 
 
 Tagged = RootModel[dict[Level, list[Optional[int]]]]  # noqa: UP045  # as users of older code write it
-Huge: Any = enum.Enum("Huge", {f"M{number}": f"member-{number}" for number in range(1200)})
+Huge = members("Huge", 1200, 1)
 JSON = TypeAliasType("JSON", "dict[str, JSON] | list[JSON] | str | int | None")
 
 TYPES: dict[str, Any] = {
@@ -242,8 +248,8 @@ class Right(BaseModel):
 async def test_the_order_of_a_union_counts(llm: AsyncLLM, simulator: Simulator) -> None:
     """`A | B` equals `B | A` in Python; what fits both is a value of the one that was named first."""
     simulator.faults(Fault("answer", text='{"value": {"name": "x"}}'))
-    assert type(await llm.extract(Left | Right, "Who?")) is Left  # type: ignore[arg-type]
-    assert type(await llm.extract(Right | Left, "Who?")) is Right  # type: ignore[arg-type]
+    assert type(await llm.extract(Left | Right, "Who?")) is Left
+    assert type(await llm.extract(Right | Left, "Who?")) is Right
 
 
 def upper(value: Any) -> Any:
@@ -301,10 +307,8 @@ def test_the_model_is_told_what_keys_look_like(keys: Any, names: Any) -> None:
 
 def test_what_is_too_long_for_a_strict_schema_is_sent_without() -> None:
     """A provider refuses strict schemas with more than a thousand enum values, or very long ones."""
-    long: Any = enum.Enum("Long", {f"M{number}": f"{number:0100}" for number in range(300)})
-    fine: Any = enum.Enum("Fine", {f"M{number}": f"{number}" for number in range(300)})
     strict = {}
-    for wanted in (Huge, long, fine):
+    for wanted in (Huge, members("Long", 300, 100), members("Fine", 300, 1)):
         asked = Prepared(AnswerType(wanted), "json_schema")._params["response_format"]["json_schema"]
         strict[wanted.__name__] = "strict" in asked
     assert strict == {"Huge": False, "Long": False, "Fine": True}

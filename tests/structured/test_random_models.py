@@ -80,14 +80,20 @@ SCALARS = (
 )
 
 
+# As values, for a type checker cannot know what they are made of.
+LIST: Any = list
+DICT: Any = dict
+TUPLE: Any = tuple
+
+
 def larger(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
     """Make kinds that contain others."""
     return st.one_of(
-        inner.map(lambda kind: Kind(list[kind.annotation], st.lists(kind.data, max_size=3))),
-        inner.map(lambda kind: Kind(dict[str, kind.annotation], st.dictionaries(texts, kind.data, max_size=3))),
+        inner.map(lambda kind: Kind(LIST[kind.annotation], st.lists(kind.data, max_size=3))),
+        inner.map(lambda kind: Kind(DICT[str, kind.annotation], st.dictionaries(texts, kind.data, max_size=3))),
         inner.map(lambda kind: Kind(kind.annotation | None, st.none() | kind.data)),
         st.tuples(inner, inner).map(
-            lambda two: Kind(tuple[two[0].annotation, two[1].annotation], st.tuples(two[0].data, two[1].data).map(list))
+            lambda two: Kind(TUPLE[two[0].annotation, two[1].annotation], st.tuples(two[0].data, two[1].data).map(list))
         ),
         models(inner),
     )
@@ -106,7 +112,7 @@ def modelled(fields: dict[str, tuple[Kind, bool, bool]]) -> Kind:
     left_out: dict[str, st.SearchStrategy[Any]] = {}
     for name, (kind, is_optional, is_renamed) in fields.items():
         key = f"{name}-key" if is_renamed else name
-        alias = {"alias": key} if is_renamed else {}
+        alias: dict[str, Any] = {"alias": key} if is_renamed else {}
         if is_optional:
             shape[name] = (kind.annotation | None, Field(None, **alias))
             left_out[key] = st.none() | kind.data

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from asyncllm import ConfigError, MalformedResponseError, ProviderConnectionError, ProviderError
+from asyncllm import AsyncLLM, ConfigError, MalformedResponseError, ProviderConnectionError, ProviderError
 from asyncllm.errors import UnsupportedError
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import bounds
@@ -262,6 +262,15 @@ async def test_no_proxy_is_obeyed(exception: str, simulator: Simulator, monkeypa
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", exception)
     async with client(simulator.url) as llm:
+        assert (await llm.acompletion("hi")).text
+
+
+@pytest.mark.parametrize("proxy_url", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
+async def test_no_proxy_leads_to_the_embedded_simulator(proxy_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs no network works behind any proxy, NO_PROXY set or not."""
+    monkeypatch.setenv("all_proxy", proxy_url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with AsyncLLM(model="simulated/demo") as llm:
         assert (await llm.acompletion("hi")).text
 
 
