@@ -16,7 +16,7 @@ from asyncllm.simulator import Fault, Simulator
 
 
 def at_terminal(
-    arguments: list[str], directory: Path, *, typed: str | None = None, code: int = 0, **environment: str
+    arguments: list[str], directory: Path, typed: str | None = None, code: int = 0, /, **environment: str
 ) -> str:
     """Run a command with a terminal for stdout and stderr, for stdin where something is typed; return what it wrote."""
     ours, theirs = pty.openpty()
@@ -91,7 +91,7 @@ def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent:
     """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
     (directory / "rows.jsonl").write_text('{"text": "a"}\n')
     command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
-    written = at_terminal(command, directory, typed=typed, code=code, TERM="xterm")
+    written = at_terminal(command, directory, typed, code, TERM="xterm")
     assert "1 row, about" in written
     assert "Go on? [y/N]" in written
     assert (directory / "out.jsonl").exists() is sent
