@@ -188,6 +188,16 @@ def test_bad_rows_are_reported_by_line_and_not_sent(
     assert [line["data"]["text"] for line in read(directory / "out.jsonl")] == ["a", "new", "b"]
 
 
+def test_the_first_row_may_lack_what_others_have(run: Run, directory: Path) -> None:
+    """Rows of JSON each have fields of their own; a template that fits none of them is refused all the same."""
+    (directory / "in.jsonl").write_text('{"other": 1}\n{"text": "a"}\n{"text": "b"}\n')
+    ran = run("batch", "in.jsonl", "-o", "out.jsonl", *PROMPT)
+    assert ran.code == 1
+    assert "line 1: has no field 'text'" in ran.err
+    assert [line["index"] for line in read(directory / "out.jsonl")] == [1, 2]
+    assert run("batch", "in.jsonl", "-o", "new.jsonl", "-t", "{none}").code == 2
+
+
 def test_a_failed_row_keeps_its_error_and_is_sent_again(
     run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
 ) -> None:

@@ -7,7 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,7 @@ from asyncllm.simulator import Fault, Simulator
 
 
 def at_terminal(
-    arguments: list[str],
-    directory: Path,
-    environment: Mapping[str, str],
-    *,
-    typed: str | None = None,
-    code: int = 0,
+    arguments: list[str], directory: Path, typed: str | None = None, code: int = 0, /, **environment: str
 ) -> str:
     """Run a command with a terminal for stdout and stderr, for stdin where something is typed; return what it wrote."""
     ours, theirs = pty.openpty()
@@ -66,7 +60,7 @@ def test_a_terminal_gets_what_it_can_show(
     """A bar where the cursor can move, colour where it is wanted, plain lines elsewhere."""
     rows = "".join(json.dumps({"text": f"row {number}"}) + "\n" for number in range(20))
     (directory / "rows.jsonl").write_text(rows)
-    written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, environment)
+    written = at_terminal(["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "{text}"], directory, **environment)
     assert "20 done, 0 failed" in written
     assert ("\x1b[" in written) is draws
     assert any(colour in written for colour in ("\x1b[3", "\x1b[9", ";3")) is colours
@@ -79,7 +73,7 @@ def test_a_terminal_shows_why_it_waits(directory: Path, simulator: Simulator, co
     asked = [*command, "Hi", "--model", "openai/gpt-5-mini", *options]
     for more, shown in ([], True), (["--log-level", "info"], False):
         simulator.faults(Fault("status", code=503, times=1))
-        written = at_terminal([*asked, *more], directory, {"TERM": "xterm"})
+        written = at_terminal([*asked, *more], directory, TERM="xterm")
         assert ("retry 1 of 3 in less than a second: " in written) is shown
         assert ("call.retry" in written) is not shown
 
@@ -87,7 +81,7 @@ def test_a_terminal_shows_why_it_waits(directory: Path, simulator: Simulator, co
 def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
     """Escape sequences in an answer are not carried out."""
     option = 'extra_body={"simulator": {"text": "a\\u001b]0;title\\u0007b"}}'
-    written = at_terminal(["ask", "Hi", "--set", option], directory, {"TERM": "dumb"})
+    written = at_terminal(["ask", "Hi", "--set", option], directory, TERM="dumb")
     assert "\x1b" not in written
     assert "a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}b" in written
 
@@ -97,7 +91,7 @@ def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent:
     """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
     (directory / "rows.jsonl").write_text('{"text": "a"}\n')
     command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
-    written = at_terminal(command, directory, {"TERM": "xterm"}, typed=typed, code=code)
+    written = at_terminal(command, directory, typed, code, TERM="xterm")
     assert "1 row, about" in written
     assert "Go on? [y/N]" in written
     assert (directory / "out.jsonl").exists() is sent

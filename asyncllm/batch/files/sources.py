@@ -112,11 +112,9 @@ class Reading:
         """Read the rows, blocking."""
         raise NotImplementedError
 
-    async def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        """Read the rows; waiting for a pipe does not hold up the loop."""
-        # A disk is as good as always ready, and a thread for each piece costs more than it.
-        for row in self.rows():
-            yield row
+    def arows(self) -> AsyncGenerator[Row | BadRow, None]:
+        """Read the rows of one that is to be waited for, and hold up no event loop meanwhile."""
+        raise NotImplementedError
 
 
 class TableReading(Reading):
@@ -161,10 +159,6 @@ class TextReading(Reading):
         yield from self._reader.close()
 
     async def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        if not self.waits:
-            for row in self.rows():
-                yield row
-            return
         async for piece in self._waited_for():
             for row in self._reader.feed(piece):
                 yield row

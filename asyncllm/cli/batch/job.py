@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asyncllm.batch.files import FORMATS, STDIN, BadRow, Format, Row, Source, kind_of
+from asyncllm.batch.files import FORMATS, STDIN, BadRow, Format, Reading, Row, Source, kind_of
 from asyncllm.batch.files.formats import Compression
 from asyncllm.batch.prompts import OpenAIRows, Prompt, is_openai_row
 from asyncllm.batch.templates import RowProblem
+from asyncllm.errors import ConfigError
 
 from ..exits import UsageProblem
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from asyncllm import LLMConfig, Request
 
 Ask = Prompt | OpenAIRows
+
+# Rows of JSON each have fields of their own: the first may lack one that most others have.
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +129,43 @@ class Job:
     deduplicate: bool = False
     model_given: str | None = None
 
-    def settle(self, first: Row | None, columns: Any) -> Ask:
-        """Decide by the first row how rows become requests, and refuse what does not fit it.
+    def first_rows(self, rows: Iterator[Row | BadRow], reading: Reading) -> list[Row | BadRow]:
+        """Read to the first row that a request can be made of, and decide by it how rows become requests.
 
         Args:
-            first: The first good row; None when there is none.
-            columns: The columns that every row has; None where each row has its own.
+            rows: The rows of the input.
+            reading: What they are read from.
+
+        Returns:
+            The rows that were read.
+
+        Raises:
+            ConfigError: The template does not fit the columns, or none of the first rows.
+            UsageProblem: There are no rows, or no template where one is needed.
         """
+        seen: list[Row | BadRow] = []
+        refused: ConfigError | None = None
+        for row in rows:
+            seen.append(row)
+            if not isinstance(row, Row):
+                continue
+            try:
+                self._settle(row, reading.columns)
+            except ConfigError as error:
+                refused = refused or error
+                if reading.columns is not None or len(seen) >= _LOOKED_AT:
+                    break
+            else:
+                return seen
+        if refused is not None:
+            raise refused
+        if seen or reading.columns is not None:
+            self._settle(None, reading.columns)
+        if not seen:
+            raise UsageProblem("the input has no rows.", "Nothing was sent.")
+        return seen
+
+    def _settle(self, first: Row | None, columns: Sequence[str] | None) -> None:
         if self.ask is None:
             if first is None or not is_openai_row(first.data):
                 raise UsageProblem("there is no template.", 'Give one, for example --template "Summarise: {text}".')
@@ -139,7 +173,6 @@ class Job:
         names = columns if columns is not None else () if first is None else first.data
         if first is not None or columns is not None:
             self.ask.check(names, None if first is None else first.data)
-        return self.ask
 
     def request(self, row: Row) -> Request | BadRow:
         """Make the request of a row; one that lacks a field of the template is a bad row."""

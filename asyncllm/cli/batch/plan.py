@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from asyncllm.batch.files import BadRow, Row
+from asyncllm.batch.files import BadRow
 from asyncllm.batch.journal import Journal
 from asyncllm.batch.wording import duration
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # Prompts whose tokens are counted one by one; of the others their length is taken, at the same rate. A thousand
 # prompts take 0.1 s, and their mean is known to a few per cent.
 _COUNTED = 1_000
+# Enough to see what is wrong with the file.
+_SHOWN_PROBLEMS = 20
 # What an answer is taken to be where nothing limits it: a long paragraph.
 _ASSUMED_ANSWER_TOKENS = 500
 
@@ -94,15 +97,12 @@ def survey(job: Job) -> Plan:
     plan = Plan()
     sampled_tokens = sampled_length = length = 0
     with job.source.open() as reading:
-        settled = False
-        for row in reading.rows():
-            if isinstance(row, Row) and not settled:
-                job.settle(row, reading.columns)
-                settled = True
+        rows = reading.rows()
+        for row in chain(job.first_rows(rows, reading), rows):
             made = row if isinstance(row, BadRow) else job.request(row)
             if isinstance(made, BadRow):
                 plan.bad += 1
-                if len(plan.problems) < 20:  # enough to see what is wrong with the file
+                if len(plan.problems) < _SHOWN_PROBLEMS:
                     plan.problems.append(made)
                 continue
             if plan.rows == job.limit:
@@ -113,8 +113,6 @@ def survey(job: Job) -> Plan:
             if plan.rows <= _COUNTED:
                 sampled_tokens += _tokens(job, made)
                 sampled_length += size
-        if not settled:
-            job.settle(None, reading.columns)
     plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
     plan.done = min(_answered(job), plan.rows)
     _price(plan, job)

@@ -104,7 +104,7 @@ class _Run:
             # A file is read by the batch on a thread of its own; a pipe is waited for.
             if not reading.waits:
                 rows = reading.rows()
-                first = self._first_rows(rows, reading)
+                first = self.job.first_rows(rows, reading)
                 await self._send(reading, self._requests(chain(first, rows)))
                 return
             async with aclosing(reading.arows()) as coming:
@@ -113,7 +113,7 @@ class _Run:
                     seen.append(row)
                     if isinstance(row, Row):
                         break
-                self._first_rows(iter(seen), reading)
+                self.job.first_rows(iter(seen), reading)
                 await self._send(reading, self._requests_of(seen, coming))
 
     async def _send(self, reading: Reading, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
@@ -158,17 +158,21 @@ class _Run:
             if early is not None and early != _BY_AN_ERROR:
                 note(f"{early}: nothing was sent")
             return
-        escaped = 0
+        for line in self._last_words(early, self._write_results()):
+            note(line)
+
+    def _write_results(self) -> int:
+        """Write the file of results, and return how many cells were changed for spreadsheets."""
+        if self._journal is None or self.job.target.path is None:
+            return 0
         if self._noted != Noted.of(self.job):
             raise UsageProblem(
                 f"{self.job.source.name} has changed while the batch ran, so that its rows and the answers do not fit.",
                 f"The answers are in {self.job.target.journal}: the same command again takes what fits from there.",
             )
-        if self._journal is not None and self.job.target.path is not None:
-            escaped = write_results(self.job, self._journal, self._places, unchanged=self._unchanged or self._whole)
-            tidy(self._journal.path)
-        for line in self._last_words(early, escaped):
-            note(line)
+        escaped = write_results(self.job, self._journal, self._places, unchanged=self._unchanged or self._whole)
+        tidy(self._journal.path)
+        return escaped
 
     def _take_journal(self) -> None:
         """Take the journal, now that everything else is known to be right."""
@@ -185,19 +189,6 @@ class _Run:
             note(state.resumed.in_words())
             self.progress.spent_before_usd = state.resumed.spent_usd
         self.progress.state = state
-
-    def _first_rows(self, rows: Iterator[Row | BadRow], reading: Reading) -> list[Row | BadRow]:
-        """Read to the first good row, and refuse a template that does not fit it before anything is sent."""
-        seen: list[Row | BadRow] = []
-        for row in rows:
-            seen.append(row)
-            if isinstance(row, Row):
-                self.job.settle(row, reading.columns)
-                return seen
-        self.job.settle(None, reading.columns)
-        if not seen:
-            raise UsageProblem("the input has no rows.", "Nothing was sent.")
-        return seen
 
     def _requests(self, rows: Iterable[Row | BadRow]) -> Iterator[Request]:
         """Give the requests of the good rows, and set the bad ones aside."""
@@ -273,11 +264,11 @@ class _Run:
 
     def _cost(self) -> str:
         progress = self.progress
-        if progress.unpriced:
+        if progress.unpriced == progress.sent - progress.failed and progress.unpriced:
             return dollars(None)
-        if not progress.spent_before_usd:
-            return dollars(progress.cost_usd)
-        return f"{dollars(progress.cost_usd)} now and {dollars(progress.spent_before_usd)} before"
+        before = f" now and {dollars(progress.spent_before_usd)} before" if progress.spent_before_usd else ""
+        unknown = f" and {progress.unpriced:,} answers of unknown cost" if progress.unpriced else ""
+        return f"{dollars(progress.cost_usd)}{before}{unknown}"
 
 
 def _again(arguments: Sequence[str]) -> Iterator[str]:
