@@ -93,7 +93,7 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     if said is not None:
         return (read_error_event if has_begun else read_error)(said, call)
     hidden = None if has_begun else hidden_error(call, exchange)
-    if hidden is not None:
+    if hidden is not None and not isinstance(hidden, MalformedResponseError):
         return hidden
     translated = translate(original, call, exchange)
     if exchange.status == 200 and isinstance(translated, ProviderError) and translated.status_code not in (None, 200):
@@ -102,6 +102,8 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
         translated.args, translated.status_code = (translated.message,), None
         return translated
     why = redact(_cleaned(describe(original)), call.secrets()).rstrip(".")
+    if hidden is not None:
+        return hidden
     if not has_begun:
         local = type(translated) is ProviderError and translated.status_code is None and exchange.status == 200
         if isinstance(translated, StreamInterruptedError):
