@@ -93,15 +93,10 @@ def end_again_and_again(
             before = len(simulator.seen.bodies)
             handed = directory / f"handed-{backend}-{seed}-{end}"
             task = Task(simulator.url, str(journal), str(handed), items, places, backend)
-            new = moments.randint(0, items // (2 * ends))
-            moment = (
-                None
-                if end == ends
-                else (done + new, moments.uniform(0, _JITTER_S))
-                if after_s is None
-                else (0, after_s)
-            )
-            took_s = _run(task, moment, how)
+            moment: tuple[int, float] | None = (0, after_s or 0.0)
+            if after_s is None:
+                moment = (done + moments.randint(0, items // (2 * ends)), moments.uniform(0, _JITTER_S))
+            took_s = _run(task, None if end == ends else moment, how)
             for body in simulator.seen.bodies[before:]:
                 number = number_of(body["messages"])
                 if number in sent_in:
