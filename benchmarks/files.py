@@ -15,6 +15,7 @@ import csv
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -116,17 +117,19 @@ class Watched:
 
     Attributes:
         seconds: From its start to its end.
+        cpu_s: The time of a processor that it took, which a busy machine changes less.
         memory_mb: Its resident memory, once a second.
     """
 
     seconds: float = 0.0
+    cpu_s: float = 0.0
     memory_mb: list[float] = field(default_factory=list)
 
 
 def watch(command: list[str], folder: Path) -> Watched:
     """Run a process to its end, and look at its memory every second."""
     watched = Watched()
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), _cpu_of_children_s()
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while process.poll() is None:
@@ -137,7 +140,7 @@ def watch(command: list[str], folder: Path) -> Watched:
                 break
             time.sleep(1.0)
         told = process.stderr.read()
-    watched.seconds = time.perf_counter() - began
+    watched.seconds, watched.cpu_s = time.perf_counter() - began, _cpu_of_children_s() - cpu_s
     if process.returncode:
         raise RuntimeError(told)
     print(f"        {told.splitlines()[-1]}", flush=True)
@@ -148,16 +151,17 @@ def million(folder: Path, rows: int) -> None:
     """Measure the command on a long file, and its peers on a part of it."""
     with simulator() as url:
         few = min(rows, _PEERS_ROWS)
-        bare = _own_rate(url, few, "")
-        kept = _own_rate(url, few, str(folder / "map.journal"))
+        bare, bare_ms = _own_rate(url, few, "")
+        kept, kept_ms = _own_rate(url, few, str(folder / "map.journal"))
         write_rows(folder / "rows.jsonl", rows)
         watched = watch(batch("rows.jsonl", "out.jsonl", url), folder)
-    report("map of the client, without a journal", f"{bare:,.0f} rows/s over {few:,} rows")
-    report("map of the client, with a journal", f"{kept:,.0f} rows/s over {few:,} rows")
-    rate = rows / watched.seconds
+    report("map of the client, without a journal", f"{bare:,.0f} rows/s, {bare_ms:.2f} ms of CPU a row, {few:,} rows")
+    report("map of the client, with a journal", f"{kept:,.0f} rows/s, {kept_ms:.2f} ms of CPU a row, {few:,} rows")
+    rate, ms = rows / watched.seconds, watched.cpu_s / rows * 1000
     report(
         "the command, from its start to the last byte of its results",
-        f"{rate:,.0f} rows/s over {rows:,} rows, {rate / kept:.2f} of map with a journal, {rate / bare:.2f} without",
+        f"{rate:,.0f} rows/s, {ms:.2f} ms of CPU a row, {rows:,} rows; {rate / kept:.2f} of the rate of map with a "
+        f"journal, {rate / bare:.2f} without",
         ok=rate >= _LEAST_SHARE * kept,
     )
     memory = watched.memory_mb
@@ -171,9 +175,17 @@ def million(folder: Path, rows: int) -> None:
     report("rows out of place", f"{wrong:,} of {rows:,}", ok=not wrong)
 
 
-def _own_rate(url: str, rows: int, journal: str) -> float:
+def _own_rate(url: str, rows: int, journal: str) -> tuple[float, float]:
+    """Return the rows a second of `map`, and the milliseconds of CPU that a row takes, its process and all."""
     command = [sys.executable, "-c", _MAP, url, str(rows), journal]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    cpu_s = _cpu_of_children_s()
+    rate = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return rate, (_cpu_of_children_s() - cpu_s) / rows * 1000
+
+
+def _cpu_of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kills(folder: Path, rows: int, count: int, chance: random.Random) -> None:
