@@ -199,7 +199,8 @@ class Completion:
 
     @property
     def _message(self) -> dict[str, Any]:
-        return self._choice.get("message") or {}
+        choices = self._data.get("choices")
+        return (choices[0].get("message") or {}) if choices else {}
 
 
 class Chunk:

@@ -45,12 +45,13 @@ class Usage:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | None, basis: Basis = "known") -> Usage:
         """Read the `usage` object of a chat completion; one that is absent, empty or nonsense is unknown."""
-        if not data or _count(data, "prompt_tokens") is None:
+        sent = _count(data, "prompt_tokens") if data else None
+        if not data or sent is None:
             return UNKNOWN_USAGE
         prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
         cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
         return cls(
-            input_tokens=_count(data, "prompt_tokens"),
+            input_tokens=sent,
             output_tokens=_count(data, "completion_tokens"),
             cached_tokens=_count(data, "cache_read_input_tokens") if cached is None else cached,
             cache_write_tokens=_count(prompt, "cache_creation_tokens") if written is None else written,
@@ -152,6 +153,8 @@ class CallRecord:
 def _count(data: Mapping[str, Any], name: str) -> int | None:
     """Return a count of tokens; None where there is none, or something else in its place."""
     value = data.get(name)
+    if value is None:
+        return None
     if value.__class__ is int:
         return value if value >= 0 else None
     return int(value) if isinstance(value, float) and 0 <= value < float("inf") else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Requests that a scheduler's hiccup delayed may go at once, as far as they come from this many seconds.
-SLACK_S = 0.025
+SLACK_S = 0.1
 # Of the rate at which the first refusal came. It came after a provider's reserve was used up, so the limit is lower.
 FIRST_CUT = 0.7
 # Of a rate that is refused again so soon that nothing can be measured yet.

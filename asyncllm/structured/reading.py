@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..completions import Completion
@@ -42,13 +42,10 @@ def read(completion: Completion, tool: str | None, read_json: ReadJSON, context:
     Raises:
         BadAnswerError: It is no value of the type, or more than one.
     """
-    calls = completion.tool_calls if tool is not None else ()
+    calls = _calls(completion) if tool is not None else ()
     if not calls:
         return read_text(completion.text, read_json, context)
-    for call in calls:
-        if call.name != tool:
-            raise BadAnswerError(f"The answer calls {call.name!r}; call {tool!r}, and nothing else.")
-    texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in calls]
+    texts = [_arguments(call, tool) for call in calls]
     if len(texts) > 1 and not _are_same(texts):
         raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")
     return read_text(texts[0], read_json, context)
@@ -139,6 +136,22 @@ class DocumentFinder:
         self._is_first = self._is_first and not text.strip()
         self._undecided = "" if undecided is None else undecided.group()
         return ""
+
+
+def _calls(completion: Completion) -> Sequence[Mapping[str, Any]]:
+    # As they came: making objects of them takes as long as reading the value.
+    choices = completion.get("choices")
+    message = choices[0].get("message") if choices else None
+    return (message.get("tool_calls") or ()) if message else ()
+
+
+def _arguments(call: Mapping[str, Any], tool: str | None) -> str:
+    function = call.get("function") or {}
+    name = function.get("name") or ""
+    if name != tool:
+        raise BadAnswerError(f"The answer calls {name!r}; call {tool!r}, and nothing else.")
+    arguments = function.get("arguments") or "{}"
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
 def _are_same(texts: list[str]) -> bool:

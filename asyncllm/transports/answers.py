@@ -81,8 +81,9 @@ def read_answer(body: bytes, call: Call) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise _no_answer(body)
     choices = data.get("choices")
-    if not choices and data.get("error"):
-        raise read_error(data, call)
+    said = error_in(data)
+    if said is not None:
+        raise read_error(said, call)
     if not isinstance(choices, list) or not choices:
         raise _no_answer(body)
     try:
@@ -175,6 +176,15 @@ def check_usage(data: Mapping[str, Any]) -> None:
 
 def _no_answer(body: bytes) -> MalformedResponseError:
     return MalformedResponseError(f"the provider said 200 and sent no answer: {start_of(body)}.", status_code=200)
+
+
+def error_in(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what of an answer or event holds an error in its place: itself, or with OpenRouter its first choice."""
+    if data.get("error"):
+        return data
+    choices = data.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) and first.get("error") else None
 
 
 def read_error(data: Mapping[str, Any], call: Call) -> AsyncLLMError:

@@ -23,7 +23,7 @@ from .bridge import Bridge, CrossingStream
 from .eligibility.openai_models import LOST
 from .eligibility.rules import DECIDED
 from .failures import timeout_failure
-from .litellm_failures import no_end, stream_failure, translate
+from .litellm_failures import hidden_error, no_end, stream_failure, translate
 from .litellm_http import Exchange, watched, wrap
 from .quiet_import import import_quietly
 
@@ -151,6 +151,9 @@ async def _complete(call: Call) -> Answer:
     except Exception as error:
         caught = translate(error, call, exchange)
     else:
+        hidden = hidden_error(call, exchange)
+        if hidden is not None:
+            raise hidden
         data = response.model_dump()
         if not data.get("choices"):
             raise MalformedResponseError("the provider's answer has no choices.", status_code=exchange.status)
@@ -196,7 +199,7 @@ async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncIterator
                 if has_begun:
                     yield (data,)
         if not _ended_by_provider(wrapper):
-            caught = no_end(exchange, has_begun=has_begun)
+            caught = no_end(call, exchange, has_begun=has_begun)
     except Exception as error:
         caught = stream_failure(error, call, exchange, has_begun=has_begun)
     finally:

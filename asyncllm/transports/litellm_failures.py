@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from asyncllm.errors import (
@@ -24,7 +25,8 @@ from asyncllm.errors import (
     UnsupportedError,
 )
 
-from .answers import read_error, read_error_event, start_of
+from . import bounds
+from .answers import decode, error_in, read_error, read_error_event, start_of
 from .base import Call
 from .failures import (
     connection_failure,
@@ -37,6 +39,7 @@ from .failures import (
     unreadable_failure,
 )
 from .litellm_http import Exchange
+from .sse import SSEParser
 
 # What litellm raises and says, with a status of its own making, of a 200 that is no answer.
 _UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
@@ -62,7 +65,8 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
     response = next((r for e in reversed(chain) if (r := _real_response(e)) is not None), None)
     message = redact(_cleaned(describe(error)), secrets)
     if response is None:
-        lost = _without_answer(chain, call, seen) or _unreadable(chain, message, seen)
+        hidden = None if seen.stream else hidden_error(call, seen)
+        lost = _without_answer(chain, call, seen) or hidden or _unreadable(chain, message, seen)
         if lost is not None:
             return lost
     known = _known_class(error)
@@ -88,6 +92,9 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     said = next((said for link in _chain(original) if (said := _error_event(link)) is not None), None)
     if said is not None:
         return (read_error_event if has_begun else read_error)(said, call)
+    hidden = None if has_begun else hidden_error(call, exchange)
+    if hidden is not None and not isinstance(hidden, MalformedResponseError):
+        return hidden
     translated = translate(original, call, exchange)
     if exchange.status == 200 and isinstance(translated, ProviderError) and translated.status_code not in (None, 200):
         # litellm gives every error event a status; the wire had none.
@@ -95,6 +102,8 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
         translated.args, translated.status_code = (translated.message,), None
         return translated
     why = redact(_cleaned(describe(original)), call.secrets()).rstrip(".")
+    if hidden is not None:
+        return hidden
     if not has_begun:
         local = type(translated) is ProviderError and translated.status_code is None and exchange.status == 200
         if isinstance(translated, StreamInterruptedError):
@@ -115,10 +124,30 @@ def _error_event(error: BaseException) -> dict[str, Any] | None:
     return {"error": body} if is_event and not type(error).__module__.startswith("litellm.exceptions") else None
 
 
-def no_end(exchange: Exchange, *, has_begun: bool) -> AsyncLLMError:
+def hidden_error(call: Call, exchange: Exchange) -> AsyncLLMError | None:
+    """Make the error that HTTP 200 holds, for which litellm makes up a status, or an empty answer.
+
+    It is the whole body, or the first event of a stream that has not begun.
+    """
+    if exchange.status != 200 or b'"error"' not in exchange.start:
+        return None
+    events = SSEParser(bounds.MAX_EVENT_BYTES).feed(exchange.start) if exchange.stream else []
+    for text in (exchange.start, *events):
+        with suppress(ValueError):  # an answer that is longer than its start, and holds the word
+            data = decode(text)
+            said = error_in(data) if isinstance(data, dict) else None
+            if said is not None:
+                return read_error(said, call)
+    return None
+
+
+def no_end(call: Call, exchange: Exchange, *, has_begun: bool) -> AsyncLLMError:
     """Make the error of a stream for whose end litellm made something up."""
     if has_begun:
         return StreamInterruptedError("the stream ended without its end: the connection was cut.")
+    hidden = hidden_error(call, exchange)
+    if hidden is not None:
+        return hidden
     return unreadable_failure(f"a stream was asked for, and it has {start_of(exchange.start)}", status=exchange.status)
 
 
@@ -136,8 +165,8 @@ def _without_answer(chain: Sequence[BaseException], call: Call, seen: Exchange) 
 
 def _unreadable(chain: Sequence[BaseException], message: str, seen: Exchange) -> MalformedResponseError | None:
     """Make the error of a 200 that is no answer; None when it is something else."""
-    # The status that litellm gives to what it cannot read is of its own making, unless the body names one.
-    is_answer = seen.status == 200 and not seen.stream and b'"error"' not in seen.start
+    # The status that litellm gives to what it cannot read is of its own making.
+    is_answer = seen.status == 200 and not seen.stream
     if is_answer or any(isinstance(e, _UNREADABLE) for e in chain) or _NO_ANSWER.search(message):
         return unreadable_failure(message.partition("Traceback")[0], hint=_OTHER_FORMAT, status=seen.status)
     return None

@@ -47,7 +47,7 @@ class Exchange:
     failure: AsyncLLMError | None = None
 
 
-_START_BYTES = 200  # enough of a body to tell what it is
+_START_BYTES = 4096  # enough to tell what it is, and to hold an error whole
 
 _exchange: ContextVar[Exchange | None] = ContextVar("_exchange", default=None)
 

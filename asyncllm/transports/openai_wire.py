@@ -31,6 +31,7 @@ from .answers import (
     decode,
     encode,
     encode_stream,
+    error_in,
     read_answer,
     read_error,
     read_error_event,
@@ -271,9 +272,10 @@ class WireStream:
             chunk = chunk[0]  # Gemini wraps an error so
         if not isinstance(chunk, dict):
             raise ValueError(f"an event is no object: {start_of(data)}")
-        if chunk.get("error"):
-            # OpenRouter sends it with a choice, whose end would be taken for that of the answer.
-            raise (read_error_event if self._has_begun else read_error)(chunk, self._call)
+        # OpenRouter sends an error with a choice, whose end would be taken for that of the answer.
+        said = error_in(chunk)
+        if said is not None:
+            raise (read_error_event if self._has_begun else read_error)(said, self._call)
         if chunk.get("usage") is not None:
             check_usage(chunk)
         choices = chunk.get("choices")

@@ -20,6 +20,8 @@ from .figures import Figure, at_most
 
 LATENCY = Latency(first_token_s=0.02, spread=1.0)
 _TIMEOUT_S = 120.0
+# So that a batch is also ended between two outcomes, and before the first.
+_JITTER_S = 0.05
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def end_again_and_again(
     seed: int,
     backend: str = "asyncio",
     how: signal.Signals = signal.SIGKILL,
-    within_s: tuple[float, float] = (0.0, 1.5),
+    after_s: float | None = None,
 ) -> Found:
     """Run a batch, end it at random moments so many times, resume it to its end, and return what came of it.
 
@@ -80,10 +82,10 @@ def end_again_and_again(
         seed: Of the moments.
         backend: Of the batch.
         how: By which signal.
-        within_s: The seconds after which it is ended.
+        after_s: The seconds after which it is ended; None for as many new outcomes as chance will have it.
     """
     moments = random.Random(seed)
-    found, run = Found(resent=[0] * ends), 0
+    found, run, done = Found(resent=[0] * ends), 0, 0
     sent_in: dict[int, int] = {}
     journal = directory / f"{backend}-{seed}.journal"
     with Simulator(latency=LATENCY) as simulator:
@@ -91,7 +93,10 @@ def end_again_and_again(
             before = len(simulator.seen.bodies)
             handed = directory / f"handed-{backend}-{seed}-{end}"
             task = Task(simulator.url, str(journal), str(handed), items, places, backend)
-            took_s = _run(task, None if end == ends else moments.uniform(*within_s), how)
+            moment: tuple[int, float] | None = (0, after_s or 0.0)
+            if after_s is None:
+                moment = (done + moments.randint(0, items // (2 * ends)), moments.uniform(0, _JITTER_S))
+            took_s = _run(task, None if end == ends else moment, how)
             for body in simulator.seen.bodies[before:]:
                 number = number_of(body["messages"])
                 if number in sent_in:
@@ -103,7 +108,7 @@ def end_again_and_again(
                 # A run that was killed before it began is none.
                 began = summary is not None and len(summary.runs) > run
                 found.unknown.append(summary.runs[-1].unknown if summary is not None and began else 0)
-            run = len(summary.runs) if summary is not None else 0
+            run, done = (len(summary.runs), summary.done) if summary is not None else (0, 0)
             found.lost += _lost(journal, handed, run)
         found.doubled += abs(len(_handed(handed)) - items) + abs(len(set(_handed(handed))) - items)
     entries = Counter(entry.id for entry in Journal(journal).outcomes())
@@ -114,27 +119,33 @@ def end_again_and_again(
     return found
 
 
-def _run(task: Task, after_s: float | None, how: signal.Signals) -> float:
-    """Run a child, end it after a time, and return how long that took."""
+def _run(task: Task, moment: tuple[int, float] | None, how: signal.Signals) -> float:
+    """Run a child, end it so many outcomes and then seconds after it began, and return how long that took."""
     command = (sys.executable, "-m", "benchmarks.batch.child", task.to_json())
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         if child.stdout.readline() != "ready\n":
             raise RuntimeError("the child did not begin")
-        if after_s is not None:
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(after_s)
-                raise RuntimeError("the batch came to its end before it could be ended; give it more items")
-            child.send_signal(how)
-        began = time.monotonic()
         try:
+            if moment is not None:
+                _wait(child, Path(task.handed), *moment)
+                child.send_signal(how)
+            began = time.monotonic()
             child.wait(_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        finally:
             child.kill()
-            raise
-        if after_s is None and child.returncode:
+        if moment is None and child.returncode:
             raise RuntimeError(f"the last run ended with {child.returncode}")
         return time.monotonic() - began
+
+
+def _wait(child: subprocess.Popen[str], handed: Path, outcomes: int, seconds: float) -> None:
+    until = time.monotonic() + _TIMEOUT_S
+    while len(_handed(handed)) < outcomes and time.monotonic() < until:
+        time.sleep(0.002)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
+        raise RuntimeError("the batch came to its end before it could be ended; give it more items")
 
 
 def _handed(file: Path) -> list[int]:

@@ -16,8 +16,8 @@ PLACES = 20
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_killed_and_resumed(tmp_path: Path, backend: str) -> None:
-    """After kill -9 at three moments, the resumed run has every outcome once, and re-sends what was in flight."""
-    found = end_again_and_again(tmp_path, items=1500, places=PLACES, ends=3, seed=5, backend=backend)
+    """After kill -9 at two moments, the resumed run has every outcome once, and re-sends what was in flight."""
+    found = end_again_and_again(tmp_path, items=1000, places=PLACES, ends=2, seed=5, backend=backend)
     assert (found.lost, found.doubled, found.wrong) == (0, 0, 0)
     # Every request that is sent again was said to be paid for, perhaps; there are no more than places.
     assert all(resent <= unknown <= PLACES for resent, unknown in zip(found.resent, found.unknown, strict=True))
@@ -26,9 +26,7 @@ def test_killed_and_resumed(tmp_path: Path, backend: str) -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio", "blocking"])
 def test_interrupted_and_resumed(tmp_path: Path, backend: str) -> None:
     """Ctrl-C ends a batch cleanly, and the next run goes on from there."""
-    found = end_again_and_again(
-        tmp_path, items=1500, places=PLACES, ends=1, seed=0, backend=backend, how=signal.SIGINT, within_s=(1.0, 1.0)
-    )
+    found = end_again_and_again(tmp_path, items=1000, places=PLACES, ends=1, seed=0, backend=backend, how=signal.SIGINT)
     assert (found.lost, found.doubled, found.wrong) == (0, 0, 0)
     assert all(resent <= unknown <= PLACES for resent, unknown in zip(found.resent, found.unknown, strict=True))
 

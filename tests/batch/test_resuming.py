@@ -11,6 +11,7 @@ import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
+import asyncllm
 from asyncllm import AsyncLLM, BadRequestError, BudgetExceededError, Journal, JournalError, Request
 from asyncllm.batch.progress import Progress
 from asyncllm.simulator import Fault, Simulator
@@ -375,3 +376,14 @@ async def test_wrong_options_are_refused(
     """An option that makes no sense is the caller's mistake, and is said before anything is read."""
     with pytest.raises(error, match=match):
         await llm.gather(["a"], **wrong)
+
+
+async def test_a_batch_without_a_client_takes_the_same(
+    simulator: Simulator, path: Path, options: dict[str, Any], anyio_backend: str
+) -> None:
+    """The one-off gather gives the batch what is the batch's, and the client what is the client's."""
+    for budget, kept in ((1.0, False), (1.0, True)):
+        wanted: Any = {**options, "journal": path, "deduplicate": True, "budget_usd": budget, "max_tokens": 50}
+        outcomes = await asyncllm.agather(["a", "a", "b"], max_concurrency=7, **wanted)
+        assert [o.from_journal for o in outcomes] == [kept] * 3
+    assert simulator.seen.requests == 2

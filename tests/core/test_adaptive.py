@@ -79,6 +79,14 @@ def test_a_provider_without_a_limit_is_used_in_full(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_slow_answers_now_and_then_are_no_queue(seed: int) -> None:
+    """Answers of which some take ten times as long as others do not look like a provider that gets slower."""
+    log = World(Provider(first_s=0.5, tokens=(5, 2000), tail=0.7), seed=seed).run(200)
+    in_flight = [number for at, number in log.in_flight if at > 60]
+    assert sum(in_flight) / len(in_flight) >= 95
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_number_in_flight_that_is_refused_is_found(seed: int) -> None:
     """A provider that refuses rather than queues is used to more than half, with few refusals."""
     log = World(Provider(places=20, queue=False), seed=seed).run(100)

@@ -61,6 +61,7 @@ class Provider:
         tokens_per_s: Tokens a second after it.
         tokens: The least and the most tokens of an answer.
         trip_s: Seconds from here to there.
+        tail: How unevenly answers take their time, as the deviation of its logarithm; None for within 30 %.
 
     Attributes:
         longest_asked_s: The most that a refusal asks to wait.
@@ -75,6 +76,7 @@ class Provider:
         tokens_per_s: float = 100.0,
         tokens: tuple[int, int] = (10, 90),
         trip_s: float = 0.01,
+        tail: float | None = None,
     ) -> None:
         self.limiter = Limiter(limits)
         self.places = places
@@ -83,6 +85,7 @@ class Provider:
         self.tokens_per_s = tokens_per_s
         self.tokens = tokens
         self.trip_s = trip_s
+        self.tail = tail
         self.longest_asked_s = math.inf
         self.working = 0
         self.waiting: deque[Callable[[], None]] = deque()
@@ -179,7 +182,8 @@ class World:
         provider = self.provider
         provider.working += 1
         tokens = self._dice.randint(*provider.tokens)
-        work_s = (provider.first_s + tokens / provider.tokens_per_s) * self._dice.uniform(0.7, 1.3)
+        spread = self._dice.uniform(0.7, 1.3) if provider.tail is None else self._dice.lognormvariate(0, provider.tail)
+        work_s = (provider.first_s + tokens / provider.tokens_per_s) * spread
 
         def done() -> None:
             provider.working -= 1

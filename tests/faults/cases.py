@@ -237,6 +237,24 @@ BODIES = (
     Case("without end", Fault("endless"), _UNREADABLE, stream=_INTERRUPTED),
 )
 
+_ERROR_AS_ANSWER = '{"error": {"message": "the engine coughed", "code": 503}}'
+_ERROR_WITHOUT_STATUS = '{"error": {"message": "the engine coughed", "type": "engine"}}'
+_ERROR_IN_CHOICE = (
+    '{"id": "sim", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "error",'
+    ' "message": {"role": "assistant", "content": ""}, "delta": {"role": "assistant", "content": ""},'
+    ' "error": {"message": "the engine coughed", "code": 502}}]}'
+)
+
+ERRORS = (
+    Case("an error with a status", Fault("garbage", text=_ERROR_AS_ANSWER, after_chunks=0), _failed("ServerError")),
+    Case("an error without one", Fault("garbage", text=_ERROR_WITHOUT_STATUS, after_chunks=0), _UNREADABLE),
+    Case(
+        "an error in a choice (OpenRouter)",
+        Fault("garbage", text=_ERROR_IN_CHOICE, after_chunks=0),
+        _failed("ServerError"),
+    ),
+)
+
 STREAMS = (
     Case("an event more than once", Fault("repeat", count=150), _ANSWERED),
     Case("no `[DONE]`", Fault("missing_done"), _ANSWERED),
@@ -259,6 +277,7 @@ SECTIONS: Mapping[str, tuple[Case, ...]] = {
     "Statuses": STATUSES,
     "Connections": CONNECTIONS,
     "Bodies with HTTP 200": BODIES,
+    "Errors with HTTP 200": ERRORS,
     "Streams": STREAMS,
 }
 CASES: Mapping[str, Case] = {case.name: case for cases in SECTIONS.values() for case in cases}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from asyncllm import AsyncLLM, UnsupportedError
+from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.simulator import Simulator
+from asyncllm.transports.answers import encode
 from asyncllm.transports.base import Connection
 from asyncllm.transports.eligibility import ENDPOINTS, Route, route
 from asyncllm.transports.eligibility.endpoints import AZURE_API_VERSION
@@ -175,3 +178,29 @@ def test_a_server_without_a_key_is_given_none() -> None:
     found = route(Connection("hosted_vllm", None, {"base_url": "http://127.0.0.1:1/v1"}), "hosted_vllm/m")
     assert found is not None
     assert found.headers == {}
+
+
+@pytest.mark.parametrize("text", ["hi", 'quotes " and \\', "half a pair \ud83d"])
+def test_a_body_with_fixed_parameters_is_the_same_in_its_own_bytes(text: str) -> None:
+    """What is encoded once, with the messages put in, is what encoding the whole body gives."""
+    messages = [{"role": "user", "content": text}]
+    params = FixedParams(temperature=0, max_tokens=5, tools=[{"type": "function", "function": {"name": "f"}}])
+    target = made("openai", "gpt-5-mini")
+    body = target.body(messages, params)
+    assert body is not None
+    assert json.loads(encode(body, target.head(params))) == body
+    assert target.head(params)
+    assert target.head(dict(params)) == b""
+
+
+def test_what_is_found_out_of_fixed_parameters_is_found_out_once_and_not_for_ever() -> None:
+    """Fixed parameters are looked at once, equal ones for themselves, others each time; and the memory is bounded."""
+    seen: list[Mapping[str, Any]] = []
+    find = FoundOnce(lambda params: seen.append(params) or len(params))  # type: ignore[func-returns-value]
+    fixed = FixedParams(n=1)
+    assert [find(fixed), find(fixed), find(FixedParams(n=1)), find({"n": 1}), find({"n": 1})] == [1] * 5
+    assert len(seen) == 4
+    for number in range(300):
+        find(FixedParams(n=number))
+    find(fixed)
+    assert len(seen) == 305
