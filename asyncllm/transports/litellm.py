@@ -110,12 +110,18 @@ class LitellmTransport:
 def import_litellm() -> ModuleType:
     """Import litellm, offline; it takes seconds, so on a thread where nothing waits for it."""
     with _import_lock:
-        for name, value in _OFFLINE.items():
-            os.environ.setdefault(name, value)
-        litellm = import_quietly("litellm")
-        litellm.suppress_debug_info = True  # type: ignore[attr-defined]
-        wrap(*_transports())
-        return litellm
+        return _imported()
+
+
+@lru_cache(1)
+def _imported() -> ModuleType:
+    """Import litellm and set it up; under the lock, because calls that begin together would each set it up again."""
+    for name, value in _OFFLINE.items():
+        os.environ.setdefault(name, value)
+    litellm = import_quietly("litellm")
+    litellm.suppress_debug_info = True  # type: ignore[attr-defined]
+    wrap(*_transports())
+    return litellm
 
 
 def _transports() -> list[type[Any]]:
