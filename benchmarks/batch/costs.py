@@ -42,9 +42,12 @@ def throughput(quick: bool) -> Iterator[Figure]:
     with Provider() as provider:
         ratios = asyncio.run(_ratios(provider.url, items, rounds))
     for name, each in ratios.items():
-        yield at_least(
-            f"throughput against asyncio.gather and a semaphore: {name}", statistics.median(each), LEAST_THROUGHPUT
-        )
+        what, ratio = f"throughput against asyncio.gather and a semaphore: {name}", statistics.median(each)
+        if "journal" in name:
+            # The peer keeps nothing; this says what durability costs where a provider answers at once.
+            yield Figure(what, f"{ratio:.2f}", "no bound: the peer keeps nothing", fine=True)
+        else:
+            yield at_least(what, ratio, LEAST_THROUGHPUT)
 
 
 async def _bare(llm: AsyncLLM, prompts: list[str], directory: Path) -> None:
