@@ -60,6 +60,8 @@ _CONNECT_CALL = re.compile(r"Connect call failed \([^()]*\)")
 _INNER_MATTERS = re.compile(r" ssl:(?:<[^<>]*>|\w+)|\[Errno -?\d+\] ")
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 _SECRET_CHARACTERS = 8  # no real key is shorter, and a shorter text may well be a word of the message
+# Quotas are renewed every month at the latest; more is a time stamp or nonsense, and would close a bucket for good.
+_LONGEST_WAIT_S = 31 * 86_400
 _NO_JSON = object()
 _MESSAGE_CHARACTERS = 500  # of a provider's message: the reason stands at its start, and some append whole pages
 
@@ -95,7 +97,7 @@ def failure(
         hint=_hint(kind),
         status_code=status,
         request_id=request_id(headers),
-        retry_after=_number(said["delay"].removesuffix("s")) if wait is None else wait,
+        retry_after=_believed(_number(said["delay"].removesuffix("s"))) if wait is None else wait,
     )
 
 
@@ -183,18 +185,22 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1000
+        return _believed(milliseconds / 1000)
     value = headers.get("retry-after")
     if value is None:
         return None
     seconds = _number(value)
     if seconds is not None:
-        return seconds
+        return _believed(seconds)
     try:
         at = email.utils.parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError):
         return None
-    return max(0.0, at.timestamp() - (time.time() if now is None else now))
+    return _believed(max(0.0, at.timestamp() - (time.time() if now is None else now)))
+
+
+def _believed(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and seconds <= _LONGEST_WAIT_S else None
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

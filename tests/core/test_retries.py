@@ -189,6 +189,9 @@ def test_a_wait_is_never_less_than_asked() -> None:
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "86400"}, 86_400.0),  # a quota of a day
+        ({"retry-after": "1795000000"}, None),  # a time stamp
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
         ({}, None),
     ],
 )

@@ -47,7 +47,7 @@ GOOGLE_ERROR = {
         "status": "UNAVAILABLE",
         "innererror": {"code": "x"},
         "metadata": {"raw": "behind it", "provider_name": "P"},
-        "details": [{"@type": "RetryInfo", "retryDelay": "3s"}, {"violations": [{"quotaId": "PerMinute"}]}],
+        "details": [{"@type": "RetryInfo", "retryDelay": "0.001s"}, {"violations": [{"quotaId": "PerMinute"}]}],
     }
 }
 CHUNK = {
@@ -147,6 +147,7 @@ async def test_an_error_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> 
             with pytest.raises(ServerError) as caught:
                 await llm.with_options(api_key=f"{SECRET}-{number}").acompletion("hi")
             assert caught.value.status_code == 503
+            assert caught.value.retry_after in (0.001, None)
 
 
 @pytest.mark.parametrize("usage", [None, [], "text", {}, {"prompt_tokens": "3"}, {"prompt_tokens": -1}])
