@@ -35,6 +35,9 @@ COST = 0.01
 # A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
 # provider's reserve would be used up.
 WIDE, WIDE_HOLD_S = 1.15, 4.0
+# While the rate is held it creeps by this share every so many seconds, up to a little below what is known to be refused;
+# that costs no refusal, as looking does.
+CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 4.0, 0.985
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
 MOVED, MOVED_LOOKS = 0.75, 3
 # A rate that was not refused for so long stood.
@@ -61,6 +64,8 @@ class RateSearch:
         self._known = 0.0  # the last rate that stood for long, or the first that did not
         self._proven = False  # which of the two it is
         self._stood = (0.0, 0.0)  # the last two steps of the look that stood
+        self._refused = 0.0  # the lowest rate that is known to be too much
+        self._creep_at = 0.0
         self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
         self._step_until = 0.0
@@ -136,6 +141,7 @@ class RateSearch:
         self._held = self.per_s = rate
         self._step = -1
         self._look_at = now + closed_s + self._hold_s
+        self._creep_at = now + closed_s + CREEP_EVERY_S
         self._cut_at, self._closed_s, self._pressed = now, closed_s, False
         if since is None or since >= SHORTEST_MEASURE_S:
             self._measured_from, self._sent = now, 0
@@ -175,6 +181,7 @@ class RateSearch:
         # What was refused is the end of a window, which began in the step before; the window before that one stood.
         share = min(1.0, max(0.0, 1 - (self._step_until - now) / STEP_S))
         stood = share * self._stood[1] + (1 - share) * self._stood[0]
+        self._refused = share * self.per_s + (1 - share) * self._stood[1]
         found = max(self._held, CAUTION * stood) if self._step else HEADROOM * self._held
         if self._moved > 0:
             self._moved -= 1
@@ -186,6 +193,7 @@ class RateSearch:
 
     def _after_hold(self, since: float | None, now: float) -> float:
         held, looked = self._held, self._looked
+        self._refused = held
         # What stood before the look may still stand.
         least = self._base if looked else DEEPEST_CUT * held
         self._hold_s = self._pause_s if looked else SETTLING_S
@@ -211,6 +219,7 @@ class RateSearch:
         assert self.per_s is not None
         if self._step < 0:
             if now < self._look_at or not self._pressed:
+                self._creep(now)
                 return
             if self._stands(now):
                 self._known, self._proven, self._measured = self._held, True, 0.0
@@ -227,6 +236,12 @@ class RateSearch:
             self._size = min(LARGEST_STEP, 2 * self._size)
         self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
         self._pressed = False
+
+    def _creep(self, now: float) -> None:
+        most = BELOW_REFUSED * self._refused
+        if self._pressed and now >= self._creep_at and self._held < most:
+            self._creep_at = now + CREEP_EVERY_S
+            self._held = self.per_s = min(most, self._held * (1 + CREEP))
 
     def _stands(self, now: float) -> bool:
         """Tell whether the rate has not been refused for long."""
