@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # Requests that a scheduler's hiccup delayed may go at once, as far as they come from this many seconds.
 SLACK_S = 0.1
 # Of the rate at which the first refusal came. It came after a provider's reserve was used up, so the limit is lower.
@@ -16,7 +18,7 @@ CAUTION = 0.99
 # tells.
 SINGLE_CUT = 0.97
 # Shorter, a measurement between two refusals is no measurement; longer, it says nothing of now; in seconds.
-SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 10.0
+SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 6.0
 # Where windows start anew, the pause took a part of what is allowed, and the measurement is too low: by half where the
 # rate was nearly right. One that may be, and does not agree with the one before, lowers the rate by this share alone.
 DOUBTFUL, AGREEING, DOUBTFUL_CUT = 0.4, 0.85, 0.8
@@ -33,6 +35,9 @@ COST = 0.01
 # A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
 # provider's reserve would be used up.
 WIDE, WIDE_HOLD_S = 1.15, 4.0
+# While the rate is held it creeps by this share every so many seconds, up to a little below what is known to be refused;
+# that costs no refusal, as looking does.
+CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 4.0, 0.985
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
 MOVED, MOVED_LOOKS = 0.75, 3
 # A rate that was not refused for so long stood.
@@ -59,6 +64,8 @@ class RateSearch:
         self._known = 0.0  # the last rate that stood for long, or the first that did not
         self._proven = False  # which of the two it is
         self._stood = (0.0, 0.0)  # the last two steps of the look that stood
+        self._refused = 0.0  # the lowest rate that is known to be too much
+        self._creep_at = 0.0
         self._size = 0.0  # of the step under way
         self._step = -1  # the number of the step under way; -1: no look
         self._step_until = 0.0
@@ -72,6 +79,7 @@ class RateSearch:
         self._pressed = False
         self._next_at = 0.0
         self._cut_at: float | None = None
+        self._closed_s = 0.0  # after the last cut
         self._measured_from = 0.0
         self._sent = 0  # since then, refused ones not counted
         self._measured = 0.0  # what got through between the last two refusals, requests a second
@@ -127,26 +135,33 @@ class RateSearch:
         since = None if self._cut_at is None else now - self._measured_from
         if self._step < 0 and self._held and self._stands(now):
             self._known, self._proven = self._held, True
-        if self.per_s is None:
-            rate = self._known = FIRST_CUT * self._recent_rate(now)
-            self._hold_s = SETTLING_S
-        elif self._sent <= 0 and since is not None and since >= SHORTEST_MEASURE_S:
-            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
-            rate, self._hold_s = max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known), SETTLING_S
-        elif not self._pressed:
-            # Something else bounds what is sent, and that was too much.
-            rate, self._hold_s = min(self._held, self._recent_rate(now)), SETTLING_S
-        elif self._step > 0 or (self._step == 0 and self._stands(now - STEP_S)):
-            rate = self._after_look(now, closed_s)
-        else:
-            rate = self._after_hold(since, now)
-        self._held = self.per_s = max(rate, SLOWEST_PER_S)
+        rate = max(self._lowered(since, now, closed_s), SLOWEST_PER_S)
+        # A window that looks back is still full of what was too much in the last step of a look.
+        excess_s = STEP_S * min(1.0, (self.per_s or rate) / rate - 1) if self._looked and self._step > 0 else 0.0
+        self._held = self.per_s = rate
         self._step = -1
         self._look_at = now + closed_s + self._hold_s
-        self._cut_at, self._pressed = now, False
+        self._creep_at = now + closed_s + CREEP_EVERY_S
+        self._cut_at, self._closed_s, self._pressed = now, closed_s, False
         if since is None or since >= SHORTEST_MEASURE_S:
             self._measured_from, self._sent = now, 0
-        self._next_at = now
+        self._next_at = now + excess_s
+
+    def _lowered(self, since: float | None, now: float, closed_s: float) -> float:
+        """Return the rate after a refusal, and set how long it is held; `since`: seconds from the refusal before."""
+        self._hold_s = SETTLING_S
+        if self.per_s is None:
+            self._known = FIRST_CUT * self._recent_rate(now)
+            return self._known
+        if self._sent <= 0 and since is not None and since >= SHORTEST_MEASURE_S:
+            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
+            return max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known)
+        if not self._pressed:
+            # Something else bounds what is sent, and that was too much.
+            return min(self._held, self._recent_rate(now))
+        if self._step > 0 or (self._step == 0 and self._stands(now - STEP_S)):
+            return self._after_look(now, closed_s)
+        return self._after_hold(since, now)
 
     def told(self, per_s: float, now: float) -> None:
         """Follow a rate that the provider names."""
@@ -166,6 +181,7 @@ class RateSearch:
         # What was refused is the end of a window, which began in the step before; the window before that one stood.
         share = min(1.0, max(0.0, 1 - (self._step_until - now) / STEP_S))
         stood = share * self._stood[1] + (1 - share) * self._stood[0]
+        self._refused = share * self.per_s + (1 - share) * self._stood[1]
         found = max(self._held, CAUTION * stood) if self._step else HEADROOM * self._held
         if self._moved > 0:
             self._moved -= 1
@@ -177,6 +193,7 @@ class RateSearch:
 
     def _after_hold(self, since: float | None, now: float) -> float:
         held, looked = self._held, self._looked
+        self._refused = held
         # What stood before the look may still stand.
         least = self._base if looked else DEEPEST_CUT * held
         self._hold_s = self._pause_s if looked else SETTLING_S
@@ -184,12 +201,15 @@ class RateSearch:
             return max(QUICK_CUT * held, least)
         self._looked = False
         if since is None or since > LONGEST_MEASURE_S:
-            self._hold_s = SHORTEST_HOLD_S
+            self._hold_s = self._pause_s
             return SINGLE_CUT * held
         measured, before, self._measured = self._sent / since, self._measured, self._sent / since
         agrees = AGREEING <= measured / max(before, SLOWEST_PER_S) <= 1 / AGREEING
-        if not agrees and measured >= DOUBTFUL * held:
-            least = max(least, DOUBTFUL_CUT * held)
+        if not agrees:
+            # Between what a steady refill and what windows that start anew would mean.
+            fresh = self._sent / max(STEP_S, since - self._closed_s)
+            measured = math.sqrt(measured * max(measured, min(held, fresh)))
+            least = max(least, DOUBTFUL_CUT * held if measured >= DOUBTFUL * held else 0.0)
         rate = min(0.97 * held, max(HEADROOM * measured, least))
         if self._proven and rate < MOVED * self._known:
             self._moved = MOVED_LOOKS
@@ -199,6 +219,7 @@ class RateSearch:
         assert self.per_s is not None
         if self._step < 0:
             if now < self._look_at or not self._pressed:
+                self._creep(now)
                 return
             if self._stands(now):
                 self._known, self._proven, self._measured = self._held, True, 0.0
@@ -215,6 +236,12 @@ class RateSearch:
             self._size = min(LARGEST_STEP, 2 * self._size)
         self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
         self._pressed = False
+
+    def _creep(self, now: float) -> None:
+        most = BELOW_REFUSED * self._refused
+        if self._pressed and now >= self._creep_at and self._held < most:
+            self._creep_at = now + CREEP_EVERY_S
+            self._held = self.per_s = min(most, self._held * (1 + CREEP))
 
     def _stands(self, now: float) -> bool:
         """Tell whether the rate has not been refused for long."""
