@@ -35,7 +35,7 @@ COST = 0.01
 # A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
 # provider's reserve would be used up.
 WIDE, WIDE_HOLD_S = 1.15, 4.0
-# While the rate is held it creeps by this share every so many seconds, up to a little below what is known to be refused;
+# While the rate is held it creeps by this share every so many seconds, to a little below what is known to be refused:
 # that costs no refusal, as looking does.
 CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 4.0, 0.985
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.

@@ -85,12 +85,10 @@ class Wire:
         await self.send_events(reply, pace)
         await self.end(reply.done)
 
-    async def begin(self, reply: Reply, *, framed: bool = True, length: int | None = None) -> None:
-        """Send the head alone; without `framed`, the body ends with the connection; `length` is announced as it is."""
-        if length is None and reply.events is None and framed:
-            length = len(reply.body)
-        if length is not None:
-            await self._write(self.head(reply, length))
+    async def begin(self, reply: Reply, *, framed: bool = True) -> None:
+        """Send the head alone; without `framed`, the body ends with the connection."""
+        if reply.events is None and framed:
+            await self._write(self.head(reply, len(reply.body)))
             return
         self._chunked = framed and self._request.version >= (1, 1)
         await self._write(self.head(reply, None))

@@ -140,8 +140,8 @@ async def _wrong_length(fault: Fault, turn: Turn) -> None:
     reply = turn.reply()
     data = _whole(reply)
     more = _WRONG_BY_BYTES if fault.size_bytes is None else fault.size_bytes
-    await turn.wire.begin(reply, length=max(0, len(data) + more))
-    await turn.wire.send_piece(data)
+    # In one piece: what a client makes of bytes that follow the announced ones depends on whether it has read them.
+    await turn.wire.send_piece(turn.wire.head(reply, max(0, len(data) + more)) + data)
     if more > 0:
         await turn.wire.hang()
 
