@@ -16,7 +16,11 @@ WARNINGS = ["-W", "error", "-W", "ignore::DeprecationWarning"]  # litellm's own,
 
 # What a script may be doing when Ctrl-C comes; `begun` says that whatever has to be left again has been entered.
 DOING = {
-    "a call": "begun(); LLM(**options).completion('hi')",
+    "a call": """
+with LLM(**options) as llm:
+    begun()
+    llm.completion('hi')
+""",
     "a one-off call": "begun(); asyncllm.completion('hi', **options)",
     "a stream in its block": """
 with LLM(**options) as llm, llm.stream('hi') as stream:
