@@ -39,9 +39,10 @@ WIDE, WIDE_HOLD_S = 1.15, 4.0
 # that costs no refusal, as looking does.
 CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 4.0, 0.985
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
-MOVED, MOVED_LOOKS = 0.75, 3
+MOVED, MOVED_LOOKS = 0.75, 8
 # A rate that was not refused for so long stood.
 LONG_S = 5.0
+PROVEN_S = 2.5  # and for so long, to count as what a limit that moved has moved from
 SLOWEST_PER_S = 1 / 60
 _BIN_S = 0.5
 
@@ -133,7 +134,7 @@ class RateSearch:
         """
         self.returned()
         since = None if self._cut_at is None else now - self._measured_from
-        if self._step < 0 and self._held and self._stands(now):
+        if self._step < 0 and self._held and self._stands(now, PROVEN_S):
             self._known, self._proven = self._held, True
         rate = max(self._lowered(since, now, closed_s), SLOWEST_PER_S)
         # A window that looks back is still full of what was too much in the last step of a look.
@@ -221,8 +222,10 @@ class RateSearch:
             if now < self._look_at or not self._pressed:
                 self._creep(now)
                 return
+            if self._stands(now, PROVEN_S):
+                self._known, self._proven = self._held, True
             if self._stands(now):
-                self._known, self._proven, self._measured = self._held, True, 0.0
+                self._measured = 0.0
             self._stood = (self._held, self._held)
             self._size = FIRST_STEP
             self._look_began, self._look_sent = now, 0
@@ -243,9 +246,9 @@ class RateSearch:
             self._creep_at = now + CREEP_EVERY_S
             self._held = self.per_s = min(most, self._held * (1 + CREEP))
 
-    def _stands(self, now: float) -> bool:
+    def _stands(self, now: float, long_s: float = LONG_S) -> bool:
         """Tell whether the rate has not been refused for long."""
-        return self._cut_at is None or now - self._cut_at > LONG_S
+        return self._cut_at is None or now - self._cut_at > long_s
 
     def _recent_rate(self, now: float) -> float:
         elapsed = 2 * _BIN_S - max(0.0, self._recent_until - now)
