@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12 p
 
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .cache/bench/asyncllm
 # Twice quiet: the warnings of a pip configuration that has nothing to do with this project stay out of sight, errors do not.
 PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 # Byte-compiling thousands of modules that nobody imports is a third of the time of a first install; Python compiles
@@ -22,7 +23,7 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test lint docs bench bench-quick bench-limits soak lock clean
+.PHONY: help demo test lint docs bench bench-quick bench-environment bench-limits soak lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -42,11 +43,15 @@ lint: $(VENV)/dev.stamp ## style, types and the direction of imports
 docs: $(VENV)/dev.stamp ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: $(VENV)/run.stamp ## measure against every peer, in a quarter of an hour; writes docs/benchmarks.md
-	@$(BIN)/python -m benchmarks
+bench: bench-environment ## measure against every peer, in a quarter of an hour; writes docs/benchmarks.md
+	@$(BENCH_VENV)/bin/python -m benchmarks
 
-bench-quick: $(VENV)/run.stamp ## measure the larger part in two minutes
-	@$(BIN)/python -m benchmarks --quick
+bench-quick: bench-environment ## measure the larger part in two minutes
+	@$(BENCH_VENV)/bin/python -m benchmarks --quick
+
+# As every peer has its own: what linters and tests bring is looked through at each start, and is in no user's environment.
+bench-environment:
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/run.stamp
 
 bench-limits: $(VENV)/run.stamp ## measure the limiter against providers with limits, in fifteen minutes; CASE=name for one of them
 	@$(BIN)/python -m benchmarks.limits $(CASE)

@@ -19,6 +19,7 @@ from .limits import Budget, Places
 from .models import ModelInfo, needs_key
 from .pipeline import Counters
 from .target import Target, configured_model_info, connection_options
+from .transports.backend import import_backend
 from .transports.base import NO_KEY, Connection, Transport
 from .wakeups import run_in_own_thread
 
@@ -115,14 +116,15 @@ class Resources:
     async def _import_transport(self, name: str) -> None:
         """Import a transport on a thread: a loop that serves others meanwhile would stand still for 0.1 s."""
         module = f"{__package__}.transports.{_MODULES[name]}"
-        async with self._lock():
+        async with await self._lock():
             if module not in sys.modules:
                 await run_in_own_thread(partial(import_module, module))
         if self.closed:  # meanwhile
             raise RuntimeError(_CLOSED)
 
-    def _lock(self) -> anyio.Lock:
+    async def _lock(self) -> anyio.Lock:
         """Return what keeps tasks that begin together from doing the same thing; made in their loop."""
+        await import_backend()
         if self._starting is None:
             self._starting = anyio.Lock()
         return self._starting
@@ -153,7 +155,7 @@ class Resources:
         return Connection(config.provider, secret, options, config.connect_timeout), config.model
 
     async def _started_simulator(self) -> Simulator:
-        async with self._lock():
+        async with await self._lock():
             if self._simulator is None:
                 self._simulator = await run_in_own_thread(_start_simulator)
         return self._simulator

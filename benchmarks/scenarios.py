@@ -28,9 +28,9 @@ Where = Literal["kept", "fresh", "fresh over TLS", "first call", "snippet"]
 _SECONDS = 1.0
 _QUICK_SECONDS = 0.4
 _ROUNDS = 5  # enough for quartiles; more would not fit into a quarter of an hour
-_QUICK_ROUNDS = 3
+_QUICK_ROUNDS = 2
 # Slow for what they add to the others.
-_NOT_QUICK = frozenset(("plain-500", "stream-paced", "open-tls"))
+_NOT_QUICK = frozenset(("plain-500", "reasoning", "stream-paced", "open-tls", "trio-stream"))
 _QUICK_PEERS = (FLOOR, OPENAI, LITELLM, LITELLM_HERE, BARE_PYTHON, OURS)
 _OPEN_STREAMS = 1000
 

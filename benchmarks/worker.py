@@ -22,8 +22,10 @@ from .exchange import CONTACT, HELLO_TEXT, TOKENS, WAIT, counting
 OnText = Callable[[str], None]
 Job = Callable[[], Coroutine[Any, Any, None]]
 
-# Calls before the clock starts, at least one in every task: connections are open then, and what is made once is made.
+# Calls and chunks before the clock starts, at least a call or stream in every task: connections are open then, and what
+# is made once is made.
 _WARM_CALLS = 50
+_WARM_CHUNKS = 250
 # Streams that are opened at a time on the way to a thousand; more would measure the queue of the server's socket.
 _OPENING = 50
 _HEARTBEAT_S = 0.001
@@ -132,7 +134,7 @@ async def _calls(client: Client, loop: Loop, kind: str, concurrency: int, second
     async def ask() -> None:
         await _ask(client, kind)
 
-    counted, used_s, elapsed_s, requests = await _repeat(ask, loop, concurrency, seconds)
+    counted, used_s, elapsed_s, requests = await _repeat(ask, loop, concurrency, seconds, _WARM_CALLS)
     return {"requests": requests, "cpu_us": used_s / counted * 1e6, "per_s": counted / elapsed_s}
 
 
@@ -155,22 +157,23 @@ async def _streams(client: Client, loop: Loop, prompt: str, concurrency: int, se
             raise WrongAnswerError(f"{len(texts)} chunks and {tokens} tokens: {''.join(texts)[:100]!r}")
         firsts.append((first_at - started) * 1000)
 
-    counted, used_s, _, requests = await _repeat(read, loop, concurrency, seconds)
+    warm = _WARM_CHUNKS // len(told.pieces)
+    counted, used_s, _, requests = await _repeat(read, loop, concurrency, seconds, warm)
     chunks = counted * len(told.pieces)
     return {"requests": requests, "cpu_us": used_s / chunks * 1e6, "first_ms": statistics.median(firsts[-counted:])}
 
 
-async def _repeat(job: Job, loop: Loop, concurrency: int, seconds: float) -> tuple[int, float, float, int]:
-    """Do a job over and over in several tasks, each at least once.
+async def _repeat(job: Job, loop: Loop, concurrency: int, seconds: float, warm: int) -> tuple[int, float, float, int]:
+    """Do a job over and over in several tasks, each at least once, after so many together that do not count.
 
     Returns:
         How often it was done while it was measured, the seconds of CPU, the seconds, and how often in all.
     """
     counted = 0
-    warm = max(1, _WARM_CALLS // concurrency) if seconds else 1
+    each_warm = max(1, warm // concurrency) if seconds else 1
 
     async def warm_up() -> None:
-        for _ in range(warm):
+        for _ in range(each_warm):
             await job()
 
     async def measured() -> None:
@@ -186,7 +189,7 @@ async def _repeat(job: Job, loop: Loop, concurrency: int, seconds: float) -> tup
     started, used = time.perf_counter(), time.process_time()
     end = started + seconds
     await loop.together([measured] * concurrency)
-    return counted, time.process_time() - used, time.perf_counter() - started, counted + warm * concurrency
+    return counted, time.process_time() - used, time.perf_counter() - started, counted + each_warm * concurrency
 
 
 async def _open_streams(client: Client, number: int) -> dict[str, Any]:
