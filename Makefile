@@ -51,7 +51,7 @@ bench-quick: bench-environment ## measure the larger part in two minutes
 
 # As every peer has its own: what linters and tests bring is looked through at each start, and is in no user's environment.
 bench-environment:
-	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/run.stamp
+	@$(MAKE) --silent VENV=$(BENCH_VENV) $(BENCH_VENV)/run.stamp
 
 bench-limits: $(VENV)/run.stamp ## measure the limiter against providers with limits, in fifteen minutes; CASE=name for one of them
 	@$(BIN)/python -m benchmarks.limits $(CASE)

@@ -48,11 +48,14 @@ class Usage:
         sent = _count(data, "prompt_tokens") if data else None
         if not data or sent is None:
             return UNKNOWN_USAGE
+        received = _count(data, "completion_tokens")
+        if data.keys().isdisjoint(_FINER):
+            return cls(sent, received, basis=basis)  # most servers but the largest providers' say no more
         prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
         cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
         return cls(
             input_tokens=sent,
-            output_tokens=_count(data, "completion_tokens"),
+            output_tokens=received,
             cached_tokens=_count(data, "cache_read_input_tokens") if cached is None else cached,
             cache_write_tokens=_count(prompt, "cache_creation_tokens") if written is None else written,
             reasoning_tokens=_count(output, "reasoning_tokens"),
@@ -76,6 +79,12 @@ class Usage:
 
 
 _NOTHING: Mapping[str, Any] = {}
+_FINER = (
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
 _BASES: tuple[Basis, ...] = ("known", "estimated", "unknown")
 UNKNOWN_USAGE = Usage()
 

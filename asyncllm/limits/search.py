@@ -24,8 +24,9 @@ SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 6.0
 DOUBTFUL, AGREEING, DOUBTFUL_CUT = 0.4, 0.85, 0.8
 # Even a measurement lowers the rate no further than to this share at once.
 DEEPEST_CUT = 0.1
-# Looking for more starts with this step over the rate that stands; each next one is twice as large, to a bound.
-FIRST_STEP, LARGEST_STEP = 0.01, 0.25
+# Looking for more starts with this step over the rate that stands; each next one is so many times as large, to a bound.
+# Faster, and the step that is refused says less of where the limit is; slower, and a limit that rose is met late.
+FIRST_STEP, STEP_GROWTH, LARGEST_STEP = 0.01, 1.7, 0.25
 STEP_S = 1.0  # as long as the shortest window in which providers count,
 STEP_REQUESTS = 5  # and long enough to be refused
 # The rate is held for so long before looking for more: after a cut; after a look that failed, at the least and at the
@@ -37,7 +38,7 @@ COST = 0.01
 WIDE, WIDE_HOLD_S = 1.15, 4.0
 # While the rate is held it creeps by this share every so many seconds, to a little below what is known to be refused:
 # that costs no refusal, as looking does.
-CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 4.0, 0.985
+CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 2.0, 0.985
 # A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
 MOVED, MOVED_LOOKS = 0.75, 8
 # A rate that was not refused for so long stood.
@@ -50,7 +51,7 @@ _BIN_S = 0.5
 class RateSearch:
     """Paces requests once the provider has refused one; the time is passed in, in monotonic seconds.
 
-    The rate is *held* while nothing is refused, and *looked* beyond from time to time, in steps that double. A refusal
+    The rate is *held* while nothing is refused, and *looked* beyond from time to time, in steps that grow. A refusal
     during a look ends it at the last step that stood. A refusal of a held rate lowers it to what got through since the
     refusal before, which is what a provider with a steady refill allows, whatever its reserve.
 
@@ -236,7 +237,7 @@ class RateSearch:
         if self._pressed:  # a step that nobody had to wait in has shown nothing
             self._step += 1
             self.per_s *= 1 + self._size
-            self._size = min(LARGEST_STEP, 2 * self._size)
+            self._size = min(LARGEST_STEP, STEP_GROWTH * self._size)
         self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
         self._pressed = False
 
