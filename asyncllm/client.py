@@ -462,7 +462,8 @@ class AsyncLLM:
 
         Of a model behind a LiteLLM proxy, what the proxy says, from the first call or `warm_up()` on.
         """
-        return self._resources.model_info(self.config)
+        kept = self._pipelines.get(0)  # rather than looked for, which takes a fifth of the time of a call
+        return self._resources.model_info(self.config) if kept is None else kept.target.info
 
     async def count_tokens(self, messages: Messages) -> TokenCount:
         """Count the tokens of messages as this model would, exactly where its tokenizer is on the machine.
@@ -533,6 +534,8 @@ class AsyncLLM:
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
     async def _complete(self, request: Request, deadline: Deadline, patience: Patience | None) -> Completion:
+        if len(self._configs) == 1:
+            return await (await self._pipeline()).complete(request, deadline, patience)
         return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, patience, turn))
 
     def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:

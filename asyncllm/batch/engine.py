@@ -177,6 +177,14 @@ class OutcomeStream(Generic[T]):
                 self._news = anyio.Event()
             await self._news.wait()
 
+    def take_ready(self) -> list[Outcome[T]]:
+        """Return what can be had without waiting, of a batch that is not ordered."""
+        some = list(self._ready)
+        self._ready.clear()
+        self._flow.given += len(some)
+        self._space.set()
+        return some
+
     def _next_ready(self) -> Outcome[T] | None:
         if self._ordered:
             return self._held.pop(self._flow.given, None)
@@ -339,7 +347,10 @@ def failed(index: int, id: str | None, data: Any, error: Exception) -> Outcome[A
 async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
     """Run a batch to its end and return its outcomes in input order."""
     async with outcomes:
-        done = [outcome async for outcome in outcomes]
+        done: list[Outcome[T]] = []
+        async for outcome in outcomes:
+            done.append(outcome)
+            done.extend(outcomes.take_ready())
     done.sort(key=lambda outcome: outcome.index)
     return done
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .declared import Declared
 from .search import RateSearch
@@ -19,11 +18,14 @@ class Control:
 
     A rate shows in refusals, a number in flight in latency. Both start unknown: what is in flight grows from a few with
     every answer, until something is refused or throughput grows no more.
+
+    Args:
+        cpu: Gives the seconds for which this process has computed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cpu: Callable[[], float]) -> None:
         self.rate = RateSearch()
-        self.window = Window()
+        self.window = Window(cpu)
         self._declared = Declared()
         self._most = 0  # in flight, when one that was answered since the last burst of refusals was sent
         self._answers = 0  # since then
@@ -31,23 +33,24 @@ class Control:
 
     def available_at(self, now: float) -> float:
         """Return when a request may go; now or earlier: at once; infinity: when another has come back."""
-        if self.window.is_full:
+        free_at = self.window.free_at(now)
+        if free_at > now:
             self.window.pressed()
-            return math.inf
+            return free_at
         at = self.rate.available_at(now)
         if at > now:
             self.window.paced()
         return at
 
-    def take(self, now: float) -> int:
+    def take(self, request: object, now: float) -> int:
         """Count a request that goes now; returns how many are in flight with it."""
-        self.window.sent(now)
+        self.window.sent(request, now)
         self.rate.take(now)
         return self.window.in_flight
 
-    def left(self, *, sent: bool) -> None:
+    def left(self, request: object, *, sent: bool) -> None:
         """Count a request that has come back, or was not sent after all."""
-        self.window.in_flight -= 1
+        self.window.left(request)
         if not sent:
             self.rate.returned()
 

@@ -60,10 +60,14 @@ class Bucket:
 
     Args:
         clock: Gives the monotonic time in seconds.
+        cpu: Gives the seconds for which this process has computed.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, cpu: Callable[[], float] = time.process_time
+    ) -> None:
         self.clock = clock
+        self._cpu = cpu
         self._lock = threading.Lock()
         self._limits: dict[int, tuple[float | None, float | None]] = {}
         self._requests: Rate | None = None
@@ -120,7 +124,8 @@ class Bucket:
             with self._lock:
                 now = self.clock()
                 claim.followed.answered(claim.sent_at, claim.in_flight, now, output_tokens)
-                claim.followed.told(headers, claim.sent_at, now)
+                if headers:
+                    claim.followed.told(headers, claim.sent_at, now)
 
     def take(self, claim: Claim) -> tuple[Reason | None, float]:
         """Take what a request needs if it is there and nobody came before it; else keep its claim.
@@ -162,13 +167,12 @@ class Bucket:
         if self._tokens is None and self._requests is None and claim.followed is None:
             return
         with self._lock:
-            now = self.clock()
             if self._tokens is not None and used_tokens is not None:
-                self._tokens.give_back(claim.tokens - used_tokens, now)
+                self._tokens.give_back(claim.tokens - used_tokens, self.clock())
             if self._requests is not None and not sent:
-                self._requests.give_back(1, now)
+                self._requests.give_back(1, self.clock())
             if claim.followed is not None:
-                claim.followed.left(sent=sent)
+                claim.followed.left(claim, sent=sent)
                 claim.followed = None
             if self._claims:
                 self._wake_first()
@@ -239,7 +243,7 @@ class Bucket:
         if not claim.adaptive or self._requests is not None or self._tokens is not None:
             return False
         if self._control is None:
-            self._control = Control()
+            self._control = Control(self._cpu)
         return True
 
     def _take(self, claim: Claim, now: float) -> None:
@@ -250,7 +254,7 @@ class Bucket:
         if self._follows(claim):
             assert self._control is not None
             claim.followed, claim.sent_at = self._control, now
-            claim.in_flight = self._control.take(now)
+            claim.in_flight = self._control.take(claim, now)
 
     def _turn(self, claim: Claim, now: float) -> float:
         """Return when it is a claim's turn unless it is woken before: when those before it should have gone."""

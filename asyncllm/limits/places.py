@@ -287,10 +287,7 @@ class Places:
         if self.in_use >= self.number:
             waiter.bucket.withdraw(waiter)
             return "places", math.inf
-        for budget in waiter.budgets:
-            budget.check(waiter.worst_usd)
-        fits = all(budget.fits(waiter.worst_usd) for budget in waiter.budgets)
-        if not fits or not self._short.isdisjoint(waiter.budgets):
+        if waiter.budgets and not self._can_pay(waiter):
             waiter.bucket.withdraw(waiter)
             return "budget", math.inf
         reason, pause = waiter.bucket.take(waiter)
@@ -299,6 +296,12 @@ class Places:
         elif reason == "closed" and waiter.too_long is not None and pause < math.inf:
             waiter.too_long(pause)
         return reason, pause
+
+    def _can_pay(self, waiter: Waiter) -> bool:
+        for budget in waiter.budgets:
+            budget.check(waiter.worst_usd)
+        fits = all(budget.fits(waiter.worst_usd) for budget in waiter.budgets)
+        return fits and self._short.isdisjoint(waiter.budgets)
 
     def _take(self, waiter: Waiter) -> None:
         self.in_use += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 START = 16.0  # in flight at the start; with each answer one more, which doubles it in the time of one
 SLOW = 2.5  # an answer that took so many times the latency known does not let the number grow
@@ -19,24 +20,38 @@ DRAINED = 0.75
 MEASURE_EVERY_S, MEASURE_EVERY_ROUNDS = 30.0, 40.0
 BETTER = 0.9  # a measurement that shows less than this of the latency known is followed by another
 ROUNDS_KEPT = 8  # of which the best throughput counts
+# What has been on its way for so many times the latency of a round, and for so long in seconds, hangs rather than being
+# served, and takes no place of those that are; as long as not more hang than may be in flight.
+HANGS, HANGS_S = 10.0, 5.0
+# A queue of so many seconds harms nobody, and so many seconds' worth of requests may always be in flight.
+SHORT_S = 0.1
 FIRST_HOLD_S, LONGEST_HOLD_S = 8.0, 60.0  # before going beyond what was refused
+# A process that computed for so much of a round is what the answers waited for, rather than the provider; and the more
+# it has at a time, the less each costs it. So many times more may then be in flight in the next round.
+BUSY, MORE_WHEN_BUSY = 0.8, 1.5
 
 
 class Window:
-    """Bounds what is in flight; the time is passed in, in monotonic seconds.
+    """Bounds what is in flight; the times are passed in, in monotonic seconds.
 
     By Little's law a provider serves throughput times latency at a time, of which neither grows by a queue if the best
     throughput and the least latency are taken. Latency is counted for each output token, so that long answers are not
     mistaken for slow ones, and over whole rounds.
 
+    Args:
+        cpu: Gives the seconds for which this process has computed.
+
     Attributes:
         size: How many may be in flight.
-        in_flight: How many are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cpu: Callable[[], float]) -> None:
+        self._cpu = cpu
         self.size = START
-        self.in_flight = 0
+        self._out: dict[object, float] = {}  # when each was sent that does not hang, in that order
+        self._hanging = 0
+        self._late_s = math.inf  # seconds after which a request hangs
+        self._each = 1.0  # output tokens of an answer
         self._starting = True
         self._measuring = False
         self._ceiling = math.inf
@@ -49,15 +64,36 @@ class Window:
         self._begin(0.0)
 
     @property
-    def is_full(self) -> bool:
-        """Whether no more may go now."""
-        return self.in_flight >= max(1, int(self.size))
+    def in_flight(self) -> int:
+        """How many are in flight."""
+        return len(self._out) + self._hanging
 
-    def sent(self, now: float) -> None:
+    def free_at(self, now: float) -> float:
+        """Return when one more may go unless another comes back before: now, when the first hangs, or never."""
+        most = max(1, int(self.size))
+        while True:
+            excess = max(0, self._hanging - most)
+            if len(self._out) + excess < most:
+                return now
+            first = next(iter(self._out), None)
+            if first is None or self._hanging >= most:
+                return math.inf
+            hangs_at = self._out[first] + self._late_s
+            if hangs_at > now:
+                return hangs_at
+            del self._out[first]
+            self._hanging += 1
+
+    def sent(self, request: object, now: float) -> None:
         """Count a request that goes now."""
         if not self.in_flight:
             self._begin(now)  # what was measured before everybody was gone would count the time in between
-        self.in_flight += 1
+        self._out[request] = now
+
+    def left(self, request: object) -> None:
+        """Count a request that has come back, or was not sent after all."""
+        if self._out.pop(request, None) is None:
+            self._hanging -= 1
 
     def pressed(self) -> None:
         """Note that a request has to wait."""
@@ -98,7 +134,7 @@ class Window:
             self._end(now)
 
     def _begin(self, now: float) -> None:
-        self._begun_at = now
+        self._begun_at, self._begun_cpu = now, self._cpu()
         self._round = min(LARGEST_ROUND, max(LEAST_ROUND, int(self.size)))
         self._answers = self._tokens = self._sampled_tokens = 0
         self._sampled_s = 0.0
@@ -106,8 +142,14 @@ class Window:
 
     def _end(self, now: float) -> None:
         elapsed = now - self._begun_at
+        if self._sampled_tokens:
+            self._late_s = max(HANGS_S, HANGS * self._sampled_s / self._answers)
+            self._each = self._sampled_tokens / self._answers
         bound = self._pressed or (self._starting and not self._paced)
-        if elapsed > 0 and self._sampled_tokens > 0 and bound:
+        if self._cpu() - self._begun_cpu > BUSY * elapsed:
+            self._measuring = False
+            self.size *= MORE_WHEN_BUSY if self._pressed else 1.0
+        elif elapsed > 0 and self._sampled_tokens > 0 and bound:
             latency, throughput = self._sampled_s / self._sampled_tokens, self._tokens / elapsed
             if self._measuring:
                 self._measured(latency, throughput, now)
@@ -123,10 +165,9 @@ class Window:
         self._best.append(throughput)
         self._least_s = latency if self._least_s is None else min(latency, self._least_s)
         if not self._starting:
-            served = max(self._best) * self._least_s
             round_s = self._sampled_s / self._answers
             if now - self._measured_at > max(MEASURE_EVERY_S, MEASURE_EVERY_ROUNDS * round_s):
-                self._measure(served)
+                self._measure(self._served(self._least_s))
             else:
                 self._resize()
             return
@@ -136,7 +177,11 @@ class Window:
             self._before = (in_flight, throughput)
         if latency >= MUCH_SLOWER * self._least_s or (more >= MORE_IN_FLIGHT and faster < MORE_THROUGHPUT):
             self._starting = False
-            self._measure(max(self._best) * self._least_s)
+            self._measure(self._served(self._least_s))
+
+    def _served(self, latency: float) -> float:
+        """Return how many the provider serves at a time, if this is its latency for an output token without a queue."""
+        return max(self._best) * max(latency, SHORT_S / self._each)
 
     def _measure(self, served: float) -> None:
         self._measuring = True
@@ -147,14 +192,14 @@ class Window:
         self._least_s = latency
         self._measured_at = now
         if before is not None and latency < BETTER * before and self.size > 1:
-            self._measure(max(self._best) * latency)
+            self._measure(self._served(latency))
             return
         self._measuring = False
         self._resize()
 
     def _resize(self) -> None:
         if self._best and self._least_s is not None and not self._starting:
-            self.size = max(2.0, ROOM * max(self._best) * self._least_s)
+            self.size = max(2.0, ROOM * self._served(self._least_s))
 
     def _bound(self, now: float) -> None:
         """Keep below what was refused; after some time, go beyond it step by step."""

@@ -205,3 +205,43 @@ def test_a_number_that_never_changes_is_not_believed() -> None:
 def test_durations(text: str, seconds: float | None) -> None:
     """A duration is read as Go writes it, or as seconds."""
     assert duration_s(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_process_that_computes_all_the_time_is_no_queue_at_the_provider() -> None:
+    """Answers that wait for the process itself get slower with every one more in flight, and all places are used."""
+    provider = Provider(places=8)  # stands for the process, whose own work is what queues
+    world = World(provider)
+
+    def compute() -> None:
+        world.computed_s = 0.95 * world.elapsed
+        world.at(world.elapsed + 0.01, compute)
+
+    world.at(0, compute)
+    log = world.run(60)
+    assert all(number >= 95 for at, number in log.in_flight if at > 15)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_requests_that_hang_take_no_place_of_the_others(seed: int) -> None:
+    """One of a hundred hangs for a minute; that makes half of what is in flight, and the others go on beside them."""
+    log = World(Provider(hangs=0.01), seed=seed).run(300)
+    # Of 100 places, at 0.6 s for an answer and a minute for one in a hundred, 83 requests a second can go.
+    assert log.rate(100, 300) >= 0.85 * 83
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_where_all_hang_few_more_are_sent(seed: int) -> None:
+    """A provider that stops answering is not sent all that there is places for."""
+    provider = Provider(places=8)
+    world = World(provider, seed=seed)
+    world.at(100, lambda: setattr(provider, "hangs", 1.0))
+    log = world.run(150)
+    assert all(number <= 4 * 8 for at, number in log.in_flight if at > 100)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_provider_that_answers_at_once_has_enough_in_flight(seed: int) -> None:
+    """Where an answer takes a few milliseconds a queue is no matter, and a request that hangs must not be one of two."""
+    provider = Provider(first_s=0.002, tokens_per_s=20_000, trip_s=0.001, hangs=0.01, timeout_s=4.0)
+    log = World(provider, seed=seed, jitter_s=0.001).run(30)
+    assert log.rate(10, 30) >= 500

@@ -62,6 +62,8 @@ class Provider:
         tokens: The least and the most tokens of an answer.
         trip_s: Seconds from here to there.
         tail: How unevenly answers take their time, as the deviation of its logarithm; None for within 30 %.
+        hangs: The share of requests that are never answered.
+        timeout_s: When they are given up.
 
     Attributes:
         longest_asked_s: The most that a refusal asks to wait.
@@ -77,6 +79,8 @@ class Provider:
         tokens: tuple[int, int] = (10, 90),
         trip_s: float = 0.01,
         tail: float | None = None,
+        hangs: float = 0.0,
+        timeout_s: float = 60.0,
     ) -> None:
         self.limiter = Limiter(limits)
         self.places = places
@@ -86,6 +90,8 @@ class Provider:
         self.tokens = tokens
         self.trip_s = trip_s
         self.tail = tail
+        self.hangs = hangs
+        self.timeout_s = timeout_s
         self.longest_asked_s = math.inf
         self.working = 0
         self.waiting: deque[Callable[[], None]] = deque()
@@ -106,11 +112,13 @@ class World:
     ) -> None:
         self.provider = provider
         self.clock = Clock()
-        self.bucket = Bucket(self.clock)
+        self.computed_s = 0.0
+        self.bucket = Bucket(self.clock, lambda: self.computed_s)
         self.concurrency = concurrency
         self.log = Log()
         self._waiter = {"adaptive": True, **waiter}
         self._dice = random.Random(seed)
+        self._delays = random.Random(seed)
         self._jitter_s = jitter_s
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -151,7 +159,7 @@ class World:
                 continue
             if pause < math.inf and (self._timer is None or self._timer > self.clock.now + pause + self._jitter_s):
                 self._timer = self.clock.now + pause
-                self._later(pause + self._dice.uniform(0, self._jitter_s), self._wake)
+                self._later(pause + self._delays.uniform(0, self._jitter_s), self._wake)
             return
 
     def _wake(self) -> None:
@@ -173,7 +181,9 @@ class World:
             self._later(provider.trip_s, lambda: self._refused(waiter, asked))
             return
         self.log.accepted.append(self.elapsed)
-        if full:
+        if provider.hangs and self._dice.random() < provider.hangs:
+            self._later(provider.timeout_s, lambda: self._given_up(waiter))
+        elif full:
             provider.waiting.append(lambda: self._work(waiter))
         else:
             self._work(waiter)
@@ -198,6 +208,11 @@ class World:
         self._flying -= 1
         self.bucket.succeeded()
         self.bucket.learn(waiter, {}, tokens)
+        self.bucket.settle(waiter, None)
+        self._serve()
+
+    def _given_up(self, waiter: Waiter) -> None:
+        self._flying -= 1
         self.bucket.settle(waiter, None)
         self._serve()
 
