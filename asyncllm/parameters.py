@@ -125,6 +125,10 @@ class FixedParams(dict[str, Any]):
     __hash__ = object.__hash__  # type: ignore[assignment]
 
 
+NO_PARAMS = FixedParams()
+"""What nearly every call has: no parameters but those of its profile."""
+
+
 class FoundOnce(Generic[T]):
     """A function of parameters that is called once for fixed ones, and every time for others.
 

@@ -208,12 +208,11 @@ class _Run:
         target = self._pipeline.target
         try:
             call = target.call(self._request, timeout_s)
-            admit = self._admission(call)
             self._transport = target.transport(call)
             self.record.transport = self._transport.name
             while True:
                 attempt = Attempt(target.profile, target.config.model)
-                admission = await admit(again=bool(self.record.attempts))
+                admission = await self._admitted(call)
                 self.record.attempts.append(attempt)
                 attempt.queued_s = admission.queued_s
                 call.timeout_s = self._deadline.clip(timeout_s)
@@ -249,16 +248,15 @@ class _Run:
             self._cancelled()
             raise
 
-    def _admission(self, call: Call) -> Callable[..., Awaitable[Admission]]:
-        """Return what waits until a call may be sent."""
+    def _admitted(self, call: Call) -> Awaitable[Admission]:
+        """Wait until a call may be sent."""
         pipeline, target, patience = self._pipeline, self._pipeline.target, self._patience
         budget, adaptive = pipeline._places.budget, bool(pipeline.config.adaptive)
         budgets = () if budget is None else (budget,)
         if patience is not None:
             adaptive = patience.adaptive
             budgets = budgets if patience.budget is None else (*budgets, patience.budget)
-        return partial(
-            admit,
+        return admit(
             pipeline._places,
             target.bucket,
             target.reservation(call),
@@ -267,6 +265,7 @@ class _Run:
             budgets=budgets,
             worst_usd=target.worst_case(call) if budgets else 0.0,
             patient=patience is not None,
+            again=bool(self.record.attempts),
             too_long=None if patience is None else patience.closed,
         )
 

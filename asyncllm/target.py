@@ -14,7 +14,7 @@ from .fallback import Breaker
 from .limits import Bucket, shared_bucket
 from .messages import Request, has_images, with_cache_marks
 from .models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
-from .parameters import FixedParams, FoundOnce, merge, output_limit, profile_params
+from .parameters import NO_PARAMS, FixedParams, FoundOnce, merge, output_limit, profile_params
 from .record import Usage
 from .transports.base import Call, Connection, Transport
 from .transports.eligibility import Route, route
@@ -104,7 +104,7 @@ class Target:
             self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
-        params = self._merged(request.params)
+        params = self._merged(request.params or NO_PARAMS)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
         if self._route is not None:
             call.body = self._route.body(messages, params)

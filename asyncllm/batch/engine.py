@@ -32,7 +32,7 @@ WINDOW_PER_PLACE = 20
 _READ_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done(Generic[T]):
     """What running one request gave.
 
@@ -177,7 +177,7 @@ class OutcomeStream(Generic[T]):
                 self._news = anyio.Event()
             await self._news.wait()
 
-    def take_ready(self) -> list[Outcome[T]]:
+    def _take_ready(self) -> list[Outcome[T]]:
         """Return what can be had without waiting, of a batch that is not ordered."""
         some = list(self._ready)
         self._ready.clear()
@@ -350,7 +350,7 @@ async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
         done: list[Outcome[T]] = []
         async for outcome in outcomes:
             done.append(outcome)
-            done.extend(outcomes.take_ready())
+            done.extend(outcomes._take_ready())
     done.sort(key=lambda outcome: outcome.index)
     return done
 

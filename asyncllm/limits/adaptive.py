@@ -42,6 +42,14 @@ class Control:
             self.window.paced()
         return at
 
+    def let_go(self, request: object, now: float) -> bool:
+        """Count a request that goes now if nothing at all may keep it; False says nothing."""
+        if self.rate.per_s is not None or not self.window.has_room:
+            return False
+        self.window.sent(request, now)
+        self.rate.take(now)
+        return True
+
     def take(self, request: object, now: float) -> int:
         """Count a request that goes now; returns how many are in flight with it."""
         self.window.sent(request, now)

@@ -139,6 +139,13 @@ class Bucket:
             if self._claims and (turn := self._turn(claim, now)) > now:
                 self._keep(claim, turn)
                 return self._reason, turn - now
+            control = self._control
+            is_open = control is not None and self._closed_until <= now and self._follows(claim)
+            if control is not None and is_open and control.let_go(claim, now):
+                claim.followed, claim.sent_at, claim.in_flight = control, now, control.window.in_flight
+                if self._claims:
+                    self._drop(claim)
+                return None, 0.0  # as nearly every request of a batch is; what follows takes twice as long
             reason, at = self._available(claim, now)
             claim.parked = reason == "adaptive"
             if reason is not None:

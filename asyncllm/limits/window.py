@@ -68,6 +68,11 @@ class Window:
         """How many are in flight."""
         return len(self._out) + self._hanging
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may go whatever hangs."""
+        return len(self._out) + self._hanging < self.size - 1
+
     def free_at(self, now: float) -> float:
         """Return when one more may go unless another comes back before: now, when the first hangs, or never."""
         most = max(1, int(self.size))

@@ -241,7 +241,7 @@ def test_where_all_hang_few_more_are_sent(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_provider_that_answers_at_once_has_enough_in_flight(seed: int) -> None:
-    """Where an answer takes a few milliseconds a queue is no matter, and a request that hangs must not be one of two."""
+    """Where an answer takes a few milliseconds a queue is no matter, and one that hangs must not be one of two."""
     provider = Provider(first_s=0.002, tokens_per_s=20_000, trip_s=0.001, hangs=0.01, timeout_s=4.0)
     log = World(provider, seed=seed, jitter_s=0.001).run(30)
     assert log.rate(10, 30) >= 500
