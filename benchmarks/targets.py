@@ -87,7 +87,7 @@ TARGETS: tuple[Target, ...] = (
     Target("streamed chunk, CPU: openai SDK / asyncllm", "stream", "cpu_us", "peer / ours", (OPENAI,), at_least=5),
     Target("streamed chunk, CPU: litellm / asyncllm", "stream", "cpu_us", "peer / ours", (LITELLM,), at_least=20),
     Target("first token, ms more than aiohttp + json", "first-token", "first_ms", "ours - peer", (FLOOR,), at_most=1),
-    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=15),
+    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=25),
     Target("on trio, CPU: litellm (asyncio) / asyncllm", "trio-plain", "cpu_us", "peer / ours", (LITELLM,), at_least=8),
     Target(
         "litellm transport, CPU: asyncllm / litellm", "litellm-plain", "cpu_us", "ours / peer", (LITELLM_HERE,),
