@@ -462,8 +462,7 @@ class AsyncLLM:
 
         Of a model behind a LiteLLM proxy, what the proxy says, from the first call or `warm_up()` on.
         """
-        kept = self._pipelines.get(0)  # rather than looked for, which takes a fifth of the time of a call
-        return self._resources.model_info(self.config) if kept is None else kept.target.info
+        return self._info(0)
 
     async def count_tokens(self, messages: Messages) -> TokenCount:
         """Count the tokens of messages as this model would, exactly where its tokenizer is on the machine.
@@ -527,6 +526,11 @@ class AsyncLLM:
             self._pipelines[place] = kept
         return kept
 
+    def _info(self, place: int) -> ModelInfo:
+        """Return what is known about the model of the profile, or of a fallback at its place."""
+        kept = self._pipelines.get(place)  # rather than looked for, which takes a fifth of the time of a call
+        return self._resources.model_info(self._configs[place]) if kept is None else kept.target.info
+
     async def _served(self, send: Callable[[Pipeline, Turn | None], Awaitable[T]]) -> T:
         """Have a call sent by the profile's own target, or by that of a fallback."""
         if len(self._configs) == 1:
@@ -534,8 +538,6 @@ class AsyncLLM:
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
     async def _complete(self, request: Request, deadline: Deadline, patience: Patience | None) -> Completion:
-        if len(self._configs) == 1:
-            return await (await self._pipeline()).complete(request, deadline, patience)
         return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, patience, turn))
 
     def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:
@@ -574,4 +576,4 @@ class AsyncLLM:
             return mode
         from .structured import weakest_mode
 
-        return weakest_mode(map(self._resources.model_info, self._configs))  # whoever serves it shall understand
+        return weakest_mode(map(self._info, range(len(self._configs))))  # whoever serves it shall understand

@@ -42,13 +42,10 @@ class Control:
             self.window.paced()
         return at
 
-    def let_go(self, request: object, now: float) -> bool:
-        """Count a request that goes now if nothing at all may keep it; False says nothing."""
-        if self.rate.per_s is not None or not self.window.has_room:
-            return False
-        self.window.sent(request, now)
-        self.rate.take(now)
-        return True
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may go at once without a closer look; False says nothing."""
+        return self.rate.per_s is None and self.window.has_room
 
     def take(self, request: object, now: float) -> int:
         """Count a request that goes now; returns how many are in flight with it."""

@@ -117,8 +117,7 @@ async def admit(
         too_long=too_long,
         patient=patient,
     )
-    if tokens:
-        bucket.check_size(tokens)
+    bucket.check_size(tokens)
     if deadline.admits(0) and places.try_admit(waiter):
         return Admission(places, bucket, waiter, 0.0)
     if places.max_queue is not None and not patient and not again and places.callers_waiting >= places.max_queue:

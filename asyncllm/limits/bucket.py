@@ -139,14 +139,7 @@ class Bucket:
             if self._claims and (turn := self._turn(claim, now)) > now:
                 self._keep(claim, turn)
                 return self._reason, turn - now
-            control = self._control
-            is_open = control is not None and self._closed_until <= now and self._follows(claim)
-            if control is not None and is_open and control.let_go(claim, now):
-                claim.followed, claim.sent_at, claim.in_flight = control, now, control.window.in_flight
-                if self._claims:
-                    self._drop(claim)
-                return None, 0.0  # as nearly every request of a batch is; what follows takes twice as long
-            reason, at = self._available(claim, now)
+            reason, at = (None, now) if self._has_room(claim, now) else self._available(claim, now)
             claim.parked = reason == "adaptive"
             if reason is not None:
                 self._reason = reason
@@ -228,6 +221,11 @@ class Bucket:
             self._refusals += 1
         self._closed_until = max(self._closed_until, now + seconds)
         return self._closed_until - now
+
+    def _has_room(self, claim: Claim, now: float) -> bool:
+        """Tell whether a request may go at once, as nearly all of a batch may; the closer look takes twice as long."""
+        control = self._control
+        return control is not None and control.has_room and self._closed_until <= now and self._follows(claim)
 
     def _available(self, claim: Claim, now: float) -> tuple[Reason | None, float]:
         """Return what a request waits for and until when; None when for nothing."""

@@ -6,8 +6,13 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 _BACKEND = "anyio._backends._asyncio"
+_under_way: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}
 
 
 async def import_backend() -> None:
@@ -15,7 +20,8 @@ async def import_backend() -> None:
 
     Waits without anyio, and so on asyncio only; with trio the import is left to the first use.
     """
-    if _BACKEND in sys.modules or "asyncio" not in sys.modules:
+    # The last that it defines: what has only begun to be imported is not there yet.
+    if hasattr(sys.modules.get(_BACKEND), "backend_class") or "asyncio" not in sys.modules:
         return
     import asyncio
 
@@ -23,11 +29,15 @@ async def import_backend() -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # it is trio that runs
         return
-    imported = asyncio.Event()
+    if loop in _under_way:  # another call began together with this one
+        await _under_way[loop].wait()
+        return
+    imported = _under_way[loop] = asyncio.Event()
 
     def run() -> None:
         with suppress(ImportError):  # another release of anyio keeps it elsewhere, and imports it by itself
             import_module(_BACKEND)
+        del _under_way[loop]
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(imported.set)
 

@@ -205,11 +205,9 @@ class World:
         self._later(work_s, done)
 
     def _answered(self, waiter: Waiter, tokens: int) -> None:
-        self._flying -= 1
         self.bucket.succeeded()
         self.bucket.learn(waiter, {}, tokens)
-        self.bucket.settle(waiter, None)
-        self._serve()
+        self._given_up(waiter)
 
     def _given_up(self, waiter: Waiter) -> None:
         self._flying -= 1
