@@ -13,19 +13,27 @@ if TYPE_CHECKING:
     from . import frames as frames
     from . import testing as testing
     from .batch.engine import OutcomeStream as OutcomeStream
-    from .batch.entries import JournalEntry as JournalEntry
-    from .batch.journal import Journal as Journal
-    from .batch.journal import JournalSummary as JournalSummary
+    from .batch.journal.entry import JournalEntry as JournalEntry
+    from .batch.journal.journal import Journal as Journal
+    from .batch.journal.journal import JournalSummary as JournalSummary
     from .batch.outcome import Outcome as Outcome
     from .batch.progress import Progress as Progress
     from .client import AsyncLLM as AsyncLLM
     from .client import Stats as Stats
-    from .completions import Chunk as Chunk
-    from .completions import Completion as Completion
-    from .completions import ExtractionAttempt as ExtractionAttempt
+    from .completions.call_record import Attempt as Attempt
+    from .completions.call_record import CallRecord as CallRecord
+    from .completions.chunk import Chunk as Chunk
+    from .completions.completion import Completion as Completion
+    from .completions.completion import ExtractionAttempt as ExtractionAttempt
+    from .completions.stream import CompletionStream as CompletionStream
+    from .completions.usage import Usage as Usage
     from .config import LLMConfig as LLMConfig
     from .config import load_config as load_config
     from .config import load_profiles as load_profiles
+    from .content import File as File
+    from .content import Image as Image
+    from .content import Text as Text
+    from .content import ToolCall as ToolCall
     from .errors import AsyncLLMError as AsyncLLMError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
@@ -62,46 +70,40 @@ if TYPE_CHECKING:
     from .oneoff import completion as completion
     from .oneoff import extract as extract
     from .oneoff import gather as gather
-    from .parts import File as File
-    from .parts import Image as Image
-    from .parts import Text as Text
-    from .parts import ToolCall as ToolCall
-    from .record import Attempt as Attempt
-    from .record import CallRecord as CallRecord
-    from .record import Usage as Usage
-    from .streaming import CompletionStream as CompletionStream
     from .structured import Extraction as Extraction
     from .structured import ItemStream as ItemStream
     from .structured import PartialStream as PartialStream
     from .structured import Reask as Reask
     from .structured import SkippedItem as SkippedItem
-    from .sync import LLM as LLM
+    from .sync.client import LLM as LLM
 
 __version__ = "0.1.0"
 
 # Where each public name lives; a test holds this to the imports above.
 _MODULES = {
     "batch.engine": "OutcomeStream",
-    "batch.entries": "JournalEntry",
-    "batch.journal": "Journal JournalSummary",
+    "batch.journal.entry": "JournalEntry",
+    "batch.journal.journal": "Journal JournalSummary",
     "batch.outcome": "Outcome",
     "batch.progress": "Progress",
     "client": "AsyncLLM Stats",
-    "completions": "Chunk Completion ExtractionAttempt",
+    "completions.call_record": "Attempt CallRecord",
+    "completions.chunk": "Chunk",
+    "completions.completion": "Completion ExtractionAttempt",
+    "completions.stream": "CompletionStream",
+    "completions.usage": "Usage",
     "config": "LLMConfig load_config load_profiles",
+    "content": "File Image Text ToolCall",
     "errors": "AsyncLLMError AuthenticationError BadRequestError BudgetExceededError ConfigError ContentPolicyError "
     "ContextWindowExceededError DeadlineExceededError ExtractionError IncompleteOutputError JournalError "
-    "MalformedResponseError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError ProviderError "
-    "ProviderTimeoutError QuotaExceededError RateLimitError RefusalError RequestTooLargeError ServerError StalledError "
-    "StreamInterruptedError UnsupportedError",
+    "MalformedResponseError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
+    "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RefusalError "
+    "RequestTooLargeError ServerError StalledError StreamInterruptedError UnsupportedError",
     "messages": "Message Request",
     "models": "ModelInfo Prices",
     "oneoff": "acompletion aextract agather completion extract gather",
-    "parts": "File Image Text ToolCall",
-    "record": "Attempt CallRecord Usage",
-    "streaming": "CompletionStream",
     "structured": "Extraction ItemStream PartialStream Reask SkippedItem",
-    "sync": "LLM",
+    "sync.client": "LLM",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

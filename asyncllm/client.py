@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from .completions import Completion
+from .completions.completion import Completion
+from .completions.stream import CompletionStream, OnInterrupt, Opened
 from .config import LLMConfig, load_config
 from .config.options import Options
-from .fallback import Turn, in_turn
 from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, check, profile_params
-from .pipeline import Patience, Pipeline
-from .resources import Resources
-from .retry import Deadline
-from .streaming import CompletionStream, OnInterrupt, Opened
-from .wakeups import run_in_own_thread
+from .pipeline.deadline import Deadline
+from .pipeline.fallback import Turn, in_turn
+from .pipeline.pipeline import Patience, Pipeline
+from .pipeline.shared_state import Resources
+from .threads import run_in_own_thread
 
 if TYPE_CHECKING:
     # Names for type checkers; nothing is imported. Batches and typed answers are half of the package, and a client that
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from instructor import AsyncInstructor  # noqa: TID251
 
     from .batch.engine import Done, OutcomeStream
-    from .batch.entries import JournalEntry
-    from .batch.identity import Identifier
-    from .batch.items import Item
+    from .batch.input import Requests
+    from .batch.item import Item
+    from .batch.journal.entry import JournalEntry
+    from .batch.journal.fingerprint import Identifier
     from .batch.options import BatchOptions
     from .batch.outcome import Outcome
-    from .batch.source import Requests
     from .structured import Check, Extraction, ItemStream, OnInvalid, PartialStream, Prepared
 
 T = TypeVar("T")
@@ -414,7 +414,7 @@ class AsyncLLM:
             **options: As for `gather`.
         """
         from .batch.engine import Done
-        from .batch.identity import Identifier
+        from .batch.journal.fingerprint import Identifier
         from .batch.options import BatchTerms, batch
 
         terms, params = BatchTerms.split(options)

@@ -36,8 +36,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .completions import Completion, ExtractionAttempt
-    from .record import Attempt, Usage
+    from .completions.call_record import Attempt
+    from .completions.completion import Completion, ExtractionAttempt
+    from .completions.usage import Usage
 
 
 class AsyncLLMError(Exception):

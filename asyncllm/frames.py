@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .batch.files import Answer
 from .batch.files.columns import AnswerColumns, Kind, as_kind
 from .batch.outcome import Outcome
+from .batch.prompt_template import RowProblem, Template
 from .batch.prompts import Prompt
-from .batch.templates import RowProblem, Template
 from .errors import ConfigError
 from .extras import not_installed
 from .messages import Request

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from .parts import File, Image, Part, Text, ToolCall, part_of, plain, shortened, without_none
+from .content import File, Image, Part, Text, ToolCall, part_of, plain, shortened, without_none
 from .suggestions import nearest
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]

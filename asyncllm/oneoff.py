@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, Unpack
 
+from .batch.input import Requests
 from .batch.options import OF_THE_BATCH, BatchOptions
 from .batch.outcome import Outcome
-from .batch.source import Requests
-from .blocking import run
 from .client import AsyncLLM
-from .completions import Completion
+from .completions.completion import Completion
 from .config.options import Options
 from .messages import Messages
 from .parameters import KNOWN, CallOptions
+from .sync.loop_thread import run
 
 T = TypeVar("T")
 

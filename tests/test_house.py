@@ -70,10 +70,10 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("litellm", "transports/litellm.py"),
-        ("instructor", "structured.py"),
-        ("asyncio", "simulator/server.py"),
-        ("aiohttp", "transports/openai_wire.py"),
+        ("litellm", "transports/litellm/transport.py"),
+        ("instructor", "structured/prompting.py"),
+        ("asyncio", "simulator/server/simulator.py"),
+        ("aiohttp", "transports/wire/transport.py"),
     ],
 )
 def test_the_linter_keeps_heavy_libraries_in_their_place(library: str, home: str) -> None:

@@ -12,16 +12,15 @@ from typing import Any, Generic, Literal, Self, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from asyncllm.completions import Completion
-from asyncllm.errors import JournalError, StalledError
-from asyncllm.messages import Request
-from asyncllm.record import Usage
-
-from .items import Item
+from ..completions.completion import Completion
+from ..completions.usage import Usage
+from ..errors import JournalError, StalledError
+from ..messages import Request
+from .input import Requests, source_of
+from .item import Item
+from .journal.session import Recording
 from .outcome import Outcome
 from .progress import Meter
-from .recording import Recording
-from .source import Requests, source_of
 
 T = TypeVar("T")
 OnError = Literal["return", "raise"]

@@ -7,20 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, Self, get_args
 
-from asyncllm.limits import Budget
-from asyncllm.parameters import CallOptions
-
-from .display import Display
+from ..limits import Budget
+from ..parameters import CallOptions
 from .engine import Done, OnError, OutcomeStream
-from .identity import Identifier
-from .items import Item
-from .journal import Journal
-from .journal_file import Durability
-from .patience import ItemPatience, Stall
+from .input import Requests
+from .item import Item
+from .journal.fingerprint import Identifier
+from .journal.journal import Journal
+from .journal.journal_file import Durability
+from .journal.resumption import Resumed
+from .journal.session import Recording, Restore
 from .progress import Meter, Progress
-from .recording import Recording, Restore
-from .resumption import Resumed
-from .source import Requests
+from .progress_line import Display
+from .stall import ItemPatience, Stall
 
 JournalLike = Journal | str | os.PathLike[str]
 Report = Callable[[Progress], object]

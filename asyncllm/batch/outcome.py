@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from asyncllm.completions import Completion
-from asyncllm.record import Attempt, Usage
+from ..completions.call_record import Attempt
+from ..completions.completion import Completion
+from ..completions.usage import Usage
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from .journal.resumption import Resumed
 from .outcome import Outcome
-from .resumption import Resumed
 
 EVERY_S = 1.0
 # The pace is that of the last minute: a batch of many hours is not where it was in its first.

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncllm.errors import ConfigError
-from asyncllm.messages import Message, Request
-from asyncllm.parts import Image
-
-from .templates import RowProblem, Template
+from ..content import Image
+from ..errors import ConfigError
+from ..messages import Message, Request
+from .prompt_template import RowProblem, Template
 
 _ENDPOINT = "/v1/chat/completions"
 # What a row of OpenAI's batch files has. Source: OpenAI, "Batch API".

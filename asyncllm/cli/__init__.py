@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .exits import DONE, WRONG_USAGE, report
-from .output import prepare_streams
 from .settings import with_settings
+from .terminal.exit_codes import DONE, WRONG_USAGE, explain
+from .terminal.output import prepare_streams
 
 # In the order of a first acquaintance. The module of a command has its name, and its function is called `run`.
 _COMMANDS = {
@@ -56,7 +56,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from asyncllm.suggestions import nearest
+            from ..suggestions import nearest
 
             near = nearest(args[0], _COMMANDS)
             ctx.fail(f"there is no command {args[0]!r}{f'; did you mean {near!r}?' if near else ''}")
@@ -77,7 +77,7 @@ def _alone(name: str, module: Any) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from asyncllm import __version__
+        from .. import __version__
 
         typer.echo(f"asyncllm {__version__}")
         raise typer.Exit
@@ -111,5 +111,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = typer.main.get_command(app).main(given, prog_name="asyncllm", standalone_mode=False, obj=given)
     except (Exception, KeyboardInterrupt) as error:
-        return report(error, debug="--debug" in given)
+        return explain(error, debug="--debug" in given)
     return code if isinstance(code, int) else DONE

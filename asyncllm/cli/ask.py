@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import DONE, SOME_FAILED, UsageProblem
-from .inputs import prompt_text
-from .output import dollars, note, tokens, write, write_json
 from .settings import Settings, command
-from .waiting import waiting
+from .terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
+from .terminal.inputs import prompt_text
+from .terminal.output import dollars, note, tokens, write, write_json
+from .terminal.waiting import waiting
 
 if TYPE_CHECKING:
-    from asyncllm import AsyncLLM, Completion, Message
+    from .. import AsyncLLM, Completion, Message
 
 
 @command
@@ -59,7 +59,7 @@ def run(
 
 
 async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: bool, verbose: bool) -> int:
-    from asyncllm import AsyncLLM
+    from .. import AsyncLLM
 
     async with AsyncLLM(config) as llm:
         if as_json or no_stream:
@@ -92,13 +92,13 @@ async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:
 
 
 def _messages(prompt: str, system: str | None, images: list[str]) -> list[Message]:
-    from asyncllm import Message
+    from .. import Message
 
     return [*([Message.system(system)] if system else []), Message.user(prompt, *map(_image, images))]
 
 
 def _image(place: str) -> Any:
-    from asyncllm import Image
+    from .. import Image
 
     if place.startswith(("http://", "https://", "data:")):
         return Image.from_url(place)

@@ -10,12 +10,12 @@ from datetime import date
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncllm.errors import ConfigError
-from asyncllm.models import needs_key
+from ..errors import ConfigError
+from ..models import needs_key
 
 if TYPE_CHECKING:
-    from asyncllm import LLMConfig, ModelInfo
-    from asyncllm.config import Profiles
+    from .. import LLMConfig, ModelInfo
+    from ..config import Profiles
 
 _SIMULATED = "simulated"
 # Where providers answer when a profile names no endpoint. Of the others only litellm knows.
@@ -76,7 +76,7 @@ def check_variables(profiles: Profiles) -> Iterator[Check]:
 
 def check_profile(config: LLMConfig) -> Iterator[Check]:
     """Check what can be checked without the network."""
-    from asyncllm import AsyncLLM
+    from .. import AsyncLLM
 
     profile = config.profile or "default"
     yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}")

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from asyncllm.batch.files import Answer, BadRow, Layout, Row, RowReader, result_writer
-
-from .exits import DONE, SOME_FAILED
-from .output import draws, show, terminal, write
-from .progress import BatchProgress
+from ..batch.files import Answer, BadRow, Layout, Row, RowReader, result_writer
+from .terminal.batch_progress import BatchProgress
+from .terminal.exit_codes import DONE, SOME_FAILED
+from .terminal.output import draws, show, terminal, write
 
 if TYPE_CHECKING:
-    from asyncllm import AsyncLLM
+    from .. import AsyncLLM
 
 _MODEL = "simulated/demo"
 _RESULTS = Path("out/demo/results.jsonl")
@@ -48,7 +47,7 @@ async def show_all(path: Path) -> int:
     Args:
         path: A JSONL file whose rows have a `text`.
     """
-    from asyncllm import AsyncLLM
+    from .. import AsyncLLM
 
     write("A simulator on this machine gives all answers: no key, no internet, no cost.\n")
     began = time.monotonic()
@@ -101,7 +100,7 @@ async def _typed_answer(llm: AsyncLLM, rows: list[Row]) -> None:
 
 
 async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> BatchProgress:
-    from asyncllm import Request
+    from .. import Request
 
     _heading("A batch", "async with llm.map(requests, response_model=Ticket) as outcomes: ...")
     requests = [Request(_PROMPT + row.data["text"], id=_id(row), data=row) for row in rows]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .checks import Check, check_endpoint, check_profile, check_variables
-from .exits import DONE, SOME_FAILED
-from .output import show, write, write_json
 from .profiles import chosen
 from .settings import Settings, command, profile_names
+from .terminal.exit_codes import DONE, SOME_FAILED
+from .terminal.output import show, write, write_json
 
 if TYPE_CHECKING:
-    from asyncllm import LLMConfig
+    from .. import LLMConfig
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 

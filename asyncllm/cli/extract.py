@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import DONE
-from .inputs import prompt_text
-from .output import dollars, note, tokens, write_json
 from .response_types import dumper, response_type
 from .settings import Settings, command
-from .waiting import waiting
+from .terminal.exit_codes import DONE
+from .terminal.inputs import prompt_text
+from .terminal.output import dollars, note, tokens, write_json
+from .terminal.waiting import waiting
 
 if TYPE_CHECKING:
-    from asyncllm import Extraction, LLMConfig, Message
+    from .. import Extraction, LLMConfig, Message
 
 
 @command
@@ -51,7 +51,7 @@ def run(
     """
     import anyio
 
-    from asyncllm import Message
+    from .. import Message
 
     response_model = response_type(wanted)
     dump = dumper(response_model, wanted)
@@ -68,7 +68,7 @@ def run(
 
 
 async def _extract(config: LLMConfig, response_model: Any, messages: list[Message]) -> Extraction[Any]:
-    from asyncllm import AsyncLLM
+    from .. import AsyncLLM
 
     async with AsyncLLM(config) as llm:
         with waiting(config):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import DONE
-from .output import show, write, write_json
 from .settings import Settings, command, profile_names
+from .terminal.exit_codes import DONE
+from .terminal.output import show, write, write_json
 
 if TYPE_CHECKING:
-    from asyncllm import LLMConfig
-    from asyncllm.config import Profiles
+    from .. import LLMConfig
+    from ..config import Profiles
 
 
 @command
@@ -56,7 +56,7 @@ def _show(config: LLMConfig, everything: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from asyncllm.config import OriginKind, describe_fields
+    from ..config import OriginKind, describe_fields
 
     values = config.model_dump(mode="json")
     defaults = {doc.name: doc.default for doc in describe_fields()}

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from .exits import DONE, UsageProblem
-from .output import note, write, write_json
 from .settings import Settings, command_without_profile
+from .terminal.exit_codes import DONE, UsageProblem
+from .terminal.output import note, write, write_json
 
 _PIPE_COLUMNS = 80
 _WIDEST = 120  # a histogram as wide as a large screen says no more
@@ -35,11 +35,10 @@ def run(
 
     Writes one HTML page that needs no network and holds no prompts and no answers. It may be made while the batch runs.
     """
-    from asyncllm import __version__
-    from asyncllm.batch.journal import Journal
-    from asyncllm.batch.report import figures
-
-    from .batch.memory import tidy
+    from .. import __version__
+    from ..batch.journal.journal import Journal
+    from ..batch.report import figures
+    from .batch.notes import tidy
 
     if as_text and as_json:
         raise UsageProblem("--text and --json are two forms of one thing.", "Give one of them.")
@@ -51,12 +50,12 @@ def run(
     if as_json:
         write_json(found.to_dict())
     elif as_text:
-        from asyncllm.batch.report.text import text
+        from ..batch.report.text import text
 
         width = shutil.get_terminal_size((_PIPE_COLUMNS, 24)).columns if sys.stdout.isatty() else _PIPE_COLUMNS
         write(text(found, name, min(width, _WIDEST)))
     else:
-        from asyncllm.batch.report.page import page
+        from ..batch.report.page import page
 
         _write_page(page(found, name, __version__), path, output)
     return DONE

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from asyncllm.suggestions import nearest
-
-from .exits import UsageProblem
+from ..suggestions import nearest
+from .terminal.exit_codes import UsageProblem
 
 _HOW = "Give MODULE:MODEL, for example invoices:Invoice for invoices.py here, or a file with a JSON Schema."
 

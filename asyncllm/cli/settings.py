@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .exits import UsageProblem, report
+from .terminal.exit_codes import UsageProblem, explain
 
 if TYPE_CHECKING:
-    from asyncllm import LLMConfig
-    from asyncllm.config import Profiles
+    from .. import LLMConfig
+    from ..config import Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Settings:
 
     def profiles(self) -> Profiles:
         """Load every profile."""
-        from asyncllm import load_profiles
+        from .. import load_profiles
 
         return load_profiles(self.config)
 
     def llm_config(self, **options: Any) -> LLMConfig:
         """Load the profile, with `--set` over it, and over that the options that are not None."""
-        from asyncllm import ConfigError
+        from .. import ConfigError
 
         profiles = self.profiles()
         try:
@@ -61,8 +61,8 @@ class Settings:
 
     def apart_from_parameters(self) -> tuple[Settings, dict[str, Any]]:
         """Return the settings without those of `--set` that are parameters of a call, and these."""
-        from asyncllm.config.fields import Fields
-        from asyncllm.parameters import KNOWN
+        from ..config.fields import Fields
+        from ..parameters import KNOWN
 
         fields, parameters = [], {}
         for text in self.set:
@@ -77,8 +77,8 @@ class Settings:
         """Return the fields that the command line sets."""
         values: dict[str, Any] = {}
         for text in self.set:
-            from asyncllm.config.environment import parse_value
-            from asyncllm.config.fields import field_kind
+            from ..config.environment import parse_value
+            from ..config.fields import field_kind
 
             name, equals, value = text.partition("=")
             if not equals:
@@ -133,12 +133,12 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
                     raise UsageProblem(f"{context.info_name} reads no configuration, and takes no --{name}.")
             if not (settings.log_level or settings.log_json):
                 return function(settings, **given)
-            from .logs import shown_logs
+            from .terminal.logs import shown_logs
 
             with shown_logs(settings.log_level or "info", as_json=settings.log_json):
                 return function(settings, **given)
         except (Exception, KeyboardInterrupt) as error:
-            return report(error, debug=settings.debug)
+            return explain(error, debug=settings.debug)
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     return _signed(called, [_CONTEXT, *own], shared)
@@ -146,7 +146,7 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
 
 def profile_names(incomplete: str) -> list[str]:
     """Complete the name of a profile, for a shell."""
-    from asyncllm import load_profiles
+    from .. import load_profiles
 
     return [name for name in load_profiles().names if name.startswith(incomplete)]
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from asyncllm.simulator.options import Options, manual, parse_fault, parse_latency, parse_limit
-
-from .exits import DONE, UsageProblem
-from .output import note, write
+from ..simulator.server.options import Options, manual, parse_fault, parse_latency, parse_limit
 from .settings import Settings, command_without_profile
+from .terminal.exit_codes import DONE, UsageProblem
+from .terminal.output import note, write
 
 T = TypeVar("T")
 _HELP = {one.name: one.metadata["help"] for one in fields(Options)}
@@ -73,7 +72,7 @@ def run(
     It answers by rule, without a model: for tests, for trying limits and faults out, for load. The address goes to
     stdout, everything else to stderr.
     """
-    from asyncllm.simulator.serving import serve
+    from ..simulator.server.foreground import serve
 
     options = Options(
         port=port,

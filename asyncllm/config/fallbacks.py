@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..suggestions import nearest
-from .layers import BASE, Entry, Layer
 from .mistakes import Mistake
-from .stack import Stack
+from .precedence import BASE, Entry, Layer
+from .sources import Stack
 
 _FIELD = "fallbacks"
 

@@ -13,8 +13,8 @@ from ..errors import ConfigError
 from ..models import base_url_variables, key_variables
 from .environment import Environment
 from .fields import KEY_FIELDS, OF_EVERY_TARGET, Fields
-from .layers import ARGUMENTS, PROFILE, Entry, Withheld, endpoint_owner, merge, provider_of
 from .mistakes import Problem, config_error, contradictions, problems_of
+from .precedence import ARGUMENTS, PROFILE, Entry, Withheld, endpoint_owner, merge, provider_of
 from .provenance import ARGUMENT, DEFAULT, Origin, shown_path
 
 if TYPE_CHECKING:

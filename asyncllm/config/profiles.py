@@ -13,11 +13,11 @@ from .environment import Environment
 from .fallbacks import fallback_mistakes, inherited, wrong_targets
 from .fields import Fields
 from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_tables, table_name
-from .layers import ARGUMENTS, Entry, Layer, Merged, merge, provider_of
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
 from .model import LLMConfig
+from .precedence import ARGUMENTS, Entry, Layer, Merged, merge, provider_of
 from .provenance import ARGUMENT, shown_path
-from .stack import Stack, checked, read_stack
+from .sources import Stack, checked, read_stack
 
 if TYPE_CHECKING:
     from typing import Unpack

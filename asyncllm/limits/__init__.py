@@ -8,8 +8,8 @@ is first come, first served, woken by time or release, never by polling.
 from __future__ import annotations
 
 from .admission import Admission, admit
-from .bucket import Bucket, Reason, shared_bucket
 from .budget import Budget
-from .places import Places, Waiter
+from .provider_limits import Bucket, Reason, shared_bucket
+from .slots import Places, Waiter
 
 __all__ = ["Admission", "Bucket", "Budget", "Places", "Reason", "Waiter", "admit", "shared_bucket"]

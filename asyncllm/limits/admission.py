@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import DeadlineExceededError, OverloadedError
-from ..retry import Deadline
-from .bucket import Bucket
 from .budget import Budget
-from .places import Places, Waiter
+from .provider_limits import Bucket
+from .slots import Places, Waiter
+
+if TYPE_CHECKING:
+    from ..pipeline.deadline import Deadline
 
 
 class Admission:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .costs import cost_usd, worst_case_cost
 from .info import ModelInfo, model_info, parse_proxy_model_info
+from .name_resolution import ResolvedModel, resolve_provider
 from .prices import Prices, Rates, own_prices
 from .providers import PROVIDERS, base_url_variables, key_variables, needs_key
-from .resolution import ResolvedModel, resolve_provider
 from .tokens import TokenCount, count_tokens, counts_at_once, estimate_tokens
 
 __all__ = [

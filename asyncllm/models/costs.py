@@ -9,7 +9,7 @@ from .info import ModelInfo
 from .prices import Prices, Rates
 
 if TYPE_CHECKING:
-    from ..record import Usage
+    from ..completions.usage import Usage
 
 
 def cost_usd(

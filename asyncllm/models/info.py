@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from . import catalog
+from .name_resolution import ResolvedModel, resolve_provider
 from .prices import Prices, Rates, parse_prices
 from .providers import SIMULATED
-from .resolution import ResolvedModel, resolve_provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from . import tokenizers
-from .estimation import estimate_text
+from .token_estimates import estimate_text
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or messages as chat-completions dicts."""

@@ -9,9 +9,9 @@ Importing this package is cheap; the HTTP server is imported when a simulator st
 from __future__ import annotations
 
 from .faults import Fault, Script
-from .latency import Latency
-from .limits import Limit
-from .seen import Exchange, Seen
-from .server import Simulator
+from .server.latency import Latency
+from .server.rate_limits import Limit
+from .server.request_log import Exchange, Seen
+from .server.simulator import Simulator
 
 __all__ = ["Exchange", "Fault", "Latency", "Limit", "Script", "Seen", "Simulator"]

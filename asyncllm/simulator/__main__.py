@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from .options import Options, manual, parse_fault, parse_latency, parse_limit
-from .server import Simulator
-from .serving import serve
+from .server.foreground import serve
+from .server.options import Options, manual, parse_fault, parse_latency, parse_limit
+from .server.simulator import Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

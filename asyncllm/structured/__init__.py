@@ -4,10 +4,10 @@ What instructor knows is taken from it once for each type and mode; the value is
 every attempt is an ordinary call, with its limits, retries and deadline.
 """
 
-from .answer_type import list_of, type_name
-from .asking import Prepared, choose_mode, prepared, weakest_mode
 from .extraction import Check, Extraction, Reask, extract
 from .items import ItemStream, OnInvalid, SkippedItem
+from .prompting import Prepared, choose_mode, prepared, weakest_mode
+from .schema.answer_type import list_of, type_name
 from .streams import PartialStream
 
 __all__ = [

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ..completions import Completion, ExtractionAttempt
+from ..completions.completion import Completion, ExtractionAttempt
+from ..completions.usage import Basis, Usage
 from ..messages import Request
 from ..models import ModelInfo
-from ..record import Basis, Usage
-from .answer_type import BadAnswerError
-from .asking import prepared
-from .failures import Asked, ended_early, refused, total_cost, total_usage
-from .snapshots import partial_value
+from .errors import Asked, ended_early, refused, total_cost, total_usage
+from .partial.snapshots import partial_value
+from .prompting import prepared
+from .schema.answer_type import BadAnswerError
 
 T = TypeVar("T")
 Ask = Callable[[Request], Awaitable[Completion]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..completions import Completion, View
-from ..streaming import CompletionStream
+from ..completions.completion import Completion
+from ..completions.stream import CompletionStream
+from ..completions.view import View
 
 if TYPE_CHECKING:
     from instructor import AsyncInstructor, Instructor

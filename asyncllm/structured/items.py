@@ -8,12 +8,12 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic_core import from_json
 
-from ..completions import ExtractionAttempt
+from ..completions.completion import ExtractionAttempt
 from ..messages import Request
-from .answer_type import VALUE, BadAnswerError, NotJSONError
-from .failures import ended_early, refused
-from .json_stream import InvalidJSONError, JSONStream, Kind
+from .errors import ended_early, refused
+from .partial.json_stream import InvalidJSONError, JSONStream, Kind
 from .reading import DocumentFinder, read
+from .schema.answer_type import VALUE, BadAnswerError, NotJSONError
 from .streams import Open, Prepare, TypedStream
 
 T = TypeVar("T")

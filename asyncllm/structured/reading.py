@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..completions import Completion
-from .answer_type import BadAnswerError, NotJSONError
+from ..completions.completion import Completion
+from .schema.answer_type import BadAnswerError, NotJSONError
 
 ReadJSON = Callable[[str, Any], Any]
 """Reads a value from a whole JSON document, with a context for validators.

@@ -8,16 +8,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from ..completions import Chunk, Completion, ExtractionAttempt
+from ..completions.call_record import CallRecord
+from ..completions.chunk import Chunk
+from ..completions.completion import Completion, ExtractionAttempt
+from ..completions.stream import CompletionStream
 from ..errors import ExtractionError, StreamInterruptedError
 from ..messages import Request
-from ..record import CallRecord
-from ..streaming import CompletionStream
-from .answer_type import BadAnswerError
-from .asking import Prepared
-from .failures import Asked, ended_early, refused
-from .shapes import HIDDEN
-from .snapshots import Snapshots, partial_value
+from .errors import Asked, ended_early, refused
+from .partial.shapes import HIDDEN
+from .partial.snapshots import Snapshots, partial_value
+from .prompting import Prepared
+from .schema.answer_type import BadAnswerError
 
 T = TypeVar("T")
 Prepare = Callable[[], Awaitable[Prepared]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from .eligibility import Route
+    from .wire.rules import Route
 
 
 NO_KEY = "none"

@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from . import costs, disks, endings, faults, memory, power
+from benchmarks.batch import costs, disks, endings, faults, memory, power
 
 CASES = {
     "cost": costs.cost,

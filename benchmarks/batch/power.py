@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncllm import Completion, Journal, JournalEntry, JournalError, Outcome, Request
-from asyncllm.batch.answer_row import AnswerRow
-from asyncllm.batch.entries import encode
-from asyncllm.batch.identity import Identifier
-from asyncllm.batch.journal_file import DONE, beside, open_to_write
-from asyncllm.batch.ledger import Ledger
-from asyncllm.record import CallRecord
+from asyncllm.batch.journal.answer_row import AnswerRow
+from asyncllm.batch.journal.entry import encode
+from asyncllm.batch.journal.fingerprint import Identifier
+from asyncllm.batch.journal.journal_file import DONE, beside, open_to_write
+from asyncllm.batch.journal.store import Ledger
+from asyncllm.completions.call_record import CallRecord
 
 from .figures import Figure, at_most
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from asyncllm.limits import Bucket, Budget, Places, admit
-from asyncllm.retry import Deadline
+from asyncllm.pipeline.deadline import Deadline
 
 from .rows import Row
 

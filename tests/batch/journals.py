@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from asyncllm import Completion, Request
-from asyncllm.batch.answer_row import AnswerRow
-from asyncllm.batch.entries import encode
-from asyncllm.batch.identity import Identifier, Identity
-from asyncllm.batch.journal_file import DONE, FAILED, Durability, open_to_write
-from asyncllm.batch.ledger import Enrolled, Ledger
+from asyncllm.batch.journal.answer_row import AnswerRow
+from asyncllm.batch.journal.entry import encode
+from asyncllm.batch.journal.fingerprint import Identifier, Identity
+from asyncllm.batch.journal.journal_file import DONE, FAILED, Durability, open_to_write
+from asyncllm.batch.journal.store import Enrolled, Ledger
 from asyncllm.batch.outcome import Outcome
-from asyncllm.record import Attempt, CallRecord, Usage
+from asyncllm.completions.call_record import Attempt, CallRecord
+from asyncllm.completions.usage import Usage
 
 MODEL = "openai/gpt-4o-mini"
 USAGE = Usage(12, 7, basis="known")

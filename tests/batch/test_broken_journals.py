@@ -12,9 +12,9 @@ import anyio
 import pytest
 
 from asyncllm import AsyncLLM, Journal, JournalError, Request
-from asyncllm.batch import recording
-from asyncllm.batch.in_flight import read_in_flight
-from asyncllm.batch.journal_file import Durability, Hold, failures, open_to_write
+from asyncllm.batch.journal import session as recording
+from asyncllm.batch.journal.in_flight import read_in_flight
+from asyncllm.batch.journal.journal_file import Durability, Hold, failures, open_to_write
 from asyncllm.simulator import Simulator
 
 from .journals import outcome, write_run
@@ -120,7 +120,7 @@ async def test_another_program_that_locks_the_database(
     llm: AsyncLLM, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that has the database open for writing, which is no run of ours, is in the way."""
-    monkeypatch.setattr("asyncllm.batch.journal_file.BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("asyncllm.batch.journal.journal_file.BUSY_TIMEOUT_S", 0.0)
     write_run(path, [], [])
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

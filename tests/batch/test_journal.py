@@ -12,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from asyncllm import Journal, JournalEntry, JournalError, Request, ServerError
-from asyncllm.batch.identity import Identifier
-from asyncllm.batch.journal_file import Hold, is_held
+from asyncllm.batch.journal.fingerprint import Identifier
+from asyncllm.batch.journal.journal_file import Hold, is_held
 from asyncllm.batch.outcome import Outcome
-from asyncllm.record import Attempt, Usage
+from asyncllm.completions.call_record import Attempt
+from asyncllm.completions.usage import Usage
 
 from .journals import MODEL, completion, outcome, write_run
 
@@ -172,7 +173,7 @@ def test_an_id_that_comes_twice_is_two_items(path: Path) -> None:
 
 def test_many_repetitions_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Occurrences are told apart, also of more requests than are counted in memory."""
-    monkeypatch.setattr("asyncllm.batch.ledger._KEPT_COUNTS", 3)
+    monkeypatch.setattr("asyncllm.batch.journal.store._KEPT_COUNTS", 3)
     requests = [Request(f"{n % 10}") for n in range(100)]
     enrolled = write_run(path, requests, [outcome() for _ in requests])
     assert len({item.number for item in enrolled}) == 100
@@ -237,7 +238,7 @@ def test_a_journal_can_be_read_while_it_is_written(path: Path) -> None:
 
 def test_one_process_writes_at_a_time(path: Path) -> None:
     """A second one is told that the journal is in use, and may have it when the first has ended, however it ended."""
-    code = "import sys; from pathlib import Path; from asyncllm.batch.journal_file import Hold\n"
+    code = "import sys; from pathlib import Path; from asyncllm.batch.journal.journal_file import Hold\n"
     code += "hold = Hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from asyncllm import AsyncLLM
-from asyncllm.batch.display import Display, in_words
+from asyncllm.batch.journal.resumption import Resumed
 from asyncllm.batch.outcome import Outcome
 from asyncllm.batch.progress import Meter, Progress
-from asyncllm.batch.resumption import Resumed
-from asyncllm.record import Usage
+from asyncllm.batch.progress_line import Display, in_words
+from asyncllm.completions.usage import Usage
 from asyncllm.simulator import Fault, Simulator
 
 

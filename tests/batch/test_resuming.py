@@ -15,7 +15,7 @@ import asyncllm
 from asyncllm import AsyncLLM, BadRequestError, BudgetExceededError, Journal, JournalError, Request
 from asyncllm.batch.progress import Progress
 from asyncllm.simulator import Fault, Simulator
-from tests.core.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

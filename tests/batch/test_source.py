@@ -13,9 +13,9 @@ import anyio.lowlevel
 import pytest
 
 from asyncllm.batch.engine import Done, OutcomeStream, gather
-from asyncllm.batch.items import Item
-from asyncllm.batch.source import source_of
-from tests.core.waiting import until
+from asyncllm.batch.input import source_of
+from asyncllm.batch.item import Item
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_the_thread_closes_the_generator() -> None:
 
 async def test_a_batch_does_not_wait_for_an_input_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving a batch whose input hangs leaves the thread to itself; it ends when the input does."""
-    monkeypatch.setattr("asyncllm.batch.source._PATIENCE_S", 0.01)
+    monkeypatch.setattr("asyncllm.batch.input._PATIENCE_S", 0.01)
     waiting, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def rows() -> Iterator[Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from asyncllm.batch.journal_file import open_to_write
+from asyncllm.batch.journal.journal_file import open_to_write
 from asyncllm.simulator import Simulator
 from tests.cli.conftest import Run
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from asyncllm.cli.progress import BatchProgress
-from asyncllm.cli.time_left import TimeLeft
+from asyncllm.cli.terminal.batch_progress import BatchProgress
+from asyncllm.cli.terminal.time_left import TimeLeft
 
 
 class Clock:

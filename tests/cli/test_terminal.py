@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncllm.cli.output import dollars, printable
+from asyncllm.cli.terminal.output import dollars, printable
 from asyncllm.simulator import Fault, Simulator
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from asyncllm.config import LLMConfig, Profiles
 from asyncllm.config.environment import Environment
 from asyncllm.config.files import Tables
-from asyncllm.config.layers import origin_of
-from asyncllm.config.stack import read_stack
+from asyncllm.config.precedence import origin_of
+from asyncllm.config.sources import read_stack
 
 from .conftest import Project, secret
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asyncllm.config import OriginKind, Profiles
 from asyncllm.config.environment import Environment
 from asyncllm.config.files import Tables
-from asyncllm.config.stack import read_stack
+from asyncllm.config.sources import read_stack
 
 from .conftest import Project
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.core.conftest import libraries_imported, pytest_configure
+from tests.support.clients import libraries_imported, pytest_configure
 
 __all__ = ["libraries_imported", "pytest_configure"]
 

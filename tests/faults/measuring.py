@@ -15,9 +15,9 @@ import trustme
 from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, AsyncLLMError, Completion
-from asyncllm.record import Attempt
+from asyncllm.completions.call_record import Attempt
 from asyncllm.simulator import Simulator
-from asyncllm.transports import bounds
+from asyncllm.transports import size_limits
 from tests.support.secrets import SECRET
 
 from .cases import CELLS, Case, Cell, Ending, Shape
@@ -162,7 +162,7 @@ def _untrusted() -> ssl.SSLContext:
 def _low_bounds() -> Iterator[None]:
     """Bound answers so low that more than any can be sent in no time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bounds, "MAX_ANSWER_BYTES", 1024 * 1024)
-        patch.setattr(bounds, "MAX_EVENT_BYTES", 256 * 1024)
-        patch.setattr(bounds, "MAX_STREAM_BYTES", 256 * 1024)
+        patch.setattr(size_limits, "MAX_ANSWER_BYTES", 1024 * 1024)
+        patch.setattr(size_limits, "MAX_EVENT_BYTES", 256 * 1024)
+        patch.setattr(size_limits, "MAX_STREAM_BYTES", 256 * 1024)
         yield

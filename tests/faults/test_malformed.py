@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from asyncllm import AsyncLLM, CompletionStream, MalformedResponseError, ServerError, StreamInterruptedError
-from asyncllm.record import UNKNOWN_USAGE, Usage
+from asyncllm.completions.usage import UNKNOWN_USAGE, Usage
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.transports import bounds
-from asyncllm.transports.answers import decode, read_answer
+from asyncllm.transports import size_limits
 from asyncllm.transports.base import Call, Connection
-from asyncllm.transports.failures import failure
+from asyncllm.transports.bodies import decode, read_answer
+from asyncllm.transports.errors import failure
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -179,5 +179,5 @@ def test_deep_nesting_is_no_json(depth: int) -> None:
 
 def test_a_large_error_is_read_from_its_start() -> None:
     """A page of megabytes with an error status costs no more than its beginning."""
-    body = b"<p>bad gateway</p>" + b"x" * (bounds.MAX_ERROR_BYTES * 4)
+    body = b"<p>bad gateway</p>" + b"x" * (size_limits.MAX_ERROR_BYTES * 4)
     assert failure(502, body).message.startswith("bad gateway xxx")

@@ -20,8 +20,8 @@ from asyncllm import (
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import bounds
 from asyncllm.transports.base import Call, Connection
-from asyncllm.transports.litellm import import_litellm
-from asyncllm.transports.litellm_failures import CLASSES, translate
+from asyncllm.transports.litellm.errors import CLASSES, translate
+from asyncllm.transports.litellm.transport import import_litellm
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -121,5 +121,6 @@ def test_each_class_of_litellm_becomes_one_of_ours(name: str) -> None:
 
 def test_nothing_is_wrapped_before_litellm_is_used() -> None:
     """The wire does not touch litellm's transports: the module that does is imported with litellm's transport."""
-    code = "import asyncllm.transports.openai_wire, sys; print('asyncllm.transports.litellm_http' in sys.modules)"
+    module = "asyncllm.transports.litellm.http_client"
+    code = f"import sys, asyncllm.transports.wire.transport; print({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -22,9 +22,9 @@ from asyncllm import (
     RateLimitError,
     ServerError,
 )
-from asyncllm.retry import is_retryable
+from asyncllm.pipeline.retry import is_retryable
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.simulator.error_styles import STYLES
+from asyncllm.simulator.formats.error_bodies import STYLES
 from tests.support.secrets import SECRET
 
 EVERY = range(400, 600)

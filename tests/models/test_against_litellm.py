@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from asyncllm.completions.usage import Usage
 from asyncllm.config import LLMConfig
 from asyncllm.errors import ConfigError
 from asyncllm.models import PROVIDERS, ModelInfo, cost_usd, key_variables, model_info, resolve_provider
 from asyncllm.models import base_url_variables as url_variables
-from asyncllm.models.resolution import _ENDPOINTS
-from asyncllm.record import Usage
+from asyncllm.models.name_resolution import _ENDPOINTS
 
 # litellm builds some of its types on first use, and pydantic has an opinion on them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly:UserWarning")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from asyncllm.completions.usage import Usage
 from asyncllm.models import Prices, Rates, cost_usd, model_info, own_prices, worst_case_cost
 from asyncllm.models.prices import parse_prices
-from asyncllm.record import Usage
 
 RATES = Rates(
     input=1.0,

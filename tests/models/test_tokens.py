@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from asyncllm.errors import ConfigError
 from asyncllm.models import TokenCount, count_tokens, counts_at_once, estimate_tokens, tokenizers
-from asyncllm.models.estimation import estimate_text
+from asyncllm.models.token_estimates import estimate_text
 from tests.models.texts import LANGUAGES, MACHINE
 
 # The example of the OpenAI cookbook, "How to count tokens with tiktoken", which gives what the API charged for it.

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from asyncllm.simulator import Fault, Script, Simulator
-from asyncllm.simulator.error_styles import STYLES
+from asyncllm.simulator.formats.error_bodies import STYLES
 
 from .http import QUESTION, Answer, Raw, chat, messages, post, request
 

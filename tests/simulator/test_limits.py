@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncllm.simulator import Limit, Simulator
-from asyncllm.simulator.limits import Limiter
+from asyncllm.simulator.server.rate_limits import Limiter
 
 from .http import chat, messages, ollama
 

@@ -13,7 +13,7 @@ import pytest
 
 from asyncllm.simulator import Fault, Latency, Limit
 from asyncllm.simulator.faults import KINDS
-from asyncllm.simulator.options import manual, parse_fault, parse_latency, parse_limit
+from asyncllm.simulator.server.options import manual, parse_fault, parse_latency, parse_limit
 
 
 def test_options_are_read_from_text() -> None:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asyncllm.simulator import Fault, Latency, Simulator
-from asyncllm.simulator import seen as seen_module
+from asyncllm.simulator.server import request_log as seen_module
 
 from .http import Raw, chat, request
 

@@ -142,7 +142,7 @@ def test_latency_takes_its_time() -> None:
 
 
 def test_latency_spreads_by_the_seed() -> None:
-    """The spread is drawn within its bounds."""
+    """The spread is drawn within its size_limits."""
     latency = Latency(first_token_s=1.0, spread=0.5)
     drawn = [pace.first_s for _ in range(50) if (pace := latency.pace(Random(_)))]
     assert all(0.5 <= one <= 1.5 for one in drawn)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 
-from asyncllm.simulator.patterns import matching_string
-from asyncllm.simulator.typed_answers import typed_answer
+from asyncllm.simulator.answers.patterns import matching_string
+from asyncllm.simulator.answers.typed import typed_answer
 
 INVOICE = """\
 Acme Tools GmbH

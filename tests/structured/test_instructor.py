@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from asyncllm import LLM, AsyncLLM, Request
-from asyncllm.completions import View
+from asyncllm.completions.view import View
 from asyncllm.simulator import Fault, Script, Simulator
-from asyncllm.structured.answer_type import AnswerType
-from asyncllm.structured.asking import MODES, Mode, Prepared, handlers
+from asyncllm.structured.prompting import MODES, Mode, Prepared, handlers
+from asyncllm.structured.schema.answer_type import AnswerType
 
 pytestmark = pytest.mark.anyio
 
@@ -134,7 +134,7 @@ def test_the_blocking_api_mirrors_the_typed_calls(name: str) -> None:
 
 async def test_many_first_calls_prepare_a_type_once(llm: AsyncLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks that ask for a new type at the same time wait for one preparation."""
-    from asyncllm.structured import asking
+    from asyncllm.structured import prompting as asking
 
     made = []
 

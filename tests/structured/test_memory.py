@@ -11,12 +11,13 @@ import pytest
 from pydantic import BaseModel, create_model
 
 from asyncllm import AsyncLLM
-from asyncllm.completions import Completion
+from asyncllm.completions.call_record import CallRecord
+from asyncllm.completions.completion import Completion
 from asyncllm.messages import Request
 from asyncllm.models import ModelInfo
-from asyncllm.record import CallRecord
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured import asking, extract
+from asyncllm.structured import extract
+from asyncllm.structured import prompting as asking
 
 pytestmark = pytest.mark.anyio
 

@@ -26,9 +26,9 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from asyncllm import AsyncLLM
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured import asking
-from asyncllm.structured.answer_type import AnswerType, canonical
-from asyncllm.structured.asking import MODES, Prepared
+from asyncllm.structured import prompting as asking
+from asyncllm.structured.prompting import MODES, Prepared
+from asyncllm.structured.schema.answer_type import AnswerType, canonical
 
 pytestmark = pytest.mark.anyio
 

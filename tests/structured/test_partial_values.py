@@ -18,10 +18,10 @@ from pydantic import BaseModel, Field, RootModel, TypeAdapter
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from asyncllm.structured.answer_type import AnswerType
-from asyncllm.structured.json_stream import MAX_DEPTH, InvalidJSONError, JSONStream, Kind
-from asyncllm.structured.shapes import HIDDEN
-from asyncllm.structured.snapshots import Snapshots
+from asyncllm.structured.partial.json_stream import MAX_DEPTH, InvalidJSONError, JSONStream, Kind
+from asyncllm.structured.partial.shapes import HIDDEN
+from asyncllm.structured.partial.snapshots import Snapshots
+from asyncllm.structured.schema.answer_type import AnswerType
 
 bounded = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

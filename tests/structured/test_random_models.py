@@ -20,10 +20,10 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from asyncllm import LLM
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured.answer_type import AnswerType
-from asyncllm.structured.asking import MODES
-from asyncllm.structured.shapes import HIDDEN
-from asyncllm.structured.snapshots import Snapshots
+from asyncllm.structured.partial.shapes import HIDDEN
+from asyncllm.structured.partial.snapshots import Snapshots
+from asyncllm.structured.prompting import MODES
+from asyncllm.structured.schema.answer_type import AnswerType
 from tests.structured.test_partial_values import assert_grows, pieces, plain, snapshots_of, texts
 
 

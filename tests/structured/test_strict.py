@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from asyncllm.simulator.typed_answers import typed_answer
-from asyncllm.structured.answer_type import AnswerType
-from asyncllm.structured.strict import strict_schema
+from asyncllm.simulator.answers.typed import typed_answer
+from asyncllm.structured.schema.answer_type import AnswerType
+from asyncllm.structured.schema.strict import strict_schema
 
 
 class Leaf(BaseModel):

@@ -17,8 +17,8 @@ from typing_extensions import TypedDict
 
 from asyncllm import AsyncLLM, Request
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured.answer_type import AnswerType
-from asyncllm.structured.asking import MODES
+from asyncllm.structured.prompting import MODES
+from asyncllm.structured.schema.answer_type import AnswerType
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from asyncllm import (
     RefusalError,
 )
 from asyncllm.simulator import Fault, Script, Simulator
-from asyncllm.structured.answer_type import BadAnswerError
 from asyncllm.structured.reading import documents
+from asyncllm.structured.schema.answer_type import BadAnswerError
 
 pytestmark = pytest.mark.anyio
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .answers import Answer, error_record
 from .columns import Kind, SeenColumns
+from .file_input import STDIN, Reading, Source
 from .formats import FORMATS, Compression, Format, kind_of
+from .result_record import Answer, error_record
 from .rows import LINE_FIELD, BadRow, Row, RowReader
-from .sources import STDIN, Reading, Source
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
 __all__ = [

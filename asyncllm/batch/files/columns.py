@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from .answers import Answer
+from .result_record import Answer
 
 Kind = Literal["str", "int", "float", "bool", "json"]
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
-from .answers import Answer
 from .columns import AnswerColumns, Kind, as_kind, as_text
 from .formats import Compression, Format, compressed
+from .result_record import Answer
 from .rows import BadRow
 
 # What makes a spreadsheet take a cell for a formula. Source: OWASP, "CSV Injection".

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncllm.extras import not_installed
 
-from ..wording import duration, number, reason
+from ..formatting import duration, number, reason
 from .figures import Distribution, Figures
 from .timeline import Limited
 

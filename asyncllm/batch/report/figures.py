@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..entries import JournalEntry
-from ..journal import Journal
+from ..journal.entry import JournalEntry
+from ..journal.journal import Journal
 from .timeline import Limited, Moment, Timeline
 
 # Enough to see what is slow or dear and why, few enough to read.

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from asyncllm.extras import not_installed
 
-from ..wording import dollars, duration, number
+from ..formatting import dollars, duration, number
 from .charts import charts
 from .figures import Figures, Item
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from ..wording import duration, number, reason
+from ..formatting import duration, number, reason
 from .figures import Distribution, Figures
 from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
 from .timeline import Moment

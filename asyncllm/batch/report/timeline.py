@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..entries import JournalEntry
-from ..journal import RunSummary, Sample
+from ..journal.entry import JournalEntry
+from ..journal.journal import RunSummary, Sample
 
 # Points of a curve: more than a phone's width has pixels for, fewer than a page grows large of.
 _POINTS = 240

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncllm.batch.files import LINE_FIELD, Source
+from asyncllm.batch.prompt_template import Template
 from asyncllm.batch.prompts import Prompt
-from asyncllm.batch.templates import Template
 
-from ..exits import DONE, INTERRUPTED, UsageProblem
-from ..inputs import text_or_file
-from ..output import note
 from ..response_types import dumper, response_type, schema_of
 from ..settings import Settings, command
+from ..terminal.exit_codes import DONE, INTERRUPTED, UsageProblem
+from ..terminal.inputs import text_or_file
+from ..terminal.output import note
 from .job import Job, Target, a_format
 
 if TYPE_CHECKING:

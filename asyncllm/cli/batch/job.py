@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from asyncllm.batch.files import FORMATS, STDIN, BadRow, Format, Reading, Row, Source, kind_of
 from asyncllm.batch.files.formats import Compression
+from asyncllm.batch.prompt_template import RowProblem
 from asyncllm.batch.prompts import OpenAIRows, Prompt, is_openai_row
-from asyncllm.batch.templates import RowProblem
 from asyncllm.errors import ConfigError
 
-from ..exits import UsageProblem
+from ..terminal.exit_codes import UsageProblem
 
 if TYPE_CHECKING:
     from asyncllm import LLMConfig, Request

@@ -9,11 +9,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from asyncllm.batch.files import BadRow
-from asyncllm.batch.journal import Journal
-from asyncllm.batch.wording import duration
+from asyncllm.batch.formatting import duration
+from asyncllm.batch.journal.journal import Journal
 
-from ..exits import UsageProblem
-from ..output import dollars, note, write
+from ..terminal.exit_codes import UsageProblem
+from ..terminal.output import dollars, note, write
 from .job import Job
 
 if TYPE_CHECKING:

@@ -27,13 +27,13 @@ from asyncllm.batch.files import (
     result_writer,
 )
 
-from ..exits import UsageProblem
-from ..output import note
+from ..terminal.exit_codes import UsageProblem
+from ..terminal.output import note
 from .job import Job
 
 if TYPE_CHECKING:
-    from asyncllm.batch.entries import JournalEntry
-    from asyncllm.batch.journal import Journal
+    from asyncllm.batch.journal.entry import JournalEntry
+    from asyncllm.batch.journal.journal import Journal
 
 # On stderr these many bad rows are enough to see what is wrong with the file; all of them are in OUT.rejected.
 _SHOWN_PROBLEMS = 20

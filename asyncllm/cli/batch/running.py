@@ -9,17 +9,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from asyncllm.batch.files import Answer, BadRow, Reading, ResultWriter, Row
-from asyncllm.batch.journal import Journal
+from asyncllm.batch.formatting import duration
+from asyncllm.batch.journal.journal import Journal
 from asyncllm.batch.progress import Progress
-from asyncllm.batch.wording import duration
 from asyncllm.config.fields import CREDENTIALS
 
-from ..exits import DONE, SOME_FAILED, UsageProblem
-from ..output import dollars, note
-from ..progress import BatchProgress
-from ..signals import End, ended_by_sigterm
+from ..terminal.batch_progress import BatchProgress
+from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
+from ..terminal.output import dollars, note
+from ..terminal.signals import End, ended_by_sigterm
 from .job import Job
-from .memory import Noted, claim, set_aside, tidy
+from .notes import Noted, claim, set_aside, tidy
 from .results import Places, Rejected, to_stdout, write_results
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from dataclasses import KW_ONLY, dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from ..error_styles import STYLES
+from ..formats.error_bodies import STYLES
 from .garbage import GARBAGE
 from .kinds import KINDS, REDIRECTS
 from .retry_after import RETRY_AFTER_FORMS
 
 if TYPE_CHECKING:
-    from ..provider import Turn
+    from ..server.provider import Turn
     from .plan import Sought
 
 At = Literal["before_headers", "after_headers", "body"]

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..error_styles import error_body
-from ..formats import Refusal
-from ..wire import Reply
+from ..formats.error_bodies import error_body
+from ..formats.provider_format import Refusal
+from ..server.raw_response import Reply
 from .garbage import GARBAGE, Garbage
 from .retry_after import retry_after_headers
 
 if TYPE_CHECKING:
-    from ..provider import Turn
+    from ..server.provider import Turn
     from .fault import Fault
 
 REDIRECTS = ("same", "other", "loop")

@@ -1,0 +1,224 @@
+"""What a journal keeps of an item, and how it is written down: JSON, without keys, and without what says nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+
+from asyncllm.completions.call_record import Attempt, CallRecord
+from asyncllm.completions.completion import Completion
+from asyncllm.completions.usage import UNKNOWN_USAGE, Basis, Usage
+
+from ..outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """How one item ended, as a journal has it.
+
+    Attributes:
+        index: Its position in the input of the latest run, from 0.
+        id: The id that its `Request` had; None when it had none.
+        ok: Whether it succeeded.
+        text: The text of the answer; empty when there is none.
+        value: The typed value as plain JSON data; the text of a plain call; None when it failed.
+        error: The name of the error class; None when it succeeded.
+        message: What the error says.
+        finish_reason: Why the model stopped.
+        model: The model that served it, or was tried last.
+        provider: litellm's name of its provider.
+        profile: The profile of the call.
+        usage: The tokens of all its answers together.
+        cost_usd: What all its answers cost in US dollars; None when unknown.
+        cost_basis: Whether the cost is known, estimated or unknown.
+        attempts: The requests that were sent for its last answer, in order.
+        started_at: Unix time in seconds.
+        queued_s: Seconds it waited for a place and for the rate limits.
+        waited_s: Seconds it waited between attempts.
+        first_token_s: Seconds to the first chunk, of a stream.
+        elapsed_s: Seconds from its start to its end.
+        run: The run that ended it.
+        duplicate_of: The index of the item whose answer it shares; None when it was sent itself.
+        answer: The last answer in the chat-completions form; None when there was none.
+        answer_usage: The tokens of that alone.
+        answer_cost_usd: The cost of that alone.
+        data: The caller's own, where the journal keeps it.
+        prompt: The messages, where the journal keeps them.
+    """
+
+    index: int
+    id: str | None
+    ok: bool
+    text: str
+    value: Any
+    error: str | None
+    message: str | None
+    finish_reason: str | None
+    model: str | None
+    provider: str | None
+    profile: str | None
+    usage: Usage
+    cost_usd: float | None
+    cost_basis: Basis
+    attempts: tuple[Attempt, ...]
+    started_at: float | None
+    queued_s: float
+    waited_s: float
+    first_token_s: float | None
+    elapsed_s: float | None
+    run: int
+    duplicate_of: int | None = None
+    answer: dict[str, Any] | None = None
+    answer_usage: Usage = UNKNOWN_USAGE
+    answer_cost_usd: float | None = None
+    data: Any = None
+    prompt: Any = None
+
+    def completion(self) -> Completion | None:
+        """Return the answer as it was, litellm's own form of it aside; None when there was none."""
+        if self.answer is None:
+            return None
+        record = CallRecord(
+            self.profile or "",
+            self.model or "",
+            self.provider or "",
+            "journal",
+            attempts=list(self.attempts),
+            first_token_s=self.first_token_s,
+            elapsed_s=self.elapsed_s or 0.0,
+            started_at=self.started_at or 0.0,
+        )
+        return Completion(self.answer, record, usage=self.answer_usage, price=lambda _: self.answer_cost_usd)
+
+
+def encode(
+    outcome: Outcome[Any], run: int, *, started_at: float, elapsed_s: float, data: Any = None, prompt: Any = None
+) -> bytes:
+    """Write down how an item ended.
+
+    Args:
+        outcome: How.
+        run: In which run.
+        started_at: When it began, in Unix time.
+        elapsed_s: Seconds that it took.
+        data: The caller's own, where it is to be kept.
+        prompt: The messages, where they are to be kept.
+
+    Returns:
+        JSON. What of the caller's own or of a typed value has no JSON form is written as its `str`.
+    """
+    completion, error = outcome.completion, outcome.error
+    attempts = [attempt for attempt in outcome.attempts if isinstance(attempt, Attempt)]
+    entry: dict[str, Any] = {
+        "run": run,
+        "usage": _told(outcome.usage, _USAGE) if outcome.usage is not None else None,
+        "cost_usd": outcome.cost_usd,
+        "duplicate_of": outcome.duplicate_of,
+        "started_at": started_at,
+        "elapsed_s": elapsed_s,
+        "attempts": [_told(attempt, _ATTEMPT) for attempt in attempts],
+        "data": data,
+        "prompt": prompt,
+    }
+    if error is not None:
+        last = attempts[-1] if attempts else None
+        entry |= {
+            "error": type(error).__name__,
+            "message": str(error),
+            "model": getattr(error, "model", None) or (last.model if last else None),
+            "provider": getattr(error, "provider", None),
+            "profile": getattr(error, "profile", None) or (last.profile if last else None),
+        }
+    elif completion is None or outcome.value != completion.text:
+        entry["value"] = outcome.value
+    if completion is not None:
+        record = completion.record
+        entry |= {
+            "answer": completion.to_dict(),
+            "answer_usage": _told(completion.usage, _USAGE) if completion.usage != outcome.usage else None,
+            "answer_cost_usd": completion.cost_usd if completion.cost_usd != outcome.cost_usd else None,
+            "model": record.model,
+            "provider": record.provider,
+            "profile": record.profile,
+            "first_token_s": record.first_token_s,
+        }
+    return _to_json({name: value for name, value in entry.items() if value is not None})
+
+
+def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
+    """Read what was written down.
+
+    Args:
+        entry: As `encode` gave it.
+        index: The position in the input of the latest run.
+        id: The item's id.
+    """
+    known = _from_json(entry)
+    answer, usage = known.get("answer"), Usage(**known.get("usage", {}))
+    answer_usage = Usage(**known["answer_usage"]) if "answer_usage" in known else usage
+    attempts = tuple(Attempt(**{"profile": "", "model": "", **attempt}) for attempt in known.get("attempts", ()))
+    text, finish_reason = "", None
+    if answer is not None:
+        shown = Completion(answer, _NO_RECORD, usage=usage)
+        text, finish_reason = shown.text, shown.finish_reason
+    ok = "error" not in known
+    cost = known.get("cost_usd")
+    return JournalEntry(
+        index=index,
+        id=id,
+        ok=ok,
+        text=text,
+        value=known.get("value", text if answer is not None else None) if ok else None,
+        error=known.get("error"),
+        message=known.get("message"),
+        finish_reason=finish_reason,
+        model=known.get("model"),
+        provider=known.get("provider"),
+        profile=known.get("profile"),
+        usage=usage,
+        cost_usd=cost,
+        cost_basis="unknown" if cost is None else usage.basis if usage.basis != "unknown" else "known",
+        attempts=attempts,
+        started_at=known.get("started_at"),
+        queued_s=sum(attempt.queued_s for attempt in attempts),
+        waited_s=sum(attempt.waited_s for attempt in attempts),
+        first_token_s=known.get("first_token_s"),
+        elapsed_s=known.get("elapsed_s"),
+        run=known["run"],
+        duplicate_of=known.get("duplicate_of"),
+        answer=answer,
+        answer_usage=answer_usage,
+        answer_cost_usd=known.get("answer_cost_usd", cost),
+        data=known.get("data"),
+        prompt=known.get("prompt"),
+    )
+
+
+_NO_RECORD = CallRecord("", "", "", "journal", started_at=0.0)
+_USAGE: Mapping[str, Any] = {field.name: field.default for field in fields(Usage)}
+_ATTEMPT: Mapping[str, Any] = {field.name: field.default for field in fields(Attempt)}
+
+
+def _told(thing: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an object that say more than their defaults."""
+    return {name: value for name, default in defaults.items() if (value := getattr(thing, name)) != default}
+
+
+def _to_json(entry: dict[str, Any]) -> bytes:
+    try:
+        return to_json(entry, inf_nan_mode="constants", serialize_unknown=True)
+    except PydanticSerializationError:
+        # Half of a surrogate pair, which a provider may send, has an escape in JSON and no form in UTF-8.
+        return json.dumps(to_jsonable_python(entry, serialize_unknown=True)).encode()
+
+
+def _from_json(entry: bytes) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = from_json(entry)
+    except ValueError:
+        read = json.loads(entry)
+    return read

@@ -1,0 +1,300 @@
+"""The journal of a batch: what has been answered, so that nothing is lost or paid for twice; and how to read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from .answer_row import AnswerRow
+from .entry import JournalEntry, decode
+from .fingerprint import id_of
+from .in_flight import read_in_flight
+from .journal_file import (
+    DONE,
+    FAILED,
+    TRUNCATED,
+    UNKNOWN,
+    WAITING,
+    Durability,
+    damaged,
+    failures,
+    is_held,
+    open_to_read,
+)
+from .recovery import Recovered, recover
+
+Ended = Literal["running", "done", "stopped", "killed"]
+_ENDED = (DONE, TRUNCATED, FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where a run stood at one moment.
+
+    Attributes:
+        at: Unix time in seconds.
+        run: The run.
+        in_flight: Items being worked on.
+        waiting: Items taken from the input, and not yet begun.
+        done: Items answered, those that the journal had included.
+        failed: Items that ended with an error.
+        tokens: Tokens used by this run, input and output.
+        cost_usd: What this run has cost, as far as it is known.
+        limited_by: What keeps it from going faster: `input`, `consumer`, `places`, `rate`; None when nothing is known.
+    """
+
+    at: float
+    run: int
+    in_flight: int
+    waiting: int
+    done: int
+    failed: int
+    tokens: int
+    cost_usd: float
+    limited_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What one run did.
+
+    Attributes:
+        run: Its number, from 1.
+        started_at: Unix time in seconds.
+        ended_at: Likewise; None when it is running or was killed.
+        ended: `done` at the end of its input; `stopped` by an error, a cancellation or Ctrl-C; `killed`; or `running`.
+        answered: Requests that it sent and that were answered.
+        failed: Requests that it sent and that ended with an error.
+        unknown: Requests that it had in flight when it ended: paid for, perhaps, with an outcome that nobody knows.
+        input_tokens: Tokens it sent, as far as they are known.
+        output_tokens: Tokens it received, likewise.
+        cost_usd: What it cost in US dollars, as far as it is known.
+        unpriced: Its answers whose cost is not known.
+        unknown_usd: What `unknown` may have cost; an estimate.
+        again: How many items it sent again, by reason.
+    """
+
+    run: int
+    started_at: float
+    ended_at: float | None
+    ended: Ended
+    answered: int
+    failed: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unpriced: int
+    unknown_usd: float
+    again: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSummary:
+    """What a journal has.
+
+    Attributes:
+        items: Items of the input that have been reached.
+        done: Of these, how many have an answer.
+        truncated: Of the answers, how many were cut by the token limit; they are sent again by the next run.
+        failed: How many items ended with an error, by the name of its class.
+        waiting: How many have been taken and not been answered.
+        in_flight: Of these, how many are being sent right now.
+        unknown: Requests of all runs that were in flight when a run was killed or stopped: paid for, perhaps, with an
+            outcome that nobody knows.
+        input_tokens: Of all runs.
+        output_tokens: Of all runs.
+        cost_usd: Of all runs in US dollars, as far as it is known.
+        unpriced: Answers whose cost is not known.
+        unknown_usd: What `unknown` may have cost, of runs before the latest; an estimate.
+        running: Whether a run is writing it.
+        runs: The runs, in order.
+    """
+
+    items: int
+    done: int
+    truncated: int
+    failed: Mapping[str, int]
+    waiting: int
+    in_flight: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unpriced: int
+    unknown_usd: float
+    running: bool
+    runs: tuple[RunSummary, ...]
+
+
+class Journal:
+    """A file that makes a batch durable: what is in it is not sent again.
+
+    Give it to `gather` or `map`, which makes the file if need be; or read it, also while a run writes it.
+
+    Args:
+        path: The file.
+        durability: `normal` keeps every answer through a crash or a kill of the process, and through a power loss all
+            but those of the last moments; `full` waits for the disk, and keeps those too.
+        keep_prompts: Store the messages too; without, only their hash is stored.
+        keep_data: Store the `data` of each `Request` too, which must have a JSON form.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "normal",
+        keep_prompts: bool = False,
+        keep_data: bool = False,
+    ) -> None:
+        if durability not in get_args(Durability):
+            raise ValueError(f"durability is 'normal' or 'full', not {durability!r}")
+        self.path = Path(path)
+        self.durability = durability
+        self.keep_prompts = keep_prompts
+        self.keep_data = keep_data
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Return a journal that exists, for reading.
+
+        Raises:
+            JournalError: It is not there, damaged, no journal, or of a newer version.
+        """
+        journal = cls(path)
+        journal._connect().close()
+        return journal
+
+    @classmethod
+    def recover(cls, path: str | os.PathLike[str]) -> Recovered:
+        """Put a journal of what is whole in the place of a damaged one, which is kept beside it.
+
+        What was whole is not sent again. Until the next run, the index of an entry is near what it was in the input.
+
+        Raises:
+            JournalError: It is not there, in use, or the new one cannot be written.
+        """
+        return recover(Path(path))
+
+    def outcomes(self, *, reached: bool = False) -> Iterator[JournalEntry]:
+        """Give the entries of the latest run in the order of its input.
+
+        While a run has not come to the end of its input, what it has not reached yet is given as earlier runs left it.
+
+        Args:
+            reached: Give only what the latest run has reached itself: where its input is another one than before, the
+                places of the rest are those of the old input.
+
+        Raises:
+            JournalError: It cannot be read; what is whole of a damaged one is given first.
+        """
+        with closing(self._connect()) as connection, failures(self.path):
+            # The order is made of the short rows alone: sorting the answers themselves would copy all of them.
+            items = connection.execute(
+                "SELECT number, position, stem FROM items WHERE run >= ? AND state IN (?, ?, ?) "
+                "ORDER BY position, number",
+                (_last(connection) if reached else _latest(connection), *_ENDED),
+            )
+            answers = connection.cursor()
+            for number, position, stem in items:
+                found = answers.execute("SELECT * FROM answers WHERE number = ?", (number,)).fetchone()
+                row = None if found is None else AnswerRow(*found)
+                if row is None or not row.is_whole or row.stem != stem:
+                    raise damaged(self.path, f"the answer of item {position} is not what was written")
+                yield decode(row.entry, position, id_of(stem))
+
+    def summary(self) -> JournalSummary:
+        """Count what the journal has.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        running = is_held(self.path)
+        with closing(self._connect()) as connection, failures(self.path):
+            latest = _latest(connection)
+            count = dict(
+                connection.execute("SELECT state, count(*) FROM items WHERE run >= ? GROUP BY state", (latest,))
+            )
+            failed = connection.execute(
+                "SELECT a.error, count(*) FROM items i JOIN answers a USING (number) "
+                "WHERE i.run >= ? AND i.state = ? GROUP BY a.error ORDER BY 2 DESC, 1",
+                (latest, FAILED),
+            ).fetchall()
+            in_flight = _in_flight(connection, self.path)
+            runs = _runs(connection, self.path, running, in_flight)
+        return JournalSummary(
+            items=sum(count.values()),
+            done=count.get(DONE, 0) + count.get(TRUNCATED, 0),
+            truncated=count.get(TRUNCATED, 0),
+            failed=dict(failed),
+            waiting=count.get(WAITING, 0) + count.get(UNKNOWN, 0),
+            in_flight=in_flight if running else 0,
+            unknown=sum(run.unknown for run in runs),
+            input_tokens=sum(run.input_tokens for run in runs),
+            output_tokens=sum(run.output_tokens for run in runs),
+            cost_usd=sum(run.cost_usd for run in runs),
+            unpriced=sum(run.unpriced for run in runs),
+            unknown_usd=sum(run.unknown_usd for run in runs),
+            running=running,
+            runs=runs,
+        )
+
+    def samples(self) -> Iterator[Sample]:
+        """Give where the runs stood, about once a second, in order.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        with closing(self._connect()) as connection, failures(self.path):
+            for row in connection.execute("SELECT * FROM samples ORDER BY rowid"):
+                yield Sample(*row)
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r})"
+
+    def _connect(self) -> sqlite3.Connection:
+        return open_to_read(self.path)
+
+
+def _latest(connection: sqlite3.Connection) -> int:
+    """Return the run from which on items count: the last that came to the end of its input, or the first."""
+    latest: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'").fetchone()[0]
+    return latest
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    """Return the run that was begun last."""
+    last: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
+    return last
+
+
+def _in_flight(connection: sqlite3.Connection, path: Path) -> int:
+    numbers = read_in_flight(path)
+    marks = ", ".join("?" * len(numbers))
+    found: int = connection.execute(
+        f"SELECT count(*) FROM items WHERE number IN ({marks}) AND state = {WAITING} "
+        "AND run = (SELECT max(run) FROM runs)",
+        tuple(numbers),
+    ).fetchone()[0]
+    return found
+
+
+def _runs(connection: sqlite3.Connection, path: Path, running: bool, in_flight: int) -> tuple[RunSummary, ...]:
+    names = [name.name for name in fields(RunSummary)]
+    rows = [dict(zip(names, row, strict=True)) for row in connection.execute(f"SELECT {', '.join(names)} FROM runs")]
+    try:
+        runs = [RunSummary(**{**row, "again": json.loads(row["again"] or "{}")}) for row in rows]
+    except ValueError:
+        raise damaged(path, "what it says of its runs is not what was written") from None
+    if runs and runs[-1].ended is None:
+        last = runs[-1]
+        ended: Ended = "running" if running else "killed"
+        runs[-1] = replace(last, ended=ended, unknown=last.unknown + (0 if running else in_flight))
+    return tuple(runs)

@@ -1,0 +1,323 @@
+"""What a run writes into its journal, many items to a transaction; used by one thread at a time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .answer_row import COLUMNS, AnswerRow
+from .entry import JournalEntry, decode
+from .fingerprint import Identity, Terms, id_of, stem_of, terms_of
+from .journal_file import DONE, FAILED, TRUNCATED, UNKNOWN, WAITING, damaged, failures
+
+# Requests that occur more than once, of which the ledger knows by heart how often they have; the others are looked up.
+_KEPT_COUNTS = 100_000
+
+NEW, FAILURE, CUT, LOST, REASON_UNKNOWN = "new", "failed", "truncated", "unknown", "changed"
+STATES = {TRUNCATED: CUT, FAILED: FAILURE, UNKNOWN: LOST}
+_ANSWER = 3  # where the columns of the answer begin in a row of an item
+_WRITE_ANSWER = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * COLUMNS)})"
+_LATEST = "(SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done')"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """An item that has been entered into the ledger.
+
+    Attributes:
+        number: Its number there.
+        occurrence: Which one of the items of its stem it is.
+        entry: How it ended in an earlier run; None when it has to be sent.
+        why: Why it has to be sent: `new`, `failed`, `truncated`, `unknown`, or what of it has changed.
+        twin: How an identical item ended, where that was asked for.
+    """
+
+    number: int
+    occurrence: int
+    entry: JournalEntry | None
+    why: str | None
+    twin: JournalEntry | None = None
+
+
+class Ledger:
+    """The writing side of a journal, for one run.
+
+    Args:
+        connection: The database.
+        path: Where it is, for messages; None for one that is gone with the run.
+        find_twins: Find identical items.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_twins: bool = False) -> None:
+        self._connection = connection
+        self._one = connection.execute
+        self._path = path
+        self._find_twins = find_twins
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        self._noted_terms: set[bytes] = set()
+        self._version = 0
+        self._before: Mapping[str, str] | None = None
+        self.run = 0
+
+    def begin(self, base: Mapping[str, str], in_flight: Mapping[int, float], now: float) -> int:
+        """Begin a run.
+
+        Args:
+            base: The terms of the batch.
+            in_flight: The items that the run before had in flight when it ended, with what each may have cost.
+            now: The time.
+
+        Returns:
+            How many requests the run before had in flight when it ended that were never answered.
+        """
+        with failures(self._path):
+            self.transaction()
+            self._version = self._one("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
+            # A run that was killed could not say so itself.
+            self._lose(in_flight)
+            self._one("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
+            before = self._one("SELECT terms, unknown FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            self._before = None if before is None else self._loaded(before[0])
+            made = self._one("INSERT INTO runs (started_at, terms) VALUES (?, ?)", (now, json.dumps(dict(base))))
+            self.run = made.lastrowid or 0
+            self.commit()
+        return 0 if before is None else before[1]
+
+    @property
+    def before(self) -> Mapping[str, str] | None:
+        """The terms of the run before; None when there was none."""
+        return self._before
+
+    @property
+    def spent_usd(self) -> float:
+        """What all runs have cost, with requests that were lost and what was in flight when they ended."""
+        spent: float = self._one(
+            "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
+        ).fetchone()[0]
+        return spent
+
+    def transaction(self) -> None:
+        """Begin to write."""
+        self._one("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make what was written last."""
+        self._one("COMMIT")
+
+    def roll_back(self) -> None:
+        """Take back what was written since the last commit."""
+        if self._connection.in_transaction:
+            self._one("ROLLBACK")
+
+    def enrol(self, items: Sequence[tuple[int, Identity]]) -> list[Enrolled]:
+        """Enter items of the input, given with their positions, and return what is known of each."""
+        return [self._enrol(position, identity) for position, identity in items]
+
+    def answered(self, row: AnswerRow, terms: Terms, *, was_sent: bool) -> None:
+        """Write down how an item ended.
+
+        Args:
+            row: How; its version and checksum are made here.
+            terms: On which terms it was sent.
+            was_sent: Whether a request was sent for it, and counts.
+        """
+        self._version += 1
+        row = row._replace(version=self._version).sealed()
+        self._one("UPDATE items SET state = ? WHERE number = ?", (row.state, row.number))
+        self._one(_WRITE_ANSWER, row)
+        self._note_terms(terms)
+        if was_sent:
+            self._add_up(row)
+            if self._find_twins and row.state != FAILED:
+                self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
+
+    def charge(self, usd: float) -> None:
+        """Note what the run has taken out of its budget, where that is more than what its answers cost."""
+        self._one("UPDATE runs SET charged_usd = ? WHERE run = ?", (usd, self.run))
+
+    def reopen(self, numbers: Iterable[int]) -> None:
+        """Note that items which were done are sent again all the same."""
+        self._connection.executemany("UPDATE items SET state = ? WHERE number = ?", [(WAITING, n) for n in numbers])
+
+    def sample(self, values: Sequence[Any]) -> None:
+        """Add to the time series of the run."""
+        self._one("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def end(self, how: str, in_flight: Mapping[int, float], again: Mapping[str, int], now: float) -> None:
+        """Note how the run ended, which items it had in flight, and how many it sent again, by reason."""
+        self._lose(in_flight)
+        self._one(
+            "UPDATE runs SET ended_at = ?, ended = ?, again = ? WHERE run = ?",
+            (now, how, json.dumps(dict(again)), self.run),
+        )
+
+    def fate(self, identity: Identity, occurrence: int) -> str | None:
+        """Return why an item would be sent; None when it is done."""
+        row = self._known(identity.stem, occurrence)
+        return self._why_new(identity) if row is None else self._why(identity, row)
+
+    def answers_by_terms(self) -> Iterator[tuple[int, bytes, int]]:
+        """Count the items of the latest input by how far they are and by the terms of their answers."""
+        yield from self._one(
+            "SELECT i.state, a.terms, count(*) FROM items i LEFT JOIN answers a USING (number) "
+            f"WHERE i.run >= {_LATEST} AND i.state != {WAITING} GROUP BY i.state, a.terms"
+        )
+
+    def terms(self, digest: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
+        """Return the terms of a digest, and the names of those that the request has itself."""
+        row = self._one("SELECT parts, own FROM terms WHERE digest = ?", (digest,)).fetchone()
+        return ({}, frozenset()) if row is None else (self._loaded(row[0]), frozenset(self._loaded(row[1])))
+
+    def close(self) -> None:
+        """Close the database; what was not committed is gone."""
+        self._connection.close()
+
+    def _loaded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise damaged(self._path, "what it says of its runs is not what was written") from None
+
+    def _enrol(self, position: int, identity: Identity) -> Enrolled:
+        row = self._known(identity.stem, 0)
+        occurrence = 0
+        if row is not None and row[1] == self.run:
+            occurrence = self._count(identity.stem)
+            row = self._known(identity.stem, occurrence)
+        if row is None:
+            number = self._one(
+                "INSERT INTO items (stem, occurrence, run, position, state) VALUES (?, ?, ?, ?, ?)",
+                (identity.stem, occurrence, self.run, position, WAITING),
+            ).lastrowid
+            assert number is not None
+            why: str | None = self._why_new(identity) if occurrence == 0 else NEW
+        else:
+            number, why = row[0], self._why(identity, row)
+            self._one(
+                "UPDATE items SET run = ?, position = ?, state = ? WHERE number = ?",
+                (self.run, position, DONE if why is None else WAITING, number),
+            )
+            if why is None:
+                if self._find_twins:
+                    self._one("INSERT OR IGNORE INTO shared VALUES (?, ?)", (identity.sent, number))
+                return Enrolled(number, occurrence, self._entry(row[_ANSWER:], position), None)
+        return Enrolled(number, occurrence, None, why, self._twin(identity.sent) if self._find_twins else None)
+
+    def _known(self, stem: bytes, occurrence: int) -> Any:
+        return self._one(
+            "SELECT i.number, i.run, i.state, a.* FROM items i LEFT JOIN answers a USING (number) "
+            "WHERE i.stem = ? AND i.occurrence = ?",
+            (stem, occurrence),
+        ).fetchone()
+
+    def _why(self, identity: Identity, row: Any) -> str | None:
+        answer = AnswerRow(*row[_ANSWER:])
+        if answer.state == DONE and answer.sent == identity.sent:
+            return None
+        if row[2] == UNKNOWN:
+            return LOST
+        if answer.state is None:  # there is none
+            return NEW
+        if answer.sent == identity.sent:
+            return STATES[answer.state]
+        names = [] if answer.prompt == identity.prompt else ["prompt"]
+        if answer.terms != identity.terms.digest:
+            names += changes(self.terms(answer.terms)[0], identity.terms.parts)
+        return reason(names) or REASON_UNKNOWN
+
+    def _why_new(self, identity: Identity) -> str:
+        """Return why an item is not known: it is new, or, without an id, was sent on other terms the last time."""
+        before = self._before
+        if before is None or id_of(identity.stem) is not None:
+            return NEW
+        now = identity.terms
+        parts = {name: value for name, value in before.items() if name not in now.own}
+        parts |= {name: value for name, value in now.parts.items() if name in now.own}
+        then = terms_of(parts, now.own)
+        if then.digest == now.digest or self._known(stem_of(None, identity.prompt, then), 0) is None:
+            return NEW
+        return reason(changes(parts, now.parts)) or NEW
+
+    def _count(self, stem: bytes) -> int:
+        """Return how often a request has occurred in this run, of one that has, and count it once more."""
+        count = self._counts.pop(stem, None)
+        if count is None:
+            count = self._one(
+                "SELECT occurrence + 1 FROM items WHERE stem = ? AND run = ? ORDER BY occurrence DESC LIMIT 1",
+                (stem, self.run),
+            ).fetchone()[0]
+        self._counts[stem] = count + 1
+        if len(self._counts) > _KEPT_COUNTS:
+            self._counts.popitem(last=False)
+        return count
+
+    def _twin(self, sent: bytes) -> JournalEntry | None:
+        row = self._one(
+            "SELECT i.position, a.* FROM shared s JOIN answers a USING (number) JOIN items i USING (number) "
+            "WHERE s.sent = ? AND a.sent = s.sent AND a.state != ? AND i.run = ?",
+            (sent, FAILED, self.run),
+        ).fetchone()
+        return None if row is None else self._entry(row[1:], row[0])
+
+    def _entry(self, columns: Sequence[Any], position: int) -> JournalEntry:
+        row = AnswerRow(*columns)
+        if not row.is_whole:
+            raise damaged(self._path, "an answer in it is not what was written")
+        return decode(row.entry, position, id_of(row.stem))
+
+    def _note_terms(self, terms: Terms) -> None:
+        if terms.digest in self._noted_terms:
+            return
+        if len(self._noted_terms) >= _KEPT_COUNTS:
+            self._noted_terms.clear()
+        self._noted_terms.add(terms.digest)
+        parts, own = json.dumps(dict(terms.parts)), json.dumps(sorted(terms.own))
+        self._one("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (terms.digest, parts, own))
+
+    def _add_up(self, row: AnswerRow) -> None:
+        failed = row.state == FAILED
+        self._one(
+            "UPDATE runs SET answered = answered + ?, failed = failed + ?, input_tokens = input_tokens + ?, "
+            "output_tokens = output_tokens + ?, cost_usd = cost_usd + ?, unpriced = unpriced + ? WHERE run = ?",
+            (
+                not failed,
+                failed,
+                row.input_tokens or 0,
+                row.output_tokens or 0,
+                row.cost_usd or 0.0,
+                row.cost_usd is None and not failed,
+                self.run,
+            ),
+        )
+
+    def _lose(self, in_flight: Mapping[int, float]) -> None:
+        """Note of the items that the latest run had in flight which were never answered."""
+        latest, usual_usd = self._one(
+            "SELECT run, cost_usd / max(answered + failed, 1) FROM runs ORDER BY run DESC LIMIT 1"
+        ).fetchone() or (0, 0.0)
+        lost, usd = 0, 0.0
+        for number, reserved_usd in in_flight.items():
+            found = self._one(
+                "UPDATE items SET state = ? WHERE number = ? AND state = ? AND run = ?",
+                (UNKNOWN, number, WAITING, latest),
+            ).rowcount
+            lost += found
+            usd += found * (reserved_usd or usual_usd)
+        self._one(
+            "UPDATE runs SET unknown = unknown + ?, unknown_usd = unknown_usd + ? WHERE run = ?", (lost, usd, latest)
+        )
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Name the terms that differ."""
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+
+
+def reason(names: Sequence[str]) -> str | None:
+    """Return the reason that lies in changed terms; None when none has."""
+    return " and ".join(f"{name} changed" for name in names) or None

@@ -1,0 +1,68 @@
+"""What a command reads: texts from the command line and from stdin."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from .exit_codes import UsageProblem
+
+
+def prompt_text(given: str | None, what: str = "PROMPT") -> str:
+    """Return the text to send: the argument, stdin where it is `-` or missing, both where something is piped in.
+
+    Args:
+        given: The argument.
+        what: Its name, for the message when there is nothing.
+    """
+    if given == "-" or (given is None and sys.stdin is not None and not sys.stdin.isatty()):
+        text = read_stdin()
+    elif given is None:
+        raise UsageProblem(f"there is no {what}.", f"Give a {what}, or - to read it from stdin.")
+    else:
+        piped = read_stdin() if _is_piped() else ""
+        text = f"{given}\n\n{piped}" if piped.strip() else given
+    if not text.strip():
+        raise UsageProblem(f"the {what} is empty.", f"Give a {what}, or pipe one in.")
+    return text
+
+
+def text_or_file(given: str, option: str) -> str:
+    """Return a text from the command line; of `@FILE` what the file holds, and of `@@` what follows the first sign.
+
+    Args:
+        given: The text.
+        option: Where it was given, for the message when the file cannot be read.
+    """
+    if not given.startswith("@"):
+        return given
+    if given.startswith("@@"):
+        return given[1:]
+    try:
+        # The line break at its end is the editor's, not the prompt's.
+        return Path(given[1:]).read_text(encoding="utf-8-sig").removesuffix("\n")
+    except OSError as error:
+        hint = "A text that begins with @ is written with @@."
+        raise UsageProblem(f"{option} {given}: {error.strerror}.", hint) from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{option} {given}: it is not UTF-8 text.") from None
+
+
+def read_stdin() -> str:
+    """Read stdin to its end as UTF-8."""
+    if sys.stdin is None:
+        raise UsageProblem("stdin is closed.")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageProblem("stdin is not UTF-8 text.", "Convert it, for example with `iconv -t UTF-8`.") from None
+
+
+def _is_piped() -> bool:
+    """Tell whether somebody feeds stdin: a pipe or a file; not a terminal, /dev/null or a closed one."""
+    if sys.stdin is None:
+        return False
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

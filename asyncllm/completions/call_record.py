@@ -1,0 +1,77 @@
+"""What a call took: its tokens, its attempts, and the record of how it went."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to a provider, and how it ended.
+
+    Attributes:
+        profile: The profile it was sent for.
+        model: The model it was sent to.
+        queued_s: Seconds spent waiting for a place and for the rate limits.
+        elapsed_s: Seconds from sending to the end of the answer (a stream: to its first chunk).
+        error: The name of the error class; None when it succeeded.
+        message: The message of the error.
+        status_code: The HTTP status on the wire; None when there was no answer.
+        retry_after: Seconds the provider asked to wait.
+        waited_s: Seconds waited after this attempt, before the next.
+        billed: Whether the provider may have charged for it: `no`, `possibly` or `yes`.
+    """
+
+    profile: str
+    model: str
+    queued_s: float = 0.0
+    elapsed_s: float = 0.0
+    error: str | None = None
+    message: str | None = None
+    status_code: int | None = None
+    retry_after: float | None = None
+    waited_s: float = 0.0
+    billed: Literal["no", "possibly", "yes"] = "no"
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """How one call went; a new one for every call.
+
+    Attributes:
+        profile: The profile that was asked for.
+        model: The model that served the call, or was tried last.
+        provider: litellm's name of its provider.
+        transport: `litellm` or `wire`.
+        request_id: The provider's id of the answer.
+        attempts: Every attempt, in order; the last one is the answer's.
+        skipped: The profiles, of the one asked for and its fallbacks, that got no request, and why.
+        first_token_s: Seconds from the start of the call to the first chunk; None for a plain call.
+        elapsed_s: Seconds from the start of the call to its end, waits included.
+        rate_limits: The provider's `x-ratelimit-*` headers, lower case.
+        started_at: Unix time in seconds.
+    """
+
+    profile: str
+    model: str
+    provider: str
+    transport: str
+    request_id: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    first_token_s: float | None = None
+    elapsed_s: float = 0.0
+    rate_limits: dict[str, str] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.time)
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds spent waiting for places and rate limits, all attempts together."""
+        return sum(attempt.queued_s for attempt in self.attempts)
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent between attempts."""
+        return sum(attempt.waited_s for attempt in self.attempts)

@@ -1,0 +1,303 @@
+"""CompletionStream: an answer as it comes, closed on every way out."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import anyio
+
+from ..errors import AsyncLLMError, DeadlineExceededError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from ..threads import into_this_loop
+from .call_record import CallRecord
+from .chunk import Chunk
+from .chunk_assembly import Assembly
+from .completion import Completion
+from .usage import Usage
+
+if TYPE_CHECKING:
+    from ..limits import Admission
+    from ..pipeline.deadline import Deadline
+    from ..transports.base import ChunkStream
+
+OnInterrupt = Literal["raise", "restart"]
+
+
+@dataclass(slots=True)
+class Opened:
+    """A stream whose first chunks are there, and what belongs to it.
+
+    Attributes:
+        source: The transport's stream.
+        first: The chunks that came with the first read.
+        admission: Its place, held until the stream is closed.
+        record: The record of the call.
+        deadline: The end of the whole call.
+        idle_timeout_s: Seconds between chunks.
+        price: The cost of a usage in US dollars.
+        estimate: The usage of a text that came without one.
+        finished: Told how the call ended, once: with the answer, and the error if there was one.
+    """
+
+    source: ChunkStream
+    first: Sequence[dict[str, Any]]
+    admission: Admission
+    record: CallRecord
+    deadline: Deadline
+    idle_timeout_s: float
+    price: Callable[[Usage], float | None]
+    estimate: Callable[[str], Usage]
+    finished: Callable[[Completion, BaseException | None], None]
+
+
+class CompletionStream:
+    """The chunks of an answer as they come; an async iterator, and an async context manager that closes it.
+
+    Leaving the block, by any way, closes the connection before the block is left. Chunks are not buffered: a reader
+    that stops reading stops the provider.
+    """
+
+    def __init__(
+        self, open: Callable[[], Awaitable[Opened]], *, restarts: int = 0, on_interrupt: OnInterrupt = "raise"
+    ) -> None:
+        self._open = open
+        self._opened: Opened | None = None
+        self._restarts = restarts if on_interrupt == "restart" else 0
+        self._pending: deque[dict[str, Any]] = deque()
+        self._assembly = Assembly()
+        self._restarted = False
+        self._completion: Completion | None = None
+        self._closed = False
+        self._into_loop: Callable[..., object] | None = None
+        self._made_at = _caller()
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._assembly.text
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer, with usage and cost; after an early end, the answer so far.
+
+        Raises:
+            RuntimeError: While the stream is still open.
+        """
+        if self._completion is None:
+            raise RuntimeError(
+                "the answer is complete when the stream has ended; read it to its end, or leave its block"
+            )
+        return self._completion
+
+    @property
+    def record(self) -> CallRecord:
+        """How the call is going.
+
+        Raises:
+            RuntimeError: Before the stream is open.
+        """
+        if self._opened is None:
+            raise RuntimeError("the stream is not open; use `async with` or iterate over it")
+        return self._opened.record
+
+    async def collect(self) -> Completion:
+        """Read to the end and return the whole answer."""
+        async for _ in self:
+            pass
+        return self.completion
+
+    async def open(self) -> Self:
+        """Send the request and wait for the first chunk; entering the block, or the first chunk asked for, does it."""
+        if self._opened is None and not self._closed:
+            self._opened = await self._open()
+            self._into_loop = into_this_loop()
+            self._pending.extend(self._opened.first)
+        return self
+
+    async def aclose(self) -> None:
+        """Close the connection; returns when it is closed. Closing twice is harmless."""
+        await self._finish(GeneratorExit())
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._finish(GeneratorExit() if error is None else error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while not self._pending:
+            if self._closed:
+                raise StopAsyncIteration
+            await self._fill()
+        data = self._pending.popleft()
+        self._assembly.add(data)
+        chunk = Chunk(data, restarted=self._restarted)
+        self._restarted = False
+        return chunk
+
+    async def _fill(self) -> None:
+        """Read what is there; at the end, close."""
+        opened = (await self.open())._opened
+        assert opened is not None
+        if self._pending:
+            return
+        failure: AsyncLLMError | None = None
+        try:
+            chunks = await opened.source.read(opened.deadline.clip(opened.idle_timeout_s))
+        except TimeoutError as error:
+            failure = error if isinstance(error, ProviderTimeoutError) else self._timed_out(opened)
+        except AsyncLLMError as error:
+            failure = error
+        except BaseException as error:
+            await self._finish(error)
+            raise
+        else:
+            if chunks:
+                self._pending.extend(chunks)
+            else:
+                await self._finish(None)
+            return
+        await self._interrupted(opened, failure)
+
+    async def _interrupted(self, opened: Opened, failure: AsyncLLMError) -> None:
+        last = opened.record.attempts[-1]
+        last.error, last.message = type(failure).__name__, failure.message
+        await self._finish(failure)
+        if self._restarts > 0 and isinstance(failure, ProviderError) and opened.deadline.admits(0):
+            self._restarts -= 1
+            await self._restart(opened.record)
+            return
+        if isinstance(failure, ProviderError) and not isinstance(failure, ProviderTimeoutError):
+            failure = _with_partial(failure, self.completion)
+        raise _located(failure, opened.record)
+
+    async def _restart(self, interrupted: CallRecord) -> None:
+        """Open the stream anew; when that fails, what was interrupted stays the answer so far."""
+        so_far, completion = self._assembly, self._completion
+        self._closed, self._completion, self._opened, self._assembly = False, None, None, Assembly()
+        try:
+            await self.open()
+        except BaseException:
+            self._closed, self._completion, self._assembly = True, completion, so_far
+            raise
+        self.record.attempts[:0] = interrupted.attempts
+        self._restarted = True
+
+    def _timed_out(self, opened: Opened) -> AsyncLLMError:
+        if not opened.deadline.admits(0):
+            return opened.deadline.error("reading a stream")
+        count = len(self.text)
+        return ProviderTimeoutError(
+            f"no further chunk within idle_timeout = {opened.idle_timeout_s:g} s ({count:,} characters had arrived).",
+            hint="Raise idle_timeout if the model pauses that long.",
+            timeout="idle_timeout",
+        )
+
+    async def _finish(self, error: BaseException | None) -> None:
+        opened = self._opened
+        if self._closed:
+            return
+        self._closed = True
+        if opened is None:
+            return
+        try:
+            with anyio.CancelScope(shield=True):
+                await opened.source.aclose()
+        finally:
+            self._completion = _settle(opened, self._assembly, self._pending, error)
+
+    def __del__(self) -> None:
+        opened = self._opened
+        if opened is None or self._closed or self._into_loop is None:
+            return
+        self._closed = True
+        message = f"a stream opened at {self._made_at} was never closed; use `async with`, or read it to its end"
+        opened.source.abandon()
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits for the place
+            # A destructor may run on any thread; the place and the counters belong to the loop.
+            self._into_loop(_settle, opened, self._assembly, self._pending, ResourceWarning(message))
+        warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+
+
+def ending(error: BaseException) -> str:
+    """Name what ended a call; a cancellation has the same name on every backend."""
+    return type(error).__name__ if isinstance(error, Exception) else "cancelled"
+
+
+def _settle(
+    opened: Opened, assembly: Assembly, pending: deque[dict[str, Any]], error: BaseException | None
+) -> Completion:
+    """Make the answer of a stream that has ended, give its place back, and tell how it ended."""
+    # What was read and not yet handed over belongs to the answer of a stream that is left early as well.
+    for data in pending:
+        assembly.add(data)
+    pending.clear()
+    usage = Usage.from_dict(assembly.usage)
+    cost: float | None = None
+    try:
+        if usage.basis == "unknown":
+            usage = opened.estimate(assembly.written)
+        # Of an answer that was cut, the provider may have made more than has arrived.
+        if usage.basis == "known" or assembly.finished:
+            cost = opened.price(usage)
+    finally:
+        opened.admission.release(usage.total_tokens, cost)
+    opened.record.elapsed_s = time.time() - opened.record.started_at
+    completion = Completion(
+        assembly.result(), opened.record, usage=usage, price=opened.price, build_response=opened.source.build_response
+    )
+    if isinstance(error, GeneratorExit) and assembly.finished:
+        error = None  # left early, but after the last word
+    opened.finished(completion, error)
+    return completion
+
+
+def _located(failure: AsyncLLMError, record: CallRecord) -> AsyncLLMError:
+    """Complete a failure with what the record knows."""
+    if isinstance(failure, ProviderError):
+        failure.model = failure.model or record.model
+        failure.provider = failure.provider or record.provider
+        failure.profile = failure.profile or record.profile
+        failure.request_id = failure.request_id or record.request_id
+    if isinstance(failure, ProviderError | DeadlineExceededError):
+        failure.attempts = tuple(record.attempts)
+    return failure
+
+
+def _with_partial(failure: ProviderError, partial: Completion) -> StreamInterruptedError:
+    """Return the failure as an interruption that carries the answer so far."""
+    if isinstance(failure, StreamInterruptedError):
+        failure.partial = partial
+        return failure
+    return StreamInterruptedError(
+        f"the stream was interrupted: {failure.message}",
+        hint=failure.hint,
+        partial=partial,
+        status_code=failure.status_code,
+        request_id=failure.request_id,
+        retry_after=failure.retry_after,
+    )
+
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def _caller() -> str:
+    """Return where outside of this package the stream was asked for, as file:line."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

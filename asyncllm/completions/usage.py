@@ -1,0 +1,119 @@
+"""The tokens of an answer, and how well they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Basis = Literal["known", "estimated", "unknown"]
+"""Where a figure comes from: the provider said so, it was estimated here, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of an answer; None where nobody knows.
+
+    Attributes:
+        input_tokens: All tokens of the prompt, cached ones included.
+        output_tokens: All tokens of the answer, reasoning included.
+        cached_tokens: The part of `input_tokens` read from the provider's cache.
+        cache_write_tokens: The part of `input_tokens` written to the provider's cache.
+        reasoning_tokens: The part of `output_tokens` spent on reasoning.
+        audio_input_tokens: The part of `input_tokens` that is audio.
+        audio_output_tokens: The part of `output_tokens` that is audio.
+        basis: Whether these numbers are known, estimated or unknown.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    basis: Basis = "unknown"
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together; None when either is unknown."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any] | None, basis: Basis = "known") -> Usage:
+        """Read the `usage` object of a chat completion; one that is absent, empty or nonsense is unknown."""
+        sent = _count(data, "prompt_tokens") if data else None
+        if not data or sent is None:
+            return UNKNOWN_USAGE
+        received = _count(data, "completion_tokens")
+        if data.keys().isdisjoint(_FINER):
+            return cls(sent, received, basis=basis)  # most servers but the largest providers' say no more
+        prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
+        cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
+        return cls(
+            input_tokens=sent,
+            output_tokens=received,
+            cached_tokens=_count(data, "cache_read_input_tokens") if cached is None else cached,
+            cache_write_tokens=_count(prompt, "cache_creation_tokens") if written is None else written,
+            reasoning_tokens=_count(output, "reasoning_tokens"),
+            audio_input_tokens=_count(prompt, "audio_tokens"),
+            audio_output_tokens=_count(output, "audio_tokens"),
+            basis=basis,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the known numbers and the basis, for a log or a file."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        total = {} if self.total_tokens is None else {"total_tokens": self.total_tokens}
+        return {name: value for name, value in pairs if value is not None} | total
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add two usages; an unknown number adds nothing, and the sum is as well known as its lesser part."""
+        numbers = {
+            f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "basis"
+        }
+        return Usage(**numbers, basis=_worse(self.basis, other.basis))
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+_FINER = (
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+
+
+_BASES: tuple[Basis, ...] = ("known", "estimated", "unknown")
+
+
+UNKNOWN_USAGE = Usage()
+
+
+def _count(data: Mapping[str, Any], name: str) -> int | None:
+    """Return a count of tokens; None where there is none, or something else in its place."""
+    value = data.get(name)
+    if value is None:
+        return None
+    if value.__class__ is int:
+        return value if value >= 0 else None
+    return int(value) if isinstance(value, float) and 0 <= value < float("inf") else None
+
+
+def _details(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    details = data.get(name)
+    return details if isinstance(details, dict) else _NOTHING
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _worse(a: Basis, b: Basis) -> Basis:
+    return max(a, b, key=_BASES.index)

@@ -1,0 +1,20 @@
+"""The check that a process has not forked since its threads were started."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import UnsupportedError
+
+
+def check_process(pid: int) -> None:
+    """Hold that this is still the process of that id: threads do not survive a fork, and waiting for one would hang.
+
+    Raises:
+        UnsupportedError: The process has forked.
+    """
+    if pid != os.getpid():
+        raise UnsupportedError(
+            "this client was used before the process forked, and its connections belong to the parent.",
+            hint="Make the client in the child process, or start workers with the 'spawn' method.",
+        )

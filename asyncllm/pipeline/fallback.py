@@ -1,0 +1,146 @@
+"""Targets in order: when one cannot serve a call the next is asked, and one that keeps failing is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from .. import telemetry
+from ..completions.call_record import CallRecord
+from ..errors import (
+    AsyncLLMError,
+    AuthenticationError,
+    ContentPolicyError,
+    ContextWindowExceededError,
+    NotFoundError,
+    ProviderError,
+    QuotaExceededError,
+)
+from .circuit_breaker import Breaker
+from .retry import is_retryable
+
+T = TypeVar("T")
+
+# What another provider may well take, or do: tried there at once, because here it would only fail again.
+_OF_THE_REQUEST = (ContextWindowExceededError, ContentPolicyError)
+_OF_THE_TARGET = (AuthenticationError, QuotaExceededError, NotFoundError)
+
+
+class Candidate(Protocol):
+    """A target that may serve a call."""
+
+    @property
+    def profile(self) -> str:
+        """The name of its profile."""
+        ...
+
+    @property
+    def breaker(self) -> Breaker:
+        """What is remembered of its failures."""
+        ...
+
+    def closed_too_long(self) -> bool:
+        """Tell whether the provider asked for a longer pause than a retry would wait."""
+        ...
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+@dataclass(slots=True)
+class Turn:
+    """Where a call is in its list of targets.
+
+    Attributes:
+        profile: The profile that was asked for.
+        more: Whether another target remains after the present one.
+        record: The record of the call; made by the first target that is tried.
+        skipped: The profiles that were not tried, and why.
+    """
+
+    profile: str
+    more: bool = True
+    record: CallRecord | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+async def in_turn(
+    profiles: Sequence[str],
+    candidate: Callable[[int], Awaitable[C]],
+    send: Callable[[C, Turn], Awaitable[T]],
+) -> T:
+    """Have the first target that can serve a call do so.
+
+    Args:
+        profiles: The names of the targets' profiles, in order; the first is the one that was asked for.
+        candidate: Makes the target at a place.
+        send: Sends the call to a target.
+
+    Raises:
+        AsyncLLMError: What the last target failed with, and what no other target would change.
+    """
+    turn = Turn(profiles[0])
+    failed: dict[str, AsyncLLMError] = {}
+    for place, profile in enumerate(profiles):
+        turn.more = place < len(profiles) - 1
+        try:
+            target = await candidate(place)
+            if turn.more and (reason := _passed_over(target)):
+                turn.skipped[profile] = reason
+                _tell(profile, profiles[place + 1], reason)
+                continue
+            return await _observed(target, send, turn)
+        except AsyncLLMError as error:
+            failed[profile] = error
+            if not turn.more or not goes_on(error):
+                _name_the_others(error, failed, turn)
+                raise
+            if turn.record is None or not any(one.profile == profile for one in turn.record.attempts):
+                turn.skipped[profile] = f"{type(error).__name__}: {error.message}"
+            _tell(profile, profiles[place + 1], error.message, error)
+    raise AssertionError("the last target serves the call or raises")
+
+
+def goes_on(error: AsyncLLMError) -> bool:
+    """Tell whether another target may serve a call that failed with this."""
+    return is_retryable(error) or isinstance(error, _OF_THE_REQUEST + _OF_THE_TARGET)
+
+
+def _passed_over(target: Candidate) -> str | None:
+    if target.closed_too_long():
+        return "the provider asked for a longer pause than retry_max_wait"
+    return None if target.breaker.admits() else "it failed the last calls"
+
+
+async def _observed(target: C, send: Callable[[C, Turn], Awaitable[T]], turn: Turn) -> T:
+    """Send a call, and note how the target did."""
+    try:
+        result = await send(target, turn)
+    except AsyncLLMError as error:
+        if goes_on(error) and not isinstance(error, _OF_THE_REQUEST):
+            target.breaker.failed()
+        raise
+    target.breaker.succeeded()
+    return result
+
+
+def _name_the_others(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: Turn) -> None:
+    """Say in the last error what became of the targets before it."""
+    before = [f"{name} ({type(one).__name__})" for name, one in failed.items() if one is not error]
+    before += [f"{name} ({why})" for name, why in turn.skipped.items() if name not in failed]
+    if before:
+        error.message = f"{error.message.rstrip('.')}; tried before: {', '.join(before)}."
+        error.args = (error.message,)
+
+
+def _tell(profile: str, next_profile: str, message: str, error: AsyncLLMError | None = None) -> None:
+    telemetry.emit(
+        telemetry.WARNING,
+        "call.fallback",
+        profile=profile,
+        next_profile=next_profile,
+        error=None if error is None else type(error).__name__,
+        status_code=error.status_code if isinstance(error, ProviderError) else None,
+        message=message,
+    )

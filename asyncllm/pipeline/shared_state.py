@@ -1,0 +1,242 @@
+"""What a client and its views share: places, counters, transports, and the simulator where a profile asks for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..config import LLMConfig
+from ..errors import AuthenticationError
+from ..limits import Budget, Places
+from ..models import ModelInfo, needs_key
+from ..threads import run_in_own_thread
+from ..transports.backend import import_backend
+from ..transports.base import NO_KEY, Connection, Transport
+from .endpoint import Target, configured_model_info, connection_options
+from .pipeline import Counters
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
+
+    from ..simulator import Simulator
+
+SIMULATED = "simulated"
+
+_CLOSED = "this client is closed; make another, or leave its `async with` block later"
+
+
+class Resources:
+    """Opened on first use, closed once.
+
+    Args:
+        config: The client's profile, for what belongs to the client as a whole: its places, queue and budget.
+        http_session: A session of the caller's for the wire transport.
+    """
+
+    def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
+        self._http_session = http_session
+        budget = None if config.budget_usd is None else Budget(config.budget_usd)
+        self.places = Places(config.max_concurrency, config.max_queue, budget)
+        self.counters = Counters()
+        self.closed = False
+        self._transports: dict[str, Transport] = {}
+        self._targets: dict[object, Target] = {}
+        self._simulator: Simulator | None = None
+        self._starting: anyio.Lock | None = None
+
+    async def target(self, config: LLMConfig) -> Target:
+        """Return the target of a profile; the same one for equal profiles.
+
+        Raises:
+            RuntimeError: When the client is closed.
+            AuthenticationError: When there is no key, and the provider needs one.
+            ConfigError: When the provider cannot be found, or the variable that the profile names is not set.
+        """
+        if self.closed:
+            raise RuntimeError(_CLOSED)
+        key = _target_key(config)
+        if key not in self._targets:
+            connection, model = await self._connection(config)
+            proxied = await _proxied(config, connection, model)
+            if self.closed:  # meanwhile
+                raise RuntimeError(_CLOSED)
+            # Another task may have been here during the await; a second target would leave its limits in the bucket.
+            if key not in self._targets:
+                # Not a method of ours: a cycle would leave a client that nobody closed to the garbage collector, which
+                # may end its connections before they are closed.
+                transport = partial(_transport, self._transports, self._http_session)
+                self._targets[key] = Target(config, connection, model, transport, proxied)
+        target = self._targets[key]
+        if target.usual_transport not in self._transports:
+            await self._import_transport(target.usual_transport)
+        return target
+
+    def model_info(self, config: LLMConfig) -> ModelInfo:
+        """Return what is known about a profile's model; what a proxy says of it, once its target has been made."""
+        target = self._targets.get(_target_key(config))
+        return configured_model_info(config) if target is None else target.info
+
+    async def aclose(self) -> None:
+        """Close everything; returns when it is closed. Closing twice is harmless."""
+        self.closed = True
+        for target in self._targets.values():
+            target.close()
+        self._targets.clear()
+        transports = tuple(self._transports.values())
+        self._transports.clear()
+        simulator, self._simulator = self._simulator, None
+        with anyio.CancelScope(shield=True):
+            for transport in transports:
+                await transport.aclose()
+            if simulator is not None:
+                await run_in_own_thread(simulator.stop)
+
+    def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Let go of what a client that nobody closed has open, without waiting."""
+        if self.closed or not self._targets:
+            return
+        self.closed = True
+        for transport in self._transports.values():
+            transport.drop()
+        if _is_ending():
+            return  # everything ends with the interpreter, and a thread that is started now would never begin
+        held = (tuple(self._targets.values()), self._simulator)
+        # On a thread, because a destructor may run while its own holds one of the locks that this takes.
+        threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
+        warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
+
+    async def _import_transport(self, name: str) -> None:
+        """Import a transport on a thread: a loop that serves others meanwhile would stand still for 0.1 s."""
+        module = f"asyncllm.transports.{name}.transport"
+        async with await self._lock():
+            if module not in sys.modules:
+                await run_in_own_thread(partial(import_module, module))
+        if self.closed:  # meanwhile
+            raise RuntimeError(_CLOSED)
+
+    async def _lock(self) -> anyio.Lock:
+        """Return what keeps tasks that begin together from doing the same thing; made in their loop."""
+        await import_backend()
+        if self._starting is None:
+            self._starting = anyio.Lock()
+        return self._starting
+
+    async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:
+        """Return where a profile's requests go, and the model as litellm names it."""
+        if config.provider == SIMULATED:
+            simulator = await self._started_simulator()
+            name = config.model.removeprefix(f"{SIMULATED}/")
+            options: dict[str, Any] = {"base_url": simulator.url}
+            connection = Connection("openai", "simulated", options, config.connect_timeout, is_embedded=True)
+            return connection, f"openai/{name}"
+        options = connection_options(config)
+        key = config.resolved_key()
+        secret = None if key is None else key.get_secret_value()
+        if secret is None and "base_url" in options and (config.withheld or config.provider == "openai"):
+            # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
+            # must not go to another endpoint, or for one that an endpoint without keys does not need.
+            secret = NO_KEY
+        if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
+            raise AuthenticationError(
+                f"there is no key for {config.provider}; nothing was sent.",
+                hint=config.key_advice(),
+                model=config.model,
+                provider=config.provider,
+                profile=config.profile,
+            )
+        return Connection(config.provider, secret, options, config.connect_timeout), config.model
+
+    async def _started_simulator(self) -> Simulator:
+        async with await self._lock():
+            if self._simulator is None:
+                self._simulator = await run_in_own_thread(_start_simulator)
+        return self._simulator
+
+
+# How a call is made rather than where it goes: profiles that differ in nothing else share a target.
+_OF_THE_CALL = frozenset(
+    (
+        "timeout",
+        "first_token_timeout",
+        "idle_timeout",
+        "deadline",
+        "num_retries",
+        "retry_min_wait",
+        "retry_max_wait",
+        "retry_multiplier",
+        "fallbacks",
+        "max_concurrency",
+        "max_queue",
+        "adaptive",
+        "budget_usd",
+        "structured_mode",
+        "max_reasks",
+        "log_prompts",
+    )
+)
+_TARGET_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
+
+
+def _target_key(config: LLMConfig) -> object:
+    return (config.profile, *(_frozen(getattr(config, name)) for name in _TARGET_FIELDS))
+
+
+def _frozen(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+async def _proxied(config: LLMConfig, connection: Connection, model: str) -> ModelInfo | None:
+    if config.provider != "litellm_proxy":
+        return None
+    from ..transports.litellm.proxy_models import proxy_models
+
+    return (await proxy_models(connection)).get(model.removeprefix("litellm_proxy/"))
+
+
+def _signs_in_otherwise(provider: str) -> bool:
+    """Tell whether the environment has a token or login of the provider, which litellm uses in place of a key."""
+    prefix = f"{provider.split('_')[0].upper()}_"
+    return any(name.startswith(prefix) and ("TOKEN" in name or "CLIENT" in name) for name in os.environ)
+
+
+def _transport(made: dict[str, Transport], http_session: ClientSession | None, name: str) -> Transport:
+    if name not in made:
+        made[name] = _make_transport(name, http_session)
+    return made[name]
+
+
+def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
+    if name == "wire":
+        from ..transports.wire.transport import WireTransport
+
+        return WireTransport(http_session)
+    from ..transports.litellm.transport import LitellmTransport
+
+    return LitellmTransport()
+
+
+def _let_go(targets: Sequence[Target], simulator: Simulator | None) -> None:
+    for target in targets:
+        target.close()
+    if simulator is not None:
+        simulator.stop()
+
+
+def _start_simulator() -> Simulator:
+    from ..simulator import Simulator
+
+    simulator = Simulator()
+    simulator.start()
+    return simulator

@@ -1,0 +1,1 @@
+"""What the simulator answers: texts, tool calls and typed values, made by rule."""

@@ -1,0 +1,1 @@
+"""The wire formats of the simulator's providers, and the bodies of their errors."""

@@ -1,0 +1,209 @@
+"""Error bodies in the words of the providers that speak OpenAI's format, or stand behind who does.
+
+Sources: the providers' API references, and what their servers are known to send where those are silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..answers.conversation import encode_json
+from .anthropic import AnthropicFormat
+from .openai import OpenAIFormat
+from .provider_format import Refusal
+
+_SIMULATED = " (simulated)"
+
+
+def error_body(style: str, refusal: Refusal, *, in_stream: bool = False) -> tuple[int, bytes]:
+    """Give the status and the body of an error as a provider writes it.
+
+    Args:
+        style: A name of `STYLES`.
+        refusal: What is refused.
+        in_stream: Whether it is said in the middle of a stream, which some do in another form.
+    """
+    return STYLES[style](refusal, in_stream)
+
+
+def _openai(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    return OpenAIFormat().error(refusal)
+
+
+def _anthropic(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    return AnthropicFormat().error(refusal)
+
+
+def _azure(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _said(refusal, _AZURE)
+    if refusal.reason == "content_policy":
+        filtered = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": True, "severity": "high"}}
+        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": filtered}
+        error = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": status}
+        return status, encode_json({"error": {**error, "innererror": inner}})
+    codes = {"context_window": "context_length_exceeded", "quota": "insufficient_quota"}
+    usual = "DeploymentNotFound" if status == 404 else str(status)
+    return status, encode_json({"error": {"code": codes.get(refusal.reason, usual), "message": message}})
+
+
+def _gemini(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _said(refusal, _GEMINI)
+    error: dict[str, Any] = {"code": status, "message": message, "status": _GEMINI_STATUSES.get(status, "UNKNOWN")}
+    if status == 429 and refusal.reason != "quota":
+        error["details"] = [
+            {
+                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel", "quotaValue": "15"}],
+            },
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.005s"},
+        ]
+    return status, encode_json([{"error": error}] if in_stream else {"error": error})
+
+
+def _mistral(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _said(refusal, _MISTRAL)
+    if status in (401, 402, 403):
+        return status, encode_json({"detail": message})
+    if status == 422:
+        wrong = {"type": "missing", "loc": ["body", "messages"], "msg": message, "input": {}}
+        text: object = {"detail": [wrong]}
+    else:
+        text = message
+    kind, code = _MISTRAL_KINDS.get(status, ("internal_server_error", "3000"))
+    if refusal.reason == "context_window":
+        kind, code = "invalid_request_prompt", "3051"
+    return status, encode_json({"object": "error", "message": text, "type": kind, "param": None, "code": code})
+
+
+def _vllm(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _said(refusal, _VLLM)
+    kind = {404: "NotFoundError", 401: "AuthenticationError"}.get(
+        status, "BadRequestError" if status < 500 else "InternalServerError"
+    )
+    error = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
+    return status, encode_json({"error": error} if in_stream else error)
+
+
+def _openrouter(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _said(refusal, _OPENROUTER)
+    error: dict[str, Any] = {"code": status, "message": message}
+    if refusal.reason == "content_policy":
+        flagged = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "OpenAI"}
+        error["metadata"] = flagged
+    elif status == 429 or status >= 500:
+        # What went wrong at the provider behind it stands in the metadata alone.
+        error = {
+            "code": status,
+            "message": "Provider returned error",
+            "metadata": {"raw": message, "provider_name": "Simulated"},
+        }
+    if not in_stream:
+        return status, encode_json({"error": error, "user_id": "user_simulated"})
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+    chunk = {"id": "gen-sim", "object": "chat.completion.chunk", "model": "simulated", "error": error}
+    return status, encode_json({**chunk, "choices": [choice]})
+
+
+STYLES: Mapping[str, Callable[[Refusal, bool], tuple[int, bytes]]] = {
+    "openai": _openai,
+    "azure": _azure,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "mistral": _mistral,
+    "vllm": _vllm,
+    "openrouter": _openrouter,
+}
+
+_Words = Mapping[str | int, tuple[int, str]]
+
+_AZURE: _Words = {
+    "context_window": (
+        400,
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in {tokens} tokens."
+        " Please reduce the length of the messages.",
+    ),
+    "content_policy": (
+        400,
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify"
+        " your prompt and retry.",
+    ),
+    "quota": (429, "You exceeded your current quota, please check your plan and billing details."),
+    401: (401, "Access denied due to invalid subscription key or wrong API endpoint."),
+    404: (404, "The API deployment for this resource does not exist."),
+    429: (
+        429,
+        "Requests to the ChatCompletions_Create Operation under Azure OpenAI API have exceeded call rate limit of your"
+        " current OpenAI S0 pricing tier. Please retry after 1 second.",
+    ),
+}
+_GEMINI: _Words = {
+    "context_window": (400, "The input token count ({tokens}) exceeds the maximum number of tokens allowed (1048576)."),
+    "content_policy": (400, "The request was blocked by the safety system."),
+    "quota": (429, "Your prepayment credits are depleted. Please manage your project and billing."),
+    401: (401, "Request had invalid authentication credentials."),
+    # The words are those of a quota that is used up; what tells them apart are the details.
+    429: (
+        429,
+        "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric:"
+        " generate_content_free_tier_requests, limit: 15\nPlease retry in 0.005s.",
+    ),
+    503: (503, "The model is overloaded. Please try again later."),
+}
+_GEMINI_STATUSES: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+_MISTRAL: _Words = {
+    "context_window": (
+        400,
+        "Prompt contains {tokens} tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+    ),
+    "content_policy": (403, "Your message was blocked by moderation."),
+    "quota": (402, "Insufficient credits."),
+    401: (401, "Unauthorized"),
+    404: (404, "no Route matched with those values"),
+    422: (422, "Field required"),
+    429: (429, "Requests rate limit exceeded"),
+    503: (503, "Service unavailable."),
+}
+_MISTRAL_KINDS: Mapping[int, tuple[str, str]] = {
+    400: ("invalid_request_error", "3000"),
+    404: ("not_found_error", "1500"),
+    422: ("invalid_request_error", "3000"),
+    429: ("rate_limited", "1300"),
+}
+_VLLM: _Words = {
+    "context_window": (
+        400, "The decoder prompt (length {tokens}) is longer than the maximum model length of 4096. Make sure that"
+        " `max_model_len` is no smaller than the number of text tokens.",
+    ),
+    "content_policy": (400, "The request was flagged by the moderation of this server."),
+    "quota": (402, "Payment required"),
+    401: (401, "Unauthorized"),
+    404: (404, "The model `simulated` does not exist."),
+    503: (503, "The engine is dead."),
+}  # fmt: skip
+_OPENROUTER: _Words = {
+    "context_window": (
+        400, "This endpoint's maximum context length is 32768 tokens. However, you requested about {tokens} tokens.",
+    ),
+    "content_policy": (403, "simulated/model requires moderation on OpenAI. Your input was flagged for \"violence\"."),
+    "quota": (402, "Insufficient credits. Add more and try again."),
+    401: (401, "No auth credentials found"),
+    404: (404, "No endpoints found for simulated/model."),
+    408: (408, "Request timed out"),
+    429: (429, "simulated/model is temporarily rate-limited upstream. Please retry shortly."),
+    502: (502, "The provider behind it went down"),
+}  # fmt: skip
+_TOKENS = (429, "Rate limit reached for tokens. Please try again later.")
+
+
+def _said(refusal: Refusal, words: _Words) -> tuple[int, str]:
+    """Choose the status and the message."""
+    of_reason = words.get(refusal.reason) or (_TOKENS if refusal.reason == "tokens" else None)
+    status = refusal.status or (of_reason[0] if of_reason else 500)
+    usual = "The server failed" if status >= 500 else "The request was refused"
+    _, message = of_reason or words.get(status) or (status, usual)
+    return status, refusal.message or message.format(tokens=refusal.tokens) + _SIMULATED

@@ -1,0 +1,27 @@
+"""What a simulator does with requests, shared between its owner's thread and its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..faults import FaultPlan
+from .concurrency import Places
+from .latency import Latency
+from .rate_limits import Limiter
+
+
+@dataclass
+class Rules:
+    """Changed from any thread by replacing a part as a whole; `places` on the simulator's own thread.
+
+    Attributes:
+        keys: The accepted keys; None accepts any.
+        seed: Decides every draw.
+    """
+
+    keys: frozenset[str] | None
+    seed: int
+    latency: Latency = field(default_factory=Latency)
+    limiter: Limiter = field(default_factory=lambda: Limiter(()))
+    faults: FaultPlan = field(default_factory=lambda: FaultPlan((), 0))
+    places: Places = field(default_factory=Places)

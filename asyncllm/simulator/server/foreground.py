@@ -1,0 +1,55 @@
+"""Serving in the foreground, until it is interrupted."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from .options import Options
+from .simulator import Simulator
+
+
+def simulator_for(options: Options) -> Simulator:
+    """Make the simulator that the options describe; it keeps no bodies, because it may run for long."""
+    return Simulator(
+        options.port,
+        keys=options.keys,
+        latency=options.latency,
+        limits=options.limits,
+        faults=options.faults,
+        seed=options.seed,
+        max_in_flight=options.max_in_flight,
+        queue=options.queue,
+        record=False,
+    )
+
+
+def serve(options: Options, announce: Callable[[Simulator], None]) -> Simulator:
+    """Serve until Ctrl-C or SIGTERM; to be called on the main thread.
+
+    Args:
+        options: What to serve.
+        announce: Called with the running simulator when it accepts connections.
+
+    Returns:
+        The stopped simulator, for what it saw.
+
+    Raises:
+        OSError: The port is not free.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with simulator_for(options) as simulator:
+            announce(simulator)
+            interrupted.wait()
+        return simulator
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,231 @@
+"""The simulator as an object: its thread, its port, and the switches that change it while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from ..faults import Fault, FaultPlan, Script
+from .admission import BACKLOG, Door, turns
+from .behaviour import Rules
+from .concurrency import Places
+from .latency import Latency
+from .rate_limits import Limit, Limiter
+from .request_log import Seen, setter_for_this_loop
+
+
+class Simulator:
+    """A provider of language models on loopback that answers by rule, without a model.
+
+    It serves the OpenAI, Azure, Anthropic and Ollama chat formats over real HTTP from a thread of its own, so that
+    blocking, asyncio and trio callers can use it. Use it as a context manager, plain or async, or call `start` and
+    `stop`.
+
+    Args:
+        port: The port on 127.0.0.1; 0 takes a free one.
+        keys: The API keys that are accepted; None accepts any, and none.
+        latency: How long answers take; None for no time at all.
+        limits: Rate limits, all of which hold.
+        faults: What goes wrong: a request meets the first that applies to it.
+        seed: Decides every draw (faults by rate, the spread of the latency).
+        max_in_flight: Requests answered at a time; None for any number.
+        queue: Let requests beyond `max_in_flight` wait, instead of refusing them with a 429.
+        record: Keep the last requests with their headers and bodies for `seen`.
+        ssl_context: Serve https with this.
+
+    Attributes:
+        seen: What it saw; readable at any time, also after the stop.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        keys: Iterable[str] | None = None,
+        latency: Latency | None = None,
+        limits: Iterable[Limit] = (),
+        faults: Iterable[Fault | Script] = (),
+        seed: int = 0,
+        max_in_flight: int | None = None,
+        queue: bool = False,
+        record: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        if isinstance(keys, str):
+            raise TypeError("keys is a collection of keys, not one key")
+        self.seen = Seen(record=record)
+        self._wanted_port = port
+        self._ssl_context = ssl_context
+        self._rules = Rules(None if keys is None else frozenset(keys), seed)
+        self._rules.latency = latency or Latency()
+        self._rules.limiter = Limiter(limits)
+        self._rules.faults = FaultPlan(faults, seed)
+        self._rules.places = Places(max_in_flight, queue=queue)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._door: Door | None = None
+        self._port = 0
+        self._failure: BaseException | None = None
+        self._on_end: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Simulator({self.root_url if self._thread else 'stopped'})"
+
+    @property
+    def url(self) -> str:
+        """The base URL of the OpenAI format, ending in /v1."""
+        return f"{self.root_url}/v1"
+
+    @property
+    def root_url(self) -> str:
+        """The base URL of the other formats.
+
+        Raises:
+            RuntimeError: The simulator was never started.
+        """
+        if not self._port:
+            raise RuntimeError("the simulator has no address before it is started")
+        return f"{'https' if self._ssl_context else 'http'}://127.0.0.1:{self._port}"
+
+    def start(self) -> Self:
+        """Start serving; returns when connections are accepted.
+
+        Raises:
+            OSError: The port is not free.
+            RuntimeError: It is running already.
+        """
+        ready = threading.Event()
+        self._launch(ready.set)
+        ready.wait()
+        self._check_started()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread; does nothing when it is not running."""
+        thread = self._ask_to_stop(None)
+        if thread is not None:
+            thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        import anyio
+
+        ready = anyio.Event()
+        self._launch(setter_for_this_loop(ready))
+        with anyio.CancelScope(shield=True):
+            await ready.wait()
+        self._check_started()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import anyio
+
+        ended = anyio.Event()
+        # Shielded, because a thread that is left behind would outlive the cancelled caller.
+        with anyio.CancelScope(shield=True):
+            thread = self._ask_to_stop(setter_for_this_loop(ended))
+            if thread is not None:
+                await ended.wait()
+                # The thread has nothing left to do but to end.
+                thread.join()
+                self._thread = None
+
+    def faults(self, *faults: Fault | Script) -> None:
+        """Replace the faults, from the next request on."""
+        self._rules.faults = FaultPlan(faults, self._rules.seed)
+        if self._door is not None:
+            self._door.follow(self._rules.faults.refuses)
+
+    def limits(self, *limits: Limit) -> None:
+        """Replace the rate limits, from the next request on; counting starts anew."""
+        self._rules.limiter = Limiter(limits)
+
+    def latency(self, latency: Latency | None) -> None:
+        """Replace the latency, from the next request on."""
+        self._rules.latency = latency or Latency()
+
+    def max_in_flight(self, number: int | None, *, queue: bool = False) -> None:
+        """Replace the number of requests answered at a time; those being answered stay."""
+        places = Places(number, queue=queue)
+        if self._loop is None:
+            self._rules.places = places
+        else:
+            self._loop.call_soon_threadsafe(self._rules.places.change, places)
+
+    def reset(self) -> None:
+        """Forget what was seen; open connections and running requests stay counted."""
+        self.seen._clear()
+
+    def _launch(self, on_ready: Callable[[], None]) -> None:
+        if self._thread is not None:
+            raise RuntimeError("the simulator is running already")
+        listener = socket.create_server(("127.0.0.1", self._wanted_port), backlog=BACKLOG)
+        self._port = listener.getsockname()[1]
+        self._failure = None
+        # A daemon, so that a simulator nobody stopped does not keep the process alive.
+        self._thread = threading.Thread(
+            target=self._run, args=(listener, on_ready), name="asyncllm-simulator", daemon=True
+        )
+        self._thread.start()
+
+    def _check_started(self) -> None:
+        if self._failure is not None:
+            assert self._thread is not None
+            self._thread.join()
+            self._thread = None
+            raise self._failure
+
+    def _ask_to_stop(self, on_end: Callable[[], None] | None) -> threading.Thread | None:
+        loop, stopping = self._loop, self._stopping
+        if self._thread is None or loop is None or stopping is None:
+            return None
+        self._on_end = on_end
+        loop.call_soon_threadsafe(stopping.set)
+        return self._thread
+
+    def _run(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+        try:
+            asyncio.run(self._serve(listener, on_ready))
+        except Exception as error:
+            self._failure = error
+            on_ready()
+        finally:
+            self._loop = self._stopping = self._door = None
+            listener.close()
+            if self._on_end is not None:
+                self._on_end()
+
+    async def _serve(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+        # aiohttp takes a quarter of a second to import: only who starts a simulator pays for it.
+        from .provider import Provider
+
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        server = Provider(self._rules, self.seen).server()
+        door = Door(server, listener, self._ssl_context)
+        await door.open()
+        if self._rules.faults.refuses:
+            await door.shut()
+        self._door = door
+        on_ready()
+        await self._stopping.wait()
+        self._door = None
+        await door.close()
+        server.abort()
+        # And the connections tell that they are closed, before the run ends their handlers.
+        await turns()

@@ -1,0 +1,1 @@
+"""The types that can be asked for, and their JSON Schemas."""

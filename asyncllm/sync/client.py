@@ -1,0 +1,349 @@
+"""The blocking API: the async one, one call at a time. Every body is one line; the logic is in `client`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
+
+from ..batch.engine import OutcomeStream
+from ..batch.input import Requests
+from ..batch.options import BatchOptions
+from ..batch.outcome import Outcome
+from ..client import AsyncLLM, Stats
+from ..completions.call_record import CallRecord
+from ..completions.chunk import Chunk
+from ..completions.completion import Completion
+from ..completions.stream import CompletionStream, OnInterrupt
+from ..config import LLMConfig
+from ..config.options import Options
+from ..messages import Messages
+from ..models import ModelInfo, TokenCount
+from ..parameters import CallOptions
+from ..structured import Check, Extraction, OnInvalid, choose_mode
+from .loop_thread import ThreadLoop
+from .typed_streams import BlockingItems, BlockingPartials
+
+if TYPE_CHECKING:
+    from instructor import Instructor  # noqa: TID251  # a name for type checkers; nothing is imported
+
+T = TypeVar("T")
+
+
+class LLM:
+    """A blocking client: `AsyncLLM` on a thread of its own, which `with` keeps for its life.
+
+    Without `with`, the thread starts with the first call and `close()` ends it. It works inside a running event loop as
+    well, which it blocks like any blocking call.
+
+    Args:
+        profile: As for `AsyncLLM`.
+        **options: As for `AsyncLLM`.
+
+    Raises:
+        ConfigError: The configuration is wrong or incomplete.
+    """
+
+    def __init__(self, profile: str | LLMConfig | None = None, **options: Unpack[Options]) -> None:
+        self._async = AsyncLLM(profile, **options)
+        self._loop = ThreadLoop(self._async.aclose)
+
+    def with_options(self, **options: Unpack[Options]) -> LLM:
+        """Return a view of this client with other options; it shares connections, places and limits.
+
+        Args:
+            **options: As for `AsyncLLM.with_options`.
+        """
+        view: LLM = object.__new__(type(self))
+        view._async, view._loop = self._async.with_options(**options), self._loop
+        return view
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and the thread of this client and its views. Closing twice is harmless."""
+        self._loop.close()
+
+    @overload
+    def completion(
+        self, messages: Messages, *, stream: Literal[False] = False, **params: Unpack[CallOptions]
+    ) -> Completion: ...
+
+    @overload
+    def completion(
+        self, messages: Messages, *, stream: Literal[True], **params: Unpack[CallOptions]
+    ) -> BlockingStream: ...
+
+    def completion(
+        self, messages: Messages, *, stream: bool = False, **params: Unpack[CallOptions]
+    ) -> Completion | BlockingStream:
+        """Send messages and return the answer, or an open stream; as `AsyncLLM.acompletion`."""
+        if stream:
+            return self.stream(messages, **params).open()
+        return self._loop.run(lambda: self._async.acompletion(messages, **params))
+
+    def stream(
+        self, messages: Messages, *, on_interrupt: OnInterrupt = "raise", **params: Unpack[CallOptions]
+    ) -> BlockingStream:
+        """Send messages and read the answer as it comes; as `AsyncLLM.stream`."""
+        return BlockingStream(self._async.stream(messages, on_interrupt=on_interrupt, **params), self._loop)
+
+    @overload
+    def extract(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> T: ...
+
+    @overload
+    def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any: ...
+
+    def extract(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Any:
+        """Ask for a value of a type and return it; as `AsyncLLM.extract`."""
+        return self._loop.run(
+            lambda: self._async.extract(
+                response_model, messages, check=check, validation_context=validation_context, **params
+            )
+        )
+
+    @overload
+    def extract_with_completion(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        check: Check[T] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[T]: ...
+
+    @overload
+    def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]: ...
+
+    def extract_with_completion(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        check: Check[Any] | None = None,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> Extraction[Any]:
+        """Ask for a value of a type and return it with its answers; as `AsyncLLM.extract_with_completion`."""
+        return self._loop.run(
+            lambda: self._async.extract_with_completion(
+                response_model, messages, check=check, validation_context=validation_context, **params
+            )
+        )
+
+    def stream_partial(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingPartials[T]:
+        """Ask for a value of a type and show it as it grows, in `with`; as `AsyncLLM.stream_partial`."""
+        stream = self._async.stream_partial(
+            response_model, messages, min_interval=min_interval, validation_context=validation_context, **params
+        )
+        return BlockingPartials(stream, self._loop.run)
+
+    def stream_items(
+        self,
+        response_model: type[T],
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: Any = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingItems[T]:
+        """Ask for a list and hand over each item when it is complete, in `with`; as `AsyncLLM.stream_items`."""
+        stream = self._async.stream_items(
+            response_model, messages, on_invalid=on_invalid, validation_context=validation_context, **params
+        )
+        return BlockingItems(stream, self._loop.run)
+
+    def instructor(self) -> Instructor:
+        """Return a blocking client of instructor's own whose requests go through this one."""
+        from ..structured.instructor_client import blocking_instructor
+
+        mode = self.config.structured_mode
+        return blocking_instructor(
+            self.completion, self.stream, choose_mode(self.model_info) if mode == "auto" else mode
+        )
+
+    def gather(
+        self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
+    ) -> list[Outcome[Any]]:
+        """Send many requests and return their outcomes in input order; as `AsyncLLM.gather`."""
+        return self._loop.run(lambda: self._async.gather(requests, response_model=response_model, **options))
+
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: Any = None,
+        **options: Unpack[BatchOptions],
+    ) -> BlockingOutcomes[Any]:
+        """Send many requests and hand over their outcomes as they complete; as `AsyncLLM.map`, in `with`."""
+        return BlockingOutcomes(
+            lambda: self._async.map(requests, ordered=ordered, response_model=response_model, **options), self._loop
+        )
+
+    def warm_up(self) -> None:
+        """Import and start ahead of time what the first call would have to wait for."""
+        self._loop.run(self._async.warm_up)
+
+    def count_tokens(self, messages: Messages) -> TokenCount:
+        """Count the tokens of messages; as `AsyncLLM.count_tokens`."""
+        return self._loop.run(lambda: self._async.count_tokens(messages))
+
+    def stats(self) -> Stats:
+        """Return what this client and its views have done so far, and are doing now."""
+        return self._async.stats()
+
+    @property
+    def config(self) -> LLMConfig:
+        """The profile."""
+        return self._async.config
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """What is known about the model: its limits, abilities and prices."""
+        return self._async.model_info
+
+    def __repr__(self) -> str:
+        return f"LLM({self.config!r})"
+
+
+class BlockingStream:
+    """The chunks of an answer as they come: an iterator, and a context manager; as `CompletionStream`."""
+
+    def __init__(self, stream: CompletionStream, loop: ThreadLoop) -> None:
+        self._stream = stream
+        self._loop = loop
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._stream.text
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer, when the stream has ended."""
+        return self._stream.completion
+
+    @property
+    def record(self) -> CallRecord:
+        """How the call is going."""
+        return self._stream.record
+
+    def open(self) -> Self:
+        """Send the request and wait for the first chunk."""
+        self._loop.run(self._stream.open)
+        return self
+
+    def collect(self) -> Completion:
+        """Read to the end and return the whole answer."""
+        return self._loop.run(self._stream.collect)
+
+    def close(self) -> None:
+        """Close the connection; returns when it is closed."""
+        self._loop.run(self._stream.aclose)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._loop.run(lambda: self._stream.__aexit__(kind, error, traceback))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Chunk:
+        chunk = self._loop.run(lambda: anext(self._stream, None))
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+
+class BlockingOutcomes(Generic[T]):
+    """The outcomes of a batch, an iterator; use it in `with`. As `OutcomeStream`."""
+
+    def __init__(self, make: Callable[[], OutcomeStream[T]], loop: ThreadLoop) -> None:
+        self._make = make
+        self._loop = loop
+        self._block: AbstractContextManager[Any] | None = None
+        self._outcomes: OutcomeStream[T] | None = None
+
+    def __enter__(self) -> Self:
+        # In the loop that it runs in: the caller's thread may be running another, of another backend.
+        self._block = self._loop.block(self._loop.run(self._made))
+        self._outcomes = self._block.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._block is not None
+        if error is not None and not isinstance(error, Exception):
+            # Ctrl-C belongs to this thread; raised in the loop's, it would end it before anything is closed.
+            self._block.__exit__(None, None, None)
+            return None
+        return self._block.__exit__(kind, error, traceback)
+
+    async def _made(self) -> OutcomeStream[T]:
+        return self._make()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Outcome[T]:
+        outcomes = self._outcomes
+        if outcomes is None:
+            raise RuntimeError("a batch runs inside its block: `with llm.map(...) as outcomes:`")
+        outcome = self._loop.run(lambda: anext(outcomes, None))
+        if outcome is None:
+            raise StopIteration
+        return outcome

@@ -1,0 +1,73 @@
+"""Threads and tasks: wake a task from any thread, wait for a thread, and tell when a fork has left them behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+T = TypeVar("T")
+
+
+class Wakeup:
+    """An event that one task awaits and any thread may set; made in the task's own loop."""
+
+    __slots__ = ("_call_soon", "_event")
+
+    def __init__(self) -> None:
+        self._call_soon = into_this_loop()
+        self._event = anyio.Event()
+
+    def set(self) -> None:
+        """Wake the task; setting twice is harmless."""
+        with suppress(RuntimeError):  # its loop is closed: nobody waits any more
+            self._call_soon(self._event.set)
+
+    def clear(self) -> None:
+        """Make it ready to be awaited again; to be called by the waiting task."""
+        self._event = anyio.Event()
+
+    def is_set(self) -> bool:
+        """Tell whether it has been set."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        await self._event.wait()
+
+
+def into_this_loop() -> Callable[..., object]:
+    """Return what runs a function on the running loop soon, from any thread; it raises RuntimeError once that ended."""
+    native: Any = anyio.lowlevel.current_token().native_token
+    # asyncio's loop and trio's token each have one thread-safe way in.
+    into: Callable[..., object] = (
+        native.call_soon_threadsafe if hasattr(native, "call_soon_threadsafe") else native.run_sync_soon
+    )
+    return into
+
+
+async def run_in_own_thread(function: Callable[[], T]) -> T:
+    """Run a blocking function on a thread of its own; a pool's thread would outlive the client."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = Wakeup()
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+        done.set()
+
+    thread = threading.Thread(target=run, name="asyncllm-worker", daemon=True)
+    thread.start()
+    with anyio.CancelScope(shield=True):
+        await done.wait()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,314 @@
+"""Turn what went wrong on the way to a provider into the errors of this package, once."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContentPolicyError,
+    ContextWindowExceededError,
+    MalformedResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from .size_limits import MAX_ERROR_BYTES
+
+# The codes and words by which providers tell these apart from their neighbours of the same status. They are looked for
+# in the error's own code, type and message.
+_CONTEXT = re.compile(
+    r"context_length_exceeded|maximum context length|context (?:window|limit|size)|prompt is too long"
+    r"|input is too long|too many (?:input )?tokens|string_above_max_length"
+    r"|exceeds? the (?:model's )?(?:maximum )?(?:context|number of tokens)|input token count .{0,40}exceeds"
+    r"|longer than the maximum model length|maximum prompt length",
+    re.IGNORECASE,
+)
+_POLICY = re.compile(
+    r"content_policy|content[_ ]filter|content management policy|responsible.?ai|safety system|flagged as potentially"
+    r"|input was flagged|moderation|usage (?:polic|guideline)",
+    re.IGNORECASE,
+)
+_QUOTA = re.compile(
+    r"insufficient[_ ](?:quota|credits|balance|funds)|exceeded_current_quota|exceeded your current quota"
+    r"|credit balance|credits are depleted|used all available credits|out of credits|spending limit"
+    r"|billing_(?:hard_limit|not_active)|payment required|key limit exceeded",
+    re.IGNORECASE,
+)
+# Gemini says 400 of a wrong key.
+_KEY = re.compile(r"api_key_invalid|api key not valid|api key expired", re.IGNORECASE)
+# What the HTTP clients call a connection that was never opened, by class or by the system's message.
+_NEVER_OPENED = re.compile(
+    r"Connect(?:or|Error|ionRefused)|gaierror|refused|not known|resolution|CERTIFICATE|WRONG_VERSION_NUMBER",
+    re.IGNORECASE,
+)
+# asyncio's words for every connection that the system refuses, and the inner matters that it and aiohttp add.
+_CONNECT_CALL = re.compile(r"Connect call failed \([^()]*\)")
+_INNER_MATTERS = re.compile(r" ssl:(?:<[^<>]*>|\w+)|\[Errno -?\d+\] ")
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
+_SECRET_CHARACTERS = 8  # no real key is shorter, and a shorter text may well be a word of the message
+# Quotas are renewed every month at the latest; more is a time stamp or nonsense, and would close a bucket for good.
+_LONGEST_WAIT_S = 31 * 86_400
+_NO_JSON = object()
+_MESSAGE_CHARACTERS = 500  # of a provider's message: the reason stands at its start, and some append whole pages
+
+
+def failure(
+    status: int,
+    body: str | bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    *,
+    message: str | None = None,
+    hint_class: type[ProviderError] | None = None,
+    secrets: tuple[str, ...] = (),
+) -> ProviderError:
+    """Make the error of an HTTP status and body.
+
+    Args:
+        status: The status on the wire.
+        body: The body as it came.
+        headers: The response headers, lower case.
+        message: What to say when the body has no message.
+        hint_class: A narrower class that is known from elsewhere; it counts when it belongs to the status.
+        secrets: Texts that must not occur in the error.
+    """
+    headers = headers or {}
+    said = read_body(body)
+    text = said["message"] or message or "the provider gave no reason"
+    kind = _class_of(status, " ".join((said["code"], said["type"], text)), passes=bool(said["delay"]))
+    if hint_class is not None and kind is not ProviderError and issubclass(hint_class, kind):
+        kind = hint_class
+    wait = retry_after(headers)
+    return kind(
+        f"{_shorten(redact(text, secrets))} (HTTP {status})",
+        hint=_hint(kind),
+        status_code=status,
+        request_id=request_id(headers),
+        retry_after=_believed(_number(said["delay"].removesuffix("s"))) if wait is None else wait,
+    )
+
+
+def redirect_failure(status: int, location: str | None, secrets: tuple[str, ...] = ()) -> ProviderError:
+    """Make the error of a redirect, which nobody follows: the key would go along."""
+    return ProviderError(
+        f"the endpoint redirects to {redact(location or 'nowhere', secrets)} (HTTP {status}), and the key is not sent"
+        " elsewhere.",
+        hint="If that is the right address, set base_url to it.",
+        status_code=status,
+    )
+
+
+def unreadable_failure(why: str, *, hint: str | None = None, status: int | None = None) -> MalformedResponseError:
+    """Make the error of an answer that came and cannot be read."""
+    return MalformedResponseError(
+        f"the provider's answer could not be read: {_shorten(why.rstrip('.'))}.", hint=hint, status_code=status
+    )
+
+
+def connection_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:
+    """Make the error of a connection that failed before there was an answer."""
+    said = describe(error)
+    hint = "Check base_url, the network and any proxy."
+    if _CERTIFICATE.search(said):
+        hint = "Check the host in base_url; if its certificate is your own, name it in SSL_CERT_FILE."
+    return ProviderConnectionError(
+        f"the provider could not be reached: {_shorten(redact(_unreached(said, error).rstrip('.'), secrets))}.",
+        hint=hint,
+        request_sent=not _NEVER_OPENED.search(f"{type(error).__name__} {said}"),
+    )
+
+
+def _unreached(said: str, error: BaseException) -> str:
+    """Leave out of a failed connection's message what no user can read, and put the system's words where they lack."""
+    number = getattr(getattr(error, "os_error", error), "errno", None)
+    if number:
+        said = _CONNECT_CALL.sub(os.strerror(number), said)
+    return _INNER_MATTERS.sub("", said)
+
+
+def cut_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:
+    """Make the error of a connection that broke under an answer."""
+    return ProviderConnectionError(f"the answer was cut: {_shorten(redact(describe(error).rstrip('.'), secrets))}.")
+
+
+def timeout_failure(timeout: str, seconds: float, arrived: str) -> ProviderTimeoutError:
+    """Make the error of a timeout, saying which one and what had arrived."""
+    return ProviderTimeoutError(
+        f"no answer within {timeout} = {seconds:g} s ({arrived}).",
+        hint=f"Raise {timeout} if that is normal.",
+        timeout=timeout,
+    )
+
+
+def read_body(body: str | bytes) -> dict[str, str]:
+    """Read the message, code and type of an error body, in any provider's style; empty texts where there are none.
+
+    `delay` is the wait that Google's bodies name in place of a header (`34.5s`), for a refusal that passes by itself.
+    """
+    try:
+        data = json.loads(body) if len(body) <= MAX_ERROR_BYTES else _NO_JSON
+        if isinstance(data, list) and data:
+            data = data[0]  # Gemini wraps its errors of streams in a list
+        if data is not _NO_JSON:
+            return _read_error(data)
+    except RecursionError:
+        return _said()
+    except ValueError:
+        pass
+    start = body[:MAX_ERROR_BYTES]
+    text = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
+    return _said(re.sub(r"<[^>]*>|\s+", " ", text).strip())
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Return the seconds that the headers ask to wait; None when they do not, or not sensibly.
+
+    `retry-after-ms` in milliseconds, `retry-after` as seconds, a fraction of them, or an HTTP date.
+    Source: RFC 9110, section 10.2.3; the milliseconds are OpenAI's and Azure's.
+
+    Args:
+        headers: The response headers, lower case.
+        now: Unix time in seconds; the clock's when not given.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _believed(milliseconds / 1000)
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    seconds = _number(value)
+    if seconds is not None:
+        return _believed(seconds)
+    try:
+        at = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return _believed(max(0.0, at.timestamp() - (time.time() if now is None else now)))
+
+
+def _believed(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and seconds <= _LONGEST_WAIT_S else None
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the provider's id of a request from its response headers."""
+    for name in ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"):
+        if name in headers:
+            return headers[name]
+    return None
+
+
+def rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the rate-limit headers, lower case."""
+    return {name: value for name, value in headers.items() if "ratelimit" in name}
+
+
+def redact(text: str, secrets: tuple[str, ...]) -> str:
+    """Take secrets out of a text, whole or in the shortened forms in which providers echo a key."""
+    for secret in secrets:
+        if len(secret) >= _SECRET_CHARACTERS:
+            text = text.replace(secret, "***")
+    return text
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's message, or the name of its class when it has none."""
+    return str(error).strip() or type(error).__name__
+
+
+def _class_of(status: int, text: str, *, passes: bool = False) -> type[ProviderError]:
+    """Choose the class by the status, and by the words where a status has several meanings.
+
+    Args:
+        status: The status on the wire.
+        text: The error's code, type and message.
+        passes: Whether the body says when to come back: Gemini calls every limit a quota.
+    """
+    if status == 402 or (status in (400, 403, 429) and not passes and _QUOTA.search(text)):
+        return QuotaExceededError
+    if status == 400 and _KEY.search(text):
+        return AuthenticationError
+    if status in (400, 413, 422) and _CONTEXT.search(text):
+        return ContextWindowExceededError
+    if status in (400, 403, 413, 422) and _POLICY.search(text):
+        return ContentPolicyError
+    if status >= 500:
+        return ServerError
+    return _CLASSES.get(status, ProviderError)
+
+
+_CLASSES: Mapping[int, type[ProviderError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+
+
+def _hint(kind: type[ProviderError]) -> str | None:
+    return {
+        AuthenticationError: "Check the key of this profile (`asyncllm profiles` shows where it comes from).",
+        PermissionDeniedError: "The key is valid but may not do this; check its project and permissions.",
+        NotFoundError: "Check the model's name and base_url.",
+        QuotaExceededError: "Add credit, or use another profile.",
+        ContextWindowExceededError: "Shorten the prompt, or use a model with a larger context window.",
+    }.get(kind)
+
+
+def _said(message: str = "", code: object = "", type: object = "", delay: str = "") -> dict[str, str]:
+    return {"message": message, "code": str(code or ""), "type": str(type or ""), "delay": delay}
+
+
+def _read_error(data: Any) -> dict[str, str]:
+    if isinstance(data, str):
+        return _said(data)
+    if not isinstance(data, Mapping):
+        return _said()
+    error = data.get("error", data)
+    if not isinstance(error, Mapping):
+        return _said(str(error), data.get("code"), data.get("type"))
+    message = error.get("message") or error.get("detail") or data.get("message") or data.get("detail") or ""
+    inner, metadata = error.get("innererror"), error.get("metadata")
+    code = inner.get("code") if isinstance(inner, Mapping) else error.get("code")
+    if isinstance(metadata, Mapping) and metadata.get("raw"):
+        # OpenRouter's own message only says that the provider behind it gave an error.
+        message = f"{message}: {metadata.get('provider_name') or 'the provider'}: {metadata['raw']}"
+    text = message if isinstance(message, str) else json.dumps(message)
+    return _said(text, code, error.get("type") or error.get("status"), _google_delay(error.get("details")))
+
+
+def _google_delay(details: Any) -> str:
+    """Return the wait that the details of a Google error name; empty for none, or for a quota of the whole day."""
+    details = [detail for detail in details if isinstance(detail, Mapping)] if isinstance(details, list) else []
+    if "PerDay" in str([detail.get("violations") for detail in details]):
+        return ""
+    return next((str(detail["retryDelay"]) for detail in details if "retryDelay" in detail), "")
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else -1.0
+    except ValueError:
+        return None
+    # Negative, NaN and infinite values are nonsense; nobody is asked to wait for them.
+    return number if 0 <= number < float("inf") else None
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[:_MESSAGE_CHARACTERS]}..."

@@ -1,0 +1,1 @@
+"""The litellm transport, for every provider that litellm knows."""

@@ -1,0 +1,1 @@
+"""The wire transport: an HTTP exchange over aiohttp, and the formats that it carries."""

@@ -1,0 +1,186 @@
+"""The wire's connections in one loop: their pool and proxies, and the request that goes out on one."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import ssl
+import urllib.request
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+import yarl
+
+from asyncllm.errors import ConfigError
+from asyncllm.threads import run_in_own_thread
+
+from ..base import Call, Connection
+from .rules import Route, with_headers
+from .timeouts import Timers
+from .tls import bound_receive_buffer, tls_context
+
+_DNS_CACHE_S = 300  # as long as the load balancers of the large providers keep their addresses
+_USER_AGENT = "asyncllm"
+# Above it aiohttp warns of a body given as bytes, and writes one given as a file piece by piece.
+_LARGE_BODY_BYTES = 1024 * 1024
+
+_on_kept_connection: ContextVar[bool] = ContextVar("_on_kept_connection", default=False)
+
+
+class Connections:
+    """The session of one loop.
+
+    Args:
+        loop: The running loop.
+        given: A session to use instead of one of its own; it stays its owner's to close, and brings its own trust.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, given: aiohttp.ClientSession | None) -> None:
+        self.timers = Timers(loop)
+        self._loop = loop
+        self._own = given is None
+        self._session = _own_session() if given is None else given
+        self._requests: dict[Route, _Request] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._reading_tls = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
+        """Post a body to where a call goes and return the answer's beginning.
+
+        A kept connection that the server closed just as the request went out is nobody's failure: nothing was answered,
+        and the request is sent again, once. On a fresh connection it is the provider's.
+        """
+        route = call.route
+        assert route is not None, "the wire is given requests that it serves"
+        request = self._requests.get(route) or await self._prepare(route, call.connection)
+        headers = with_headers(request.headers, call.params.get("extra_headers"))
+        _on_kept_connection.set(False)
+        try:
+            return await self._send(request, headers, body)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+            if not _on_kept_connection.get():
+                raise
+        return await self._send(request, headers, body)
+
+    async def trust(self) -> ssl.SSLContext | None:
+        """Read the certificates to trust, once; None where the session that was given brings its own."""
+        # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
+        async with self._reading_tls:
+            if self._tls is None and self._own:
+                self._tls = await run_in_own_thread(tls_context)
+        return self._tls
+
+    def is_closed(self) -> bool:
+        """Tell whether the loop is closed, and all connections with it."""
+        return self._loop.is_closed()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self.timers.close()
+        if self._own:
+            await self._session.close()
+
+    def drop(self) -> None:
+        """Close the connections without waiting, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, and the connections with it
+            self._loop.call_soon_threadsafe(self._drop_here)
+
+    def _drop_here(self) -> None:
+        self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
+
+    async def _prepare(self, route: Route, connection: Connection) -> _Request:
+        # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
+        tls = await self.trust() if route.url.startswith("https:") else None
+        if route not in self._requests:  # another call may have been here meanwhile
+            looks_for_proxy = self._own and not connection.is_embedded
+            self._requests[route] = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+        return self._requests[route]
+
+    async def _send(self, request: _Request, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
+        return await self._session.post(
+            request.url,
+            data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
+            headers=headers,
+            timeout=request.timeout,
+            proxy=request.proxy,
+            ssl=request.tls,
+            allow_redirects=False,  # aiohttp would take `api-key` along to another host
+        )
+
+
+class _Request:
+    """What is the same for every request of a route."""
+
+    __slots__ = ("headers", "proxy", "timeout", "tls", "url")
+
+    def __init__(
+        self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
+    ) -> None:
+        self.url = yarl.URL(route.url)
+        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
+        self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
+        self.proxy = proxy_for(self.url) if looks_for_proxy else None
+        self.tls = tls or True  # checked by what the session trusts; never by nothing
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that tells whether a request went out on a connection that had been kept."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)
+        self._used: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._pid = os.getpid()
+
+    def __del__(self, *arguments: Any) -> None:
+        # A forked child shares with its parent what the kernel knows of the connections: to close them properly there
+        # would deafen the parent's loop.
+        if self._pid == os.getpid():
+            super().__del__(*arguments)
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        connection = await super().connect(req, traces, timeout)  # type: ignore[arg-type]  # its type varies by version
+        kept = connection.protocol in self._used
+        # The session asks in the task of the request, so that the request can read it.
+        _on_kept_connection.set(kept)
+        if not kept:
+            self._used.add(connection.protocol)
+            bound_receive_buffer(connection.transport)
+        return connection
+
+
+def proxy_for(url: yarl.URL) -> str | None:
+    """Return the proxy that the environment names for an address.
+
+    aiohttp's own look-up costs every request 0.2 ms; this one is made once for an address.
+
+    Raises:
+        ConfigError: It is a proxy of a kind that aiohttp does not speak.
+    """
+    if urllib.request.proxy_bypass(url.host or "") or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy and yarl.URL(proxy).scheme not in ("http", "https"):
+        raise ConfigError(
+            f"The environment names a {yarl.URL(proxy).scheme} proxy for {url.host}, which the wire transport does not "
+            "speak.",
+            hint='Name an HTTP proxy, put the host into NO_PROXY, or set transport = "litellm".',
+        )
+    return proxy
+
+
+def _own_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=_Connector(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        raise_for_status=False,
+    )

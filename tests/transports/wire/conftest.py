@@ -1,0 +1,28 @@
+"""What the tests of the wire share: litellm imported once, and OpenAI's own variables out of the way."""
+
+from __future__ import annotations
+
+import logging
+
+import hypothesis  # noqa: F401  # before trio, whose random source it otherwise warns of at the end of the run
+import pytest
+
+from asyncllm.transports.litellm.transport import import_litellm
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let litellm warn of its own code, which is nobody's error here."""
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
+    config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
+
+
+@pytest.fixture(scope="session")
+def litellm_imported() -> None:
+    """Import litellm once, outside of every test's time limit.
+
+    It and OpenAI's SDK write several log records for a call, which pytest would keep for each of thousands; and the SDK
+    writes Azure's key into one of its own, at DEBUG.
+    """
+    import_litellm()
+    for name in ("LiteLLM", "openai", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.ERROR)
