@@ -16,9 +16,9 @@ from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, check, profile_params
 from .pipeline.deadline import Deadline
-from .pipeline.fallback import Turn, in_turn
-from .pipeline.pipeline import Patience, Pipeline
-from .pipeline.shared_state import Resources
+from .pipeline.fallback import FallbackTurn, in_turn
+from .pipeline.pipeline import BatchPolicy, Pipeline
+from .pipeline.shared_state import SharedState
 from .threads import run_in_own_thread
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from .batch.engine import Done, OutcomeStream
     from .batch.input import Requests
-    from .batch.item import Item
+    from .batch.item import BatchItem
     from .batch.journal.entry import JournalEntry
-    from .batch.journal.fingerprint import Identifier
+    from .batch.journal.fingerprint import Fingerprinter
     from .batch.options import BatchOptions
     from .batch.outcome import Outcome
     from .structured import Check, Extraction, ItemStream, OnInvalid, PartialStream, Prepared
@@ -43,7 +43,7 @@ T = TypeVar("T")
 PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
 _KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
 _OF_THE_CLIENT = {
-    "max_concurrency": "whose places a view shares",
+    "max_concurrency": "whose slots a view shares",
     "max_queue": "whose line a view shares",
     "budget_usd": "and a view spends of it",
 }
@@ -60,8 +60,8 @@ class Stats:
         cancelled: Calls that were cancelled.
         retries: Attempts after the first.
         in_flight: Places in use.
-        waiting: Requests waiting for a place, a limit or a budget.
-        limited_by: What the first of them waits for: `places`, `requests`, `tokens`, `closed` (the provider asked to be
+        waiting: Requests waiting for a slot, a limit or a budget.
+        limited_by: What the first of them waits for: `slots`, `requests`, `tokens`, `closed` (the provider asked to be
             left alone), `adaptive` or `budget`; None when nobody waits.
         input_tokens: Tokens sent, of answers whose usage is known or estimated.
         output_tokens: Tokens received, likewise.
@@ -114,17 +114,17 @@ class AsyncLLM:
             config = LLMConfig(**options)  # type: ignore[arg-type]  # the model is there
         else:
             config = load_config(profile, **options)
-        self._set_up(config, Resources(config, http_session))
+        self._set_up(config, SharedState(config, http_session))
 
-    def _set_up(self, config: LLMConfig, resources: Resources) -> None:
+    def _set_up(self, config: LLMConfig, shared: SharedState) -> None:
         self.config = config
-        self._resources = resources
+        self._shared = shared
         self._views: dict[tuple[tuple[str, Any], ...], AsyncLLM] = {}
         self._configs = (config, *config.fallback_configs())
         self._pipelines: dict[int, Pipeline] = {}
 
     def with_options(self, **options: Unpack[Options]) -> AsyncLLM:
-        """Return a view of this client with other options; it shares connections, places and limits.
+        """Return a view of this client with other options; it shares connections, slots and limits.
 
         Args:
             **options: Fields of the profile, over those of this client; None unsets one.
@@ -136,7 +136,7 @@ class AsyncLLM:
         for name in _OF_THE_CLIENT.keys() & options.keys():
             raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")
         made: AsyncLLM = object.__new__(type(self))
-        made._set_up(self.config.replace(**options), self._resources)
+        made._set_up(self.config.replace(**options), self._shared)
         return made
 
     async def __aenter__(self) -> Self:
@@ -149,13 +149,13 @@ class AsyncLLM:
 
     async def aclose(self) -> None:
         """Close what this client and its views have open; returns when it is closed. Closing twice is harmless."""
-        await self._resources.aclose()
+        await self._shared.aclose()
 
     async def warm_up(self) -> None:
         """Import and start ahead of time what the first call would have to wait for."""
-        target = await self._resources.target(self.config)
-        call = target.call(Request("warm up"), self.config.timeout)
-        await target.transport(call).warm_up(target.connection)
+        endpoint = await self._shared.endpoint(self.config)
+        call = endpoint.call(Request("warm up"), self.config.timeout)
+        await endpoint.transport(call).warm_up(endpoint.connection)
 
     @overload
     async def acompletion(
@@ -405,7 +405,7 @@ class AsyncLLM:
     ) -> OutcomeStream[Any]:
         """Send many requests and hand over their outcomes as they complete; use it in `async with`.
 
-        The input is taken as places become free, and a consumer that is slow slows the rest: memory stays flat.
+        The input is taken as slots become free, and a consumer that is slow slows the rest: memory stays flat.
 
         Args:
             requests: As for `gather`.
@@ -414,23 +414,23 @@ class AsyncLLM:
             **options: As for `gather`.
         """
         from .batch.engine import Done
-        from .batch.journal.fingerprint import Identifier
-        from .batch.options import BatchTerms, batch
+        from .batch.journal.fingerprint import Fingerprinter
+        from .batch.options import BatchSettings, batch
 
-        terms, params = BatchTerms.split(options)
+        settings, params = BatchSettings.split(options)
         check(params, PER_CALL)
 
         def wanted_by(request: Any) -> Any:
             own = request.response_model if isinstance(request, Request) else None
             return response_model if own is None else own
 
-        async def run(item: Item, patience: Patience) -> Done[Any]:
+        async def run(item: BatchItem, policy: BatchPolicy) -> Done[Any]:
             client, request = self._prepare(item.messages, params, own_first=True)
             wanted = wanted_by(request)
             if wanted is None:
-                completion = await client._complete(request, Deadline(client.config.deadline), patience)
+                completion = await client._complete(request, Deadline(client.config.deadline), policy)
                 return Done(completion.text, completion, completion.cost_usd)
-            extraction = await client._extract(wanted, request, patience, None, None)
+            extraction = await client._extract(wanted, request, policy, None, None)
             return Done(extraction.value, extraction.completion, extraction.cost_usd, extraction.usage)
 
         async def restore(entry: JournalEntry, request: Any) -> tuple[Any, Completion | None]:
@@ -440,20 +440,20 @@ class AsyncLLM:
             # Read as it was the first time, so that the value has exactly the type that is asked for.
             return (await self._prepared(wanted)).read(completion), completion
 
-        def identify() -> Identifier:
+        def fingerprinter() -> Fingerprinter:
             config = self.config
             mode = config.structured_mode
-            return Identifier(config.model, profile_params(config), params, response_model, mode)
+            return Fingerprinter(config.model, profile_params(config), params, response_model, mode)
 
         return batch(
-            terms,
+            settings,
             requests,
             run,
             ordered=ordered,
-            places=self.config.max_concurrency,
-            identify=identify,
+            slots=self.config.max_concurrency,
+            fingerprint_of=fingerprinter,
             restore=restore,
-            limited_by=lambda: self._resources.places.limited_by,
+            limited_by=lambda: self._shared.slots.limited_by,
         )
 
     @property
@@ -480,13 +480,13 @@ class AsyncLLM:
 
     def stats(self) -> Stats:
         """Return what this client and its views have done so far, and are doing now."""
-        places = self._resources.places
+        slots = self._shared.slots
         return Stats(
-            in_flight=places.in_use,
-            waiting=places.waiting,
-            limited_by=places.limited_by,
-            budget_spent_usd=None if places.budget is None else places.budget.spent_usd,
-            **asdict(self._resources.counters),
+            in_flight=slots.in_use,
+            waiting=slots.waiting,
+            limited_by=slots.limited_by,
+            budget_spent_usd=None if slots.budget is None else slots.budget.spent_usd,
+            **asdict(self._shared.counters),
         )
 
     def __repr__(self) -> str:
@@ -515,30 +515,30 @@ class AsyncLLM:
             view = self._views[key] = self.with_options(**options)
         return view
 
-    async def _pipeline(self, place: int = 0) -> Pipeline:
-        """Return the way to the profile's own target, or to the one of a fallback at its place."""
-        # Kept, because finding the target of a profile compares all of its fields: a sixth of what a call costs.
-        kept = self._pipelines.get(place)
-        if kept is None or self._resources.closed:
-            config = self._configs[place]
-            target = await self._resources.target(config)
-            kept = Pipeline(config, target, self._resources.places, self._resources.counters)
-            self._pipelines[place] = kept
+    async def _pipeline(self, index: int = 0) -> Pipeline:
+        """Return the way to the profile's own endpoint, or to the one of a fallback by its index."""
+        # Kept, because finding the endpoint of a profile compares all of its fields: a sixth of what a call costs.
+        kept = self._pipelines.get(index)
+        if kept is None or self._shared.closed:
+            config = self._configs[index]
+            endpoint = await self._shared.endpoint(config)
+            kept = Pipeline(config, endpoint, self._shared.slots, self._shared.counters)
+            self._pipelines[index] = kept
         return kept
 
-    def _info(self, place: int) -> ModelInfo:
-        """Return what is known about the model of the profile, or of a fallback at its place."""
-        kept = self._pipelines.get(place)  # rather than looked for, which takes a fifth of the time of a call
-        return self._resources.model_info(self._configs[place]) if kept is None else kept.target.info
+    def _info(self, index: int) -> ModelInfo:
+        """Return what is known about the model of the profile, or of a fallback by its index."""
+        kept = self._pipelines.get(index)  # rather than looked for, which takes a fifth of the time of a call
+        return self._shared.model_info(self._configs[index]) if kept is None else kept.endpoint.info
 
-    async def _served(self, send: Callable[[Pipeline, Turn | None], Awaitable[T]]) -> T:
-        """Have a call sent by the profile's own target, or by that of a fallback."""
+    async def _served(self, send: Callable[[Pipeline, FallbackTurn | None], Awaitable[T]]) -> T:
+        """Have a call sent by the profile's own endpoint, or by that of a fallback."""
         if len(self._configs) == 1:
             return await send(await self._pipeline(), None)
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
-    async def _complete(self, request: Request, deadline: Deadline, patience: Patience | None) -> Completion:
-        return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, patience, turn))
+    async def _complete(self, request: Request, deadline: Deadline, policy: BatchPolicy | None) -> Completion:
+        return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, policy, turn))
 
     def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:
         deadline = Deadline(self.config.deadline)
@@ -549,7 +549,12 @@ class AsyncLLM:
         return CompletionStream(open_stream, restarts=self.config.num_retries, on_interrupt=on_interrupt)
 
     async def _extract(
-        self, response_model: Any, request: Request, patience: Patience | None, check: Check[Any] | None, context: Any
+        self,
+        response_model: Any,
+        request: Request,
+        policy: BatchPolicy | None,
+        check: Check[Any] | None,
+        context: Any,
     ) -> Extraction[Any]:
         from .structured import extract
 
@@ -557,7 +562,7 @@ class AsyncLLM:
         return await extract(
             response_model,
             request,
-            lambda asked: self._complete(asked, deadline, patience),
+            lambda asked: self._complete(asked, deadline, policy),
             mode=self._structured_mode(),
             max_reasks=config.max_reasks,
             info=lambda: self.model_info,

@@ -209,10 +209,10 @@ class BudgetExceededError(AsyncLLMError):
 
 
 class OverloadedError(AsyncLLMError):
-    """More callers wait for a place than `max_queue` allows; nothing was sent.
+    """More callers wait for a slot than `max_queue` allows; nothing was sent.
 
     Attributes:
-        retry_after: Seconds after which a place is likely; None when nothing is known.
+        retry_after: Seconds after which a slot is likely; None when nothing is known.
     """
 
     def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .batch.files import Answer
+from .batch.files import RowResult
 from .batch.files.columns import AnswerColumns, Kind, as_kind
 from .batch.outcome import Outcome
 from .batch.prompt_template import RowProblem, Template
@@ -60,7 +60,7 @@ def requests(
 
     Args:
         frame: A frame of polars, pandas, pyarrow or another library that narwhals knows.
-        template: The prompt, with a `{column}` in each place for one; `{{` is a brace.
+        template: The prompt, with a `{column}` where a value goes; `{{` is a brace.
         system: Instructions that come first.
         image: The column with the path or address of a picture, or its bytes.
         id: The column with the rows' ids.
@@ -103,7 +103,7 @@ def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[Any]], response_model
     values: dict[str, list[Any]] = {name: [] for name in columns.kinds}
     for index in range(len(table)):
         found = by_row.get(index)
-        cells = columns.cells(Answer.of(index, found, dump)) if found is not None else {}
+        cells = columns.cells(RowResult.of(index, found, dump)) if found is not None else {}
         for name, kind in columns.kinds.items():
             values[name].append(as_kind(cells.get(name), kind))
     made = table.with_columns(*(_series(name, values[name], kind, table) for name, kind in columns.kinds.items()))

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 # Fields that are no parameters of the call as well; with `model` among them, no file is needed.
 _OF_THE_CLIENT = frozenset(Options.__annotations__) - KNOWN
-# A batch has these itself, as a client has; its places are the client's.
+# A batch has these itself, as a client has; its slots are the client's.
 _OF_THE_BATCH = OF_THE_BATCH - {"max_concurrency"}
 
 

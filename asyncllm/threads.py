@@ -13,7 +13,7 @@ import anyio.lowlevel
 T = TypeVar("T")
 
 
-class Wakeup:
+class ThreadEvent:
     """An event that one task awaits and any thread may set; made in the task's own loop."""
 
     __slots__ = ("_call_soon", "_event")
@@ -54,7 +54,7 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
     """Run a blocking function on a thread of its own; a pool's thread would outlive the client."""
     results: list[T] = []
     errors: list[BaseException] = []
-    done = Wakeup()
+    done = ThreadEvent()
 
     def run() -> None:
         try:

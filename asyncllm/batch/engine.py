@@ -16,16 +16,16 @@ from ..completions.completion import Completion
 from ..completions.usage import Usage
 from ..errors import JournalError, StalledError
 from ..messages import Request
-from .input import Requests, source_of
-from .item import Item
-from .journal.session import Recording
+from .input import Requests, input_of
+from .item import BatchItem
+from .journal.session import JournalSession
 from .outcome import Outcome
 from .progress import Meter
 
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
 
-# Results that an ordered batch may hold back behind a straggler, for each place; then no more input is taken.
+# Results that an ordered batch may hold back behind a straggler, for each slot; then no more input is taken.
 WINDOW_PER_PLACE = 20
 # Not more at once, so that what was read is begun before the rest is.
 _READ_AT_ONCE = 500
@@ -80,40 +80,40 @@ class OutcomeStream(Generic[T]):
     """The outcomes of a batch, an async iterator; use it in `async with`, and leaving the block ends the batch.
 
     Args:
-        requests: The input, taken as places become free.
+        requests: The input, taken as slots become free.
         run: Sends one request.
         max_concurrency: How many may be in flight.
         ordered: Give outcomes in input order, rather than as they complete.
         on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
         stop_after_errors: End the batch with the error that makes it so many.
-        recording: What is known of the items already, and keeps how they end.
+        session: What is known of the items already, and keeps how they end.
         meter: Counts, for whoever wants to know how far the batch is.
     """
 
     def __init__(
         self,
         requests: Requests,
-        run: Callable[[Item], Awaitable[Done[T]]],
+        run: Callable[[BatchItem], Awaitable[Done[T]]],
         *,
         max_concurrency: int,
         ordered: bool = False,
         on_error: OnError = "return",
         stop_after_errors: int | None = None,
-        recording: Recording | None = None,
+        session: JournalSession | None = None,
         meter: Meter | None = None,
     ) -> None:
-        self._source = source_of(requests)
+        self._source = input_of(requests)
         self._run = run
-        self._places = max_concurrency
+        self._slots = max_concurrency
         self._ordered = ordered
         self._most_errors = 1 if on_error == "raise" else stop_after_errors
-        # Room for every place to hand over one outcome and go on, before the consumer must take some.
+        # Room for every slot to hand over one outcome and go on, before the consumer must take some.
         self._room = max_concurrency * (WINDOW_PER_PLACE if ordered else 2)
-        self._recording = recording
+        self._session = session
         self._meter = meter
         self._flow = Flow()
-        self._to_enter: deque[Item] = deque()
-        self._to_run: deque[Item] = deque()
+        self._to_enter: deque[BatchItem] = deque()
+        self._to_run: deque[BatchItem] = deque()
         self._idle: deque[anyio.Event] = deque()
         self._workers = 0
         self._ready: deque[Outcome[T]] = deque()
@@ -124,14 +124,14 @@ class OutcomeStream(Generic[T]):
         self._entries = anyio.Event()
 
     async def __aenter__(self) -> Self:
-        if self._recording is not None:
-            await self._recording.open(self._places)
+        if self._session is not None:
+            await self._session.open(self._slots)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._part, self._read)
-        if self._recording is not None:
-            self._group.start_soon(self._part, self._enter_all, self._recording)
-            self._group.start_soon(self._part, self._recording.watch)
+        if self._session is not None:
+            self._group.start_soon(self._part, self._enter_all, self._session)
+            self._group.start_soon(self._part, self._session.watch)
         if self._meter is not None:
             self._meter.begin(self._flow, self._limited_by)
             self._group.start_soon(self._part, self._meter.run)
@@ -201,9 +201,9 @@ class OutcomeStream(Generic[T]):
                 self._meter.end()
             except Exception as raised:
                 failure = failure or raised
-        if self._recording is not None:
+        if self._session is not None:
             try:
-                await self._recording.close("done" if self._flow.is_over else "stopped")
+                await self._session.close("done" if self._flow.is_over else "stopped")
             except JournalError as raised:
                 failure = failure or raised
         return None if error is not None else failure
@@ -228,9 +228,9 @@ class OutcomeStream(Generic[T]):
             some = await self._source.some(min(room, _READ_AT_ONCE))
             if not some:
                 break
-            items = [Item(flow.taken + n, messages) for n, messages in enumerate(some)]
+            items = [BatchItem(flow.taken + n, messages) for n, messages in enumerate(some)]
             flow.taken += len(items)
-            if self._recording is None:
+            if self._session is None:
                 self._send(items)
             else:
                 self._to_enter.extend(items)
@@ -239,7 +239,7 @@ class OutcomeStream(Generic[T]):
         self._entries.set()
         self._news.set()
 
-    async def _enter_all(self, recording: Recording) -> None:
+    async def _enter_all(self, session: JournalSession) -> None:
         """Have everything looked up that was read, as much at a time as has come in meanwhile."""
         while True:
             if not self._to_enter:
@@ -250,47 +250,47 @@ class OutcomeStream(Generic[T]):
                 continue
             items = list(self._to_enter)
             self._to_enter.clear()
-            to_run, known = await recording.enter(items)
+            to_run, known = await session.enter(items)
             for _, outcome in known:
                 self._ended(outcome)
             self._send(to_run)
 
-    def _send(self, items: list[Item]) -> None:
-        """Give items to workers that are idle, and to new ones while there are places; the others wait."""
+    def _send(self, items: list[BatchItem]) -> None:
+        """Give items to workers that are idle, and to new ones while there are slots; the others wait."""
         assert self._group is not None
         self._to_run.extend(items)
         for _ in items:
             if self._idle:
                 self._idle.popleft().set()
-            elif self._workers < self._places:
+            elif self._workers < self._slots:
                 self._workers += 1
                 self._group.start_soon(self._part, self._work, self._workers - 1)
             else:
                 break
 
-    async def _work(self, place: int) -> None:
-        queue, flow, recording = self._to_run, self._flow, self._recording
+    async def _work(self, worker: int) -> None:
+        queue, flow, session = self._to_run, self._flow, self._session
         while True:
             while not queue:
                 idle = anyio.Event()
                 self._idle.append(idle)
                 await idle.wait()
             item = queue.popleft()
-            item.place = place
+            item.worker = worker
             item.started_at = time.time()
             flow.running += 1
             outcome = await self._outcome(item)
-            if recording is None:
+            if session is None:
                 flow.running -= 1
                 self._ended(outcome)
                 continue
-            # In flight until it is written down, so that never more than the places can be lost.
-            ended = await recording.record(item, outcome)
+            # In flight until it is written down, so that never more than the slots can be lost.
+            ended = await session.record(item, outcome)
             flow.running -= 1
             for _, its_outcome in ended:
                 self._ended(its_outcome)
 
-    async def _outcome(self, item: Item) -> Outcome[T]:
+    async def _outcome(self, item: BatchItem) -> Outcome[T]:
         messages = item.messages
         id, data = (messages.id, messages.data) if isinstance(messages, Request) else (None, None)
         try:
@@ -327,7 +327,7 @@ class OutcomeStream(Generic[T]):
             return None
         if flow.taken - flow.given >= self._room and not self._to_run:
             return "consumer"
-        if not self._to_run and not flow.exhausted and flow.running < self._places:
+        if not self._to_run and not flow.exhausted and flow.running < self._slots:
             return "input"
         return None
 

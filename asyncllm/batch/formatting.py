@@ -31,7 +31,7 @@ _REASONS = {
     "closed": "the provider asked to wait",
     "consumer": "writing the results",
     "input": "reading the input",
-    "places": "max_concurrency",
+    "slots": "max_concurrency",
     "requests": "requests_per_minute",
     "tokens": "tokens_per_minute",
 }

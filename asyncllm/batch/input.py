@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import anyio
 
 from ..messages import Message, Messages, Request
-from ..threads import Wakeup
+from ..threads import ThreadEvent
 
 Requests: TypeAlias = Iterable[Messages] | AsyncIterable[Messages]
 
@@ -23,7 +23,7 @@ _IN_MEMORY: tuple[type, ...] = (list, tuple, range, set, frozenset, deque, type(
 _PATIENCE_S = 1.0
 
 
-class Source(Protocol):
+class BatchInput(Protocol):
     """The input, which nobody else reads."""
 
     async def some(self, most: int) -> list[Any]:
@@ -35,7 +35,7 @@ class Source(Protocol):
         ...
 
 
-def source_of(requests: Requests) -> Source:
+def input_of(requests: Requests) -> BatchInput:
     """Return the input that somebody gave.
 
     Raises:
@@ -99,8 +99,8 @@ class _Threaded:
         self._error: BaseException | None = None
         self._hungry = False
         self._thread: threading.Thread | None = None
-        self._news: Wakeup
-        self._gone: Wakeup
+        self._news: ThreadEvent
+        self._gone: ThreadEvent
 
     async def some(self, most: int) -> list[Any]:
         if self._thread is None:
@@ -130,7 +130,7 @@ class _Threaded:
             self._thread.join()
 
     def _start(self) -> None:
-        self._news, self._gone = Wakeup(), Wakeup()
+        self._news, self._gone = ThreadEvent(), ThreadEvent()
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._serve,), name="asyncllm-input", daemon=True)
         self._thread.start()

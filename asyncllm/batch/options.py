@@ -11,15 +11,15 @@ from ..limits import Budget
 from ..parameters import CallOptions
 from .engine import Done, OnError, OutcomeStream
 from .input import Requests
-from .item import Item
-from .journal.fingerprint import Identifier
+from .item import BatchItem
+from .journal.fingerprint import Fingerprinter
 from .journal.journal import Journal
 from .journal.journal_file import Durability
 from .journal.resumption import Resumed
-from .journal.session import Recording, Restore
+from .journal.session import JournalSession, Restore
 from .progress import Meter, Progress
 from .progress_line import Display
-from .stall import ItemPatience, Stall
+from .stall import ItemPolicy, Stall
 
 JournalLike = Journal | str | os.PathLike[str]
 Report = Callable[[Progress], object]
@@ -29,7 +29,7 @@ class BatchOptions(CallOptions, total=False):
     """`CallOptions` for every request of a batch, and the options of the batch itself.
 
     Attributes:
-        max_concurrency: How many may be in flight; the client's places when not given.
+        max_concurrency: How many may be in flight; the client's slots when not given.
         on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
         stop_after_errors: End the batch with the error that makes it so many.
         journal: A `Journal`, or the path of one: what is in it is not sent again.
@@ -57,7 +57,7 @@ OF_THE_BATCH = frozenset(BatchOptions.__annotations__) - frozenset(CallOptions._
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchTerms:
+class BatchSettings:
     """The options of a batch, checked; see `BatchOptions`."""
 
     max_concurrency: int | None = None
@@ -72,7 +72,7 @@ class BatchTerms:
 
     @classmethod
     def split(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
-        """Take the terms of a batch from what was given to it, and return them with the parameters of its requests.
+        """Take the settings of a batch from what was given to it, and return them with the parameters of its requests.
 
         Raises:
             TypeError: An option is of another type.
@@ -105,68 +105,68 @@ class BatchTerms:
 
 
 def batch(
-    terms: BatchTerms,
+    settings: BatchSettings,
     requests: Requests,
-    run: Callable[[Item, ItemPatience], Awaitable[Done[Any]]],
+    run: Callable[[BatchItem, ItemPolicy], Awaitable[Done[Any]]],
     *,
     ordered: bool,
-    places: int,
-    identify: Callable[[], Identifier],
+    slots: int,
+    fingerprint_of: Callable[[], Fingerprinter],
     restore: Restore,
     limited_by: Callable[[], str | None],
 ) -> OutcomeStream[Any]:
     """Put a batch together.
 
     Args:
-        terms: Its options.
+        settings: Its options.
         requests: Its input.
-        run: Sends one request, with the patience of the batch.
+        run: Sends one request, with the policy of the batch.
         ordered: Give outcomes in input order, rather than as they complete.
-        places: How many may be in flight, where the terms do not say.
-        identify: Makes what tells its requests from each other; asked only where that matters.
+        slots: How many may be in flight, where the settings do not say.
+        fingerprint_of: Makes what tells its requests from each other; asked only where that matters.
         restore: Makes an answer of a journal's entry.
         limited_by: Says what keeps the client's calls from going faster.
     """
-    stall = Stall(adaptive=terms.adaptive)
+    stall = Stall(adaptive=settings.adaptive)
     total = len(requests) if isinstance(requests, Sized) else None
-    report = Display().show if terms.progress is True else terms.progress or None
+    report = Display().show if settings.progress is True else settings.progress or None
     meter = Meter(total, report, limited_by=limited_by)
 
     spent_before = 0.0
 
     def opened(resumed: Resumed) -> None:
         nonlocal spent_before
-        if terms.budget_usd is not None:
+        if settings.budget_usd is not None:
             spent_before = resumed.spent_usd
-            stall.budget = Budget(terms.budget_usd, spent_before)
+            stall.budget = Budget(settings.budget_usd, spent_before)
         meter.opened(resumed)
 
     def charged() -> float:
         return 0.0 if stall.budget is None else stall.budget.spent_usd - spent_before
 
-    journal = terms.open_journal()
-    recording: Recording | None = None
-    if journal is not None or terms.deduplicate:
-        recording = Recording(
+    journal = settings.open_journal()
+    session: JournalSession | None = None
+    if journal is not None or settings.deduplicate:
+        session = JournalSession(
             journal,
-            identify(),
+            fingerprint_of(),
             restore,
             requests=requests,
-            deduplicate=terms.deduplicate,
+            deduplicate=settings.deduplicate,
             opened=opened,
             charged=charged,
         )
         if journal is not None:
-            meter.sample = recording.sample
+            meter.sample = session.sample
     else:
         opened(Resumed())
     return OutcomeStream(
         requests,
-        lambda item: run(item, ItemPatience(stall, recording, item)),
-        max_concurrency=terms.max_concurrency or places,
+        lambda item: run(item, ItemPolicy(stall, session, item)),
+        max_concurrency=settings.max_concurrency or slots,
         ordered=ordered,
-        on_error=terms.on_error,
-        stop_after_errors=terms.stop_after_errors,
-        recording=recording,
+        on_error=settings.on_error,
+        stop_after_errors=settings.stop_after_errors,
+        session=session,
         meter=meter,
     )

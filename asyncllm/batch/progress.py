@@ -18,7 +18,7 @@ EVERY_S = 1.0
 _PACE_S = 60.0
 
 
-class Flow(Protocol):
+class FlowCounts(Protocol):
     """Where the items of a batch are; see `engine.Flow`."""
 
     taken: int
@@ -109,7 +109,7 @@ class Meter:
         self._clock = clock
         self._counts = _Counts()
         self._resumed: Resumed | None = None
-        self._flow: Flow | None = None
+        self._flow: FlowCounts | None = None
         self._limited_by_batch: Callable[[], str | None] = lambda: None
         self._began = clock()
         self._pace: deque[tuple[float, int]] = deque()
@@ -120,7 +120,7 @@ class Meter:
         self._resumed = resumed
         self._tell()
 
-    def begin(self, flow: Flow, limited_by: Callable[[], str | None]) -> None:
+    def begin(self, flow: FlowCounts, limited_by: Callable[[], str | None]) -> None:
         """Begin to count a batch."""
         self._flow, self._limited_by_batch, self._began = flow, limited_by, self._clock()
 

@@ -1,4 +1,4 @@
-"""Prompts with a place for each field of a row: `"Translate {text} into {language}"`."""
+"""Prompts with a field in braces for each column of a row: `"Translate {text} into {language}"`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MissingField(RowProblem):
 
 
 class Template:
-    """A prompt with places for fields; `{a.b}` reaches into an object, `{a.0}` into a list.
+    """A prompt with fields in braces; `{a.b}` reaches into an object, `{a.0}` into a list.
 
     Args:
         text: The template.

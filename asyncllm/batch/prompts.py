@@ -24,7 +24,7 @@ class Prompt:
     """Makes the request of a row.
 
     Args:
-        template: The text, with places for fields.
+        template: The text, with fields in braces.
         system: Instructions that come first.
         image_field: The field with the path or address of a picture; an empty one is no picture.
         id_field: The field with the row's id; None for none.
@@ -73,17 +73,17 @@ class Prompt:
         assert self.image_field is not None
         if self.image_field not in row:
             raise RowProblem(f"has no field {self.image_field!r}")
-        place = row[self.image_field]
-        if place is None or place == "":
+        value = row[self.image_field]
+        if value is None or value == "":
             return None
-        if isinstance(place, bytes):
-            content = place
-        elif not isinstance(place, str):
+        if isinstance(value, bytes):
+            content = value
+        elif not isinstance(value, str):
             raise RowProblem(f"has no path in {self.image_field!r}")
-        elif place.startswith(("http://", "https://", "data:")):
-            return Image.from_url(place)
+        elif value.startswith(("http://", "https://", "data:")):
+            return Image.from_url(value)
         else:
-            content = self._read(Path(place))
+            content = self._read(Path(value))
         try:
             return Image.from_bytes(content)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""The patience of a batch: refusals for the rate are waited out, and nothing getting through ends it."""
+"""The policy of a batch: refusals for the rate are waited out, and nothing getting through ends it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from ..errors import RateLimitError, StalledError
 from ..limits import Budget
-from .item import Item
-from .journal.session import Recording
+from .item import BatchItem
+from .journal.session import JournalSession
 
 # A batch in which nothing succeeds for this long is not slow but stuck: no provider's limit is counted over more than a
 # minute without letting something through.
@@ -16,7 +16,7 @@ STALL_S = 300.0
 
 
 class Stall:
-    """The terms of a batch: refusals for the rate are waited out, and nothing getting through ends it.
+    """The settings of a batch: refusals for the rate are waited out, and nothing getting through ends it.
 
     Args:
         limit_s: Seconds without a success that end the batch.
@@ -73,20 +73,20 @@ class Stall:
         """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
 
 
-class ItemPatience:
+class ItemPolicy:
     """Waits as the batch does, and notes in its journal that the item is about to be sent.
 
     Args:
         stall: What all items of the batch share.
-        recording: The journal; None without one.
+        session: The journal; None without one.
         item: The item.
     """
 
-    __slots__ = ("_item", "_recording", "_stall")
+    __slots__ = ("_item", "_session", "_stall")
 
-    def __init__(self, stall: Stall, recording: Recording | None, item: Item) -> None:
+    def __init__(self, stall: Stall, session: JournalSession | None, item: BatchItem) -> None:
         self._stall = stall
-        self._recording = recording
+        self._session = session
         self._item = item
 
     @property
@@ -113,5 +113,5 @@ class ItemPatience:
 
     def sending(self, worst_usd: float) -> None:
         """Note that the item is about to be sent, and what that may cost where a budget asks for it."""
-        if self._recording is not None:
-            self._recording.sending(self._item, worst_usd)
+        if self._session is not None:
+            self._session.sending(self._item, worst_usd)

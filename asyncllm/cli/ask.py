@@ -97,15 +97,15 @@ def _messages(prompt: str, system: str | None, images: list[str]) -> list[Messag
     return [*([Message.system(system)] if system else []), Message.user(prompt, *map(_image, images))]
 
 
-def _image(place: str) -> Any:
+def _image(source: str) -> Any:
     from .. import Image
 
-    if place.startswith(("http://", "https://", "data:")):
-        return Image.from_url(place)
+    if source.startswith(("http://", "https://", "data:")):
+        return Image.from_url(source)
     try:
-        return Image.from_path(place)
+        return Image.from_path(source)
     except ValueError:
-        problem = f"--image {place} is not a picture that models take."
+        problem = f"--image {source} is not a picture that models take."
         raise UsageProblem(problem, "Convert it to PNG, JPEG, GIF or WebP.") from None
 
 

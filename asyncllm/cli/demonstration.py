@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ..batch.files import Answer, BadRow, Layout, Row, RowReader, result_writer
+from ..batch.files import BadRow, Layout, Row, RowReader, RowResult, result_writer
 from .terminal.batch_progress import BatchProgress
 from .terminal.exit_codes import DONE, SOME_FAILED
 from .terminal.output import draws, show, terminal, write
@@ -115,7 +115,7 @@ async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> Batc
             async with batch as outcomes:
                 async for outcome in outcomes:
                     progress.advance(ok=outcome.ok)
-                    results.write(outcome.data.data, Answer.of(outcome.data.index, outcome, _dumped))
+                    results.write(outcome.data.data, RowResult.of(outcome.data.index, outcome, _dumped))
                     if outcome.error is not None:
                         problems.append(f"line {outcome.data.line}: {outcome.error}")
         os.replace(unfinished, _RESULTS)

@@ -57,12 +57,12 @@ async def _reached(configs: list[LLMConfig]) -> list[Check]:
 
     found: list[list[Check]] = [[] for _ in configs]
 
-    async def ask(place: int) -> None:
-        found[place] = await check_endpoint(configs[place])
+    async def ask(index: int) -> None:
+        found[index] = await check_endpoint(configs[index])
 
     async with anyio.create_task_group() as group:
-        for place in range(len(configs)):
-            group.start_soon(ask, place)
+        for index in range(len(configs)):
+            group.start_soon(ask, index)
     return [check for checks in found for check in checks]
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from ..simulator.server.options import Options, manual, parse_fault, parse_latency, parse_limit
+from ..simulator.server.options import SimulatorOptions, manual, parse_fault, parse_latency, parse_limit
 from .settings import Settings, command_without_profile
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write
 
 T = TypeVar("T")
-_HELP = {one.name: one.metadata["help"] for one in fields(Options)}
+_HELP = {one.name: one.metadata["help"] for one in fields(SimulatorOptions)}
 _EXAMPLES = """
 FORMATS
   OpenAI         POST /v1/chat/completions, GET /v1/models
@@ -58,12 +58,12 @@ class Command(TyperCommand):
 @command_without_profile
 def run(
     settings: Settings,
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["port"])] = Options.port,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["port"])] = SimulatorOptions.port,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help=_HELP["keys"])] = None,
     latency: Annotated[str | None, typer.Option(metavar="LATENCY", help=_HELP["latency"])] = None,
     limit: Annotated[list[str] | None, typer.Option(metavar="LIMIT", help=_HELP["limits"])] = None,
     fault: Annotated[list[str] | None, typer.Option(metavar="FAULT", help=_HELP["faults"])] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help=_HELP["seed"])] = Options.seed,
+    seed: Annotated[int, typer.Option(metavar="N", help=_HELP["seed"])] = SimulatorOptions.seed,
     max_in_flight: Annotated[int | None, typer.Option(metavar="N", min=1, help=_HELP["max_in_flight"])] = None,
     queue: Annotated[bool, typer.Option("--queue", help=_HELP["queue"])] = False,
 ) -> int:
@@ -74,7 +74,7 @@ def run(
     """
     from ..simulator.server.foreground import serve
 
-    options = Options(
+    options = SimulatorOptions(
         port=port,
         keys=tuple(key) if key else None,
         latency=None if latency is None else _parsed("--latency", parse_latency, latency),

@@ -14,7 +14,7 @@ class Attempt:
     Attributes:
         profile: The profile it was sent for.
         model: The model it was sent to.
-        queued_s: Seconds spent waiting for a place and for the rate limits.
+        queued_s: Seconds spent waiting for a slot and for the rate limits.
         elapsed_s: Seconds from sending to the end of the answer (a stream: to its first chunk).
         error: The name of the error class; None when it succeeded.
         message: The message of the error.
@@ -68,7 +68,7 @@ class CallRecord:
 
     @property
     def queued_s(self) -> float:
-        """Seconds spent waiting for places and rate limits, all attempts together."""
+        """Seconds spent waiting for slots and rate limits, all attempts together."""
         return sum(attempt.queued_s for attempt in self.attempts)
 
     @property

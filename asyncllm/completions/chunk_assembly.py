@@ -8,7 +8,7 @@ from typing import Any
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
-class Assembly:
+class ChunkAssembly:
     """A chat completion as it grows, chunk by chunk."""
 
     __slots__ = ("_choices", "_head", "_usage")
@@ -72,7 +72,7 @@ class _Choice:
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
-        self._calls = ToolCalls()
+        self._calls = ToolCallAssembly()
         self.finish_reason: str | None = None
         self._logprobs: dict[str, list[Any]] = {}
         self._other: dict[str, Any] = {}
@@ -127,19 +127,19 @@ class _Choice:
             self._other[key] = value
 
 
-class ToolCalls:
+class ToolCallAssembly:
     """The tool calls of a choice, from deltas that may repeat their id, give it once, or leave out the index."""
 
-    __slots__ = ("_calls", "_last", "_places")
+    __slots__ = ("_by_index", "_calls", "_last")
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, Any]] = {}
-        self._places: dict[int, int] = {}  # of the call that the provider means by an index
+        self._by_index: dict[int, int] = {}  # of the call that the provider means by an index
         self._last: int | None = None
 
     def add(self, delta: dict[str, Any]) -> None:
         """Add one delta to the call that it belongs to."""
-        index = self._place_of(delta)
+        index = self._index_of(delta)
         function = delta.get("function") or {}
         call = self._calls.get(index)
         if call is None:
@@ -165,17 +165,17 @@ class ToolCalls:
             for index, call in sorted(self._calls.items())
         ]
 
-    def _place_of(self, delta: dict[str, Any]) -> int:
+    def _index_of(self, delta: dict[str, Any]) -> int:
         index = delta.get("index")
         id = delta.get("id")
         if isinstance(index, int):
-            place = self._places.setdefault(index, index)
-            known = self._calls.get(place)
+            at = self._by_index.setdefault(index, index)
+            known = self._calls.get(at)
             # Some servers number every call 0; another id at a call that has one is another call, and what follows
             # without an id belongs to it.
             if id and known is not None and known["id"] and known["id"] != id:
-                place = self._places[index] = self._with_id(id)
-            return place
+                at = self._by_index[index] = self._with_id(id)
+            return at
         if id:
             return self._with_id(id)
         name = (delta.get("function") or {}).get("name")

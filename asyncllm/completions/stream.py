@@ -19,7 +19,7 @@ from ..errors import AsyncLLMError, DeadlineExceededError, ProviderError, Provid
 from ..threads import into_this_loop
 from .call_record import CallRecord
 from .chunk import Chunk
-from .chunk_assembly import Assembly
+from .chunk_assembly import ChunkAssembly
 from .completion import Completion
 from .usage import Usage
 
@@ -38,7 +38,7 @@ class Opened:
     Attributes:
         source: The transport's stream.
         first: The chunks that came with the first read.
-        admission: Its place, held until the stream is closed.
+        admission: Its slot, held until the stream is closed.
         record: The record of the call.
         deadline: The end of the whole call.
         idle_timeout_s: Seconds between chunks.
@@ -72,7 +72,7 @@ class CompletionStream:
         self._opened: Opened | None = None
         self._restarts = restarts if on_interrupt == "restart" else 0
         self._pending: deque[dict[str, Any]] = deque()
-        self._assembly = Assembly()
+        self._assembly = ChunkAssembly()
         self._restarted = False
         self._completion: Completion | None = None
         self._closed = False
@@ -187,7 +187,7 @@ class CompletionStream:
     async def _restart(self, interrupted: CallRecord) -> None:
         """Open the stream anew; when that fails, what was interrupted stays the answer so far."""
         so_far, completion = self._assembly, self._completion
-        self._closed, self._completion, self._opened, self._assembly = False, None, None, Assembly()
+        self._closed, self._completion, self._opened, self._assembly = False, None, None, ChunkAssembly()
         try:
             await self.open()
         except BaseException:
@@ -226,8 +226,8 @@ class CompletionStream:
         self._closed = True
         message = f"a stream opened at {self._made_at} was never closed; use `async with`, or read it to its end"
         opened.source.abandon()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits for the place
-            # A destructor may run on any thread; the place and the counters belong to the loop.
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits for the slot
+            # A destructor may run on any thread; the slot and the counters belong to the loop.
             self._into_loop(_settle, opened, self._assembly, self._pending, ResourceWarning(message))
         warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
 
@@ -238,9 +238,9 @@ def ending(error: BaseException) -> str:
 
 
 def _settle(
-    opened: Opened, assembly: Assembly, pending: deque[dict[str, Any]], error: BaseException | None
+    opened: Opened, assembly: ChunkAssembly, pending: deque[dict[str, Any]], error: BaseException | None
 ) -> Completion:
-    """Make the answer of a stream that has ended, give its place back, and tell how it ended."""
+    """Make the answer of a stream that has ended, give its slot back, and tell how it ended."""
     # What was read and not yet handed over belongs to the answer of a stream that is left early as well.
     for data in pending:
         assembly.add(data)

@@ -180,7 +180,7 @@ class Fields(BaseModel):
 
     max_concurrency: Positive = _field("limits", "Places of this client; first come, first served.", default=100)
     max_queue: Count | None = _field(
-        "limits", "Callers waiting for a place, beyond which OverloadedError is raised.", shown="none"
+        "limits", "Callers waiting for a slot, beyond which OverloadedError is raised.", shown="none"
     )
     requests_per_minute: PositiveNumber | None = _field(
         "limits", "Shared by all clients of the process with the same provider, endpoint and key.", shown="none"

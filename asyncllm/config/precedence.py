@@ -1,14 +1,14 @@
 """How the layers of a configuration become one profile: the nearest value wins, and no key goes astray.
 
-Layers come weakest first and belong to *places*: `[llm]` with its variables `LLM_<FIELD>` is one place, `[llm.NAME]`
+Layers come weakest first and belong to *levels*: `[llm]` with its variables `LLM_<FIELD>` is one level, `[llm.NAME]`
 with its variables `LLM__<NAME>__<FIELD>` the next, arguments are the nearest. For every field the nearest value wins as
 a whole. The connection group follows stricter rules, so that no key ever reaches another provider's host:
 
 1. A layer that changes the provider takes nothing of the group from farther layers. Which provider a layer means is
    decided by what it says itself; what it inherits only decides when that says too little (a bare, unknown name).
-2. What a place without a model says of the group belongs to nobody, and no nearer place takes it.
+2. What a level without a model says of the group belongs to nobody, and no nearer level takes it.
 3. A layer that names an endpoint takes no credentials (key, headers, AWS credentials) that were in force for another
-   endpoint, nor those that another place meant for the provider's own endpoint. Endpoints are the same when scheme,
+   endpoint, nor those that another level meant for the provider's own endpoint. Endpoints are the same when scheme,
    host and port are.
 4. Of `api_key` and `api_key_env` the one named nearest wins.
 """
@@ -26,7 +26,7 @@ from .fields import CONNECTION_GROUP, CREDENTIALS, ENDPOINTS, KEY_FIELDS
 from .provenance import Origin
 
 BASE, PROFILE, ARGUMENTS = range(3)
-"""The places, farthest first."""
+"""The levels, farthest first."""
 
 _PROVIDER_FIELDS = ("model", "custom_llm_provider", "base_url")  # what decides which provider it is
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,12 +39,12 @@ class Entry:
     Attributes:
         value: The value, not yet validated as a whole.
         origin: Where it came from.
-        place: The place of its layer.
+        level: The level of its layer.
     """
 
     value: object
     origin: Origin
-    place: int
+    level: int
 
 
 Layer = Mapping[str, Entry]
@@ -141,27 +141,27 @@ def origin_of(url: object) -> tuple[str, str | None, int | None]:
 def _refused(entries: Mapping[str, Entry], layer: Layer, before: str | None, after: str | None) -> dict[str, Withheld]:
     """Say which inherited entries a layer does not take, and why."""
     inherited = {key: entry for key, entry in entries.items() if key in CONNECTION_GROUP and entry.value is not None}
-    place = next(iter(layer.values())).place
+    level = next(iter(layer.values())).level
     if before is None:
         if after is None:
             return {}
         reason = "no model stands beside it that says whose it is"
-        farther = {key: Withheld(reason, entry.origin) for key, entry in inherited.items() if entry.place < place}
-        return _refused_by_endpoint(inherited, layer, place) | farther
+        farther = {key: Withheld(reason, entry.origin) for key, entry in inherited.items() if entry.level < level}
+        return _refused_by_endpoint(inherited, layer, level) | farther
     if before != after:
         reason = f"it is for {before}, and this profile calls {after or 'another provider'}"
         return {key: Withheld(reason, entry.origin) for key, entry in inherited.items()}
-    return _refused_by_endpoint(inherited, layer, place)
+    return _refused_by_endpoint(inherited, layer, level)
 
 
-def _refused_by_endpoint(inherited: Mapping[str, Entry], layer: Layer, place: int) -> dict[str, Withheld]:
+def _refused_by_endpoint(inherited: Mapping[str, Entry], layer: Layer, level: int) -> dict[str, Withheld]:
     refused: dict[str, Withheld] = {}
     for endpoint in sorted(ENDPOINTS & layer.keys()):
         now = inherited[endpoint].value if endpoint in inherited else None
         if origin_of(now) == origin_of(layer[endpoint].value):
             continue
         for key in CREDENTIALS & inherited.keys():
-            if now is not None or inherited[key].place < place:
+            if now is not None or inherited[key].level < level:
                 reason = f"it is for another endpoint than this {endpoint}"
                 refused[key] = Withheld(reason, inherited[key].origin, is_for_other_endpoint=True)
     return refused

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..suggestions import nearest
 from .environment import Environment
-from .fallbacks import fallback_mistakes, inherited, wrong_targets
+from .fallbacks import fallback_mistakes, inherited, wrong_fallbacks
 from .fields import Fields
 from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_tables, table_name
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
 from .model import LLMConfig
 from .precedence import ARGUMENTS, Entry, Layer, Merged, merge, provider_of
 from .provenance import ARGUMENT, shown_path
-from .sources import Stack, checked, read_stack
+from .sources import Sources, checked, read_sources
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -66,7 +66,7 @@ def load_profiles(path: str | Path | None = None, env: Mapping[str, str] | None 
     source = find_config_file(path, os.environ if env is None else env)
     environment = Environment(env, (source.parent if source else Path.cwd()) / ".env")
     tables = read_tables(source) if source else Tables({}, {})
-    return Profiles(read_stack(tables, source, environment), source, environment, tables.absence)
+    return Profiles(read_sources(tables, source, environment), source, environment, tables.absence)
 
 
 class Profiles:
@@ -80,7 +80,7 @@ class Profiles:
             be.
     """
 
-    def __init__(self, stack: Stack, source: Path | None, environment: Environment, absence: str = "") -> None:
+    def __init__(self, stack: Sources, source: Path | None, environment: Environment, absence: str = "") -> None:
         self._stack = stack
         self._environment = environment
         self._absence = absence
@@ -105,7 +105,7 @@ class Profiles:
         merged = self._merged(name, arguments)
         mistakes += _mistakes_together(merged)
         if "fallbacks" in arguments:
-            mistakes += wrong_targets(name, arguments["fallbacks"], self._stack)
+            mistakes += wrong_fallbacks(name, arguments["fallbacks"], self._stack)
         if "model" not in merged.entries and not any(map(_is_the_model, mistakes)):
             mistakes.append(self._missing_model(name))
         if mistakes:

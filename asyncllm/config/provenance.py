@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class OriginKind(StrEnum):
-    """The kinds of places a value comes from."""
+    """The kinds of sources a value comes from."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -22,7 +22,7 @@ class Origin:
     """Where a value came from.
 
     Attributes:
-        kind: The kind of place.
+        kind: The kind of source.
         name: The table (`[llm.fast]`) or the environment variable; empty for defaults and arguments.
         path: The file it stands in; None for defaults, arguments and the environment itself.
     """

@@ -20,7 +20,7 @@ _VARIABLES = {f"{_PREFIX}{field.upper()}": field for field in Fields.model_field
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class Sources:
     """The layers of every profile.
 
     Attributes:
@@ -40,21 +40,21 @@ class Stack:
         return self.base + self.own[profile]
 
 
-def read_stack(tables: Tables, source: Path | None, environment: Environment) -> Stack:
+def read_sources(tables: Tables, source: Path | None, environment: Environment) -> Sources:
     """Sort what tables and variables say into layers, and check each value on its own."""
     mistakes = list(tables.mistakes)
     variables = environment.find(_PREFIX)
     owners = _owners(variables, [DEFAULT_PROFILE, *tables.profiles], mistakes)
 
-    def from_table(name: str, table: Mapping[str, object], place: int) -> Layer:
+    def from_table(name: str, table: Mapping[str, object], level: int) -> Layer:
         origin = Origin(OriginKind.FILE, table_name(name), source)
-        return checked({key: Entry(value, origin, place) for key, value in table.items()}, mistakes)
+        return checked({key: Entry(value, origin, level) for key, value in table.items()}, mistakes)
 
-    def from_variables(fields: Mapping[str, str], place: int) -> Layer:
+    def from_variables(fields: Mapping[str, str], level: int) -> Layer:
         entries = {}
         for variable, field in fields.items():
             text, origin = variables[variable]
-            entries[field] = Entry(parse_value(text, field_kind(field)), origin, place)
+            entries[field] = Entry(parse_value(text, field_kind(field)), origin, level)
         return checked(entries, mistakes)
 
     of_base = {variable: field for variable, field in _VARIABLES.items() if variable in variables}
@@ -66,7 +66,7 @@ def read_stack(tables: Tables, source: Path | None, environment: Environment) ->
     if not {"model", "custom_llm_provider"} & {*tables.base, *of_base.values()}:
         mistakes += _ownerless(base[0])
     used = {*of_base, *(variable for fields in owners.values() for variable in fields)}
-    return Stack(base, own, tuple(mistakes), _ignored(variables.keys() - used, list(owners)))
+    return Sources(base, own, tuple(mistakes), _ignored(variables.keys() - used, list(owners)))
 
 
 def checked(entries: Mapping[str, Entry], mistakes: list[Mistake]) -> Layer:

@@ -9,24 +9,24 @@ import anyio
 
 from ..errors import DeadlineExceededError, OverloadedError
 from .budget import Budget
-from .provider_limits import Bucket
-from .slots import Places, Waiter
+from .provider_limits import ProviderLimits
+from .slots import Slots, Waiter
 
 if TYPE_CHECKING:
     from ..pipeline.deadline import Deadline
 
 
 class Admission:
-    """A place and what was reserved for one request; released exactly once.
+    """A slot and what was reserved for one request; released exactly once.
 
     Attributes:
         queued_s: Seconds it was waited for.
     """
 
-    __slots__ = ("_bucket", "_places", "_released", "_waiter", "queued_s")
+    __slots__ = ("_bucket", "_released", "_slots", "_waiter", "queued_s")
 
-    def __init__(self, places: Places, bucket: Bucket, waiter: Waiter | None, queued_s: float) -> None:
-        self._places = places
+    def __init__(self, slots: Slots, bucket: ProviderLimits, waiter: Waiter | None, queued_s: float) -> None:
+        self._slots = slots
         self._bucket = bucket
         self._waiter = waiter
         self._released = False
@@ -60,7 +60,7 @@ class Admission:
             self._bucket.learn(self._waiter, headers, output_tokens)
 
     def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
-        """Give the place back and settle with the tokens that were used and what they cost.
+        """Give the slot back and settle with the tokens that were used and what they cost.
 
         Args:
             used_tokens: Input and output; None, not known, counts as what was reserved.
@@ -70,14 +70,14 @@ class Admission:
             return
         self._released = True
         if self._waiter is None:
-            self._places.give_back()
+            self._slots.give_back()
         else:
-            self._places.release(self._waiter, used_tokens, cost_usd)
+            self._slots.release(self._waiter, used_tokens, cost_usd)
 
 
 async def admit(
-    places: Places,
-    bucket: Bucket,
+    slots: Slots,
+    bucket: ProviderLimits,
     tokens: int,
     deadline: Deadline,
     *,
@@ -91,7 +91,7 @@ async def admit(
     """Wait until a request may be sent, and take what it needs, all at once.
 
     Args:
-        places: The client's places.
+        slots: The client's slots.
         bucket: Where the request goes.
         tokens: What the request will need at the most, input and output.
         deadline: When the whole call must end.
@@ -108,10 +108,10 @@ async def admit(
         OverloadedError: More callers wait than `max_queue` allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
-    if not adaptive and not budgets and bucket.is_free and deadline.admits(0) and places.take_free():
-        return Admission(places, bucket, None, 0.0)  # as nearly every call is; the rest takes several times as long
+    if not adaptive and not budgets and bucket.is_free and deadline.admits(0) and slots.take_free():
+        return Admission(slots, bucket, None, 0.0)  # as nearly every call is; the rest takes several times as long
     waiter = Waiter(
-        places,
+        slots,
         bucket,
         tokens,
         adaptive=adaptive,
@@ -121,30 +121,30 @@ async def admit(
         patient=patient,
     )
     bucket.check_size(tokens)
-    if deadline.admits(0) and places.try_admit(waiter):
-        return Admission(places, bucket, waiter, 0.0)
-    if places.max_queue is not None and not patient and not again and places.callers_waiting >= places.max_queue:
-        raise _overloaded(places)
+    if deadline.admits(0) and slots.try_admit(waiter):
+        return Admission(slots, bucket, waiter, 0.0)
+    if slots.max_queue is not None and not patient and not again and slots.callers_waiting >= slots.max_queue:
+        raise _overloaded(slots)
     started = bucket.clock()
     if deadline.at is None:
-        await places.wait(waiter)
-        return Admission(places, bucket, waiter, bucket.clock() - started)
+        await slots.wait(waiter)
+        return Admission(slots, bucket, waiter, bucket.clock() - started)
     error: DeadlineExceededError | None = None
     try:
         with anyio.fail_after(deadline.remaining()):
-            await places.wait(waiter)
+            await slots.wait(waiter)
     except TimeoutError:
-        error = deadline.error("waiting for a place and the rate limits")
+        error = deadline.error("waiting for a slot and the rate limits")
     if error is not None:
         raise error
-    return Admission(places, bucket, waiter, bucket.clock() - started)
+    return Admission(slots, bucket, waiter, bucket.clock() - started)
 
 
-def _overloaded(places: Places) -> OverloadedError:
-    seconds = places.turn_in_s()
-    when = "" if seconds is None else f" A place may be free in about {seconds:.1f} s."
+def _overloaded(slots: Slots) -> OverloadedError:
+    seconds = slots.turn_in_s()
+    when = "" if seconds is None else f" A slot may be free in about {seconds:.1f} s."
     return OverloadedError(
-        f"{places.callers_waiting} callers wait already, and max_queue is {places.max_queue}; nothing was sent.{when}",
+        f"{slots.callers_waiting} callers wait already, and max_queue is {slots.max_queue}; nothing was sent.{when}",
         hint="Come back later, or raise max_concurrency or max_queue.",
         retry_after=seconds,
     )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from ..errors import RequestTooLargeError
-from .adaptive.controller import Control
-from .token_bucket import Rate
+from .adaptive.controller import AdaptiveController
+from .token_bucket import TokenBucket
 
 # A request whose time has come and that has not gone by so many seconds later belongs to a loop that is held up; others
 # go before it.
@@ -20,7 +20,7 @@ GRACE_S = 0.05
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
-Reason = Literal["places", "requests", "tokens", "closed", "adaptive", "budget"]
+Reason = Literal["slots", "requests", "tokens", "closed", "adaptive", "budget"]
 """What a request waits for."""
 
 
@@ -43,7 +43,7 @@ class Claim(Protocol):
     adaptive: bool
     parked: bool
     due: float
-    followed: Control | None
+    followed: AdaptiveController | None
     sent_at: float
     in_flight: int
 
@@ -52,7 +52,7 @@ class Claim(Protocol):
         ...
 
 
-class Bucket:
+class ProviderLimits:
     """The rates and closures of one provider, endpoint and key; thread-safe.
 
     Of all who could go but for the bucket, it serves the one that came first, whichever thread and client it belongs
@@ -70,11 +70,11 @@ class Bucket:
         self._cpu = cpu
         self._lock = threading.Lock()
         self._limits: dict[int, tuple[float | None, float | None]] = {}
-        self._requests: Rate | None = None
-        self._tokens: Rate | None = None
+        self._requests: TokenBucket | None = None
+        self._tokens: TokenBucket | None = None
         self._closed_until = 0.0
         self._refusals = 0
-        self._control: Control | None = None
+        self._control: AdaptiveController | None = None
         self._claims: list[Claim] = []
         self._reason: Reason = "requests"  # what the first of them waits for
 
@@ -248,7 +248,7 @@ class Bucket:
         if not claim.adaptive or self._requests is not None or self._tokens is not None:
             return False
         if self._control is None:
-            self._control = Control(self._cpu)
+            self._control = AdaptiveController(self._cpu)
         return True
 
     def _take(self, claim: Claim, now: float) -> None:
@@ -300,25 +300,25 @@ class Bucket:
         self._wake_first()
 
 
-_buckets: weakref.WeakValueDictionary[tuple[str, str, bytes], Bucket] = weakref.WeakValueDictionary()
+_buckets: weakref.WeakValueDictionary[tuple[str, str, bytes], ProviderLimits] = weakref.WeakValueDictionary()
 _buckets_lock = threading.Lock()
 
 
-def shared_bucket(provider: str, endpoint: str | None, key: str | None) -> Bucket:
+def shared_provider_limits(provider: str, endpoint: str | None, key: str | None) -> ProviderLimits:
     """Return the bucket of a provider, endpoint and key; the same one for everybody in the process."""
     digest = hashlib.blake2b((key or "").encode(), digest_size=16).digest()  # the key itself is not kept
     name = (provider, endpoint or "", digest)
     with _buckets_lock:
         bucket = _buckets.get(name)
         if bucket is None:
-            bucket = _buckets[name] = Bucket()
+            bucket = _buckets[name] = ProviderLimits()
         return bucket
 
 
-def _rate(current: Rate | None, per_minute: float | None, now: float) -> Rate | None:
+def _rate(current: TokenBucket | None, per_minute: float | None, now: float) -> TokenBucket | None:
     if per_minute is None:
         return None
-    return current if current is not None and current.per_minute == per_minute else Rate(per_minute, now)
+    return current if current is not None and current.per_minute == per_minute else TokenBucket(per_minute, now)
 
 
 def _arrival(claim: Claim) -> int:

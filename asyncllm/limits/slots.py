@@ -1,4 +1,4 @@
-"""Places: how many requests of a client are on their way, and the lines of those that wait."""
+"""Slots: how many requests of a client are on their way, and the lines of those that wait."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import anyio
 from .. import telemetry
 from ..errors import AsyncLLMError
 from ..threads import into_this_loop
-from .adaptive.controller import Control
+from .adaptive.controller import AdaptiveController
 from .budget import Budget
-from .provider_limits import Bucket, Reason
+from .provider_limits import ProviderLimits, Reason
 
 # A limit that takes turns with another is told in the log once in so many seconds.
 TOLD_EVERY_S = 1.0
@@ -30,7 +30,7 @@ class Waiter:
     """One request, and what it must have before it is sent.
 
     Args:
-        places: Its client's places.
+        slots: Its client's slots.
         bucket: Where it goes.
         tokens: What it needs at the most, input and output.
         adaptive: Whether it follows the adaptive control.
@@ -53,8 +53,8 @@ class Waiter:
         "in_flight",
         "parked",
         "patient",
-        "places",
         "sent_at",
+        "slots",
         "tokens",
         "too_long",
         "wake_at",
@@ -63,8 +63,8 @@ class Waiter:
 
     def __init__(
         self,
-        places: Places,
-        bucket: Bucket,
+        slots: Slots,
+        bucket: ProviderLimits,
         tokens: int = 0,
         *,
         adaptive: bool = False,
@@ -73,7 +73,7 @@ class Waiter:
         too_long: Callable[[float], None] | None = None,
         patient: bool = False,
     ) -> None:
-        self.places = places
+        self.slots = slots
         self.bucket = bucket
         self.tokens = tokens
         self.adaptive = adaptive
@@ -84,7 +84,7 @@ class Waiter:
         self.arrival = next(_arrivals)
         self.parked = False
         self.due = math.inf
-        self.followed: Control | None = None
+        self.followed: AdaptiveController | None = None
         self.sent_at = 0.0
         self.in_flight = 0
         self.granted = False
@@ -98,24 +98,24 @@ class Waiter:
         return (id(self.bucket), self.adaptive, *map(id, self.budgets))
 
     def wake(self) -> None:
-        """Let the places see, in their own loop, who can go."""
-        self.places.wake()
+        """Let the slots see, in their own loop, who can go."""
+        self.slots.wake()
 
 
-class Places:
-    """The places of one client, and the lines before them; of one loop at a time.
+class Slots:
+    """The slots of one client, and the lines before them; of one loop at a time.
 
-    A request waits for everything at once and holds nothing meanwhile: its line's first is let go when a place, the
+    A request waits for everything at once and holds nothing meanwhile: its line's first is let go when a slot, the
     bucket and the budgets have what it needs, all taken in one step. Of several lines, the first that came goes first.
 
     Args:
-        number: How many places there are.
+        number: How many slots there are.
         max_queue: Callers that may wait; None for any number.
         budget: What the client may spend; None for no limit.
         clock: Gives the monotonic time in seconds.
 
     Attributes:
-        in_use: How many places are taken.
+        in_use: How many slots are taken.
         callers_waiting: How many wait that are not part of a batch.
     """
 
@@ -139,7 +139,7 @@ class Places:
         self._call_soon: Callable[..., object] | None = None
         self._will_serve = False
         self._released_at: float | None = None
-        self._between_s: float | None = None  # two places given back, while somebody waits
+        self._between_s: float | None = None  # two slots given back, while somebody waits
 
     @property
     def waiting(self) -> int:
@@ -159,14 +159,14 @@ class Places:
         return closed_s + self._between_s * (self.waiting + 1)
 
     def take_free(self) -> bool:
-        """Take a place if one is free and nobody waits."""
+        """Take a slot if one is free and nobody waits."""
         if self._lines or self.in_use >= self.number:
             return False
         self.in_use += 1
         return True
 
     def give_back(self) -> None:
-        """Give back a place that was all that was taken."""
+        """Give back a slot that was all that was taken."""
         self.in_use -= 1
         if self._lines:
             self._measure()
@@ -254,7 +254,7 @@ class Places:
             self._tell(*first)
 
     def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
-        """Give a place back and settle the rest.
+        """Give a slot back and settle the rest.
 
         Args:
             waiter: Whose request has ended.
@@ -273,7 +273,7 @@ class Places:
             self.serve()
 
     def wake(self) -> None:
-        """Have `serve` called in the loop of the places, from any thread."""
+        """Have `serve` called in the loop of the slots, from any thread."""
         if self._will_serve or self._call_soon is None:
             return
         self._will_serve = True
@@ -286,7 +286,7 @@ class Places:
         """Take what a request needs, or say what is missing and for how many seconds."""
         if self.in_use >= self.number:
             waiter.bucket.withdraw(waiter)
-            return "places", math.inf
+            return "slots", math.inf
         if waiter.budgets and not self._can_pay(waiter):
             waiter.bucket.withdraw(waiter)
             return "budget", math.inf
@@ -308,7 +308,7 @@ class Places:
         for budget in waiter.budgets:
             budget.reserve(waiter.worst_usd)
         if self._lines and self.in_use >= self.number:
-            # Those that a bucket would let go next have no place now, and must not hold up other clients.
+            # Those that a bucket would let go next have no slot now, and must not hold up other clients.
             for line in self._lines.values():
                 line[0].bucket.withdraw(line[0])
 

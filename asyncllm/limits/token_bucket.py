@@ -8,7 +8,7 @@ HEADROOM = 0.98
 BURST = 0.015
 
 
-class Rate:
+class TokenBucket:
     """A bucket that fills steadily, and that a large request may overdraw once it is full; time is passed in.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DailyHours:
     """A span of hours on some days of the week.
 
     Attributes:
@@ -32,7 +32,7 @@ class OffPeak:
         timezone: The calendar on which weekdays are read; the hours themselves are UTC.
     """
 
-    windows: tuple[Window, ...]
+    windows: tuple[DailyHours, ...]
     timezone: str = "UTC"
 
     def applies(self, when: datetime) -> bool:
@@ -63,12 +63,12 @@ def _calendar(name: str) -> tzinfo:
         return UTC
 
 
-def _windows(rule: Mapping[str, Any]) -> Iterable[Window]:
+def _windows(rule: Mapping[str, Any]) -> Iterable[DailyHours]:
     hours = rule["hours_utc"]
     days = rule.get("weekdays")
     for span in (hours,) if isinstance(hours, str) else hours:
         start, _, end = span.partition("-")
-        yield Window(_time(start), _time(end), None if days is None else frozenset(days))
+        yield DailyHours(_time(start), _time(end), None if days is None else frozenset(days))
 
 
 def _time(text: str) -> time:
@@ -76,7 +76,7 @@ def _time(text: str) -> time:
     return time(int(hour), int(minute))
 
 
-def _contains(window: Window, now: time) -> bool:
+def _contains(window: DailyHours, now: time) -> bool:
     if window.start < window.end:
         return window.start <= now < window.end
     return now >= window.start or now < window.end

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# A target that failed so many calls in a row is passed over: fewer may be chance, and each one more is a user waiting.
+# Calls in a row that an endpoint must fail to be passed over: fewer may be chance, and each one more is a user waiting.
 FAILURES_TO_OPEN = 3
-
-
 # For so many seconds, then a single call tries it again; each time in vain for twice as long, up to the second.
 FIRST_PAUSE_S = 15.0
 
@@ -16,8 +14,8 @@ FIRST_PAUSE_S = 15.0
 LONGEST_PAUSE_S = 240.0
 
 
-class Breaker:
-    """Remembers that a target keeps failing, so that calls which have another one do not wait for it.
+class CircuitBreaker:
+    """Remembers that an endpoint keeps failing, so that calls which have another one do not wait for it.
 
     Args:
         clock: Gives the monotonic time in seconds.
@@ -32,7 +30,7 @@ class Breaker:
         self._pause_s = FIRST_PAUSE_S
 
     def admits(self) -> bool:
-        """Tell whether a call shall try the target; after a pause, to one call alone."""
+        """Tell whether a call shall try the endpoint; after a pause, to one call alone."""
         if self._failures < FAILURES_TO_OPEN:
             return True
         now = self._clock()
@@ -44,12 +42,12 @@ class Breaker:
         return True
 
     def failed(self) -> None:
-        """Note that the target failed a call."""
+        """Note that the endpoint failed a call."""
         self._failures += 1
         if self._failures == FAILURES_TO_OPEN:
             self._open_until = self._clock() + self._pause_s
 
     def succeeded(self) -> None:
-        """Note that the target served a call."""
+        """Note that the endpoint served a call."""
         self._failures = 0
         self._pause_s = FIRST_PAUSE_S

@@ -36,7 +36,7 @@ class Deadline:
         """Make the error that says so.
 
         Args:
-            doing: What the call was at, e.g. `waiting for a place`.
+            doing: What the call was at, e.g. `waiting for a slot`.
             last_error: What the last attempt ended with.
         """
         after = (

@@ -1,4 +1,4 @@
-"""A target: one profile made ready to send to."""
+"""An endpoint: one profile made ready to send to."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from ..completions.usage import Usage
 from ..config import LLMConfig
 from ..errors import ConfigError, ContextWindowExceededError, UnsupportedError
-from ..limits import Bucket, shared_bucket
+from ..limits import ProviderLimits, shared_provider_limits
 from ..messages import Request, has_images, with_cache_marks
 from ..models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
 from ..parameters import NO_PARAMS, FixedParams, FoundOnce, merge, output_limit, profile_params
 from ..transports.base import Call, Connection, Transport
 from ..transports.wire.rules import Route, route
-from .circuit_breaker import Breaker
+from .circuit_breaker import CircuitBreaker
 
 _OPTIONS = ("base_url", "api_version", "custom_llm_provider")
 # Estimated counts are off by up to a quarter on unusual texts; only a prompt that is too long by more is refused here,
@@ -34,7 +34,7 @@ _CHARACTERS_A_MESSAGE = 10  # what its role and its frame may weigh
 _USUAL_ANSWER_TOKENS = 1_000
 
 
-class Target:
+class Endpoint:
     """Where a profile's requests go, by what transport, under which limits, at what price.
 
     Attributes:
@@ -44,7 +44,7 @@ class Target:
         profile: The name of the profile.
         provider: litellm's name of the provider; `simulated` for the embedded simulator.
         bucket: The limits that it shares.
-        breaker: What is remembered of its failures, where calls have another target.
+        breaker: What is remembered of its failures, where calls have another endpoint.
 
     Args:
         model: The model as litellm names it.
@@ -69,10 +69,12 @@ class Target:
         self.model = model
         self.profile = config.profile or "default"
         self.provider = config.provider
-        self.bucket: Bucket = shared_bucket(connection.provider, connection.options.get("base_url"), connection.api_key)
+        self.bucket: ProviderLimits = shared_provider_limits(
+            connection.provider, connection.options.get("base_url"), connection.api_key
+        )
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
-        self.breaker = Breaker()
+        self.breaker = CircuitBreaker()
         self._merged = FoundOnce(partial(_merged, profile_params(config)))
         self._proxied = proxied
         self._info: ModelInfo | None = None

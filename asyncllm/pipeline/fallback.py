@@ -1,4 +1,4 @@
-"""Targets in order: when one cannot serve a call the next is asked, and one that keeps failing is passed over."""
+"""Endpoints in order: when one cannot serve a call the next is asked, and one that keeps failing is passed over."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..errors import (
     ProviderError,
     QuotaExceededError,
 )
-from .circuit_breaker import Breaker
+from .circuit_breaker import CircuitBreaker
 from .retry import is_retryable
 
 T = TypeVar("T")
 
 # What another provider may well take, or do: tried there at once, because here it would only fail again.
 _OF_THE_REQUEST = (ContextWindowExceededError, ContentPolicyError)
-_OF_THE_TARGET = (AuthenticationError, QuotaExceededError, NotFoundError)
+_OF_THE_ENDPOINT = (AuthenticationError, QuotaExceededError, NotFoundError)
 
 
 class Candidate(Protocol):
-    """A target that may serve a call."""
+    """An endpoint that may serve a call."""
 
     @property
     def profile(self) -> str:
@@ -36,7 +36,7 @@ class Candidate(Protocol):
         ...
 
     @property
-    def breaker(self) -> Breaker:
+    def breaker(self) -> CircuitBreaker:
         """What is remembered of its failures."""
         ...
 
@@ -49,13 +49,13 @@ C = TypeVar("C", bound=Candidate)
 
 
 @dataclass(slots=True)
-class Turn:
-    """Where a call is in its list of targets.
+class FallbackTurn:
+    """Where a call is in its list of endpoints.
 
     Attributes:
         profile: The profile that was asked for.
-        more: Whether another target remains after the present one.
-        record: The record of the call; made by the first target that is tried.
+        more: Whether another endpoint remains after the present one.
+        record: The record of the call; made by the first endpoint that is tried.
         skipped: The profiles that were not tried, and why.
     """
 
@@ -68,29 +68,29 @@ class Turn:
 async def in_turn(
     profiles: Sequence[str],
     candidate: Callable[[int], Awaitable[C]],
-    send: Callable[[C, Turn], Awaitable[T]],
+    send: Callable[[C, FallbackTurn], Awaitable[T]],
 ) -> T:
-    """Have the first target that can serve a call do so.
+    """Have the first endpoint that can serve a call do so.
 
     Args:
-        profiles: The names of the targets' profiles, in order; the first is the one that was asked for.
-        candidate: Makes the target at a place.
-        send: Sends the call to a target.
+        profiles: The names of the endpoints' profiles, in order; the first is the one that was asked for.
+        candidate: Makes the endpoint of an index.
+        send: Sends the call to an endpoint.
 
     Raises:
-        AsyncLLMError: What the last target failed with, and what no other target would change.
+        AsyncLLMError: What the last endpoint failed with, and what no other endpoint would change.
     """
-    turn = Turn(profiles[0])
+    turn = FallbackTurn(profiles[0])
     failed: dict[str, AsyncLLMError] = {}
-    for place, profile in enumerate(profiles):
-        turn.more = place < len(profiles) - 1
+    for index, profile in enumerate(profiles):
+        turn.more = index < len(profiles) - 1
         try:
-            target = await candidate(place)
-            if turn.more and (reason := _passed_over(target)):
+            endpoint = await candidate(index)
+            if turn.more and (reason := _passed_over(endpoint)):
                 turn.skipped[profile] = reason
-                _tell(profile, profiles[place + 1], reason)
+                _tell(profile, profiles[index + 1], reason)
                 continue
-            return await _observed(target, send, turn)
+            return await _observed(endpoint, send, turn)
         except AsyncLLMError as error:
             failed[profile] = error
             if not turn.more or not goes_on(error):
@@ -98,35 +98,35 @@ async def in_turn(
                 raise
             if turn.record is None or not any(one.profile == profile for one in turn.record.attempts):
                 turn.skipped[profile] = f"{type(error).__name__}: {error.message}"
-            _tell(profile, profiles[place + 1], error.message, error)
-    raise AssertionError("the last target serves the call or raises")
+            _tell(profile, profiles[index + 1], error.message, error)
+    raise AssertionError("the last endpoint serves the call or raises")
 
 
 def goes_on(error: AsyncLLMError) -> bool:
-    """Tell whether another target may serve a call that failed with this."""
-    return is_retryable(error) or isinstance(error, _OF_THE_REQUEST + _OF_THE_TARGET)
+    """Tell whether another endpoint may serve a call that failed with this."""
+    return is_retryable(error) or isinstance(error, _OF_THE_REQUEST + _OF_THE_ENDPOINT)
 
 
-def _passed_over(target: Candidate) -> str | None:
-    if target.closed_too_long():
+def _passed_over(endpoint: Candidate) -> str | None:
+    if endpoint.closed_too_long():
         return "the provider asked for a longer pause than retry_max_wait"
-    return None if target.breaker.admits() else "it failed the last calls"
+    return None if endpoint.breaker.admits() else "it failed the last calls"
 
 
-async def _observed(target: C, send: Callable[[C, Turn], Awaitable[T]], turn: Turn) -> T:
-    """Send a call, and note how the target did."""
+async def _observed(endpoint: C, send: Callable[[C, FallbackTurn], Awaitable[T]], turn: FallbackTurn) -> T:
+    """Send a call, and note how the endpoint did."""
     try:
-        result = await send(target, turn)
+        result = await send(endpoint, turn)
     except AsyncLLMError as error:
         if goes_on(error) and not isinstance(error, _OF_THE_REQUEST):
-            target.breaker.failed()
+            endpoint.breaker.failed()
         raise
-    target.breaker.succeeded()
+    endpoint.breaker.succeeded()
     return result
 
 
-def _name_the_others(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: Turn) -> None:
-    """Say in the last error what became of the targets before it."""
+def _name_the_others(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: FallbackTurn) -> None:
+    """Say in the last error what became of the endpoints before it."""
     before = [f"{name} ({type(one).__name__})" for name, one in failed.items() if one is not error]
     before += [f"{name} ({why})" for name, why in turn.skipped.items() if name not in failed]
     if before:

@@ -25,21 +25,21 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from ..limits import Admission, Budget, Places, admit
+from ..limits import Admission, Budget, Slots, admit
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
 from ..transports.errors import rate_limits, request_id, timeout_failure
-from .circuit_breaker import Breaker
+from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
-from .endpoint import Target
-from .fallback import Turn, goes_on
+from .endpoint import Endpoint
+from .fallback import FallbackTurn, goes_on
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 T = TypeVar("T")
 
 
-class Patience(Protocol):
+class BatchPolicy(Protocol):
     """What a batch brings along: refusals for the rate are waited out rather than counted as tries.
 
     Attributes:
@@ -96,40 +96,44 @@ class Counters:
 
 
 class Pipeline:
-    """Sends requests to a target, with places, rates, retries and deadline.
+    """Sends requests to an endpoint, with slots, rates, retries and deadline.
 
     Args:
         config: The profile, with the timeouts and retries of its calls.
-        target: Where they go.
-        places: The client's places.
+        endpoint: Where they go.
+        slots: The client's slots.
         counters: The client's counters.
     """
 
-    def __init__(self, config: LLMConfig, target: Target, places: Places, counters: Counters) -> None:
+    def __init__(self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters) -> None:
         self.config = config
-        self.target = target
-        self._places = places
+        self.endpoint = endpoint
+        self._slots = slots
         self._counters = counters
 
     @property
     def profile(self) -> str:
-        """The name of the target's profile."""
-        return self.target.profile
+        """The name of the endpoint's profile."""
+        return self.endpoint.profile
 
     @property
-    def breaker(self) -> Breaker:
-        """What is remembered of the target's failures."""
-        return self.target.breaker
+    def breaker(self) -> CircuitBreaker:
+        """What is remembered of the endpoint's failures."""
+        return self.endpoint.breaker
 
     def closed_too_long(self) -> bool:
         """Tell whether the provider asked for a longer pause than a retry would wait."""
-        return self.target.bucket.closed_s > self.config.retry_max_wait
+        return self.endpoint.bucket.closed_s > self.config.retry_max_wait
 
     async def complete(
-        self, request: Request, deadline: Deadline, patience: Patience | None = None, turn: Turn | None = None
+        self,
+        request: Request,
+        deadline: Deadline,
+        policy: BatchPolicy | None = None,
+        turn: FallbackTurn | None = None,
     ) -> Completion:
         """Send a request until it is answered, and return the answer."""
-        run = _Run(self, request, deadline, patience, turn)
+        run = _CallRun(self, request, deadline, policy, turn)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         cost: float | None = None
@@ -142,11 +146,11 @@ class Pipeline:
         self._ended(request, completion, None)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline, turn: Turn | None = None) -> Opened:
+    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
         """Send a request until its stream has begun, and return it with its first chunks."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = _Run(self, request, deadline, None, turn)
+        run = _CallRun(self, request, deadline, None, turn)
         (stream, first), admission = await run.attempts(run.open_stream, limit)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
@@ -165,14 +169,14 @@ class Pipeline:
             _emit_end(completion, error, request if self.config.log_prompts else None)
 
 
-class _Run:
-    """One call at one target: its record, its tries, its deadline."""
+class _CallRun:
+    """One call at one endpoint: its record, its tries, its deadline."""
 
     __slots__ = (
         "_deadline",
         "_more",
-        "_patience",
         "_pipeline",
+        "_policy",
         "_request",
         "_schedule",
         "_transport",
@@ -185,36 +189,36 @@ class _Run:
         pipeline: Pipeline,
         request: Request,
         deadline: Deadline,
-        patience: Patience | None,
-        turn: Turn | None,
+        policy: BatchPolicy | None,
+        turn: FallbackTurn | None,
     ) -> None:
-        target = pipeline.target
+        endpoint = pipeline.endpoint
         self._pipeline = pipeline
         self._request = request
         self._deadline = deadline
-        self._patience = patience
+        self._policy = policy
         self._schedule: Iterator[float] | None = None
         self._tries = 0
         self._more = turn is not None and turn.more
         if turn is None or turn.record is None:
-            self.record = CallRecord(target.profile, target.config.model, target.provider, "litellm")
+            self.record = CallRecord(endpoint.profile, endpoint.config.model, endpoint.provider, "litellm")
             pipeline._counters.calls += 1
             if turn is not None:
                 self.record.profile, self.record.skipped = turn.profile, turn.skipped
                 turn.record = self.record
         else:
             self.record = turn.record
-            self.record.model, self.record.provider = target.config.model, target.provider
+            self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
 
     async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
-        """Send until it succeeds; the place of the last attempt is still held, and is the caller's to release."""
-        target = self._pipeline.target
+        """Send until it succeeds; the slot of the last attempt is still held, and is the caller's to release."""
+        endpoint = self._pipeline.endpoint
         try:
-            call = target.call(self._request, timeout_s)
-            self._transport = target.transport(call)
+            call = endpoint.call(self._request, timeout_s)
+            self._transport = endpoint.transport(call)
             self.record.transport = self._transport.name
             while True:
-                attempt = Attempt(target.profile, target.config.model)
+                attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
                 self.record.attempts.append(attempt)
                 attempt.queued_s = admission.queued_s
@@ -222,8 +226,8 @@ class _Run:
                 started = time.monotonic()
                 failure: AsyncLLMError | None = None
                 try:
-                    if self._patience is not None:
-                        self._patience.sending(admission.worst_usd)
+                    if self._policy is not None:
+                        self._policy.sending(admission.worst_usd)
                     result = await send(call)
                 except AsyncLLMError as error:
                     failure = error
@@ -253,23 +257,23 @@ class _Run:
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""
-        pipeline, target, patience = self._pipeline, self._pipeline.target, self._patience
-        budget, adaptive = pipeline._places.budget, bool(pipeline.config.adaptive)
+        pipeline, endpoint, policy = self._pipeline, self._pipeline.endpoint, self._policy
+        budget, adaptive = pipeline._slots.budget, bool(pipeline.config.adaptive)
         budgets = () if budget is None else (budget,)
-        if patience is not None:
-            adaptive = patience.adaptive
-            budgets = budgets if patience.budget is None else (*budgets, patience.budget)
+        if policy is not None:
+            adaptive = policy.adaptive
+            budgets = budgets if policy.budget is None else (*budgets, policy.budget)
         return admit(
-            pipeline._places,
-            target.bucket,
-            target.reservation(call),
+            pipeline._slots,
+            endpoint.bucket,
+            endpoint.reservation(call),
             self._deadline,
             adaptive=adaptive,
             budgets=budgets,
-            worst_usd=target.worst_case(call) if budgets else 0.0,
-            patient=patience is not None,
+            worst_usd=endpoint.worst_case(call) if budgets else 0.0,
+            patient=policy is not None,
             again=bool(self.record.attempts),
-            too_long=None if patience is None else patience.closed,
+            too_long=None if policy is None else policy.closed,
         )
 
     async def send(self, call: Call) -> Answer:
@@ -294,7 +298,7 @@ class _Run:
 
     def opened(self, stream: ChunkStream, first: Sequence[dict[str, Any]], admission: Admission) -> Opened:
         """Put together what belongs to a stream that has begun."""
-        target, record = self._pipeline.target, self.record
+        endpoint, record = self._pipeline.endpoint, self.record
         record.first_token_s = time.time() - record.started_at
         record.request_id = request_id(stream.headers)
         record.rate_limits = rate_limits(stream.headers)
@@ -305,7 +309,7 @@ class _Run:
             record=record,
             deadline=self._deadline,
             idle_timeout_s=self._pipeline.config.idle_timeout,
-            price=target.price,
+            price=endpoint.price,
             estimate=self._estimate,
             finished=partial(self._pipeline._ended, self._request),
         )
@@ -317,7 +321,7 @@ class _Run:
         record.request_id = request_id(answer.headers) or answer.data.get("id")
         record.rate_limits = rate_limits(answer.headers)
         completion = Completion(
-            answer.data, record, price=self._pipeline.target.price, build_response=answer.build_response
+            answer.data, record, price=self._pipeline.endpoint.price, build_response=answer.build_response
         )
         if completion.usage.basis == "unknown":
             completion.usage = self._estimate(completion.text)
@@ -329,23 +333,23 @@ class _Run:
 
     def _succeeded(self, attempt: Attempt) -> None:
         attempt.billed = "yes"
-        if self._patience is not None:
-            self._patience.succeeded()
+        if self._policy is not None:
+            self._policy.succeeded()
 
     async def _after(self, attempt: Attempt, error: AsyncLLMError, closed_s: float) -> None:
         """Raise what ends the call, or wait until the next attempt."""
-        target = self._pipeline.target
+        endpoint = self._pipeline.endpoint
         _describe(attempt, error)
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
-            raise self._deadline.error(f"waiting for {target.config.model}", error)
+            raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
         if not is_retryable(error):
             raise error
-        if isinstance(error, RateLimitError) and self._patience is not None and not self._more:
+        if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
             attempt.waited_s = closed_s  # in the line before the bucket, where the others wait too
-            self._patience.refused(error)
+            self._policy.refused(error)
             return
         config = self._pipeline.config
-        # While another target remains this one gets one retry at the most, and none that would have to wait for long.
+        # While another endpoint remains this one gets one retry at the most, and none that would have to wait for long.
         if self._tries >= (min(1, config.num_retries) if self._more else config.num_retries):
             raise error
         if self._more and isinstance(error, ProviderError) and (error.retry_after or 0.0) > config.retry_max_wait:
@@ -381,8 +385,8 @@ class _Run:
         if isinstance(error, ProviderError):
             error.model = error.model or record.model
             error.provider = error.provider or record.provider
-            error.profile = error.profile or self._pipeline.target.profile
-        if isinstance(error, AuthenticationError) and self._pipeline.target.connection.api_key in (None, NO_KEY):
+            error.profile = error.profile or self._pipeline.endpoint.profile
+        if isinstance(error, AuthenticationError) and self._pipeline.endpoint.connection.api_key in (None, NO_KEY):
             error.hint = self._pipeline.config.key_advice()
         if isinstance(error, ProviderError | DeadlineExceededError):
             error.attempts = tuple(record.attempts)

@@ -1,4 +1,4 @@
-"""What a client and its views share: places, counters, transports, and the simulator where a profile asks for it."""
+"""What a client and its views share: slots, counters, transports, and the simulator where a profile asks for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import anyio
 
 from ..config import LLMConfig
 from ..errors import AuthenticationError
-from ..limits import Budget, Places
+from ..limits import Budget, Slots
 from ..models import ModelInfo, needs_key
 from ..threads import run_in_own_thread
 from ..transports.backend import import_backend
 from ..transports.base import NO_KEY, Connection, Transport
-from .endpoint import Target, configured_model_info, connection_options
+from .endpoint import Endpoint, configured_model_info, connection_options
 from .pipeline import Counters
 
 if TYPE_CHECKING:
@@ -33,27 +33,27 @@ SIMULATED = "simulated"
 _CLOSED = "this client is closed; make another, or leave its `async with` block later"
 
 
-class Resources:
+class SharedState:
     """Opened on first use, closed once.
 
     Args:
-        config: The client's profile, for what belongs to the client as a whole: its places, queue and budget.
+        config: The client's profile, for what belongs to the client as a whole: its slots, queue and budget.
         http_session: A session of the caller's for the wire transport.
     """
 
     def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
         self._http_session = http_session
         budget = None if config.budget_usd is None else Budget(config.budget_usd)
-        self.places = Places(config.max_concurrency, config.max_queue, budget)
+        self.slots = Slots(config.max_concurrency, config.max_queue, budget)
         self.counters = Counters()
         self.closed = False
         self._transports: dict[str, Transport] = {}
-        self._targets: dict[object, Target] = {}
+        self._endpoints: dict[object, Endpoint] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
 
-    async def target(self, config: LLMConfig) -> Target:
-        """Return the target of a profile; the same one for equal profiles.
+    async def endpoint(self, config: LLMConfig) -> Endpoint:
+        """Return the endpoint of a profile; the same one for equal profiles.
 
         Raises:
             RuntimeError: When the client is closed.
@@ -62,34 +62,34 @@ class Resources:
         """
         if self.closed:
             raise RuntimeError(_CLOSED)
-        key = _target_key(config)
-        if key not in self._targets:
+        key = _endpoint_key(config)
+        if key not in self._endpoints:
             connection, model = await self._connection(config)
             proxied = await _proxied(config, connection, model)
             if self.closed:  # meanwhile
                 raise RuntimeError(_CLOSED)
-            # Another task may have been here during the await; a second target would leave its limits in the bucket.
-            if key not in self._targets:
+            # Another task may have been here during the await; a second endpoint would leave its limits in the bucket.
+            if key not in self._endpoints:
                 # Not a method of ours: a cycle would leave a client that nobody closed to the garbage collector, which
                 # may end its connections before they are closed.
                 transport = partial(_transport, self._transports, self._http_session)
-                self._targets[key] = Target(config, connection, model, transport, proxied)
-        target = self._targets[key]
-        if target.usual_transport not in self._transports:
-            await self._import_transport(target.usual_transport)
-        return target
+                self._endpoints[key] = Endpoint(config, connection, model, transport, proxied)
+        endpoint = self._endpoints[key]
+        if endpoint.usual_transport not in self._transports:
+            await self._import_transport(endpoint.usual_transport)
+        return endpoint
 
     def model_info(self, config: LLMConfig) -> ModelInfo:
-        """Return what is known about a profile's model; what a proxy says of it, once its target has been made."""
-        target = self._targets.get(_target_key(config))
-        return configured_model_info(config) if target is None else target.info
+        """Return what is known about a profile's model; what a proxy says of it, once its endpoint has been made."""
+        endpoint = self._endpoints.get(_endpoint_key(config))
+        return configured_model_info(config) if endpoint is None else endpoint.info
 
     async def aclose(self) -> None:
         """Close everything; returns when it is closed. Closing twice is harmless."""
         self.closed = True
-        for target in self._targets.values():
-            target.close()
-        self._targets.clear()
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+        self._endpoints.clear()
         transports = tuple(self._transports.values())
         self._transports.clear()
         simulator, self._simulator = self._simulator, None
@@ -101,14 +101,14 @@ class Resources:
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Let go of what a client that nobody closed has open, without waiting."""
-        if self.closed or not self._targets:
+        if self.closed or not self._endpoints:
             return
         self.closed = True
         for transport in self._transports.values():
             transport.drop()
         if _is_ending():
             return  # everything ends with the interpreter, and a thread that is started now would never begin
-        held = (tuple(self._targets.values()), self._simulator)
+        held = (tuple(self._endpoints.values()), self._simulator)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
         threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
@@ -161,7 +161,7 @@ class Resources:
         return self._simulator
 
 
-# How a call is made rather than where it goes: profiles that differ in nothing else share a target.
+# How a call is made rather than where it goes: profiles that differ in nothing else share an endpoint.
 _OF_THE_CALL = frozenset(
     (
         "timeout",
@@ -182,11 +182,11 @@ _OF_THE_CALL = frozenset(
         "log_prompts",
     )
 )
-_TARGET_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
+_ENDPOINT_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
 
 
-def _target_key(config: LLMConfig) -> object:
-    return (config.profile, *(_frozen(getattr(config, name)) for name in _TARGET_FIELDS))
+def _endpoint_key(config: LLMConfig) -> object:
+    return (config.profile, *(_frozen(getattr(config, name)) for name in _ENDPOINT_FIELDS))
 
 
 def _frozen(value: Any) -> object:
@@ -227,9 +227,9 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
     return LitellmTransport()
 
 
-def _let_go(targets: Sequence[Target], simulator: Simulator | None) -> None:
-    for target in targets:
-        target.close()
+def _let_go(endpoints: Sequence[Endpoint], simulator: Simulator | None) -> None:
+    for endpoint in endpoints:
+        endpoint.close()
     if simulator is not None:
         simulator.stop()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .faults import Fault, Script
 from .server.latency import Latency
 from .server.rate_limits import Limit
-from .server.request_log import Exchange, Seen
+from .server.request_log import LoggedRequest, RequestLog
 from .server.simulator import Simulator
 
-__all__ = ["Exchange", "Fault", "Latency", "Limit", "Script", "Seen", "Simulator"]
+__all__ = ["Fault", "Latency", "Limit", "LoggedRequest", "RequestLog", "Script", "Simulator"]

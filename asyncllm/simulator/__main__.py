@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from .server.foreground import serve
-from .server.options import Options, manual, parse_fault, parse_latency, parse_limit
+from .server.options import SimulatorOptions, manual, parse_fault, parse_latency, parse_limit
 from .server.simulator import Simulator
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.log:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
         logging.getLogger("asyncllm.simulator").setLevel(logging.DEBUG)
-    options = Options(
+    options = SimulatorOptions(
         port=given.port,
         keys=tuple(given.key) or None,
         latency=given.latency,
@@ -50,14 +50,16 @@ def _announce(simulator: Simulator) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    help_of = {one.name: one.metadata["help"] for one in fields(Options)}
+    help_of = {one.name: one.metadata["help"] for one in fields(SimulatorOptions)}
     parser = argparse.ArgumentParser(
         prog="python -m asyncllm.simulator",
         description="Serve a simulated provider of language models on loopback.",
         epilog=manual(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=Options.port, help=f"{help_of['port']} (default: {Options.port})")
+    parser.add_argument(
+        "--port", type=int, default=SimulatorOptions.port, help=f"{help_of['port']} (default: {SimulatorOptions.port})"
+    )
     parser.add_argument("--key", action="append", default=[], metavar="KEY", help=help_of["keys"])
     parser.add_argument("--latency", type=_explained(parse_latency), metavar="LATENCY", help=help_of["latency"])
     parser.add_argument(
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault", type=_explained(parse_fault), action="append", default=[], metavar="FAULT", help=help_of["faults"]
     )
-    parser.add_argument("--seed", type=int, default=Options.seed, help=help_of["seed"])
+    parser.add_argument("--seed", type=int, default=SimulatorOptions.seed, help=help_of["seed"])
     parser.add_argument("--max-in-flight", type=int, metavar="N", help=help_of["max_in_flight"])
     parser.add_argument("--queue", action="store_true", help=help_of["queue"])
     parser.add_argument("--log", action="store_true", help="write a line for each request to stderr")

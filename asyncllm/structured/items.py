@@ -151,7 +151,7 @@ class _Splitter:
 
     def begin(self, kind: Kind) -> None:
         if self._depth == self._list_depth and self._list_depth:
-            self._item_at = self._stream.place
+            self._item_at = self._stream.offset
         elif kind == "array" and not self._list_depth and not self.is_complete:
             is_top = self._depth == 0
             if is_top or (self._depth == 1 and self._key == VALUE):
@@ -163,7 +163,7 @@ class _Splitter:
         if self._item_at is not None and self._depth == self._list_depth:
             whole = "".join(self._pieces)
             self._pieces[:] = [whole]
-            self.items.append(whole[self._item_at - self._pieces_at : self._stream.place - self._pieces_at])
+            self.items.append(whole[self._item_at - self._pieces_at : self._stream.offset - self._pieces_at])
             self._item_at = None
         elif self._list_depth and self._depth == self._list_depth - 1:
             self._list_depth, self.is_complete = 0, True

@@ -19,7 +19,7 @@ from ..completions.view import View
 from ..messages import Request, to_dicts
 from ..models import ModelInfo
 from ..parameters import FixedParams
-from ..threads import Wakeup, run_in_own_thread
+from ..threads import ThreadEvent, run_in_own_thread
 from .partial.shapes import Shape
 from .reading import read
 from .schema.answer_type import VALUE, AnswerType, BareType, canonical
@@ -199,7 +199,7 @@ async def prepared(response_model: Any, mode: str, info: Callable[[], ModelInfo]
     while (made := _kept.get(key)) is None:
         with _lock:
             waiting = _under_way.get(key)
-            done = Wakeup()
+            done = ThreadEvent()
             if waiting is None:
                 _under_way[key] = []
             else:
@@ -231,7 +231,7 @@ class _Model:
 
 
 _kept: dict[Any, Prepared] = {}
-_under_way: dict[Any, list[Wakeup]] = {}
+_under_way: dict[Any, list[ThreadEvent]] = {}
 _lock = threading.Lock()
 
 

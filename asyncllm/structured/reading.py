@@ -87,17 +87,17 @@ def documents(text: str) -> list[str]:
     found: list[str] = []
     notes: list[str] = []
     while start is not None:
-        place = start.start()
+        at = start.start()
         try:
-            value, end = _decode(text, place)
+            value, end = _decode(text, at)
         except (ValueError, RecursionError) as error:
-            if text[place] == "[" and not text[place + 1 :].lstrip().startswith(("{", "[", '"')):
-                start = _START.search(text, place + 1)
+            if text[at] == "[" and not text[at + 1 :].lstrip().startswith(("{", "[", '"')):
+                start = _START.search(text, at + 1)
                 continue
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
             raise BadAnswerError(f"The answer is not valid JSON: {reason}.") from None
         is_note = isinstance(value, list) and not any(isinstance(item, dict | list | str) for item in value)
-        (notes if is_note else found).append(text[place:end])
+        (notes if is_note else found).append(text[at:end])
         start = _START.search(text, end)
     return found or notes
 

@@ -50,7 +50,7 @@ class LLM:
         self._loop = ThreadLoop(self._async.aclose)
 
     def with_options(self, **options: Unpack[Options]) -> LLM:
-        """Return a view of this client with other options; it shares connections, places and limits.
+        """Return a view of this client with other options; it shares connections, slots and limits.
 
         Args:
             **options: As for `AsyncLLM.with_options`.

@@ -25,7 +25,7 @@ class Task:
         journal: The journal.
         handed: The file that outcomes are noted in.
         items: How many there are.
-        places: How many may be in flight.
+        slots: How many may be in flight.
         backend: `asyncio`, `trio`, or `blocking` for the client without await.
         durability: Of the journal.
         text: What each prompt has beside its number.
@@ -35,7 +35,7 @@ class Task:
     journal: str
     handed: str
     items: int
-    places: int
+    slots: int
     backend: str = "asyncio"
     durability: str = "normal"
     text: str = ""
@@ -60,7 +60,7 @@ def _requests(task: Task) -> Any:
 
 
 def _options(task: Task) -> Any:
-    return {"model": "openai/gpt-4o-mini", "base_url": task.url, "api_key": "simulated", "max_concurrency": task.places}
+    return {"model": "openai/gpt-4o-mini", "base_url": task.url, "api_key": "simulated", "max_concurrency": task.slots}
 
 
 async def _run(task: Task, handed: int) -> None:

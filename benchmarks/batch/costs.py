@@ -15,11 +15,11 @@ from benchmarks.processes import Provider
 from .figures import Figure, at_least, at_most
 from .noop import NoopTransport, noop_client, prompt
 
-PLACES = 100
+SLOTS = 100
 MOST_MS = 0.10
 MOST_WITH_JOURNAL_MS = 0.20
 LEAST_THROUGHPUT = 0.95
-# Enough waiting that all places are taken, as with a provider; it costs no CPU.
+# Enough waiting that all slots are taken, as with a provider; it costs no CPU.
 _ANSWER_S = 0.01
 
 Way = Callable[[AsyncLLM, list[str], Path], Awaitable[None]]
@@ -51,10 +51,10 @@ def throughput(quick: bool) -> Iterator[Figure]:
 
 
 async def _bare(llm: AsyncLLM, prompts: list[str], directory: Path) -> None:
-    places = asyncio.Semaphore(PLACES)
+    slots = asyncio.Semaphore(SLOTS)
 
     async def one(text: str) -> object:
-        async with places:
+        async with slots:
             return await llm.acompletion(text)
 
     await asyncio.gather(*(one(text) for text in prompts))
@@ -108,7 +108,7 @@ async def _cpu(items: int, rounds: int) -> dict[str, list[float]]:
     prompts = [prompt(number) for number in range(items)]
     spent: dict[str, list[float]] = {name: [] for name in _WAYS}
     with tempfile.TemporaryDirectory() as directory:
-        async with noop_client(PLACES, NoopTransport(_ANSWER_S)) as llm:
+        async with noop_client(SLOTS, NoopTransport(_ANSWER_S)) as llm:
             for round in range(rounds + 1):
                 for name, way in _WAYS.items():
                     began = time.process_time()
@@ -124,7 +124,7 @@ async def _ratios(url: str, items: int, rounds: int) -> dict[str, list[float]]:
     ratios: dict[str, list[float]] = {"gather": [], "map, with a journal": []}
     prompts = [HELLO] * items
     with tempfile.TemporaryDirectory() as directory:
-        async with AsyncLLM(model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=PLACES) as llm:
+        async with AsyncLLM(model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=SLOTS) as llm:
             for round in range(rounds + 1):
                 took = {}
                 for name, way in (("bare", _bare), ("gather", _gather), ("map, with a journal", _with_journal)):

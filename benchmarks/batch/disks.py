@@ -17,7 +17,7 @@ from .child import Task, number_of
 from .figures import Figure, at_most, skipped
 
 ITEMS = 3_000
-PLACES = 20
+SLOTS = 20
 SMALL, LARGE = "size=2m", "size=64m"
 
 
@@ -29,7 +29,7 @@ def disk(quick: bool) -> Iterator[Figure]:
         return
     with tempfile.TemporaryDirectory() as directory, Simulator() as simulator, _mounted(Path(directory)) as small:
         journal, handed = small / "journal", Path(directory).with_suffix(".handed")
-        task = Task(simulator.url, str(journal), str(handed), items, PLACES, text=" And a text of some length." * 20)
+        task = Task(simulator.url, str(journal), str(handed), items, SLOTS, text=" And a text of some length." * 20)
         said = _run(task)
         yield Figure(
             "a full disk", said.partition(".")[0][-34:], "JournalError: ... is full", "is full. Make room" in said
@@ -47,7 +47,7 @@ def disk(quick: bool) -> Iterator[Figure]:
         yield Figure("with room again", said or "ran to its end", "runs to its end", said == "")
         first = {number_of(body["messages"]) for body in simulator.seen.bodies[:before]}
         again = sum(number_of(body["messages"]) in first for body in simulator.seen.bodies[before:])
-        yield at_most("with room again: sent again", again, PLACES)
+        yield at_most("with room again: sent again", again, SLOTS)
         entries = sorted(int(entry.id or -1) for entry in Journal(journal).outcomes() if entry.ok)
         yield at_most("with room again: items not in the journal once", len(set(range(items)) ^ set(entries)), 0)
         handed.unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 from .figures import Figure, at_most
 from .killing import end_again_and_again
 
-PLACES = 20
+SLOTS = 20
 INTERRUPTED_ITEMS = 10_000
 INTERRUPT_AFTER_S = 2.0
 MOST_TO_END_S = 2.0
@@ -22,9 +22,9 @@ def killed(quick: bool) -> Iterator[Figure]:
     for backend in ("asyncio", "trio"):
         with tempfile.TemporaryDirectory() as directory:
             found = end_again_and_again(
-                Path(directory), items=items, places=PLACES, ends=ends, seed=len(backend), backend=backend
+                Path(directory), items=items, slots=SLOTS, ends=ends, seed=len(backend), backend=backend
             )
-        yield from found.figures(f"kill -9, {ends} times, {items:,} items, {backend}", PLACES)
+        yield from found.figures(f"kill -9, {ends} times, {items:,} items, {backend}", SLOTS)
 
 
 def interrupted(quick: bool) -> Iterator[Figure]:
@@ -36,7 +36,7 @@ def interrupted(quick: bool) -> Iterator[Figure]:
             found = end_again_and_again(
                 Path(directory),
                 items=items,
-                places=PLACES,
+                slots=SLOTS,
                 ends=1,
                 seed=0,
                 backend=backend,
@@ -45,4 +45,4 @@ def interrupted(quick: bool) -> Iterator[Figure]:
             )
         name = f"Ctrl-C after {after_s:g} s, {items:,} items, {backend}"
         yield at_most(f"{name}: to its end", max(found.took_s), MOST_TO_END_S, " s", 2)
-        yield from found.figures(name, PLACES)
+        yield from found.figures(name, SLOTS)

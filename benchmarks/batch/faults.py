@@ -17,7 +17,7 @@ from asyncllm.testing import Fault, Simulator
 from .figures import Figure, at_most
 
 ITEMS = 5_000
-PLACES = 50
+SLOTS = 50
 # One item of a hundred each; the marks are in their prompts.
 KINDS = {
     "[invalid]": (Fault("answer", text='{"name": "no number"', contains="[invalid]"), "ExtractionError"),
@@ -57,7 +57,7 @@ async def _wrong(url: str, items: int, journal: Path | None) -> int:
     requests = (Request(f"product {number} {marks[number % 100]}", id=f"{number}") for number in range(items))
     found: dict[int, list[str | None]] = {number: [] for number in range(items)}
     async with AsyncLLM(
-        model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=PLACES, max_reasks=1, **_OPTIONS
+        model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=SLOTS, max_reasks=1, **_OPTIONS
     ) as llm:
         async with llm.map(requests, response_model=Product, journal=journal) as outcomes:
             async for outcome in outcomes:

@@ -44,19 +44,19 @@ class Found:
     wrong: int = 0
     took_s: list[float] = field(default_factory=list)
 
-    def figures(self, name: str, places: int) -> list[Figure]:
+    def figures(self, name: str, slots: int) -> list[Figure]:
         """Return the rows."""
         covered = all(unknown >= resent for unknown, resent in zip(self.unknown, self.resent, strict=True))
         return [
             at_most(f"{name}: committed outcomes lost", self.lost, 0),
             at_most(f"{name}: duplicates", self.doubled, 0),
             at_most(f"{name}: wrong answers", self.wrong, 0),
-            at_most(f"{name}: most sent again after an end ({sum(self.resent)} in all)", max(self.resent), places),
+            at_most(f"{name}: most sent again after an end ({sum(self.resent)} in all)", max(self.resent), slots),
             Figure(
                 f"{name}: said to be paid for, outcome unknown",
                 f"{sum(self.unknown)} in all, {max(self.unknown)} at the most",
-                f"what was sent again, <= {places} each",
-                covered and max(self.unknown) <= places,
+                f"what was sent again, <= {slots} each",
+                covered and max(self.unknown) <= slots,
             ),
         ]
 
@@ -65,7 +65,7 @@ def end_again_and_again(
     directory: Path,
     *,
     items: int,
-    places: int,
+    slots: int,
     ends: int,
     seed: int,
     backend: str = "asyncio",
@@ -77,7 +77,7 @@ def end_again_and_again(
     Args:
         directory: Where the journal is made.
         items: How many there are.
-        places: How many may be in flight.
+        slots: How many may be in flight.
         ends: How often the process is ended.
         seed: Of the moments.
         backend: Of the batch.
@@ -92,7 +92,7 @@ def end_again_and_again(
         for end in range(ends + 1):
             before = len(simulator.seen.bodies)
             handed = directory / f"handed-{backend}-{seed}-{end}"
-            task = Task(simulator.url, str(journal), str(handed), items, places, backend)
+            task = Task(simulator.url, str(journal), str(handed), items, slots, backend)
             moment: tuple[int, float] | None = (0, after_s or 0.0)
             if after_s is None:
                 moment = (done + moments.randint(0, items // (2 * ends)), moments.uniform(0, _JITTER_S))

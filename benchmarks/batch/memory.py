@@ -16,7 +16,7 @@ from .noop import NoopTransport, noop_client, prompt
 
 ITEMS = 1_000_000
 JOURNALED_ITEMS = 200_000
-PLACES = 100
+SLOTS = 100
 MOST_GROWTH_MB = 30.0
 STRAGGLER_S = 60.0
 # By then every pool, cache and window is full.
@@ -55,7 +55,7 @@ async def _growth(items: int, straggler_s: float, options: dict[str, Any]) -> fl
     with tempfile.TemporaryDirectory() as directory:
         if options.get("journal"):
             options = {**options, "journal": Path(directory) / "journal"}
-        async with noop_client(PLACES, transport) as llm, llm.map(rows(), **options) as outcomes:
+        async with noop_client(SLOTS, transport) as llm, llm.map(rows(), **options) as outcomes:
             async for _ in outcomes:
                 given += 1
                 if given % _LOOK_EVERY == 0:

@@ -52,11 +52,11 @@ class NoopTransport:
 
 
 @asynccontextmanager
-async def noop_client(places: int, transport: NoopTransport) -> AsyncIterator[AsyncLLM]:
+async def noop_client(slots: int, transport: NoopTransport) -> AsyncIterator[AsyncLLM]:
     """A client whose calls go nowhere."""
     url = "http://127.0.0.1:9/v1"
-    async with AsyncLLM(model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=places) as llm:
-        llm._resources._transports["wire"] = transport
+    async with AsyncLLM(model="openai/gpt-4o-mini", base_url=url, api_key="none", max_concurrency=slots) as llm:
+        llm._shared._transports["wire"] = transport
         await llm.acompletion("the first call makes what the others share")
         yield llm
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from asyncllm import Completion, Journal, JournalEntry, JournalError, Outcome, Request
 from asyncllm.batch.journal.answer_row import AnswerRow
 from asyncllm.batch.journal.entry import encode
-from asyncllm.batch.journal.fingerprint import Identifier
+from asyncllm.batch.journal.fingerprint import Fingerprinter
 from asyncllm.batch.journal.journal_file import DONE, beside, open_to_write
-from asyncllm.batch.journal.store import Ledger
+from asyncllm.batch.journal.store import Store
 from asyncllm.completions.call_record import CallRecord
 
 from .figures import Figure, at_most
@@ -83,11 +83,11 @@ class Written:
         self.texts: dict[str, str] = {}
         self.commits: list[tuple[int, list[str]]] = []
         writing = directory / "writing"
-        identify = Identifier("openai/gpt-4o-mini", {}, {})
+        identify = Fingerprinter("openai/gpt-4o-mini", {}, {})
         connection = open_to_write(writing, "normal")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        ledger = Ledger(connection, writing)
-        ledger.begin(identify.base.parts, {}, 0.0)
+        store = Store(connection, writing)
+        store.begin(identify.base.parts, {}, 0.0)
         sizes = random.Random(0)
         groups: list[list[int]] = []
         numbers = iter(range(items))
@@ -97,13 +97,13 @@ class Written:
             if place == max(1, len(groups) - _UNCHECKED_COMMITS):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self.commits.clear()
-            ledger.transaction()
-            self._write(ledger, identify, group)
-            ledger.commit()
+            store.transaction()
+            self._write(store, identify, group)
+            store.commit()
             self.commits.append((beside(writing, "-wal").stat().st_size, [f"{number}" for number in group]))
         for suffix in ("", "-wal"):
             shutil.copy(beside(writing, suffix), beside(self._path, suffix))
-        ledger.close()
+        store.close()
 
     def copy(self, name: str) -> Path:
         """Return a copy, to be damaged."""
@@ -112,10 +112,10 @@ class Written:
             shutil.copy(beside(self._path, suffix), beside(path, suffix))
         return path
 
-    def _write(self, ledger: Ledger, identify: Identifier, group: list[int]) -> None:
-        identities = {number: identify(Request(f"question {number}", id=f"{number}")) for number in group}
-        for number, item in zip(group, ledger.enrol(list(identities.items())), strict=True):
-            identity = identities[number]
+    def _write(self, store: Store, identify: Fingerprinter, group: list[int]) -> None:
+        fingerprints = {number: identify(Request(f"question {number}", id=f"{number}")) for number in group}
+        for number, item in zip(group, store.register(list(fingerprints.items())), strict=True):
+            fingerprint = fingerprints[number]
             # Every tenth is longer than a page, and so on pages of its own.
             text = f"the answer to question {number}, " * (300 if number % 10 == 0 else 8)
             self.texts[f"{number}"] = text
@@ -126,11 +126,11 @@ class Written:
                 number=item.number,
                 checksum=0,
                 version=0,
-                stem=identity.stem,
+                key=fingerprint.key,
                 occurrence=item.occurrence,
-                sent=identity.sent,
-                prompt=identity.prompt,
-                terms=identity.terms.digest,
+                sent=fingerprint.sent,
+                prompt=fingerprint.prompt,
+                settings=fingerprint.settings.digest,
                 state=DONE,
                 error=None,
                 input_tokens=5,
@@ -138,7 +138,7 @@ class Written:
                 cost_usd=0.5,
                 entry=entry,
             )
-            ledger.answered(row, identity.terms, was_sent=True)
+            store.answered(row, fingerprint.settings, was_sent=True)
 
 
 def cut_logs(written: Written, times: int, *, seed: int) -> Found:
@@ -211,11 +211,11 @@ def _lost(written: Written, path: Path, found: Found) -> set[str]:
 
 def _resumed(path: Path) -> list[JournalEntry]:
     """Begin a run, and return what it has; raises JournalError where it cannot."""
-    ledger = Ledger(open_to_write(path, "normal"), path)
+    store = Store(open_to_write(path, "normal"), path)
     try:
-        ledger.begin(Identifier("openai/gpt-4o-mini", {}, {}).base.parts, {}, 0.0)
+        store.begin(Fingerprinter("openai/gpt-4o-mini", {}, {}).base.parts, {}, 0.0)
     finally:
-        ledger.close()
+        store.close()
     Journal.read(path).summary()
     list(Journal.read(path).samples())
     return list(Journal.read(path).outcomes())

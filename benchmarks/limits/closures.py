@@ -32,7 +32,7 @@ async def _closed(status: int, form: str) -> tuple[int, float]:
     fault = {"kind": "status", "code": status, "retry_after": ASKED_S, "retry_after_form": form, "times": 1, "key": KEY}
     with LimitedProvider(latency={"first_token_s": 0.02}) as provider:
         provider.faults(fault)
-        # Ten places for thirty callers: if the closed bucket held them, nobody else would get one.
+        # Ten slots for thirty callers: if the closed bucket held them, nobody else would get one.
         async with AsyncLLM(**provider.options(max_concurrency=10)) as llm:
             other = llm.with_options(api_key="sk-another")
             await other.warm_up()

@@ -76,9 +76,9 @@ class LimitedProvider:
         """Replace the faults."""
         self._ask({"do": "faults", "faults": faults})
 
-    def places(self, number: int, *, queue: bool) -> None:
+    def slots(self, number: int, *, queue: bool) -> None:
         """Serve so many at a time; let the others wait, or refuse them."""
-        self._ask({"do": "places", "number": number, "queue": queue})
+        self._ask({"do": "slots", "number": number, "queue": queue})
 
     def seen(self) -> Seen:
         """Return what arrived so far."""

@@ -11,7 +11,7 @@ from asyncllm import AsyncLLM, Request
 from .provider import LimitedProvider
 from .rows import Row
 
-PLACES = 8
+SLOTS = 8
 LASTS_S, SETTLED_S = 90.0, 25.0
 _FIRST_S, _TOKENS_PER_S = 0.1, 100.0
 
@@ -25,7 +25,7 @@ async def _requests(until: float) -> AsyncIterator[Request]:
 async def queueing() -> list[Row]:
     """Settle near the number that a queueing provider serves at a time, without leaving a place of it empty."""
     with LimitedProvider(latency={"first_token_s": _FIRST_S, "tokens_per_s": _TOKENS_PER_S}) as provider:
-        provider.places(PLACES, queue=True)
+        provider.slots(SLOTS, queue=True)
         started = time.monotonic()
         async with (
             AsyncLLM(**provider.options()) as llm,
@@ -39,9 +39,9 @@ async def queueing() -> list[Row]:
     # By Little's law: the time that all spent there, over the time it took.
     in_flight = sum(row["ended"] - row["at"] for row in inside) / (end - start)
     busy_s = sum(_FIRST_S + row["answer_tokens"] / _TOKENS_PER_S for row in inside)
-    case = f"queueing provider, {PLACES} at a time"
+    case = f"queueing provider, {SLOTS} at a time"
     return [
-        Row(case, "in flight, on average", in_flight, "<=", 2 * PLACES),
-        Row(case, "in flight, on average ", in_flight, ">=", PLACES / 2),
-        Row(case, "of the best throughput", 100 * busy_s / PLACES / (end - start), ">=", 95, " %"),
+        Row(case, "in flight, on average", in_flight, "<=", 2 * SLOTS),
+        Row(case, "in flight, on average ", in_flight, ">=", SLOTS / 2),
+        Row(case, "of the best throughput", 100 * busy_s / SLOTS / (end - start), ">=", 95, " %"),
     ]

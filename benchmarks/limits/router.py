@@ -14,10 +14,10 @@ async def main(url: str, key: str, items: int, concurrency: int) -> None:
     """Send the items, and print what came of them."""
     params = {"model": "openai/gpt-4o-mini", "api_base": url, "api_key": key, "rpm": 3000}
     router = Router(model_list=[{"model_name": "it", "litellm_params": params}], num_retries=3)
-    places = asyncio.Semaphore(concurrency)
+    slots = asyncio.Semaphore(concurrency)
 
     async def one() -> bool:
-        async with places:
+        async with slots:
             try:
                 await router.acompletion(model="it", messages=[{"role": "user", "content": "item"}])
             except Exception:

@@ -12,11 +12,11 @@ from openai import AsyncOpenAI, OpenAIError
 
 async def main(url: str, key: str, items: int, concurrency: int) -> None:
     """Send the items, and print what came of them."""
-    places = asyncio.Semaphore(concurrency)
+    slots = asyncio.Semaphore(concurrency)
     async with AsyncOpenAI(base_url=url, api_key=key) as client:
 
         async def one() -> bool:
-            async with places:
+            async with slots:
                 try:
                     await client.chat.completions.create(
                         model="gpt-4o-mini", messages=[{"role": "user", "content": "item"}]

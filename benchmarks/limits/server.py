@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from asyncllm.simulator import Exchange, Fault, Latency, Limit, Simulator
+from asyncllm.simulator import Fault, Latency, Limit, LoggedRequest, Simulator
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def _obey(simulator: Simulator, command: dict[str, Any]) -> object:
             simulator.latency(Latency(**command))
         case "faults":
             simulator.faults(*(Fault(**one) for one in command["faults"]))
-        case "places":
+        case "slots":
             simulator.max_in_flight(command["number"], queue=command["queue"])
         case "seen":
             return [_row(exchange) for exchange in simulator.seen.exchanges]
@@ -37,7 +37,7 @@ def _obey(simulator: Simulator, command: dict[str, Any]) -> object:
     return None
 
 
-def _row(exchange: Exchange) -> dict[str, Any]:
+def _row(exchange: LoggedRequest) -> dict[str, Any]:
     script = json.loads(exchange.body or b"{}").get("simulator") or {}
     return {
         "at": exchange.started_s,

@@ -9,9 +9,9 @@ from typing import Any
 from asyncllm import Completion, Request
 from asyncllm.batch.journal.answer_row import AnswerRow
 from asyncllm.batch.journal.entry import encode
-from asyncllm.batch.journal.fingerprint import Identifier, Identity
+from asyncllm.batch.journal.fingerprint import Fingerprint, Fingerprinter
 from asyncllm.batch.journal.journal_file import DONE, FAILED, Durability, open_to_write
-from asyncllm.batch.journal.store import Enrolled, Ledger
+from asyncllm.batch.journal.store import Registered, Store
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt, CallRecord
 from asyncllm.completions.usage import Usage
@@ -37,18 +37,20 @@ def outcome(text: str = "an answer", index: int = 0, **fields: Any) -> Outcome[s
     return Outcome(index, None, None, text, completion(text), None, 0.25, USAGE, **fields)
 
 
-def row_of(enrolled: Enrolled, identity: Identity, ended: Outcome[Any], run: int = 1, **kept: Any) -> AnswerRow:
+def row_of(
+    registered: Registered, fingerprint: Fingerprint, ended: Outcome[Any], run: int = 1, **kept: Any
+) -> AnswerRow:
     """Return what is written down of an item that ended."""
     usage = ended.usage or Usage()
     return AnswerRow(
-        number=enrolled.number,
+        number=registered.number,
         checksum=0,
         version=0,
-        stem=identity.stem,
-        occurrence=enrolled.occurrence,
-        sent=identity.sent,
-        prompt=identity.prompt,
-        terms=identity.terms.digest,
+        key=fingerprint.key,
+        occurrence=registered.occurrence,
+        sent=fingerprint.sent,
+        prompt=fingerprint.prompt,
+        settings=fingerprint.settings.digest,
         state=DONE if ended.ok else FAILED,
         error=None if ended.ok else type(ended.error).__name__,
         input_tokens=usage.input_tokens,
@@ -58,9 +60,9 @@ def row_of(enrolled: Enrolled, identity: Identity, ended: Outcome[Any], run: int
     )
 
 
-def open_ledger(path: Path | None, durability: Durability = "normal") -> Ledger:
+def open_store(path: Path | None, durability: Durability = "normal") -> Store:
     """Open a journal for writing, without the right to."""
-    return Ledger(open_to_write(path, durability), path)
+    return Store(open_to_write(path, durability), path)
 
 
 def write_run(
@@ -68,21 +70,21 @@ def write_run(
     requests: Sequence[Request],
     outcomes: Sequence[Outcome[Any] | None],
     *,
-    identify: Identifier | None = None,
+    identify: Fingerprinter | None = None,
     ended: str | None = "done",
-) -> list[Enrolled]:
+) -> list[Registered]:
     """Write a run whose items ended as given, those with None not at all; `ended=None` is a run that was killed."""
-    identify = identify or Identifier(MODEL, {}, {})
-    ledger = open_ledger(path)
-    ledger.begin(identify.base.parts, {}, 100.0)
-    identities = [identify(request) for request in requests]
-    ledger.transaction()
-    enrolled = ledger.enrol(list(enumerate(identities)))
-    for item, identity, how in zip(enrolled, identities, outcomes, strict=True):
+    identify = identify or Fingerprinter(MODEL, {}, {})
+    store = open_store(path)
+    store.begin(identify.base.parts, {}, 100.0)
+    fingerprints = [identify(request) for request in requests]
+    store.transaction()
+    registered = store.register(list(enumerate(fingerprints)))
+    for item, fingerprint, how in zip(registered, fingerprints, outcomes, strict=True):
         if how is not None and item.entry is None:
-            ledger.answered(row_of(item, identity, how, ledger.run), identity.terms, was_sent=True)
+            store.answered(row_of(item, fingerprint, how, store.run), fingerprint.settings, was_sent=True)
     if ended is not None:
-        ledger.end(ended, {}, {}, 200.0)
-    ledger.commit()
-    ledger.close()
-    return enrolled
+        store.end(ended, {}, {}, 200.0)
+    store.commit()
+    store.close()
+    return registered

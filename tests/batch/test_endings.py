@@ -11,24 +11,24 @@ from benchmarks.batch.faults import wrong_outcomes
 from benchmarks.batch.killing import end_again_and_again
 from benchmarks.batch.power import Written, cut_logs, torn_pages
 
-PLACES = 20
+SLOTS = 20
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_killed_and_resumed(tmp_path: Path, backend: str) -> None:
     """After kill -9 at two moments, the resumed run has every outcome once, and re-sends what was in flight."""
-    found = end_again_and_again(tmp_path, items=1000, places=PLACES, ends=2, seed=5, backend=backend)
+    found = end_again_and_again(tmp_path, items=1000, slots=SLOTS, ends=2, seed=5, backend=backend)
     assert (found.lost, found.doubled, found.wrong) == (0, 0, 0)
-    # Every request that is sent again was said to be paid for, perhaps; there are no more than places.
-    assert all(resent <= unknown <= PLACES for resent, unknown in zip(found.resent, found.unknown, strict=True))
+    # Every request that is sent again was said to be paid for, perhaps; there are no more than slots.
+    assert all(resent <= unknown <= SLOTS for resent, unknown in zip(found.resent, found.unknown, strict=True))
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio", "blocking"])
 def test_interrupted_and_resumed(tmp_path: Path, backend: str) -> None:
     """Ctrl-C ends a batch cleanly, and the next run goes on from there."""
-    found = end_again_and_again(tmp_path, items=1000, places=PLACES, ends=1, seed=0, backend=backend, how=signal.SIGINT)
+    found = end_again_and_again(tmp_path, items=1000, slots=SLOTS, ends=1, seed=0, backend=backend, how=signal.SIGINT)
     assert (found.lost, found.doubled, found.wrong) == (0, 0, 0)
-    assert all(resent <= unknown <= PLACES for resent, unknown in zip(found.resent, found.unknown, strict=True))
+    assert all(resent <= unknown <= SLOTS for resent, unknown in zip(found.resent, found.unknown, strict=True))
 
 
 def test_power_that_fails(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from asyncllm import Journal, JournalEntry, JournalError, Request, ServerError
-from asyncllm.batch.journal.fingerprint import Identifier
+from asyncllm.batch.journal.fingerprint import Fingerprinter
 from asyncllm.batch.journal.journal_file import Hold, is_held
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt
@@ -27,7 +27,7 @@ def texts(path: Path) -> list[tuple[int, str | None, str]]:
 
 def whys(path: Path, requests: list[Request], **terms: Any) -> list[str | None]:
     """Return why each of the requests would be sent, None for those that are done."""
-    identify = Identifier(terms.pop("model", MODEL), {}, terms.pop("params", {}), **terms)
+    identify = Fingerprinter(terms.pop("model", MODEL), {}, terms.pop("params", {}), **terms)
     return [item.why for item in write_run(path, requests, [None] * len(requests), identify=identify, ended=None)]
 
 
@@ -145,7 +145,7 @@ def test_a_changed_type_is_another_one(path: Path) -> None:
     first: Any = type("Point", (BaseModel,), {"__annotations__": {"x": int}})
     second: Any = type("Point", (BaseModel,), {"__annotations__": {"x": int, "y": int}})
     request = Request("a", id="a")
-    write_run(path, [request], [outcome()], identify=Identifier(MODEL, {}, {}, first))
+    write_run(path, [request], [outcome()], identify=Fingerprinter(MODEL, {}, {}, first))
     assert whys(path, [request], response_model=first) == [None]
     assert whys(path, [request], response_model=second) == ["type changed"]
 

@@ -13,8 +13,8 @@ import anyio.lowlevel
 import pytest
 
 from asyncllm.batch.engine import Done, OutcomeStream, gather
-from asyncllm.batch.input import source_of
-from asyncllm.batch.item import Item
+from asyncllm.batch.input import input_of
+from asyncllm.batch.item import BatchItem
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 VARIABLE = contextvars.ContextVar[str]("VARIABLE", default="unset")
 
 
-async def echo(item: Item) -> Done[Any]:
+async def echo(item: BatchItem) -> Done[Any]:
     """Answer without a provider."""
     await anyio.lowlevel.checkpoint()
     return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
@@ -30,7 +30,7 @@ async def echo(item: Item) -> Done[Any]:
 
 async def read(requests: Any, at_once: int = 3) -> list[Any]:
     """Read an input to its end."""
-    source, items = source_of(requests), []
+    source, items = input_of(requests), []
     while some := await source.some(at_once):
         assert len(some) <= at_once
         items += some
@@ -43,7 +43,7 @@ async def test_memory_is_read_in_place(kind: Callable[[str], Iterable[str]]) -> 
     """A collection in memory costs no thread."""
     requests = kind("abcdefg")
     before = threading.active_count()
-    source = source_of(requests)
+    source = input_of(requests)
     assert await source.some(4) == list("abcd")
     assert threading.active_count() == before
     assert await source.some(4) == list("efg")
@@ -86,7 +86,7 @@ async def test_no_more_is_read_than_was_asked_for() -> None:
             taken += 1
             yield number
 
-    source = source_of(rows())
+    source = input_of(rows())
     returned = 0
     for _ in range(10):
         some = await source.some(5)

@@ -11,14 +11,14 @@ import pytest
 
 from asyncllm import AsyncLLM, BadRequestError, Message, RateLimitError, Request, StalledError
 from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, gather
-from asyncllm.batch.item import Item
+from asyncllm.batch.item import BatchItem
 from asyncllm.batch.stall import Stall
 from asyncllm.simulator import Fault, Latency, Limit, Simulator
 
 pytestmark = pytest.mark.anyio
 
 
-async def echo(item: Item) -> Done[Any]:
+async def echo(item: BatchItem) -> Done[Any]:
     """Answer without a provider: for tests of the fan-out itself."""
     await anyio.lowlevel.checkpoint()
     return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
@@ -145,7 +145,7 @@ async def test_ordered_outcomes_wait_for_a_straggler() -> None:
     """In order means in order: what is done is held back while an earlier one is not, within a bounded window."""
     release, started = anyio.Event(), 0
 
-    async def run(item: Item) -> Done[Any]:
+    async def run(item: BatchItem) -> Done[Any]:
         nonlocal started
         started += 1
         if item.messages == 0:
@@ -163,7 +163,7 @@ async def test_unordered_outcomes_come_as_they_are_done() -> None:
     """A straggler holds nobody back where the order does not matter."""
     release = anyio.Event()
 
-    async def run(item: Item) -> Done[Any]:
+    async def run(item: BatchItem) -> Done[Any]:
         if item.messages == 0:
             await release.wait()
         return await echo(item)
@@ -261,7 +261,7 @@ async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
     now = 0.0
     stall = Stall(300.0, clock=lambda: now)
 
-    async def run(item: Item) -> Done[Any]:
+    async def run(item: BatchItem) -> Done[Any]:
         nonlocal now
         now += 100.0
         stall.refused(RateLimitError("slow down"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncllm.completions.chunk_assembly import Assembly, ToolCalls
+from asyncllm.completions.chunk_assembly import ChunkAssembly, ToolCallAssembly
 
 ARGUMENTS = st.lists(st.text(min_size=1, max_size=6), max_size=5)
 CALLS = st.lists(st.tuples(st.sampled_from(["add", "say", "look_up"]), ARGUMENTS), min_size=1, max_size=4)
@@ -41,7 +41,7 @@ def expected(calls: list[tuple[str, list[str]]]) -> list[tuple[str, str, str]]:
 
 
 def assembled(pieces: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    calls = ToolCalls()
+    calls = ToolCallAssembly()
     for piece in pieces:
         calls.add(piece)
     return [(c["id"], c["function"]["name"], c["function"]["arguments"]) for c in calls.result()]
@@ -83,7 +83,7 @@ def test_calls_without_id_and_index(calls: list[tuple[str, list[str]]]) -> None:
 )
 def test_a_name_in_every_style(names: list[str | None]) -> None:
     """A name comes once, repeated, growing, or in pieces."""
-    calls = ToolCalls()
+    calls = ToolCallAssembly()
     for name in names:
         calls.add({"index": 0, "id": "a", "function": {"name": name, "arguments": ""}})
     assert calls.result()[0]["function"]["name"] == "look_up"
@@ -94,7 +94,7 @@ def test_a_text_is_the_same_however_it_is_cut(text: str, cuts: list[int]) -> Non
     """The pieces of a text are joined in order, and the text can be read at any time."""
     places = [0, *sorted(cuts), len(text)]
     pieces = [text[a:b] for a, b in pairwise(places)]
-    assembly, so_far = Assembly(), ""
+    assembly, so_far = ChunkAssembly(), ""
     for piece in pieces:
         assembly.add(chunk(content=piece))
         so_far += piece
@@ -104,7 +104,7 @@ def test_a_text_is_the_same_however_it_is_cut(text: str, cuts: list[int]) -> Non
 
 def test_the_answer_has_the_form_of_a_plain_one() -> None:
     """Head, choices, finish reasons and usage stand where a plain chat completion has them."""
-    assembly = Assembly()
+    assembly = ChunkAssembly()
     assembly.add(chunk(role="assistant", content="a"))
     assembly.add(chunk(index=1, role="assistant", content="x"))
     assembly.add(chunk(content="b", finish_reason="stop"))
@@ -126,7 +126,7 @@ def test_the_answer_has_the_form_of_a_plain_one() -> None:
 
 def test_what_a_provider_adds_is_kept() -> None:
     """Lists that grow are joined, objects are merged, and anything else is as it last came."""
-    assembly = Assembly()
+    assembly = ChunkAssembly()
     assembly.add(chunk(annotations=[1], provider_specific_fields={"a": 1}, flag=False))
     assembly.add(chunk(annotations=[2], provider_specific_fields={"b": 2}, flag=True))
     message = assembly.result()["choices"][0]["message"]
@@ -137,7 +137,7 @@ def test_what_a_provider_adds_is_kept() -> None:
 
 def test_logprobs_are_joined() -> None:
     """The log probabilities of all chunks stand at the answer, in order."""
-    assembly = Assembly()
+    assembly = ChunkAssembly()
     for token in "ab":
         choice = {"index": 0, "delta": {"content": token}, "logprobs": {"content": [{"token": token}], "refusal": None}}
         assembly.add({"choices": [choice]})
@@ -146,7 +146,7 @@ def test_logprobs_are_joined() -> None:
 
 def test_everything_written_counts() -> None:
     """What an estimate of the usage is made of has the reasoning and the tool calls in it."""
-    assembly = Assembly()
+    assembly = ChunkAssembly()
     assembly.add(chunk(reasoning_content="why", content="what"))
     assembly.add(chunk(tool_calls=[{"index": 0, "id": "a", "function": {"name": "add", "arguments": "{}"}}]))
     assert sorted(assembly.written) == sorted("whywhatadd{}")
@@ -154,6 +154,6 @@ def test_everything_written_counts() -> None:
 
 def test_nothing_is_nothing() -> None:
     """Before the first chunk there is no text, no usage and no choice."""
-    assembly = Assembly()
+    assembly = ChunkAssembly()
     assert (assembly.text, assembly.usage, assembly.empty, assembly.finished) == ("", None, True, False)
     assert assembly.result()["choices"] == []

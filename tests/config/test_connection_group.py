@@ -13,7 +13,7 @@ from asyncllm.config import LLMConfig, Profiles
 from asyncllm.config.environment import Environment
 from asyncllm.config.files import Tables
 from asyncllm.config.precedence import origin_of
-from asyncllm.config.sources import read_stack
+from asyncllm.config.sources import read_sources
 
 from .conftest import Project, secret
 
@@ -36,7 +36,7 @@ def load(
 ) -> LLMConfig:
     """Load the profile `fast` from tables that no file holds."""
     environment = Environment(env or {}, Path("/nowhere/.env"))
-    stack = read_stack(Tables(base, {"fast": fast}), Path("config.toml"), environment)
+    stack = read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment)
     return Profiles(stack, None, environment).config("fast", **(arguments or {}))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asyncllm.config import OriginKind, Profiles
 from asyncllm.config.environment import Environment
 from asyncllm.config.files import Tables
-from asyncllm.config.sources import read_stack
+from asyncllm.config.sources import read_sources
 
 from .conftest import Project
 
@@ -34,7 +34,7 @@ def effective(layers: dict[str, float]) -> tuple[float, str]:
         elif layer != "default":
             {"[llm]": base, "[llm.fast]": fast, "argument": arguments}[layer]["timeout"] = value
     environment = Environment(env, Path("/nowhere/.env"))
-    profiles = Profiles(read_stack(Tables(base, {"fast": fast}), Path("config.toml"), environment), None, environment)
+    profiles = Profiles(read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment), None, environment)
     config = profiles.config("fast", **arguments)
     origin = config.provenance["timeout"]
     return config.timeout, origin.name or origin.kind

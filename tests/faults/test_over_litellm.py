@@ -18,7 +18,7 @@ from asyncllm import (
     UnsupportedError,
 )
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.transports import bounds
+from asyncllm.transports import size_limits
 from asyncllm.transports.base import Call, Connection
 from asyncllm.transports.litellm.errors import CLASSES, translate
 from asyncllm.transports.litellm.transport import import_litellm
@@ -68,7 +68,7 @@ async def test_an_answer_has_a_bound(
 ) -> None:
     """On every way that litellm takes, an answer that does not end is given up, also a compressed one."""
     for name in ("MAX_ANSWER_BYTES", "MAX_EVENT_BYTES"):
-        monkeypatch.setattr(bounds, name, 100_000)
+        monkeypatch.setattr(size_limits, name, 100_000)
     for gzipped in (False, True):
         simulator.faults(Fault("huge_body", size_bytes=1_000_000, gzipped=gzipped))
         with pytest.raises(MalformedResponseError, match=r"(larger|longer) than 100,000 bytes"):

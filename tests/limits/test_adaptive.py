@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asyncllm.limits import Bucket, Places, Waiter
-from asyncllm.limits.adaptive.rate_limit_headers import Declared, duration_s
+from asyncllm.limits import ProviderLimits, Slots, Waiter
+from asyncllm.limits.adaptive.rate_limit_headers import RateLimitHeaders, duration_s
 from asyncllm.simulator.server.rate_limits import Algorithm, Limit, Limiter, RetryAfterForm
 
 from .virtual_provider import Clock, Log, Provider, World
@@ -68,19 +68,19 @@ def test_a_limit_that_moves_is_followed(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("places", [3, 8, 30])
-def test_a_queueing_provider_is_not_flooded(places: int, seed: int) -> None:
+@pytest.mark.parametrize("slots", [3, 8, 30])
+def test_a_queueing_provider_is_not_flooded(slots: int, seed: int) -> None:
     """What is in flight settles within twice the best number, and no place of the provider is left empty for it."""
-    log = World(Provider(places=places), seed=seed).run(120)
+    log = World(Provider(slots=slots), seed=seed).run(120)
     in_flight = [number for at, number in log.in_flight if at > 40]
-    assert places / 2 <= sum(in_flight) / len(in_flight) <= 2 * places
+    assert slots / 2 <= sum(in_flight) / len(in_flight) <= 2 * slots
     worked_s = sum(work_s for at, work_s in log.served_s if at > 40)
-    assert worked_s / 80 >= 0.94 * places
+    assert worked_s / 80 >= 0.94 * slots
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_provider_without_a_limit_is_used_in_full(seed: int) -> None:
-    """Where nothing is refused and nothing gets slower, all places of the batch are soon in use, and stay so."""
+    """Where nothing is refused and nothing gets slower, all slots of the batch are soon in use, and stay so."""
     log = World(Provider(tokens=(5, 400)), seed=seed).run(60)
     assert all(number >= 95 for at, number in log.in_flight if at > 15)
 
@@ -96,7 +96,7 @@ def test_slow_answers_now_and_then_are_no_queue(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_number_in_flight_that_is_refused_is_found(seed: int) -> None:
     """A provider that refuses rather than queues is used to more than half, with few refusals."""
-    log = World(Provider(places=20, queue=False), seed=seed).run(100)
+    log = World(Provider(slots=20, queue=False), seed=seed).run(100)
     assert sum(work_s for at, work_s in log.served_s if at > 20) / 80 >= 0.5 * 20
     assert refused_share(log) <= 0.05
 
@@ -130,13 +130,13 @@ def test_a_set_rate_is_not_searched() -> None:
 
 def test_those_who_do_not_follow_are_not_held_up() -> None:
     """Who waits for the adaptive control alone stands in nobody's way but that of others who follow it."""
-    bucket = Bucket(Clock())
-    places = Places(1000)
-    waiter = Waiter(places, bucket, adaptive=True)
+    bucket = ProviderLimits(Clock())
+    slots = Slots(1000)
+    waiter = Waiter(slots, bucket, adaptive=True)
     while bucket.take(waiter)[0] is None:
-        waiter = Waiter(places, bucket, adaptive=True)
+        waiter = Waiter(slots, bucket, adaptive=True)
     bucket.withdraw(waiter)
-    parked, plain, late = (Waiter(places, bucket, adaptive=adaptive) for adaptive in (True, False, True))
+    parked, plain, late = (Waiter(slots, bucket, adaptive=adaptive) for adaptive in (True, False, True))
     assert bucket.take(parked)[0] == "adaptive"
     assert bucket.take(plain)[0] is None
     assert bucket.take(late)[0] == "adaptive"
@@ -154,14 +154,14 @@ def headers(limit: object, remaining: object, reset: object) -> dict[str, str]:
 
 def test_a_steady_refill_is_believed() -> None:
     """Several answers that agree on the time for one request give the rate."""
-    declared = Declared()
+    declared = RateLimitHeaders()
     rates = [declared.read(headers(600, 600 - used, f"{used * 100}ms"), float(used)) for used in (20, 25, 30, 35, 40)]
     assert rates == [None, None, None, None, 10.0]
 
 
 def test_windows_that_start_anew_are_believed() -> None:
     """An end of the window that stands still and then moves by a minute gives the rate."""
-    declared = Declared()
+    declared = RateLimitHeaders()
     rates = []
     for start in (0.0, 60.0):
         for used in (20, 30, 40, 50, 60):
@@ -188,13 +188,13 @@ def test_windows_that_start_anew_are_believed() -> None:
 )
 def test_what_cannot_be_is_not_believed(total: object, remaining: object, reset: object) -> None:
     """Headers that are absent, contradictory, or speak of other times than a second or a minute say nothing."""
-    declared = Declared()
+    declared = RateLimitHeaders()
     assert not any(declared.read(headers(total, remaining, reset), float(at)) for at in range(50))
 
 
 def test_a_number_that_never_changes_is_not_believed() -> None:
     """A gateway that sends the same headers with every answer proves nothing."""
-    declared = Declared()
+    declared = RateLimitHeaders()
     assert not any(declared.read(headers(600, 300, "30s"), 0.1 * at) for at in range(50))
 
 
@@ -208,8 +208,8 @@ def test_durations(text: str, seconds: float | None) -> None:
 
 
 def test_a_process_that_computes_all_the_time_is_no_queue_at_the_provider() -> None:
-    """Answers that wait for the process itself get slower with every one more in flight, and all places are used."""
-    provider = Provider(places=8)  # stands for the process, whose own work is what queues
+    """Answers that wait for the process itself get slower with every one more in flight, and all slots are used."""
+    provider = Provider(slots=8)  # stands for the process, whose own work is what queues
     world = World(provider)
 
     def compute() -> None:
@@ -225,14 +225,14 @@ def test_a_process_that_computes_all_the_time_is_no_queue_at_the_provider() -> N
 def test_requests_that_hang_take_no_place_of_the_others(seed: int) -> None:
     """One of a hundred hangs for a minute; that makes half of what is in flight, and the others go on beside them."""
     log = World(Provider(hangs=0.01), seed=seed).run(300)
-    # Of 100 places, at 0.6 s for an answer and a minute for one in a hundred, 83 requests a second can go.
+    # Of 100 slots, at 0.6 s for an answer and a minute for one in a hundred, 83 requests a second can go.
     assert log.rate(100, 300) >= 0.85 * 83
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_where_all_hang_few_more_are_sent(seed: int) -> None:
-    """A provider that stops answering is not sent all that there is places for."""
-    provider = Provider(places=8)
+    """A provider that stops answering is not sent all that there is slots for."""
+    provider = Provider(slots=8)
     world = World(provider, seed=seed)
     world.at(100, lambda: setattr(provider, "hangs", 1.0))
     log = world.run(150)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, Request, StreamInterruptedError
 from asyncllm.batch.stall import Stall
-from asyncllm.limits import Bucket, Budget, Places, Waiter, admit
+from asyncllm.limits import Budget, ProviderLimits, Slots, Waiter, admit
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.waiting import until
@@ -68,48 +68,48 @@ def test_impossible_amounts(amounts: tuple[float, float]) -> None:
         Budget(*amounts)
 
 
-def waiter(places: Places, *budgets: Budget, worst_usd: float) -> Waiter:
+def waiter(slots: Slots, *budgets: Budget, worst_usd: float) -> Waiter:
     """A request that is paid from budgets."""
-    return Waiter(places, Bucket(), budgets=budgets, worst_usd=worst_usd)
+    return Waiter(slots, ProviderLimits(), budgets=budgets, worst_usd=worst_usd)
 
 
 def test_what_may_fit_later_waits_and_what_cannot_is_refused() -> None:
     """Beside open reservations a request waits; when what is spent leaves no room, it is refused."""
-    places, budget = Places(10), Budget(1.0)
-    first = waiter(places, budget, worst_usd=0.7)
-    assert places.try_admit(first)
-    second = waiter(places, budget, worst_usd=0.7)
-    assert not places.try_admit(second)
-    places.release(first, None, 0.2)
-    assert places.try_admit(second)
-    places.release(second, None, 0.7)
+    slots, budget = Slots(10), Budget(1.0)
+    first = waiter(slots, budget, worst_usd=0.7)
+    assert slots.try_admit(first)
+    second = waiter(slots, budget, worst_usd=0.7)
+    assert not slots.try_admit(second)
+    slots.release(first, None, 0.2)
+    assert slots.try_admit(second)
+    slots.release(second, None, 0.7)
     with pytest.raises(BudgetExceededError, match=r"\$0\.9 of the budget of \$1 are spent"):
-        places.try_admit(waiter(places, budget, worst_usd=0.2))
-    assert places.in_use == 0
+        slots.try_admit(waiter(slots, budget, worst_usd=0.2))
+    assert slots.in_use == 0
 
 
 def test_both_budgets_hold() -> None:
     """A request is paid from the client's and the batch's budget, and must fit into each."""
-    places, client, batch = Places(10), Budget(1.0), Budget(0.5)
-    one = waiter(places, client, batch, worst_usd=0.4)
-    assert places.try_admit(one)
-    places.release(one, None, 0.4)
+    slots, client, batch = Slots(10), Budget(1.0), Budget(0.5)
+    one = waiter(slots, client, batch, worst_usd=0.4)
+    assert slots.try_admit(one)
+    slots.release(one, None, 0.4)
     assert (client.spent_usd, batch.spent_usd) == (0.4, 0.4)
     with pytest.raises(BudgetExceededError):
-        places.try_admit(waiter(places, client, batch, worst_usd=0.4))
-    assert places.try_admit(waiter(places, client, worst_usd=0.4))
+        slots.try_admit(waiter(slots, client, batch, worst_usd=0.4))
+    assert slots.try_admit(waiter(slots, client, worst_usd=0.4))
 
 
 @pytest.mark.anyio
 async def test_small_requests_do_not_pass_over_a_large_one() -> None:
     """A request that waits for money is not kept waiting by cheaper ones for another bucket that come later."""
-    places, budget = Places(10), Budget(1.0)
-    buckets = Bucket(), Bucket()
-    first = await admit(places, buckets[0], 0, Deadline(None), budgets=(budget,), worst_usd=0.5)
+    slots, budget = Slots(10), Budget(1.0)
+    buckets = ProviderLimits(), ProviderLimits()
+    first = await admit(slots, buckets[0], 0, Deadline(None), budgets=(budget,), worst_usd=0.5)
     order: list[str] = []
 
-    async def one(name: str, bucket: Bucket, worst_usd: float) -> None:
-        await admit(places, bucket, 0, Deadline(None), budgets=(budget,), worst_usd=worst_usd)
+    async def one(name: str, bucket: ProviderLimits, worst_usd: float) -> None:
+        await admit(slots, bucket, 0, Deadline(None), budgets=(budget,), worst_usd=worst_usd)
         order.append(name)
 
     with anyio.fail_after(20):
@@ -118,7 +118,7 @@ async def test_small_requests_do_not_pass_over_a_large_one() -> None:
             await anyio.wait_all_tasks_blocked()
             group.start_soon(one, "small", buckets[1], 0.1)
             await anyio.wait_all_tasks_blocked()
-            assert (order, places.limited_by) == ([], "budget")
+            assert (order, slots.limited_by) == ([], "budget")
             first.release(0, 0.0)
     assert sorted(order) == ["large", "small"]
 

@@ -1,4 +1,4 @@
-"""Rates and places: what is admitted when, by a clock that the test holds, and by many at once."""
+"""Rates and slots: what is admitted when, by a clock that the test holds, and by many at once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, DeadlineExceededError, OverloadedError, RequestTooLargeError, StalledError
-from asyncllm.limits import Admission, Bucket, Places, Waiter, admit, shared_bucket
-from asyncllm.limits.token_bucket import Rate
+from asyncllm.limits import Admission, ProviderLimits, Slots, Waiter, admit, shared_provider_limits
+from asyncllm.limits.token_bucket import TokenBucket
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.waiting import until
@@ -24,20 +24,20 @@ from .virtual_provider import Clock
 MINUTE = 60.0
 
 
-def taken(bucket: Bucket, tokens: int = 0) -> float:
+def taken(bucket: ProviderLimits, tokens: int = 0) -> float:
     """Take what a request needs, and return 0; or the seconds until it may be tried again, without a claim."""
-    waiter = Waiter(Places(1), bucket, tokens)
+    waiter = Waiter(Slots(1), bucket, tokens)
     _, pause = bucket.take(waiter)
     bucket.withdraw(waiter)
     return pause
 
 
-async def reserve(bucket: Bucket, tokens: int = 0) -> None:
-    """Wait until a request of a client with many places may be sent, and never end it."""
-    await admit(Places(1000), bucket, tokens, Deadline(None))
+async def reserve(bucket: ProviderLimits, tokens: int = 0) -> None:
+    """Wait until a request of a client with many slots may be sent, and never end it."""
+    await admit(Slots(1000), bucket, tokens, Deadline(None))
 
 
-def drain(rate: Rate, amounts: list[float]) -> list[tuple[float, float]]:
+def drain(rate: TokenBucket, amounts: list[float]) -> list[tuple[float, float]]:
     """Take amounts one after the other, each as soon as it may be, and return when each was taken."""
     now, taken = 0.0, []
     for amount in amounts:
@@ -50,7 +50,7 @@ def drain(rate: Rate, amounts: list[float]) -> list[tuple[float, float]]:
 @given(per_minute=st.integers(1, 5000), count=st.integers(1, 400))
 def test_no_minute_has_more_requests_than_allowed(per_minute: int, count: int) -> None:
     """Taken as fast as they are let, requests never exceed the limit in any window of a minute."""
-    taken = drain(Rate(per_minute, 0.0), [1.0] * count)
+    taken = drain(TokenBucket(per_minute, 0.0), [1.0] * count)
     for start, _ in taken:
         assert sum(n for at, n in taken if start <= at < start + MINUTE) <= max(1, per_minute)
 
@@ -61,21 +61,21 @@ def test_no_minute_has_more_requests_than_allowed(per_minute: int, count: int) -
 )
 def test_no_minute_has_more_tokens_than_allowed(per_minute: int, shares: list[float]) -> None:
     """Requests that are small beside the limit never exceed it in any window of a minute."""
-    taken = drain(Rate(per_minute, 0.0), [share * per_minute for share in shares])
+    taken = drain(TokenBucket(per_minute, 0.0), [share * per_minute for share in shares])
     for start, _ in taken:
         assert sum(n for at, n in taken if start <= at < start + MINUTE) <= per_minute
 
 
 def test_a_steady_rate_uses_what_is_allowed() -> None:
     """Over ten minutes at least 95 % of the limit gets through."""
-    taken = drain(Rate(600, 0.0), [1.0] * 6000)
+    taken = drain(TokenBucket(600, 0.0), [1.0] * 6000)
     assert taken[-1][0] <= 10 * MINUTE / 0.95
 
 
 @given(per_minute=st.integers(100, 100_000), share=st.floats(0.02, 1.0))
 def test_a_large_request_is_let_in_and_paid_back(per_minute: int, share: float) -> None:
     """A request larger than the burst is admitted when the bucket is full, and the next one waits for it."""
-    rate = Rate(per_minute, 0.0)
+    rate = TokenBucket(per_minute, 0.0)
     assert rate.available_at(share * per_minute, 0.0) == 0.0
     rate.take(share * per_minute, 0.0)
     assert rate.available_at(1.0, 0.0) > 0.0
@@ -83,7 +83,7 @@ def test_a_large_request_is_let_in_and_paid_back(per_minute: int, share: float) 
 
 def test_what_was_not_used_is_given_back() -> None:
     """An answer that was shorter than reserved lets others in earlier, and a longer one later."""
-    less, more, same = Rate(6000, 0.0), Rate(6000, 0.0), Rate(6000, 0.0)
+    less, more, same = TokenBucket(6000, 0.0), TokenBucket(6000, 0.0), TokenBucket(6000, 0.0)
     for rate, back in ((less, 80.0), (more, -80.0), (same, 0.0)):
         rate.take(90.0, 0.0)
         rate.give_back(back, 0.0)
@@ -94,7 +94,7 @@ def test_what_was_not_used_is_given_back() -> None:
 def test_the_lowest_of_all_owners_limits_holds() -> None:
     """Two clients with different limits share the lower one, until its owner is gone."""
     clock = Clock()
-    bucket = Bucket(clock)
+    bucket = ProviderLimits(clock)
     bucket.configure(1, 6000, None)
     bucket.configure(2, 60, None)
     assert taken(bucket) == 0
@@ -106,7 +106,7 @@ def test_the_lowest_of_all_owners_limits_holds() -> None:
 def test_a_closed_bucket_admits_nobody_until_then() -> None:
     """After a refusal everybody waits until the provider's time, and a shorter one does not shorten it."""
     clock = Clock()
-    bucket = Bucket(clock)
+    bucket = ProviderLimits(clock)
     assert bucket.close(10.0) == 10.0
     assert bucket.close(2.0) == 10.0
     assert taken(bucket) == 10.0
@@ -118,7 +118,7 @@ def test_a_closed_bucket_admits_nobody_until_then() -> None:
 def test_unasked_pauses_grow_and_start_again(asked: float | None) -> None:
     """Refusals that name no time pause for longer each time; a burst counts as one, and a success forgets them."""
     clock = Clock()
-    bucket = Bucket(clock)
+    bucket = ProviderLimits(clock)
     first = bucket.close(asked)
     assert bucket.close(asked) == first  # the others of the same burst
     clock.now += first
@@ -132,7 +132,7 @@ def test_unasked_pauses_grow_and_start_again(asked: float | None) -> None:
 @pytest.mark.anyio
 async def test_first_come_first_served() -> None:
     """Waiting requests are admitted in the order in which they came, the large ones too."""
-    bucket = Bucket()
+    bucket = ProviderLimits()
     bucket.configure(1, None, 6_000_000)
     await reserve(bucket, 100_000)
     order: list[int] = []
@@ -152,7 +152,7 @@ async def test_first_come_first_served() -> None:
 @pytest.mark.anyio
 async def test_who_leaves_the_queue_lets_the_next_one_move_up() -> None:
     """A cancelled waiter at the head of the line does not hold up those behind it."""
-    bucket = Bucket()
+    bucket = ProviderLimits()
     bucket.close(0.1)
     admitted = anyio.Event()
 
@@ -191,37 +191,37 @@ async def test_an_answer_without_a_limit_fits_a_usual_rate(options: dict[str, An
 @pytest.mark.anyio
 async def test_an_admission_is_released_once() -> None:
     """Giving a place back twice does not make two of it."""
-    places, bucket = Places(1), Bucket()
-    admission = await admit(places, bucket, 0, Deadline(None))
+    slots, bucket = Slots(1), ProviderLimits()
+    admission = await admit(slots, bucket, 0, Deadline(None))
     assert isinstance(admission, Admission)
-    assert places.in_use == 1
+    assert slots.in_use == 1
     admission.release()
     admission.release()
-    assert places.in_use == 0
+    assert slots.in_use == 0
 
 
 @pytest.mark.anyio
 async def test_an_admission_that_comes_too_late_holds_nothing() -> None:
     """When the deadline comes while the rate is awaited, the place is given back."""
-    places, bucket = Places(1), Bucket()
+    slots, bucket = Slots(1), ProviderLimits()
     bucket.close(60.0)
     with pytest.raises(DeadlineExceededError):
-        await admit(places, bucket, 0, Deadline(0.02))
-    assert places.in_use == 0
+        await admit(slots, bucket, 0, Deadline(0.02))
+    assert slots.in_use == 0
 
 
 def test_a_bucket_is_shared_by_provider_endpoint_and_key() -> None:
     """The same three give the same bucket; another key or endpoint another, and none is kept for nobody."""
-    one = shared_bucket("openai", "http://a", "k1")
-    assert shared_bucket("openai", "http://a", "k1") is one
-    assert shared_bucket("openai", "http://a", "k2") is not one
-    assert shared_bucket("openai", "http://b", "k1") is not one
-    assert shared_bucket("groq", "http://a", "k1") is not one
+    one = shared_provider_limits("openai", "http://a", "k1")
+    assert shared_provider_limits("openai", "http://a", "k1") is one
+    assert shared_provider_limits("openai", "http://a", "k2") is not one
+    assert shared_provider_limits("openai", "http://b", "k1") is not one
+    assert shared_provider_limits("groq", "http://a", "k1") is not one
 
 
 @pytest.mark.anyio
-async def test_the_places_bound_what_is_in_flight(options: dict[str, Any], simulator: Simulator) -> None:
-    """The provider never sees more requests at a time than there are places, streams included."""
+async def test_the_slots_bound_what_is_in_flight(options: dict[str, Any], simulator: Simulator) -> None:
+    """The provider never sees more requests at a time than there are slots, streams included."""
     simulator.latency(Latency(first_token_s=0.02))
     async with AsyncLLM(**options, max_concurrency=3) as llm, anyio.create_task_group() as group:
         for number in range(20):
@@ -247,12 +247,12 @@ async def test_a_refusal_of_one_client_holds_back_another(options: dict[str, Any
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio")])
 def test_two_threads_share_one_rate(backends: tuple[str, str]) -> None:
     """Two loops on two threads take from one bucket, and together never more than it gives."""
-    bucket = shared_bucket("openai", "http://two-threads", "sk-shared")
+    bucket = shared_provider_limits("openai", "http://two-threads", "sk-shared")
     bucket.configure(1, 6000, None)
     taken: list[float] = []
 
     async def take() -> None:
-        await reserve(shared_bucket("openai", "http://two-threads", "sk-shared"))
+        await reserve(shared_provider_limits("openai", "http://two-threads", "sk-shared"))
         taken.append(time.monotonic())
 
     async def main() -> None:
@@ -272,8 +272,8 @@ def test_two_threads_share_one_rate(backends: tuple[str, str]) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_closed_bucket_holds_no_places(options: dict[str, Any], simulator: Simulator) -> None:
-    """Callers that wait for one bucket leave the places of their client to callers of another."""
+async def test_a_closed_bucket_holds_no_slots(options: dict[str, Any], simulator: Simulator) -> None:
+    """Callers that wait for one bucket leave the slots of their client to callers of another."""
     simulator.faults(Fault("status", code=429, retry_after=60, times=1))
     async with AsyncLLM(**options, max_concurrency=2) as llm, anyio.create_task_group() as group:
         other = llm.with_options(api_key="sk-another-key")
@@ -304,8 +304,8 @@ async def test_retry_after_closes_the_bucket(options: dict[str, Any], simulator:
 @pytest.mark.anyio
 async def test_a_client_without_a_place_holds_up_no_other() -> None:
     """Of two clients before one bucket, the later one goes when the earlier one has no place for its request."""
-    bucket = Bucket()
-    full, free = Places(1), Places(1)
+    bucket = ProviderLimits()
+    full, free = Slots(1), Slots(1)
     held = await admit(full, bucket, 0, Deadline(None))
     bucket.close(0.05)
     async with anyio.create_task_group() as group:
@@ -319,9 +319,9 @@ async def test_a_client_without_a_place_holds_up_no_other() -> None:
 def test_a_loop_that_is_held_up_holds_up_nobody_else() -> None:
     """Whose time has come and who does not go lets others go before it, after a moment."""
     clock = Clock()
-    bucket = Bucket(clock)
+    bucket = ProviderLimits(clock)
     bucket.close(10.0)
-    first, second = Waiter(Places(1), bucket), Waiter(Places(1), bucket)
+    first, second = Waiter(Slots(1), bucket), Waiter(Slots(1), bucket)
     assert bucket.take(first) == ("closed", 10.0)
     for seconds, reason in ((0.0, "closed"), (10.0, "closed"), (0.06, None)):
         clock.now += seconds
@@ -331,9 +331,9 @@ def test_a_loop_that_is_held_up_holds_up_nobody_else() -> None:
 def test_clients_take_turns_before_one_bucket() -> None:
     """Across clients, too, who came first goes first, whoever asks first when the time has come."""
     clock = Clock()
-    bucket = Bucket(clock)
+    bucket = ProviderLimits(clock)
     bucket.close(10.0)
-    clients = Places(10, clock=clock), Places(10, clock=clock)
+    clients = Slots(10, clock=clock), Slots(10, clock=clock)
     waiters = [Waiter(clients[number % 2], bucket) for number in range(6)]
     for waiter in waiters:
         assert bucket.take(waiter)[0] == "closed"
@@ -401,11 +401,11 @@ async def test_what_limits_is_told(
         await until(lambda: simulator.seen.in_flight == 1)
         group.start_soon(llm.acompletion, "hi")
         await until(lambda: llm.stats().waiting == 1)
-        assert llm.stats().limited_by == "places"
+        assert llm.stats().limited_by == "slots"
         group.cancel_scope.cancel()
     assert llm.stats().limited_by is None
     assert [record.message for record in caplog.records if record.message.startswith("limits.")] == [
-        "limits.waiting limited_by=places waiting=1"
+        "limits.waiting limited_by=slots waiting=1"
     ]
 
 
@@ -420,14 +420,14 @@ async def test_a_batch_told_to_wait_for_an_hour_has_stalled(options: dict[str, A
 
 @given(
     arrivals=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50)), min_size=1, max_size=40),
-    places=st.integers(1, 5),
+    slots=st.integers(1, 5),
 )
-def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], places: int) -> None:
+def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], slots: int) -> None:
     """Whatever comes in whatever order and size, each line is served in order, and everybody is served."""
     clock = Clock()
-    buckets = {"a": Bucket(clock), "b": Bucket(clock)}
+    buckets = {"a": ProviderLimits(clock), "b": ProviderLimits(clock)}
     buckets["a"].configure(1, 600, 600)
-    client = Places(places, clock=clock)
+    client = Slots(slots, clock=clock)
     waiting: dict[str, list[Waiter]] = {"a": [], "b": []}
     sent: list[Waiter] = []
     for name, tokens in arrivals:
@@ -436,7 +436,7 @@ def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], pla
             sent.append(waiter)
         else:
             waiting[name].append(waiter)
-        assert client.in_use <= places
+        assert client.in_use <= slots
     while any(waiting.values()):
         if sent:
             client.release(sent.pop(0), None, None)
@@ -444,4 +444,4 @@ def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], pla
         for line in waiting.values():
             while line and client.try_admit(line[0]):
                 sent.append(line.pop(0))
-        assert client.in_use == len(sent) <= places
+        assert client.in_use == len(sent) <= slots

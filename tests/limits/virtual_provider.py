@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncllm.limits import Bucket, Places, Waiter
+from asyncllm.limits import ProviderLimits, Slots, Waiter
 from asyncllm.simulator.server.rate_limits import Limit, Limiter
 
 
@@ -51,11 +51,11 @@ class Log:
 
 
 class Provider:
-    """Counts with the simulator's limits, and works at a time on as many requests as it has places.
+    """Counts with the simulator's limits, and works at a time on as many requests as it has slots.
 
     Args:
         limits: Its limits.
-        places: Requests that it works on at a time; the others wait, or are refused.
+        slots: Requests that it works on at a time; the others wait, or are refused.
         queue: Whether the others wait.
         first_s: Seconds of work for the first token.
         tokens_per_s: Tokens a second after it.
@@ -72,7 +72,7 @@ class Provider:
     def __init__(
         self,
         *limits: Limit,
-        places: int | None = None,
+        slots: int | None = None,
         queue: bool = True,
         first_s: float = 0.1,
         tokens_per_s: float = 100.0,
@@ -83,7 +83,7 @@ class Provider:
         timeout_s: float = 60.0,
     ) -> None:
         self.limiter = Limiter(limits)
-        self.places = places
+        self.slots = slots
         self.queue = queue
         self.first_s = first_s
         self.tokens_per_s = tokens_per_s
@@ -113,7 +113,7 @@ class World:
         self.provider = provider
         self.clock = Clock()
         self.computed_s = 0.0
-        self.bucket = Bucket(self.clock, lambda: self.computed_s)
+        self.bucket = ProviderLimits(self.clock, lambda: self.computed_s)
         self.concurrency = concurrency
         self.log = Log()
         self._waiter = {"adaptive": True, **waiter}
@@ -151,7 +151,7 @@ class World:
     def _serve(self) -> None:
         while self._flying < self.concurrency:
             if self._head is None:
-                self._head = Waiter(Places(1), self.bucket, **self._waiter)
+                self._head = Waiter(Slots(1), self.bucket, **self._waiter)
             reason, pause = self.bucket.take(self._head)
             if reason is None:
                 self._send(self._head)
@@ -174,7 +174,7 @@ class World:
     def _arrive(self, waiter: Waiter) -> None:
         provider = self.provider
         verdict = provider.limiter.admit("key", 1, self.clock.now)
-        full = provider.places is not None and provider.working >= provider.places
+        full = provider.slots is not None and provider.working >= provider.slots
         if verdict.refused_by is not None or (full and not provider.queue):
             asked = _asked(verdict.refused_by, min(verdict.wait_s, provider.longest_asked_s))
             self.log.refused.append(self.elapsed)

@@ -136,8 +136,8 @@ async def test_cancelled_before_the_first_chunk(llm: AsyncLLM, simulator: Simula
     await nothing_is_held(llm, simulator)
 
 
-async def test_cancelled_while_waiting_for_a_place(options: dict[str, Any], simulator: Simulator) -> None:
-    """Who waits for a place leaves the queue, and the one in front is not disturbed."""
+async def test_cancelled_while_waiting_for_a_slot(options: dict[str, Any], simulator: Simulator) -> None:
+    """Who waits for a slot leaves the queue, and the one in front is not disturbed."""
     simulator.latency(Latency(first_token_s=0.1))
     async with AsyncLLM(**options, max_concurrency=1) as llm, anyio.create_task_group() as group:
         group.start_soon(llm.acompletion, "the one in front")
@@ -196,13 +196,13 @@ async def test_a_deadline_closes_the_connection(llm: AsyncLLM, simulator: Simula
     await nothing_is_held(llm, simulator)
 
 
-async def test_a_deadline_ends_the_wait_for_a_place(options: dict[str, Any], simulator: Simulator) -> None:
+async def test_a_deadline_ends_the_wait_for_a_slot(options: dict[str, Any], simulator: Simulator) -> None:
     """The deadline counts while a call queues, and such a call never reaches the provider."""
     simulator.faults(Fault("stall"))
     async with AsyncLLM(**options, max_concurrency=1) as llm, anyio.create_task_group() as group:
         group.start_soon(llm.acompletion, "the one in front")
         await until(lambda: simulator.seen.in_flight == 1)
-        with pytest.raises(DeadlineExceededError, match="waiting for a place"):
+        with pytest.raises(DeadlineExceededError, match="waiting for a slot"):
             await llm.acompletion("hi", deadline=0.05)
         group.cancel_scope.cancel()
     assert simulator.seen.requests == 1

@@ -20,7 +20,7 @@ from asyncllm import (
     StreamInterruptedError,
     load_config,
 )
-from asyncllm.pipeline.circuit_breaker import FAILURES_TO_OPEN, FIRST_PAUSE_S, Breaker
+from asyncllm.pipeline.circuit_breaker import FAILURES_TO_OPEN, FIRST_PAUSE_S, CircuitBreaker
 from asyncllm.simulator import Fault, Simulator
 from tests.support.clients import TRANSPORTS
 from tests.support.secrets import SECRET
@@ -287,7 +287,7 @@ async def test_an_error_without_fallbacks_is_as_before(options: dict[str, Any], 
 def test_a_breaker_tries_again_after_a_pause() -> None:
     """One call at a time is let through after each pause, which doubles until one succeeds."""
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     for _ in range(FAILURES_TO_OPEN):
         assert breaker.admits()
         breaker.failed()

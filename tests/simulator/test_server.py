@@ -150,7 +150,7 @@ def test_latency_spreads_by_the_seed() -> None:
     assert Latency().pace(Random(0)) is None
 
 
-def test_places_refuse_whoever_is_too_many() -> None:
+def test_slots_refuse_whoever_is_too_many() -> None:
     """Beyond `max_in_flight` a request is a 429, and let in again when a place is free."""
     with Simulator(max_in_flight=1, faults=[Fault("stall", times=1)]) as sim:
         with Raw(sim):
@@ -161,7 +161,7 @@ def test_places_refuse_whoever_is_too_many() -> None:
         assert sim.seen.rejected == 1
 
 
-def test_places_queue_whoever_is_too_many() -> None:
+def test_slots_queue_whoever_is_too_many() -> None:
     """With a queue, requests wait for a place; one that leaves the queue takes none."""
     with Simulator(max_in_flight=1, queue=True, faults=[Fault("stall", times=1)]) as sim, ThreadPoolExecutor() as pool:
         with Raw(sim):
@@ -174,7 +174,7 @@ def test_places_queue_whoever_is_too_many() -> None:
         assert [one.result().status for one in waiting] == [200] * 3
 
 
-def test_more_places_let_the_queue_in() -> None:
+def test_more_slots_let_the_queue_in() -> None:
     """A larger number takes effect at once for whoever waits."""
     stalled_first = Simulator(max_in_flight=1, queue=True, faults=[Fault("stall", times=1)])
     with stalled_first as sim, ThreadPoolExecutor() as pool, Raw(sim):

@@ -83,7 +83,7 @@ def test_any_cut_of_a_document_reads_the_same(value: Any, data: st.DataObject, e
         stream.feed(piece)
     assert stream.done
     assert recorder.root == value
-    assert stream.place == len(text)
+    assert stream.offset == len(text)
 
 
 BROKEN = [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .columns import Kind, SeenColumns
-from .file_input import STDIN, Reading, Source
+from .file_input import STDIN, FileInput, InputReader
 from .formats import FORMATS, Compression, Format, kind_of
-from .result_record import Answer, error_record
+from .result_record import RowResult, error_record
 from .rows import LINE_FIELD, BadRow, Row, RowReader
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
@@ -13,19 +13,19 @@ __all__ = [
     "FORMATS",
     "LINE_FIELD",
     "STDIN",
-    "Answer",
     "BadRow",
     "Compression",
+    "FileInput",
     "Format",
+    "InputReader",
     "JsonlWriter",
     "Kind",
     "Layout",
-    "Reading",
     "ResultWriter",
     "Row",
     "RowReader",
+    "RowResult",
     "SeenColumns",
-    "Source",
     "error_record",
     "kind_of",
     "rejected_record",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from .result_record import Answer
+from .result_record import RowResult
 
 Kind = Literal["str", "int", "float", "bool", "json"]
 
@@ -59,7 +59,7 @@ class AnswerColumns:
         self._names = tuple(names.values())
         self.kinds: dict[str, Kind] = {names[name]: kind for name, kind in kinds.items()}
 
-    def cells(self, answer: Answer) -> dict[str, Any]:
+    def cells(self, answer: RowResult) -> dict[str, Any]:
         """Return the values of these columns for an answer."""
         if not self._fields:
             given = [answer.value if answer.typed else answer.text]

@@ -26,7 +26,7 @@ STDIN = "-"
 _PIECE_BYTES = 256 * 1024
 
 
-class Source:
+class FileInput:
     """The input of a batch.
 
     Args:
@@ -51,7 +51,7 @@ class Source:
         return self.path is not None and self.path.is_file()
 
     @contextmanager
-    def open(self) -> Iterator[Reading]:
+    def open(self) -> Iterator[InputReader]:
         """Open it, to be read once from its beginning.
 
         Raises:
@@ -61,16 +61,16 @@ class Source:
         if self.path is None:
             if sys.stdin is None:
                 raise ConfigError("stdin is closed.", hint="Pipe the rows in, or give a file.")
-            yield TextReading(sys.stdin.buffer, self)
+            yield TextReader(sys.stdin.buffer, self)
             return
         with self.path.open("rb") as file:
             if self.format == "parquet":
                 from .parquet import ParquetRows
 
                 with ParquetRows(file, self.name) as rows:
-                    yield TableReading(rows)
+                    yield TableReader(rows)
             else:
-                yield TextReading(file, self)
+                yield TextReader(file, self)
 
     def check(self) -> None:
         """Read a compressed file to its end, so that what is broken is known before anything is sent.
@@ -90,7 +90,7 @@ class Source:
                     pass
 
 
-class Reading:
+class InputReader:
     """An input that is open.
 
     Attributes:
@@ -117,7 +117,7 @@ class Reading:
         raise NotImplementedError
 
 
-class TableReading(Reading):
+class TableReader(InputReader):
     """A Parquet file."""
 
     def __init__(self, table: ParquetRows) -> None:
@@ -133,10 +133,10 @@ class TableReading(Reading):
         return self._table.rows()
 
 
-class TextReading(Reading):
+class TextReader(InputReader):
     """A file or a pipe of text, compressed or not."""
 
-    def __init__(self, file: IO[bytes], source: Source) -> None:
+    def __init__(self, file: IO[bytes], source: FileInput) -> None:
         self._descriptor = file.fileno()
         mode = os.fstat(self._descriptor).st_mode
         # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.

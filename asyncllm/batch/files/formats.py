@@ -47,7 +47,7 @@ _GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """What kind of file a name stands for.
 
     Attributes:
@@ -59,7 +59,7 @@ class Kind:
     compression: Compression | None = None
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> FileKind:
     """Tell the kind of a file by its name: `rows.csv.gz` is CSV in gzip.
 
     Raises:
@@ -72,7 +72,7 @@ def kind_of(path: Path) -> Kind:
     format = _BY_SUFFIX.get(suffix)
     if format == "parquet" and compression:
         raise ConfigError(f"{path}: Parquet compresses itself.", hint=f"Name the file {path.with_suffix('')}.")
-    return Kind(format, compression)
+    return FileKind(format, compression)
 
 
 def compression_of(first: bytes) -> Compression | None:

@@ -10,11 +10,11 @@ from ..outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowResult:
     """How one row ended.
 
     Attributes:
-        index: The row's place among the rows of the input, from 0.
+        index: The row's index among the rows of the input, from 0.
         id: Its id; None when it had none.
         ok: Whether it succeeded.
         typed: Whether answers are values rather than texts.
@@ -40,11 +40,11 @@ class Answer:
     cost_usd: float | None = None
 
     @classmethod
-    def of(cls, index: int, outcome: Outcome[Any], dump: Callable[[Any], Any] | None = None) -> Answer:
+    def of(cls, index: int, outcome: Outcome[Any], dump: Callable[[Any], Any] | None = None) -> RowResult:
         """Make an answer of an outcome.
 
         Args:
-            index: The row's place.
+            index: The row's index.
             outcome: How it ended.
             dump: Turns a typed value into JSON data; None when the answers are texts.
         """

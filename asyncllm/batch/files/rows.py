@@ -173,19 +173,19 @@ class _CsvRows:
         if self.columns is None and lines and not self._open:
             self._delimiter = max(_DELIMITERS, key=lines[0].decode("utf-8", "replace").count)
         source = _Lines(self._open + lines)
-        while (begin := source.place) < len(source.lines):
+        while (begin := source.offset) < len(source.lines):
             cells, problem = self._parse(source)
             if source.ran_dry and cells:
                 # The quotes of this row are still open.
                 if not last and sum(map(len, source.lines[begin:])) < _OPEN_BYTES:
-                    source.place = begin
+                    source.offset = begin
                     break
                 # Not the rest of the file is at fault, but this one line.
-                source.place, problem = begin + 1, "opens a quote that is never closed"
-            line, self._line = self._line + 1, self._line + source.place - begin
+                source.offset, problem = begin + 1, "opens a quote that is never closed"
+            line, self._line = self._line + 1, self._line + source.offset - begin
             if found := self._found(cells, problem):
-                yield line, found, b"".join(source.lines[begin : source.place])
-        self._open = source.lines[source.place :]
+                yield line, found, b"".join(source.lines[begin : source.offset])
+        self._open = source.lines[source.offset :]
 
     def _parse(self, source: _Lines) -> tuple[list[str], str | None]:
         try:
@@ -210,19 +210,19 @@ class _CsvRows:
 
 
 class _Lines(Iterator[str]):
-    """Lines as text, from a place on; remembers whether more were asked for than there are."""
+    """Lines as text, from an offset on; remembers whether more were asked for than there are."""
 
     def __init__(self, lines: list[bytes]) -> None:
         self.lines = lines
-        self.place = 0
+        self.offset = 0
         self.ran_dry = False
 
     def __next__(self) -> str:
-        self.ran_dry = self.place == len(self.lines)
+        self.ran_dry = self.offset == len(self.lines)
         if self.ran_dry:
             raise StopIteration
-        self.place += 1
-        return self.lines[self.place - 1].decode("utf-8", "surrogateescape")
+        self.offset += 1
+        return self.lines[self.offset - 1].decode("utf-8", "surrogateescape")
 
 
 def _columns(cells: list[str], where: str) -> list[str]:

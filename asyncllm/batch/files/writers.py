@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 
 from .columns import AnswerColumns, Kind, as_kind, as_text
 from .formats import Compression, Format, compressed
-from .result_record import Answer
+from .result_record import RowResult
 from .rows import BadRow
 
 # What makes a spreadsheet take a cell for a formula. Source: OWASP, "CSV Injection".
@@ -53,7 +53,7 @@ class ResultWriter(Protocol):
 
     escaped: int
 
-    def write(self, data: Mapping[str, Any], answer: Answer) -> None:
+    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
         """Write an answer beside the fields of its row."""
 
 
@@ -98,7 +98,7 @@ class _JsonResults:
         self._file = file
         self._at_once = at_once
 
-    def write(self, data: Mapping[str, Any], answer: Answer) -> None:
+    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
         self._file.write(_json_line(answer.record(data)))
         if self._at_once:
             self._file.flush()
@@ -116,7 +116,7 @@ class _CsvResults:
         self._cells = csv.writer(self._text, delimiter=layout.delimiter, lineterminator="\n")
         self._line([*self._carried, *self._answer.kinds])
 
-    def write(self, data: Mapping[str, Any], answer: Answer) -> None:
+    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
         values = [*map(data.get, self._carried), *self._answer.cells(answer).values()]
         self._line([self._safe(as_text(value)) for value in values])
 
@@ -154,7 +154,7 @@ class _TableResults:
         self._as_it_is = layout.table is not None
         self._answer = answer
 
-    def write(self, data: Mapping[str, Any], answer: Answer) -> None:
+    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
         carried = {
             name: data.get(name) if self._as_it_is else as_kind(data.get(name), kind)
             for name, kind in self._carried.items()

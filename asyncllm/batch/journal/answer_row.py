@@ -10,14 +10,14 @@ class AnswerRow(NamedTuple):
     """A row of the table `answers`, in the order of its columns.
 
     Attributes:
-        number: Of its item in the ledger.
+        number: Of its item in the store.
         checksum: Of all that follows.
         version: Grows with everything written, so that the newest of two rows is known.
-        stem: What the item is known by: its id, or the hash of what is sent.
-        occurrence: Which one of the items of that stem it is.
+        key: What the item is known by: its id, or the hash of what is sent.
+        occurrence: Which one of the items of that key it is.
         sent: The hash of what was sent.
         prompt: The hash of the messages.
-        terms: The hash of what else affects the answer.
+        settings: The hash of what else affects the answer.
         state: DONE, TRUNCATED or FAILED.
         error: The name of the error class.
         input_tokens: Of all its answers, where they are known.
@@ -29,11 +29,11 @@ class AnswerRow(NamedTuple):
     number: int
     checksum: int
     version: int
-    stem: bytes
+    key: bytes
     occurrence: int
     sent: bytes
     prompt: bytes
-    terms: bytes
+    settings: bytes
     state: int
     error: str | None
     input_tokens: int | None

@@ -37,7 +37,7 @@ class JournalEntry:
         cost_basis: Whether the cost is known, estimated or unknown.
         attempts: The requests that were sent for its last answer, in order.
         started_at: Unix time in seconds.
-        queued_s: Seconds it waited for a place and for the rate limits.
+        queued_s: Seconds it waited for a slot and for the rate limits.
         waited_s: Seconds it waited between attempts.
         first_token_s: Seconds to the first chunk, of a stream.
         elapsed_s: Seconds from its start to its end.

@@ -38,7 +38,7 @@ _SHOWN_DIGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RequestSettings:
     """Everything that affects an answer, apart from the messages.
 
     Attributes:
@@ -53,23 +53,23 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Fingerprint:
     """One request, as a journal knows it.
 
     Attributes:
-        stem: Its id, or the hash of what is sent; together with its occurrence it is unique.
+        key: Its id, or the hash of what is sent; together with its occurrence it is unique.
         sent: The hash of what is sent.
         prompt: The hash of the messages.
-        terms: What else affects the answer.
+        settings: What else affects the answer.
     """
 
-    stem: bytes
+    key: bytes
     sent: bytes
     prompt: bytes
-    terms: Terms
+    settings: RequestSettings
 
 
-class Identifier:
+class Fingerprinter:
     """Tells the requests of one batch from each other.
 
     Args:
@@ -94,22 +94,24 @@ class Identifier:
         self._response_model = response_model
         self._mode = structured_mode
         self._types: dict[int, tuple[Any, str]] = {}
-        self.base = self._terms({}, None)
+        self.base = self._settings({}, None)
 
-    def __call__(self, request: Request) -> Identity:
+    def __call__(self, request: Request) -> Fingerprint:
         """Return what a request is."""
         prompt = _digest(_json(request.messages))
         own = request.params
-        terms = self.base if not own and request.response_model is None else self._terms(own, request.response_model)
-        return Identity(stem_of(request.id, prompt, terms), _sent(prompt, terms), prompt, terms)
+        settings = (
+            self.base if not own and request.response_model is None else self._settings(own, request.response_model)
+        )
+        return Fingerprint(key_of(request.id, prompt, settings), _sent(prompt, settings), prompt, settings)
 
-    def unsendable(self, messages: Any) -> Identity:
+    def unsendable(self, messages: Any) -> Fingerprint:
         """Return what something is of which no request can be made."""
         given, id = (messages.messages, messages.id) if isinstance(messages, Request) else (messages, None)
         prompt = _digest(_json(given))
-        return Identity(stem_of(id, prompt, self.base), _sent(prompt, self.base), prompt, self.base)
+        return Fingerprint(key_of(id, prompt, self.base), _sent(prompt, self.base), prompt, self.base)
 
-    def _terms(self, own: Mapping[str, Any], response_model: Any) -> Terms:
+    def _settings(self, own: Mapping[str, Any], response_model: Any) -> RequestSettings:
         given = {**self._params, **own}
         parts = {"model": str(given.get("model") or self._model)}
         wanted = self._response_model if response_model is None else response_model
@@ -120,7 +122,7 @@ class Identifier:
         for name, value in merge(self._profile, sent).items():
             parts[name] = _shown(value)
         named = {*own} | ({"type"} if response_model is not None else set())
-        return terms_of(parts, frozenset(named))
+        return settings_of(parts, frozenset(named))
 
     def _type(self, wanted: Any) -> str:
         known = self._types.get(id(wanted))
@@ -130,25 +132,25 @@ class Identifier:
         return known[1]
 
 
-def terms_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> Terms:
-    """Make the terms of their parts."""
-    return Terms(_digest(_json(sorted(parts.items()))), parts, own)
+def settings_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> RequestSettings:
+    """Make the settings of their parts."""
+    return RequestSettings(_digest(_json(sorted(parts.items()))), parts, own)
 
 
-def stem_of(id: str | None, prompt: bytes, terms: Terms) -> bytes:
+def key_of(id: str | None, prompt: bytes, settings: RequestSettings) -> bytes:
     """Return what an item is known by."""
     if id is not None:
         return _BY_ID + str(id).encode("utf-8", "surrogatepass")
-    return _BY_HASH + _sent(prompt, terms)
+    return _BY_HASH + _sent(prompt, settings)
 
 
-def _sent(prompt: bytes, terms: Terms) -> bytes:
-    return _digest(prompt + terms.digest)
+def _sent(prompt: bytes, settings: RequestSettings) -> bytes:
+    return _digest(prompt + settings.digest)
 
 
-def id_of(stem: bytes) -> str | None:
-    """Return the id in a stem; None when the item had none."""
-    return stem[1:].decode("utf-8", "surrogatepass") if stem[:1] == _BY_ID else None
+def id_of(key: bytes) -> str | None:
+    """Return the id in a key; None when the item had none."""
+    return key[1:].decode("utf-8", "surrogatepass") if key[:1] == _BY_ID else None
 
 
 def _has_effect(name: str) -> bool:

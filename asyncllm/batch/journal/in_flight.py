@@ -1,6 +1,6 @@
 """What a run has in flight: a small file that is right whenever the process is killed, and costs no commit.
 
-A place for each worker, into which it writes the item that it is about to send. The system keeps what was written when
+A slot for each worker, into which it writes the item that it is about to send. The system keeps what was written when
 the process is killed; only a power loss may lose it, and then what was in flight is not counted.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .journal_file import failures, in_flight_path
 
-_PLACE = struct.Struct("<Qd")
+_SLOT = struct.Struct("<Qd")
 
 
 class InFlight:
@@ -21,27 +21,27 @@ class InFlight:
 
     Args:
         path: The journal.
-        places: How many may be in flight.
+        workers: How many may be in flight.
 
     Raises:
         JournalError: It cannot be written.
     """
 
-    def __init__(self, path: Path, places: int) -> None:
+    def __init__(self, path: Path, workers: int) -> None:
         self._path = path
         with failures(path):
             self._file = os.open(in_flight_path(path), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             try:
                 # All of it at once: a full disk shows here, and not when a request is about to be sent.
-                os.pwrite(self._file, bytes(_PLACE.size * places), 0)
+                os.pwrite(self._file, bytes(_SLOT.size * workers), 0)
             except BaseException:
                 os.close(self._file)
                 raise
 
-    def put(self, place: int, number: int, reserved_usd: float = 0.0) -> None:
+    def put(self, worker: int, number: int, reserved_usd: float = 0.0) -> None:
         """Note that a worker is about to send an item, and what it may cost."""
         with failures(self._path):
-            os.pwrite(self._file, _PLACE.pack(number, reserved_usd), _PLACE.size * place)
+            os.pwrite(self._file, _SLOT.pack(number, reserved_usd), _SLOT.size * worker)
 
     def close(self) -> None:
         """Close the file and leave it."""
@@ -52,8 +52,8 @@ def read_in_flight(path: Path) -> dict[int, float]:
     """Return the items that the run which writes a journal has or had in flight, with what each may have cost."""
     with suppress(FileNotFoundError):
         data = in_flight_path(path).read_bytes()
-        whole = len(data) - len(data) % _PLACE.size  # less than all when a full disk cut it
-        return {number: usd for number, usd in _PLACE.iter_unpack(data[:whole]) if number}
+        whole = len(data) - len(data) % _SLOT.size  # less than all when a full disk cut it
+        return {number: usd for number, usd in _SLOT.iter_unpack(data[:whole]) if number}
     return {}
 
 

@@ -46,7 +46,7 @@ class Sample:
         failed: Items that ended with an error.
         tokens: Tokens used by this run, input and output.
         cost_usd: What this run has cost, as far as it is known.
-        limited_by: What keeps it from going faster: `input`, `consumer`, `places`, `rate`; None when nothing is known.
+        limited_by: What keeps it from going faster: `input`, `consumer`, `slots`, `rate`; None when nothing is known.
     """
 
     at: float
@@ -203,12 +203,12 @@ class Journal:
                 (_last(connection) if reached else _latest(connection), *_ENDED),
             )
             answers = connection.cursor()
-            for number, position, stem in items:
+            for number, position, key in items:
                 found = answers.execute("SELECT * FROM answers WHERE number = ?", (number,)).fetchone()
                 row = None if found is None else AnswerRow(*found)
-                if row is None or not row.is_whole or row.stem != stem:
+                if row is None or not row.is_whole or row.key != key:
                     raise damaged(self.path, f"the answer of item {position} is not what was written")
-                yield decode(row.entry, position, id_of(stem))
+                yield decode(row.entry, position, id_of(key))
 
     def summary(self) -> JournalSummary:
         """Count what the journal has.

@@ -25,9 +25,10 @@ VERSION = 1
 # How far an item is. One that is UNKNOWN was sent and never answered: it is paid for, perhaps, and nobody knows.
 WAITING, DONE, TRUNCATED, FAILED, UNKNOWN = range(5)
 
-# `items` is the ledger of the latest run: which inputs there are, where they stand, and how far they are. `answers` has
-# what was paid for, and everything that is needed to find it again without the ledger: each row stands for itself, so
+# `items` is the store of the latest run: which inputs there are, where they stand, and how far they are. `answers` has
+# what was paid for, and everything that is needed to find it again without the store: each row stands for itself, so
 # that a damaged file loses only the rows that are damaged.
+# The columns `stem` (the key of a request) and `terms` (its settings) have the names of format 1.
 _SCHEMA = """
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, started_at REAL NOT NULL, ended_at REAL, ended TEXT, terms TEXT NOT NULL, again TEXT,

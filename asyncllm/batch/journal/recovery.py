@@ -67,7 +67,7 @@ def _whole(path: Path) -> Answers:
     for number, values in rows(path, beside(path, "-wal"), COLUMNS):
         row = AnswerRow(number, *values[1:])  # type: ignore[arg-type]  # what is of other types is not whole
         if row.is_whole:
-            key = (row.stem, row.occurrence)
+            key = (row.key, row.occurrence)
             if key not in found or found[key].version < row.version:
                 found[key] = row
     return found
@@ -88,7 +88,7 @@ def _write(made: Path, answers: Answers, damaged: Path) -> None:
         run = connection.execute("SELECT max(run) FROM runs").fetchone()[0]
         # Numbers may be doubled where tables are torn; the order in which they were given stays.
         for number, row in zip(count(1), sorted(answers.values())):
-            item = (number, row.stem, row.occurrence, run, number - 1, row.state)
+            item = (number, row.key, row.occurrence, run, number - 1, row.state)
             connection.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", item)
             marks = ", ".join("?" * COLUMNS)
             connection.execute(f"INSERT INTO answers VALUES ({marks})", row._replace(number=number))

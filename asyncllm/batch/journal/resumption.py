@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from asyncllm import telemetry
 
-from .fingerprint import Identity
+from .fingerprint import Fingerprint
 from .journal_file import DONE
-from .store import STATES, Ledger, changes, reason
+from .store import STATES, Store, changes, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,24 @@ class Resumed:
         return "; ".join(parts)
 
 
-def look_ahead(ledger: Ledger, identities: Iterable[Identity]) -> Counter[str]:
+def look_ahead(store: Store, identities: Iterable[Fingerprint]) -> Counter[str]:
     """Count what becomes of the items of a whole input: `done`, or why they are sent."""
     counts: Counter[str] = Counter()
     seen: Counter[bytes] = Counter()
-    for identity in identities:
-        counts[ledger.fate(identity, seen[identity.stem]) or "done"] += 1
-        seen[identity.stem] += 1
+    for fingerprint in identities:
+        counts[store.status(fingerprint, seen[fingerprint.key]) or "done"] += 1
+        seen[fingerprint.key] += 1
     return counts
 
 
-def look_back(ledger: Ledger, base: Mapping[str, str]) -> Counter[str]:
+def look_back(store: Store, base: Mapping[str, str]) -> Counter[str]:
     """Count what becomes of the items of the run before, if they come again: `done`, or why they are sent again."""
     counts: Counter[str] = Counter()
-    for state, terms, count in ledger.answers_by_terms():
+    for state, settings, count in store.answers_by_settings():
         if state != DONE:
             counts[STATES.get(state, "unknown")] += count
             continue
-        parts, own = ledger.terms(terms)
+        parts, own = store.settings(settings)
         now = {name: value for name, value in parts.items() if name in own}
         now |= {name: value for name, value in base.items() if name not in own}
         counts[reason(changes(parts, now)) or "done"] += count

@@ -12,29 +12,29 @@ from typing import Any
 from asyncllm.messages import Request
 
 from ..input import Requests, is_in_memory
-from ..item import Item
+from ..item import BatchItem
 from ..outcome import Outcome
 from .answer_row import AnswerRow
 from .entry import JournalEntry, encode
-from .fingerprint import Identifier, Identity
+from .fingerprint import Fingerprint, Fingerprinter
 from .in_flight import InFlight, read_in_flight, remove_in_flight
 from .journal import Journal
 from .journal_file import DONE, FAILED, TRUNCATED, Hold, open_to_write
 from .resumption import Resumed, look_ahead, look_back
-from .store import Ledger, changes
+from .store import Store, changes
 from .writer import Writer
 
-Known = tuple[Item, Outcome[Any]]
+Known = tuple[BatchItem, Outcome[Any]]
 Restore = Callable[[JournalEntry, Any], Awaitable[tuple[Any, Any]]]
 """Makes the value and the completion of an entry again, for the request that it answers."""
 
 
-class Recording:
+class JournalSession:
     """The journal of one batch; without a file, it only finds identical requests.
 
     Args:
         journal: Where it is kept; None to keep it for the time of the batch alone.
-        identify: Tells requests from each other.
+        fingerprint_of: Tells requests from each other.
         restore: Makes an answer of a journal's entry.
         requests: The input, which is looked through before the batch begins where that is possible.
         deduplicate: Send identical requests once.
@@ -45,7 +45,7 @@ class Recording:
     def __init__(
         self,
         journal: Journal | None,
-        identify: Identifier,
+        fingerprint_of: Fingerprinter,
         restore: Restore,
         *,
         requests: Requests = (),
@@ -55,7 +55,7 @@ class Recording:
     ) -> None:
         self._journal = journal
         self._path = None if journal is None else journal.path
-        self._identify = identify
+        self._fingerprint_of = fingerprint_of
         self._restore = restore
         self._requests = requests
         self._deduplicate = deduplicate
@@ -66,16 +66,16 @@ class Recording:
         self._writer: Writer
         self._closing = False
         self._unknown = 0
-        self._leaders: dict[bytes, Item] = {}
+        self._leaders: dict[bytes, BatchItem] = {}
         self._just_ended: dict[bytes, Outcome[Any]] = {}
         self.run = 0
         self.again: Counter[str] = Counter()
 
-    async def open(self, places: int) -> None:
+    async def open(self, slots: int) -> None:
         """Open the journal, and tell what is in it before anything is sent.
 
         Args:
-            places: How many may be in flight.
+            slots: How many may be in flight.
 
         Raises:
             JournalError: It cannot be opened, or is damaged.
@@ -87,7 +87,7 @@ class Recording:
             self._let_go()
             raise
         try:
-            resumed = await self._writer.do(partial(self._begin, places))
+            resumed = await self._writer.do(partial(self._begin, slots))
             if self._path is not None and resumed.run > 1:
                 resumed.announce(self._path)
             self._opened(resumed)
@@ -101,21 +101,21 @@ class Recording:
         assert self._writer.failure is not None
         raise self._writer.failure
 
-    async def enter(self, items: Sequence[Item]) -> tuple[list[Item], list[Known]]:
+    async def enter(self, items: Sequence[BatchItem]) -> tuple[list[BatchItem], list[Known]]:
         """Enter items into the journal, and return those that have to be sent, and how the others ended.
 
         Raises:
             JournalError: The journal cannot be written, or is damaged.
         """
         for item in items:
-            _identify(self._identify, item)
-        entered = [(item.index, item.identity) for item in items]
-        enrolled = await self._writer.do(lambda ledger: ledger.enrol(entered))
-        to_run: list[Item] = []
+            _fingerprint_of(self._fingerprint_of, item)
+        entered = [(item.index, item.fingerprint) for item in items]
+        registered = await self._writer.do(lambda store: store.register(entered))
+        to_run: list[BatchItem] = []
         known: list[Known] = []
-        twins: list[Known] = []
+        duplicates: list[Known] = []
         reopened: list[int] = []
-        for item, one in zip(items, enrolled, strict=True):
+        for item, one in zip(items, registered, strict=True):
             item.number, item.occurrence = one.number, one.occurrence
             why = one.why
             if one.entry is not None:
@@ -125,28 +125,28 @@ class Recording:
                     continue
                 reopened.append(item.number)
                 why = "type changed"
-            if self._deduplicate and await self._follows(item, one.twin, twins):
+            if self._deduplicate and await self._follows(item, one.duplicate, duplicates):
                 continue
             if why is not None and why != "new":
                 self.again[why] += 1
             to_run.append(item)
         if reopened:
-            self._writer.post(lambda ledger: ledger.reopen(reopened))
-        if twins:
-            await self._write(twins)
+            self._writer.post(lambda store: store.reopen(reopened))
+        if duplicates:
+            await self._write(duplicates)
         self._just_ended.clear()
-        return to_run, known + twins
+        return to_run, known + duplicates
 
-    def sending(self, item: Item, reserved_usd: float = 0.0) -> None:
+    def sending(self, item: BatchItem, reserved_usd: float = 0.0) -> None:
         """Note that an item is about to be sent, and what it may cost.
 
         Raises:
             JournalError: The note cannot be written.
         """
         if self._in_flight is not None:
-            self._in_flight.put(item.place, item.number, reserved_usd)
+            self._in_flight.put(item.worker, item.number, reserved_usd)
 
-    async def record(self, item: Item, outcome: Outcome[Any]) -> list[Known]:
+    async def record(self, item: BatchItem, outcome: Outcome[Any]) -> list[Known]:
         """Write down how an item ended, and with it those that waited for it; returns when it is committed.
 
         Raises:
@@ -154,17 +154,17 @@ class Recording:
         """
         ended = [(item, outcome)]
         if self._deduplicate:
-            sent = item.identity.sent
+            sent = item.fingerprint.sent
             self._leaders.pop(sent, None)
             # Until the journal is asked the next time: what is being looked up just now would not find it there.
             self._just_ended[sent] = outcome
-            ended += [(follower, _twin(follower, outcome, item.index)) for follower in item.followers]
+            ended += [(follower, _duplicate(follower, outcome, item.index)) for follower in item.followers]
         await self._write(ended)
         return ended
 
     def sample(self, values: Sequence[Any]) -> None:
         """Add to the time series of the run."""
-        self._writer.post(lambda ledger: ledger.sample((values[0], self.run, *values[1:])))
+        self._writer.post(lambda store: store.sample((values[0], self.run, *values[1:])))
 
     async def close(self, how: str) -> None:
         """Write down how the batch ended, and close the journal.
@@ -174,7 +174,7 @@ class Recording:
         """
         self._closing = True
         in_flight = {} if self._path is None else read_in_flight(self._path)
-        self._writer.post(lambda ledger: ledger.end(how, in_flight, self.again, time.time()))
+        self._writer.post(lambda store: store.end(how, in_flight, self.again, time.time()))
         await self._writer.close()
         if self._path is not None and self._writer.failure is None:
             remove_in_flight(self._path)
@@ -189,41 +189,41 @@ class Recording:
             self._hold.release()
         self._in_flight = self._hold = None
 
-    def _make(self) -> Ledger:
+    def _make(self) -> Store:
         if self._path is not None:
             self._hold = Hold(self._path)
         durability = "normal" if self._journal is None else self._journal.durability
-        ledger = Ledger(open_to_write(self._path, durability), self._path, find_twins=self._deduplicate)
+        store = Store(open_to_write(self._path, durability), self._path, find_duplicates=self._deduplicate)
         try:
             in_flight = {} if self._path is None else read_in_flight(self._path)
-            self._unknown = ledger.begin(self._identify.base.parts, in_flight, time.time())
+            self._unknown = store.begin(self._fingerprint_of.base.parts, in_flight, time.time())
         except BaseException:
-            ledger.close()
+            store.close()
             raise
-        self.run = ledger.run
-        return ledger
+        self.run = store.run
+        return store
 
-    def _begin(self, places: int, ledger: Ledger) -> Resumed:
+    def _begin(self, slots: int, store: Store) -> Resumed:
         if self._path is not None:
-            self._in_flight = InFlight(self._path, places)
-        before, base = ledger.before, self._identify.base.parts
+            self._in_flight = InFlight(self._path, slots)
+        before, base = store.before, self._fingerprint_of.base.parts
         if before is None:
             return Resumed(self.run)
-        counts = look_ahead(ledger, self._identities()) if is_in_memory(self._requests) else look_back(ledger, base)
+        counts = look_ahead(store, self._identities()) if is_in_memory(self._requests) else look_back(store, base)
         done, new = counts.pop("done", 0), counts.pop("new", 0)
         changed = {name: f"{before.get(name)} → {base.get(name)}" for name in changes(before, base)}
-        return Resumed(self.run, done, dict(counts), new, self._unknown, ledger.spent_usd, changed)
+        return Resumed(self.run, done, dict(counts), new, self._unknown, store.spent_usd, changed)
 
-    def _identities(self) -> Iterator[Identity]:
+    def _identities(self) -> Iterator[Fingerprint]:
         assert not isinstance(self._requests, Request)
         for index, messages in enumerate(self._requests):  # type: ignore[arg-type]  # one that is in memory
             if self._closing:
                 return
-            item = Item(index, messages)
-            _identify(self._identify, item)
-            yield item.identity
+            item = BatchItem(index, messages)
+            _fingerprint_of(self._fingerprint_of, item)
+            yield item.fingerprint
 
-    async def _restored(self, item: Item, entry: JournalEntry) -> Outcome[Any] | None:
+    async def _restored(self, item: BatchItem, entry: JournalEntry) -> Outcome[Any] | None:
         """Make the outcome of an entry; None when the answer does not fit what is asked for now."""
         request = item.messages
         id, data = (request.id, request.data) if isinstance(request, Request) else (None, None)
@@ -235,22 +235,22 @@ class Recording:
             item.index, id, data, value, completion, None, entry.cost_usd, entry.usage, True, entry.duplicate_of
         )
 
-    async def _follows(self, item: Item, twin: JournalEntry | None, twins: list[Known]) -> bool:
+    async def _follows(self, item: BatchItem, duplicate: JournalEntry | None, duplicates: list[Known]) -> bool:
         """Tell whether an item shares the answer of an identical one, and see to it that it does."""
-        sent = item.identity.sent
+        sent = item.fingerprint.sent
         leader = self._leaders.get(sent)
         if leader is not None:
             leader.followers.append(item)
             return True
         outcome = self._just_ended.get(sent)
         if outcome is not None and outcome.ok:
-            twins.append((item, _twin(item, outcome, outcome.index)))
+            duplicates.append((item, _duplicate(item, outcome, outcome.index)))
             return True
-        if twin is not None:
-            restored = await self._restored(item, twin)
+        if duplicate is not None:
+            restored = await self._restored(item, duplicate)
             if restored is not None:
-                restored = replace(restored, from_journal=twin.run != self.run)
-                twins.append((item, _twin(item, restored, twin.index)))
+                restored = replace(restored, from_journal=duplicate.run != self.run)
+                duplicates.append((item, _duplicate(item, restored, duplicate.index)))
                 return True
         self._leaders[sent] = item
         return False
@@ -258,18 +258,18 @@ class Recording:
     async def _write(self, ended: Sequence[Known]) -> None:
         now, charged = time.time(), self._charged()
 
-        def write(ledger: Ledger) -> None:
+        def write(store: Store) -> None:
             if charged:
-                ledger.charge(charged)
+                store.charge(charged)
             for item, outcome in ended:
                 # Only what was sent itself counts: not what shares an answer, or could not be sent.
                 was_sent = outcome.duplicate_of is None and bool(outcome.completion is not None or outcome.attempts)
-                ledger.answered(self._row(item, outcome, now), item.identity.terms, was_sent=was_sent)
+                store.answered(self._row(item, outcome, now), item.fingerprint.settings, was_sent=was_sent)
 
         await self._writer.do(write)
 
-    def _row(self, item: Item, outcome: Outcome[Any], now: float) -> AnswerRow:
-        journal, usage, completion, identity = self._journal, outcome.usage, outcome.completion, item.identity
+    def _row(self, item: BatchItem, outcome: Outcome[Any], now: float) -> AnswerRow:
+        journal, usage, completion, fingerprint = self._journal, outcome.usage, outcome.completion, item.fingerprint
         request = item.messages if isinstance(item.messages, Request) else None
         is_cut = completion is not None and completion.finish_reason == "length"
         entry = encode(
@@ -284,11 +284,11 @@ class Recording:
             number=item.number,
             checksum=0,
             version=0,
-            stem=identity.stem,
+            key=fingerprint.key,
             occurrence=item.occurrence,
-            sent=identity.sent,
-            prompt=identity.prompt,
-            terms=identity.terms.digest,
+            sent=fingerprint.sent,
+            prompt=fingerprint.prompt,
+            settings=fingerprint.settings.digest,
             state=FAILED if not outcome.ok else TRUNCATED if is_cut else DONE,
             error=None if outcome.ok else type(outcome.error).__name__,
             input_tokens=None if usage is None else usage.input_tokens,
@@ -298,17 +298,17 @@ class Recording:
         )
 
 
-def _identify(identify: Identifier, item: Item) -> None:
+def _fingerprint_of(fingerprint_of: Fingerprinter, item: BatchItem) -> None:
     """Make the request of an item once, and say what it is; one that cannot be made fails where it would be sent."""
     try:
         if not isinstance(item.messages, Request):
             item.messages = Request(item.messages)
-        item.identity = identify(item.messages)
+        item.fingerprint = fingerprint_of(item.messages)
     except Exception:
-        item.identity = identify.unsendable(item.messages)
+        item.fingerprint = fingerprint_of.unsendable(item.messages)
 
 
-def _twin(item: Item, outcome: Outcome[Any], index: int) -> Outcome[Any]:
+def _duplicate(item: BatchItem, outcome: Outcome[Any], index: int) -> Outcome[Any]:
     """Return the outcome of an item that shares the answer of an identical one, and cost nothing."""
     request = item.messages
     id, data = (request.id, request.data) if isinstance(request, Request) else (None, None)

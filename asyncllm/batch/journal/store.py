@@ -12,10 +12,10 @@ from typing import Any
 
 from .answer_row import COLUMNS, AnswerRow
 from .entry import JournalEntry, decode
-from .fingerprint import Identity, Terms, id_of, stem_of, terms_of
+from .fingerprint import Fingerprint, RequestSettings, id_of, key_of, settings_of
 from .journal_file import DONE, FAILED, TRUNCATED, UNKNOWN, WAITING, damaged, failures
 
-# Requests that occur more than once, of which the ledger knows by heart how often they have; the others are looked up.
+# Requests that occur more than once, of which the store knows by heart how often they have; the others are looked up.
 _KEPT_COUNTS = 100_000
 
 NEW, FAILURE, CUT, LOST, REASON_UNKNOWN = "new", "failed", "truncated", "unknown", "changed"
@@ -26,40 +26,40 @@ _LATEST = "(SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done')"
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolled:
-    """An item that has been entered into the ledger.
+class Registered:
+    """An item that has been entered into the store.
 
     Attributes:
         number: Its number there.
-        occurrence: Which one of the items of its stem it is.
+        occurrence: Which one of the items of its key it is.
         entry: How it ended in an earlier run; None when it has to be sent.
         why: Why it has to be sent: `new`, `failed`, `truncated`, `unknown`, or what of it has changed.
-        twin: How an identical item ended, where that was asked for.
+        duplicate: How an identical item ended, where that was asked for.
     """
 
     number: int
     occurrence: int
     entry: JournalEntry | None
     why: str | None
-    twin: JournalEntry | None = None
+    duplicate: JournalEntry | None = None
 
 
-class Ledger:
+class Store:
     """The writing side of a journal, for one run.
 
     Args:
         connection: The database.
         path: Where it is, for messages; None for one that is gone with the run.
-        find_twins: Find identical items.
+        find_duplicates: Find identical items.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_twins: bool = False) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_duplicates: bool = False) -> None:
         self._connection = connection
         self._one = connection.execute
         self._path = path
-        self._find_twins = find_twins
+        self._find_duplicates = find_duplicates
         self._counts: OrderedDict[bytes, int] = OrderedDict()
-        self._noted_terms: set[bytes] = set()
+        self._noted_settings: set[bytes] = set()
         self._version = 0
         self._before: Mapping[str, str] | None = None
         self.run = 0
@@ -68,7 +68,7 @@ class Ledger:
         """Begin a run.
 
         Args:
-            base: The terms of the batch.
+            base: The settings of the batch.
             in_flight: The items that the run before had in flight when it ended, with what each may have cost.
             now: The time.
 
@@ -90,7 +90,7 @@ class Ledger:
 
     @property
     def before(self) -> Mapping[str, str] | None:
-        """The terms of the run before; None when there was none."""
+        """The settings of the run before; None when there was none."""
         return self._before
 
     @property
@@ -114,26 +114,26 @@ class Ledger:
         if self._connection.in_transaction:
             self._one("ROLLBACK")
 
-    def enrol(self, items: Sequence[tuple[int, Identity]]) -> list[Enrolled]:
+    def register(self, items: Sequence[tuple[int, Fingerprint]]) -> list[Registered]:
         """Enter items of the input, given with their positions, and return what is known of each."""
-        return [self._enrol(position, identity) for position, identity in items]
+        return [self._register(position, fingerprint) for position, fingerprint in items]
 
-    def answered(self, row: AnswerRow, terms: Terms, *, was_sent: bool) -> None:
+    def answered(self, row: AnswerRow, settings: RequestSettings, *, was_sent: bool) -> None:
         """Write down how an item ended.
 
         Args:
             row: How; its version and checksum are made here.
-            terms: On which terms it was sent.
+            settings: On which settings it was sent.
             was_sent: Whether a request was sent for it, and counts.
         """
         self._version += 1
         row = row._replace(version=self._version).sealed()
         self._one("UPDATE items SET state = ? WHERE number = ?", (row.state, row.number))
         self._one(_WRITE_ANSWER, row)
-        self._note_terms(terms)
+        self._note_settings(settings)
         if was_sent:
             self._add_up(row)
-            if self._find_twins and row.state != FAILED:
+            if self._find_duplicates and row.state != FAILED:
                 self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
 
     def charge(self, usd: float) -> None:
@@ -156,20 +156,20 @@ class Ledger:
             (now, how, json.dumps(dict(again)), self.run),
         )
 
-    def fate(self, identity: Identity, occurrence: int) -> str | None:
+    def status(self, fingerprint: Fingerprint, occurrence: int) -> str | None:
         """Return why an item would be sent; None when it is done."""
-        row = self._known(identity.stem, occurrence)
-        return self._why_new(identity) if row is None else self._why(identity, row)
+        row = self._known(fingerprint.key, occurrence)
+        return self._why_new(fingerprint) if row is None else self._why(fingerprint, row)
 
-    def answers_by_terms(self) -> Iterator[tuple[int, bytes, int]]:
-        """Count the items of the latest input by how far they are and by the terms of their answers."""
+    def answers_by_settings(self) -> Iterator[tuple[int, bytes, int]]:
+        """Count the items of the latest input by how far they are and by the settings of their answers."""
         yield from self._one(
             "SELECT i.state, a.terms, count(*) FROM items i LEFT JOIN answers a USING (number) "
             f"WHERE i.run >= {_LATEST} AND i.state != {WAITING} GROUP BY i.state, a.terms"
         )
 
-    def terms(self, digest: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
-        """Return the terms of a digest, and the names of those that the request has itself."""
+    def settings(self, digest: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
+        """Return the settings of a digest, and the names of those that the request has itself."""
         row = self._one("SELECT parts, own FROM terms WHERE digest = ?", (digest,)).fetchone()
         return ({}, frozenset()) if row is None else (self._loaded(row[0]), frozenset(self._loaded(row[1])))
 
@@ -183,80 +183,82 @@ class Ledger:
         except ValueError:
             raise damaged(self._path, "what it says of its runs is not what was written") from None
 
-    def _enrol(self, position: int, identity: Identity) -> Enrolled:
-        row = self._known(identity.stem, 0)
+    def _register(self, position: int, fingerprint: Fingerprint) -> Registered:
+        row = self._known(fingerprint.key, 0)
         occurrence = 0
         if row is not None and row[1] == self.run:
-            occurrence = self._count(identity.stem)
-            row = self._known(identity.stem, occurrence)
+            occurrence = self._count(fingerprint.key)
+            row = self._known(fingerprint.key, occurrence)
         if row is None:
             number = self._one(
                 "INSERT INTO items (stem, occurrence, run, position, state) VALUES (?, ?, ?, ?, ?)",
-                (identity.stem, occurrence, self.run, position, WAITING),
+                (fingerprint.key, occurrence, self.run, position, WAITING),
             ).lastrowid
             assert number is not None
-            why: str | None = self._why_new(identity) if occurrence == 0 else NEW
+            why: str | None = self._why_new(fingerprint) if occurrence == 0 else NEW
         else:
-            number, why = row[0], self._why(identity, row)
+            number, why = row[0], self._why(fingerprint, row)
             self._one(
                 "UPDATE items SET run = ?, position = ?, state = ? WHERE number = ?",
                 (self.run, position, DONE if why is None else WAITING, number),
             )
             if why is None:
-                if self._find_twins:
-                    self._one("INSERT OR IGNORE INTO shared VALUES (?, ?)", (identity.sent, number))
-                return Enrolled(number, occurrence, self._entry(row[_ANSWER:], position), None)
-        return Enrolled(number, occurrence, None, why, self._twin(identity.sent) if self._find_twins else None)
+                if self._find_duplicates:
+                    self._one("INSERT OR IGNORE INTO shared VALUES (?, ?)", (fingerprint.sent, number))
+                return Registered(number, occurrence, self._entry(row[_ANSWER:], position), None)
+        return Registered(
+            number, occurrence, None, why, self._duplicate(fingerprint.sent) if self._find_duplicates else None
+        )
 
-    def _known(self, stem: bytes, occurrence: int) -> Any:
+    def _known(self, key: bytes, occurrence: int) -> Any:
         return self._one(
             "SELECT i.number, i.run, i.state, a.* FROM items i LEFT JOIN answers a USING (number) "
             "WHERE i.stem = ? AND i.occurrence = ?",
-            (stem, occurrence),
+            (key, occurrence),
         ).fetchone()
 
-    def _why(self, identity: Identity, row: Any) -> str | None:
+    def _why(self, fingerprint: Fingerprint, row: Any) -> str | None:
         answer = AnswerRow(*row[_ANSWER:])
-        if answer.state == DONE and answer.sent == identity.sent:
+        if answer.state == DONE and answer.sent == fingerprint.sent:
             return None
         if row[2] == UNKNOWN:
             return LOST
         if answer.state is None:  # there is none
             return NEW
-        if answer.sent == identity.sent:
+        if answer.sent == fingerprint.sent:
             return STATES[answer.state]
-        names = [] if answer.prompt == identity.prompt else ["prompt"]
-        if answer.terms != identity.terms.digest:
-            names += changes(self.terms(answer.terms)[0], identity.terms.parts)
+        names = [] if answer.prompt == fingerprint.prompt else ["prompt"]
+        if answer.settings != fingerprint.settings.digest:
+            names += changes(self.settings(answer.settings)[0], fingerprint.settings.parts)
         return reason(names) or REASON_UNKNOWN
 
-    def _why_new(self, identity: Identity) -> str:
-        """Return why an item is not known: it is new, or, without an id, was sent on other terms the last time."""
+    def _why_new(self, fingerprint: Fingerprint) -> str:
+        """Return why an item is not known: it is new, or, without an id, was sent on other settings the last time."""
         before = self._before
-        if before is None or id_of(identity.stem) is not None:
+        if before is None or id_of(fingerprint.key) is not None:
             return NEW
-        now = identity.terms
+        now = fingerprint.settings
         parts = {name: value for name, value in before.items() if name not in now.own}
         parts |= {name: value for name, value in now.parts.items() if name in now.own}
-        then = terms_of(parts, now.own)
-        if then.digest == now.digest or self._known(stem_of(None, identity.prompt, then), 0) is None:
+        then = settings_of(parts, now.own)
+        if then.digest == now.digest or self._known(key_of(None, fingerprint.prompt, then), 0) is None:
             return NEW
         return reason(changes(parts, now.parts)) or NEW
 
-    def _count(self, stem: bytes) -> int:
+    def _count(self, key: bytes) -> int:
         """Return how often a request has occurred in this run, of one that has, and count it once more."""
-        count = self._counts.pop(stem, None)
+        count = self._counts.pop(key, None)
         if count is None:
             count = self._one(
                 "SELECT occurrence + 1 FROM items WHERE stem = ? AND run = ? ORDER BY occurrence DESC LIMIT 1",
-                (stem, self.run),
+                (key, self.run),
             ).fetchone()[0]
-        self._counts[stem] = count + 1
+        self._counts[key] = count + 1
         if len(self._counts) > _KEPT_COUNTS:
             self._counts.popitem(last=False)
         return count
 
-    def _twin(self, sent: bytes) -> JournalEntry | None:
+    def _duplicate(self, sent: bytes) -> JournalEntry | None:
         row = self._one(
             "SELECT i.position, a.* FROM shared s JOIN answers a USING (number) JOIN items i USING (number) "
             "WHERE s.sent = ? AND a.sent = s.sent AND a.state != ? AND i.run = ?",
@@ -268,16 +270,16 @@ class Ledger:
         row = AnswerRow(*columns)
         if not row.is_whole:
             raise damaged(self._path, "an answer in it is not what was written")
-        return decode(row.entry, position, id_of(row.stem))
+        return decode(row.entry, position, id_of(row.key))
 
-    def _note_terms(self, terms: Terms) -> None:
-        if terms.digest in self._noted_terms:
+    def _note_settings(self, settings: RequestSettings) -> None:
+        if settings.digest in self._noted_settings:
             return
-        if len(self._noted_terms) >= _KEPT_COUNTS:
-            self._noted_terms.clear()
-        self._noted_terms.add(terms.digest)
-        parts, own = json.dumps(dict(terms.parts)), json.dumps(sorted(terms.own))
-        self._one("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (terms.digest, parts, own))
+        if len(self._noted_settings) >= _KEPT_COUNTS:
+            self._noted_settings.clear()
+        self._noted_settings.add(settings.digest)
+        parts, own = json.dumps(dict(settings.parts)), json.dumps(sorted(settings.own))
+        self._one("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (settings.digest, parts, own))
 
     def _add_up(self, row: AnswerRow) -> None:
         failed = row.state == FAILED
@@ -314,10 +316,10 @@ class Ledger:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Name the terms that differ."""
+    """Name the settings that differ."""
     return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
 
 
 def reason(names: Sequence[str]) -> str | None:
-    """Return the reason that lies in changed terms; None when none has."""
+    """Return the reason that lies in changed settings; None when none has."""
     return " and ".join(f"{name} changed" for name in names) or None

@@ -12,13 +12,13 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from asyncllm.threads import Wakeup, into_this_loop
+from asyncllm.threads import ThreadEvent, into_this_loop
 
 from .journal_file import failures
-from .store import Ledger
+from .store import Store
 
 T = TypeVar("T")
-Job = Callable[[Ledger], T]
+Job = Callable[[Store], T]
 
 # Commits begin this far apart at the least: items that end in the meantime share one. It costs an item two thousandths
 # of a second, where a model takes many; without it, a transaction for each item would be most of what a journal costs.
@@ -26,10 +26,10 @@ BETWEEN_COMMITS_S = 0.002
 
 
 class Writer:
-    """Runs jobs on a ledger, on a thread of its own; made in the loop that asks for them.
+    """Runs jobs on a store, on a thread of its own; made in the loop that asks for them.
 
     Args:
-        make: Opens the ledger, on that thread.
+        make: Opens the store, on that thread.
         path: The journal, for messages.
 
     Attributes:
@@ -37,14 +37,14 @@ class Writer:
         failed: Set when it cannot.
     """
 
-    def __init__(self, make: Callable[[], Ledger], path: Path | None) -> None:
+    def __init__(self, make: Callable[[], Store], path: Path | None) -> None:
         self._make = make
         self._path = path
         self._jobs: queue.SimpleQueue[_Asked[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="asyncllm-journal", daemon=True)
         self._call_soon = into_this_loop()
-        self._opened = Wakeup()
-        self._ended = Wakeup()
+        self._opened = ThreadEvent()
+        self._ended = ThreadEvent()
         self.failure: BaseException | None = None
         self.failed = anyio.Event()
 
@@ -90,7 +90,7 @@ class Writer:
     def _serve(self) -> None:
         try:
             with failures(self._path):
-                ledger = self._make()
+                store = self._make()
         except BaseException as error:
             self.failure = error
             self._opened.set()
@@ -98,13 +98,13 @@ class Writer:
             return
         self._opened.set()
         try:
-            self._work(ledger)
+            self._work(store)
         finally:
             with suppress(Exception):  # it has failed before, and that has been said
-                ledger.close()
+                store.close()
             self._ended.set()
 
-    def _work(self, ledger: Ledger) -> None:
+    def _work(self, store: Store) -> None:
         going_on, next_commit = True, 0.0
         while going_on:
             asked = [self._jobs.get()]
@@ -115,22 +115,22 @@ class Writer:
             while not self._jobs.empty():
                 asked.append(self._jobs.get())
             going_on = None not in asked
-            self._commit(ledger, [one for one in asked if one is not None])
+            self._commit(store, [one for one in asked if one is not None])
 
-    def _commit(self, ledger: Ledger, asked: list[_Asked[Any]]) -> None:
+    def _commit(self, store: Store, asked: list[_Asked[Any]]) -> None:
         if self.failure is None and asked:
             try:
                 with failures(self._path):
-                    ledger.transaction()
+                    store.transaction()
                     for one in asked:
-                        one.result = one.job(ledger)
-                    ledger.commit()
+                        one.result = one.job(store)
+                    store.commit()
                 for one in asked:
                     one.committed = True
             except BaseException as error:
                 self.failure = error
                 with suppress(Exception):  # what failed is known already
-                    ledger.roll_back()
+                    store.roll_back()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._call_soon(self._tell, asked)
 

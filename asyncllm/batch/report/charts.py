@@ -171,9 +171,9 @@ def _limits(figures: Figures) -> Chart:
     reasons = list(reversed(totals))
 
     def draw(axes: Axes) -> None:
-        for place, name in enumerate(reasons):
+        for index, name in enumerate(reasons):
             spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, name)]
-            axes.broken_barh(spans, (place - 0.35, 0.7), facecolors=_COLOURS["limit"])
+            axes.broken_barh(spans, (index - 0.35, 0.7), facecolors=_COLOURS["limit"])
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         _time_axis(axes)
         axes.set_yticks(range(len(reasons)), [fill(reason(name), 16) for name in reasons])
@@ -204,12 +204,12 @@ def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         top = max(found.counts)
-        for place, name in enumerate(("p50", "p95", "p99")):
+        for index, name in enumerate(("p50", "p95", "p99")):
             at = found.quantiles[name]
             axes.axvline(at, color=_COLOURS["ink"], linewidth=1, linestyle=":")
             # One above the other, because they often lie close together.
-            place_of_name = (at, top * (1.24 - 0.1 * place))
-            axes.annotate(name, place_of_name, (3, 0), textcoords="offset points", va="top", fontsize=9)
+            label_at = (at, top * (1.24 - 0.1 * index))
+            axes.annotate(name, label_at, (3, 0), textcoords="offset points", va="top", fontsize=9)
         axes.set_ylim(0, top * 1.25)
 
     shares = ", ".join(f"{name} {duration(value)}" for name, value in found.quantiles.items())

@@ -72,7 +72,7 @@ class ModelTotal:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ItemFigures:
     """One item that stands out.
 
     Attributes:
@@ -137,8 +137,8 @@ class Figures:
     first_token: Distribution = field(default_factory=Distribution)
     errors: dict[str, ErrorKind] = field(default_factory=dict)
     models: dict[str, ModelTotal] = field(default_factory=dict)
-    slowest: list[Item] = field(default_factory=list)
-    dearest: list[Item] = field(default_factory=list)
+    slowest: list[ItemFigures] = field(default_factory=list)
+    dearest: list[ItemFigures] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -221,7 +221,7 @@ class _Largest:
     """Keeps the few entries with the largest of something."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Item]] = []
+        self._heap: list[tuple[float, int, ItemFigures]] = []
         self._seen = 0
 
     def see(self, value: float, entry: JournalEntry) -> None:
@@ -232,13 +232,15 @@ class _Largest:
             heapq.heapreplace(self._heap, (value, -self._seen, _item(entry)))
 
     @property
-    def items(self) -> list[Item]:
+    def items(self) -> list[ItemFigures]:
         return [item for _, _, item in sorted(self._heap, key=lambda kept: kept[:2], reverse=True)]
 
 
-def _item(entry: JournalEntry) -> Item:
+def _item(entry: JournalEntry) -> ItemFigures:
     ending = (entry.finish_reason or "done") if entry.ok else entry.error or "failed"
-    return Item(_name(entry), entry.elapsed_s, len(entry.attempts), entry.usage.total_tokens, entry.cost_usd, ending)
+    return ItemFigures(
+        _name(entry), entry.elapsed_s, len(entry.attempts), entry.usage.total_tokens, entry.cost_usd, ending
+    )
 
 
 def _name(entry: JournalEntry) -> str:
@@ -262,6 +264,6 @@ def _distribution(values: array[float]) -> Distribution:
     edges = [low * factor**number for number in range(_BINS + 1)]
     counts = [0] * _BINS
     for value in ordered:
-        place = math.log(max(value, low) / low) / math.log(factor)
-        counts[min(_BINS - 1, int(place))] += 1
+        position = math.log(max(value, low) / low) / math.log(factor)
+        counts[min(_BINS - 1, int(position))] += 1
     return Distribution(len(ordered), {**quantiles, "max": ordered[-1]}, edges, counts)

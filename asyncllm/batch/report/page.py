@@ -11,7 +11,7 @@ from asyncllm.extras import not_installed
 
 from ..formatting import dollars, duration, number
 from .charts import charts
-from .figures import Figures, Item
+from .figures import Figures, ItemFigures
 
 ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 
@@ -113,7 +113,7 @@ def model_rows(figures: Figures) -> list[Sequence[str]]:
     ]
 
 
-def item_rows(items: Sequence[Item]) -> list[Sequence[str]]:
+def item_rows(items: Sequence[ItemFigures]) -> list[Sequence[str]]:
     """Return a row for each item that stands out, as texts."""
     return [
         (

@@ -46,7 +46,7 @@ def _curve(name: str, moments: Sequence[Moment], value: Callable[[Moment], float
     room = max(10, width - 2)
     values = list(map(value, moments))
     if len(values) > room:
-        edges = [round(place * len(values) / room) for place in range(room + 1)]
+        edges = [round(index * len(values) / room) for index in range(room + 1)]
         values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     most = max(values)
     if not most:
@@ -71,10 +71,10 @@ def _distribution(name: str, found: Distribution, width: int) -> Iterator[str]:
     yield f"{name}: " + ", ".join(f"{share} {duration(value)}" for share, value in found.quantiles.items())
     most, room = max(found.counts), max(10, width - 34)
     # Three bars in one: a terminal has few lines.
-    for place in range(0, len(found.counts), 3):
-        count = sum(found.counts[place : place + 3])
+    for index in range(0, len(found.counts), 3):
+        count = sum(found.counts[index : index + 3])
         if count:
-            edges = f"{duration(found.edges[place])} to {duration(found.edges[min(place + 3, len(found.counts))])}"
+            edges = f"{duration(found.edges[index])} to {duration(found.edges[min(index + 3, len(found.counts))])}"
             yield f"  {edges:<22}{count:>8,} {'█' * max(1, round(count / (3 * most) * room))}"
 
 
@@ -82,7 +82,7 @@ def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     if not rows:
         return
     heads = (name or columns[0], *columns[1:])
-    widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(columns))]
+    widths = [max(len(row[index]) for row in (heads, *rows)) for index in range(len(columns))]
     yield ""
     for row in (heads, *rows):
         first, *others = (f"{cell:>{size}}" for cell, size in zip(row, widths, strict=True))

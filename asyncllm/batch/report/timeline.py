@@ -25,7 +25,7 @@ class Moment:
         failed_per_s: Failures a second.
         tokens_per_s: Tokens a second.
         in_flight: Requests at the provider, on average.
-        waiting: Items that were begun and wait for a place, a rate or their next attempt, on average.
+        waiting: Items that were begun and wait for a slot, a rate or their next attempt, on average.
         cost_usd: What everything until then cost.
     """
 
@@ -93,13 +93,13 @@ class Timeline:
             self.elapsed_s = begin + ended_at - run.started_at
         self._width = max(self.elapsed_s / _POINTS, min(_LEAST_S, self.elapsed_s / _FEWEST_POINTS)) or _LEAST_S
         self._cells = [_Cell() for _ in range(int(self.elapsed_s / self._width) + 1)]
-        self._place_samples()
+        self._add_samples()
 
     def add(self, entry: JournalEntry) -> None:
         """Count an item where it ended."""
         if entry.started_at is None or entry.run not in self._spans:
             return
-        cell = self._cells[self._place(entry.run, entry.started_at + (entry.elapsed_s or 0.0))]
+        cell = self._cells[self._cell_index(entry.run, entry.started_at + (entry.elapsed_s or 0.0))]
         cell.done += entry.ok
         cell.failed += not entry.ok
         cell.tokens += entry.usage.total_tokens or 0
@@ -113,8 +113,8 @@ class Timeline:
     def moments(self) -> list[Moment]:
         """Return the curve of it all."""
         made, spent, begun = [], 0.0, 0.0
-        for place, cell in enumerate(self._cells):
-            width = min(self._width, self.elapsed_s - place * self._width)
+        for index, cell in enumerate(self._cells):
+            width = min(self._width, self.elapsed_s - index * self._width)
             if width < self._width / 2:
                 continue  # the rest behind the last whole one would make a rate of a few
             spent += cell.cost_usd
@@ -122,7 +122,7 @@ class Timeline:
                 begun = cell.begun / cell.samples
             in_flight = cell.provider_s / width
             rates = (cell.done / width, cell.failed / width, cell.tokens / width)
-            made.append(Moment(place * self._width + width / 2, *rates, in_flight, max(begun - in_flight, 0.0), spent))
+            made.append(Moment(index * self._width + width / 2, *rates, in_flight, max(begun - in_flight, 0.0), spent))
         return made
 
     def limits(self) -> list[Limited]:
@@ -139,10 +139,10 @@ class Timeline:
                 made.append(Limited(sample.limited_by, begin, end))
         return made
 
-    def _place_samples(self) -> None:
+    def _add_samples(self) -> None:
         for sample in self._samples:
             if sample.run in self._spans:
-                cell = self._cells[self._place(sample.run, sample.at)]
+                cell = self._cells[self._cell_index(sample.run, sample.at)]
                 cell.begun += sample.in_flight
                 cell.samples += 1
 
@@ -150,10 +150,10 @@ class Timeline:
         """Count a request for the time that it was at the provider."""
         end = min(end, self.elapsed_s)
         while begin < end:
-            place = min(int(begin / self._width), len(self._cells) - 1)
+            index = min(int(begin / self._width), len(self._cells) - 1)
             # The next edge, or the end; a last cell that is cut short takes what rounding leaves over.
-            until = end if place == len(self._cells) - 1 else min(end, (place + 1) * self._width)
-            self._cells[place].provider_s += until - begin
+            until = end if index == len(self._cells) - 1 else min(end, (index + 1) * self._width)
+            self._cells[index].provider_s += until - begin
             if until <= begin:
                 return
             begin = until
@@ -163,7 +163,7 @@ class Timeline:
         started_at, ended_at, begin = self._spans[run]
         return begin + min(max(at, started_at), ended_at) - started_at
 
-    def _place(self, run: int, at: float) -> int:
+    def _cell_index(self, run: int, at: float) -> int:
         return min(int(self._at(run, at) / self._width), len(self._cells) - 1)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncllm.batch.files import LINE_FIELD, Source
+from asyncllm.batch.files import LINE_FIELD, FileInput
 from asyncllm.batch.prompt_template import Template
 from asyncllm.batch.prompts import Prompt
 
@@ -16,7 +16,7 @@ from ..settings import Settings, command
 from ..terminal.exit_codes import DONE, INTERRUPTED, UsageProblem
 from ..terminal.inputs import text_or_file
 from ..terminal.output import note
-from .job import Job, Target, a_format
+from .job import Job, OutputTarget, a_format
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -108,8 +108,8 @@ def run(
 
     if budget is not None and budget <= 0:
         raise UsageProblem(f"--budget is more than 0 US dollars, not {budget:g}.", "With none, nothing could be sent.")
-    rows = Source(source, a_format(input_format, "--input-format"))
-    target = Target.of(output, output_format, journal, escaped=not raw_csv)
+    rows = FileInput(source, a_format(input_format, "--input-format"))
+    target = OutputTarget.of(output, output_format, journal, escaped=not raw_csv)
     prompt = _prompt(template, system, image, id_field, rows)
     own, params = settings.apart_from_parameters()
     config = own.llm_config(model=model, max_concurrency=max_concurrency, max_output_tokens=max_tokens)
@@ -134,7 +134,9 @@ def run(
     return run_job(job, settings.arguments, fresh=fresh, retry_failed=retry_failed)
 
 
-def _prompt(template: str | None, system: str | None, image: str | None, id_field: str, rows: Source) -> Prompt | None:
+def _prompt(
+    template: str | None, system: str | None, image: str | None, id_field: str, rows: FileInput
+) -> Prompt | None:
     """Make the prompt; None where rows may be requests already."""
     if template is None and rows.format == "lines":
         template = f"{{{LINE_FIELD}}}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asyncllm.batch.files import FORMATS, STDIN, BadRow, Format, Reading, Row, Source, kind_of
+from asyncllm.batch.files import FORMATS, STDIN, BadRow, FileInput, Format, InputReader, Row, kind_of
 from asyncllm.batch.files.formats import Compression
 from asyncllm.batch.prompt_template import RowProblem
 from asyncllm.batch.prompts import OpenAIRows, Prompt, is_openai_row
@@ -25,7 +25,7 @@ _LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OutputTarget:
     """Where the results go.
 
     Attributes:
@@ -43,7 +43,7 @@ class Target:
     escaped: bool = True
 
     @classmethod
-    def of(cls, output: str, format: str | None, journal: Path | None, escaped: bool) -> Target:
+    def of(cls, output: str, format: str | None, journal: Path | None, escaped: bool) -> OutputTarget:
         """Read what the command line says of it."""
         given = a_format(format, "--output-format")
         if output == STDIN:
@@ -70,8 +70,8 @@ class Target:
         """Where the rows go that are not sent."""
         return None if self.path is None else self.path.with_name(f"{self.path.name}.rejected")
 
-    def check(self, source: Source, *, replaces: bool) -> None:
-        """Refuse a place that results cannot or must not go to, before anything is sent."""
+    def check(self, source: FileInput, *, replaces: bool) -> None:
+        """Refuse a destination that results cannot or must not go to, before anything is sent."""
         if self.path is None:
             return
         if self.path.is_dir():
@@ -115,8 +115,8 @@ class Job:
         model_given: The model, where the command line names one.
     """
 
-    source: Source
-    target: Target
+    source: FileInput
+    target: OutputTarget
     config: LLMConfig
     ask: Ask | None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Job:
     deduplicate: bool = False
     model_given: str | None = None
 
-    def first_rows(self, rows: Iterator[Row | BadRow], reading: Reading) -> list[Row | BadRow]:
+    def first_rows(self, rows: Iterator[Row | BadRow], reading: InputReader) -> list[Row | BadRow]:
         """Read to the first row that a request can be made of, and decide by it how rows become requests.
 
         Args:

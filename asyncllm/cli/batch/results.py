@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from asyncllm.batch.files import (
-    Answer,
     BadRow,
     JsonlWriter,
     Kind,
     Layout,
     ResultWriter,
     Row,
+    RowResult,
     SeenColumns,
     rejected_record,
     result_writer,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _SHOWN_PROBLEMS = 20
 
 
-class Places:
+class RowNumbers:
     """Which row of the input each item of the journal was: the same number, and one more for each row left out."""
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Places:
 
     def row(self, item: int) -> int:
         """Return the row of an item."""
-        place = bisect_right(self._items, item) - 1
-        return self._rows[place] + item - self._items[place]
+        at = bisect_right(self._items, item) - 1
+        return self._rows[at] + item - self._items[at]
 
 
 class Rejected:
@@ -111,13 +111,13 @@ def to_stdout(job: Job, columns: Any) -> Iterator[ResultWriter]:
         yield writer
 
 
-def write_results(job: Job, journal: Journal, places: Places, *, unchanged: bool) -> int:
+def write_results(job: Job, journal: Journal, row_numbers: RowNumbers, *, unchanged: bool) -> int:
     """Write what the journal has into the file of results.
 
     Args:
         job: What was done.
         journal: Its journal.
-        places: Which rows its items were.
+        row_numbers: Which rows its items were.
         unchanged: Whether the input is what it was in the run before; if so, what this run did not reach is there as
             that one left it.
 
@@ -129,8 +129,8 @@ def write_results(job: Job, journal: Journal, places: Places, *, unchanged: bool
     partial = job.target.partial
     try:
         with partial.open("wb") as file:
-            with result_writer(file, _layout(job, journal, places, unchanged)) as writer:
-                for row, entry in _joined(job, journal, places, unchanged):
+            with result_writer(file, _layout(job, journal, row_numbers, unchanged)) as writer:
+                for row, entry in _joined(job, journal, row_numbers, unchanged):
                     writer.write(row.data, _answer(job, row, entry))
             file.flush()
             # The name must not come to the disk before the content does.
@@ -141,18 +141,18 @@ def write_results(job: Job, journal: Journal, places: Places, *, unchanged: bool
     return writer.escaped
 
 
-def _layout(job: Job, journal: Journal, places: Places, unchanged: bool) -> Layout:
+def _layout(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> Layout:
     target = job.target
     carried: Mapping[str, Kind] = {}
     table = None
     if target.format != "jsonl":
-        carried, table = _columns(job, journal, places, unchanged)
+        carried, table = _columns(job, journal, row_numbers, unchanged)
     return Layout(
         target.format, target.compression, carried, job.schema, table, target.escaped, delimiter=target.delimiter
     )
 
 
-def _columns(job: Job, journal: Journal, places: Places, unchanged: bool) -> tuple[Mapping[str, Kind], Any]:
+def _columns(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> tuple[Mapping[str, Kind], Any]:
     """Find the columns of the input: by its header, by its directory, or by looking at every row."""
     if job.source.reads_again:
         with job.source.open() as reading:
@@ -162,12 +162,12 @@ def _columns(job: Job, journal: Journal, places: Places, unchanged: bool) -> tup
             if reading.columns is not None:
                 return dict.fromkeys(reading.columns, "str"), None
     seen = SeenColumns()
-    for row, _ in _joined(job, journal, places, unchanged):
+    for row, _ in _joined(job, journal, row_numbers, unchanged):
         seen.see(row.data)
     return seen.kinds, None
 
 
-def _joined(job: Job, journal: Journal, places: Places, unchanged: bool) -> Iterator[tuple[Row, JournalEntry]]:
+def _joined(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> Iterator[tuple[Row, JournalEntry]]:
     """Put the rows of the input beside the entries of the journal; both come in one order."""
     entries = journal.outcomes(reached=not unchanged)
     if not job.source.reads_again:
@@ -175,21 +175,21 @@ def _joined(job: Job, journal: Journal, places: Places, unchanged: bool) -> Iter
             yield Row(**entry.data), entry
         return
     with job.source.open() as reading:
-        rows = _sent(job, reading.rows(), places)
-        place, row = next(rows, (-1, None))
+        rows = _sent(job, reading.rows(), row_numbers)
+        index, row = next(rows, (-1, None))
         for entry in entries:
-            while row is not None and place < entry.index:
-                place, row = next(rows, (-1, None))
-            if row is not None and place == entry.index:
+            while row is not None and index < entry.index:
+                index, row = next(rows, (-1, None))
+            if row is not None and index == entry.index:
                 yield row, entry
 
 
-def _sent(job: Job, rows: Iterator[Row | BadRow], places: Places) -> Iterator[tuple[int, Row]]:
+def _sent(job: Job, rows: Iterator[Row | BadRow], row_numbers: RowNumbers) -> Iterator[tuple[int, Row]]:
     """Pick the rows that were sent, each with its number among them."""
     item = 0
     for row in rows:
-        if item < places.count:
-            sent = row.index == places.row(item)
+        if item < row_numbers.count:
+            sent = row.index == row_numbers.row(item)
         else:
             # This run did not come so far; which rows an earlier one sent is decided as it did.
             sent = isinstance(row, Row) and not isinstance(job.request(row), BadRow)
@@ -198,9 +198,9 @@ def _sent(job: Job, rows: Iterator[Row | BadRow], places: Places) -> Iterator[tu
             item += 1
 
 
-def _answer(job: Job, row: Row, entry: JournalEntry) -> Answer:
+def _answer(job: Job, row: Row, entry: JournalEntry) -> RowResult:
     typed = job.response_model is not None
-    return Answer(
+    return RowResult(
         row.index,
         entry.id,
         entry.ok,

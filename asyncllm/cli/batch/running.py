@@ -8,7 +8,7 @@ from contextlib import ExitStack, aclosing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from asyncllm.batch.files import Answer, BadRow, Reading, ResultWriter, Row
+from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult
 from asyncllm.batch.formatting import duration
 from asyncllm.batch.journal.journal import Journal
 from asyncllm.batch.progress import Progress
@@ -20,7 +20,7 @@ from ..terminal.output import dollars, note
 from ..terminal.signals import End, ended_by_sigterm
 from .job import Job
 from .notes import Noted, claim, set_aside, tidy
-from .results import Places, Rejected, to_stdout, write_results
+from .results import Rejected, RowNumbers, to_stdout, write_results
 
 if TYPE_CHECKING:
     from asyncllm import Outcome, Request
@@ -42,7 +42,7 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
     """
     import anyio
 
-    run = _Run(job, arguments)
+    run = _BatchRun(job, arguments)
     if job.target.journal is not None:
         if fresh and (old := set_aside(job.target.journal)) is not None:
             note(f"the journal of earlier runs is now {old}")
@@ -78,14 +78,14 @@ def _reached(job: Job) -> int:
     return items if job.limit is None else min(items, job.limit)
 
 
-class _Run:
+class _BatchRun:
     """One run of a batch."""
 
     def __init__(self, job: Job, arguments: Sequence[str]) -> None:
         self.job = job
         self._arguments = arguments
         self.progress = BatchProgress()
-        self._places = Places()
+        self._row_numbers = RowNumbers()
         self._rejected: Rejected | None = None
         self._journal: Journal | None = None
         self._noted: Noted | None = None
@@ -116,7 +116,7 @@ class _Run:
                 self.job.first_rows(iter(seen), reading)
                 await self._send(reading, self._requests_of(seen, coming))
 
-    async def _send(self, reading: Reading, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
+    async def _send(self, reading: InputReader, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
         from asyncllm import AsyncLLM
 
         job = self.job
@@ -170,7 +170,7 @@ class _Run:
                 f"{self.job.source.name} has changed while the batch ran, so that its rows and the answers do not fit.",
                 f"The answers are in {self.job.target.journal}: the same command again takes what fits from there.",
             )
-        escaped = write_results(self.job, self._journal, self._places, unchanged=self._unchanged or self._whole)
+        escaped = write_results(self.job, self._journal, self._row_numbers, unchanged=self._unchanged or self._whole)
         tidy(self._journal.path)
         return escaped
 
@@ -193,7 +193,7 @@ class _Run:
     def _requests(self, rows: Iterable[Row | BadRow]) -> Iterator[Request]:
         """Give the requests of the good rows, and set the bad ones aside."""
         for row in rows:
-            if self._places.count == self.job.limit:
+            if self._row_numbers.count == self.job.limit:
                 return
             if (request := self._sorted_out(row)) is not None:
                 yield request
@@ -206,7 +206,7 @@ class _Run:
         async for row in rows:
             for request in self._requests((row,)):
                 yield request
-            if self._places.count == self.job.limit:
+            if self._row_numbers.count == self.job.limit:
                 return
 
     def _sorted_out(self, row: Row | BadRow) -> Request | None:
@@ -215,7 +215,7 @@ class _Run:
             assert self._rejected is not None
             self._rejected.add(made)
             return None
-        self._places.add(row.index)
+        self._row_numbers.add(row.index)
         return made
 
     def _add(self, outcome: Outcome[Any], out: ResultWriter | None) -> None:
@@ -231,7 +231,7 @@ class _Run:
             error=None if error is None else (type(error).__name__, str(getattr(error, "message", error))),
         )
         if out is not None:
-            out.write(row.data, Answer.of(row.index, outcome, self.job.dump))
+            out.write(row.data, RowResult.of(row.index, outcome, self.job.dump))
 
     def _despair(self, error: Exception | None) -> None:
         """End a run in which every row fails for a reason that no row has a part in, such as a wrong key."""
@@ -252,8 +252,8 @@ class _Run:
         if progress.kinds:
             yield "failed: " + ", ".join(f"{kind} {count:,}" for kind, count in progress.kinds.most_common())
         if self.rejected_count:
-            place = f", in {target.rejected}" if target.rejected is not None else ""
-            yield f"not sent: {self.rejected_count:,} rows that cannot be used{place}"
+            where = f", in {target.rejected}" if target.rejected is not None else ""
+            yield f"not sent: {self.rejected_count:,} rows that cannot be used{where}"
         if escaped:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or progress.failed):

@@ -12,7 +12,7 @@ LEAST_ROUND, LARGEST_ROUND = 8, 32  # answers that a measurement takes
 # A round with so many times more in flight and less than so many times more throughput: the rest is waiting in a queue.
 MORE_IN_FLIGHT, MORE_THROUGHPUT = 1.5, 1.15
 MUCH_SLOWER = 2.0  # than the best round: no provider gets so slow by itself while it is found out
-# Of what the provider serves at its best, in flight. The rest waits at the provider, so that no place of it is ever
+# Of what the provider serves at its best, in flight. The rest waits at the provider, so that no slot of it is ever
 # empty, and bridges errors of measurement.
 ROOM = 1.5
 # Below what it serves, for as long as it takes to see its latency without a queue.
@@ -21,7 +21,7 @@ MEASURE_EVERY_S, MEASURE_EVERY_ROUNDS = 30.0, 40.0
 BETTER = 0.9  # a measurement that shows less than this of the latency known is followed by another
 ROUNDS_KEPT = 8  # of which the best throughput counts
 # What has been on its way for so many times the latency of a round, and for so long in seconds, hangs rather than being
-# served, and takes no place of those that are; as long as not more hang than may be in flight.
+# served, and takes no slot of those that are; as long as not more hang than may be in flight.
 HANGS, HANGS_S = 10.0, 5.0
 # A queue of so many seconds harms nobody, and so many seconds' worth of requests may always be in flight.
 SHORT_S = 0.1
@@ -31,7 +31,7 @@ FIRST_HOLD_S, LONGEST_HOLD_S = 8.0, 60.0  # before going beyond what was refused
 BUSY, MORE_WHEN_BUSY = 0.8, 1.5
 
 
-class Window:
+class ConcurrencyWindow:
     """Bounds what is in flight; the times are passed in, in monotonic seconds.
 
     By Little's law a provider serves throughput times latency at a time, of which neither grows by a queue if the best

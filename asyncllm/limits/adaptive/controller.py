@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .concurrency_window import Window
-from .rate_limit_headers import Declared
+from .concurrency_window import ConcurrencyWindow
+from .rate_limit_headers import RateLimitHeaders
 from .rate_search import RateSearch
 
 # A provider that refuses by the number in flight never serves as many as it refused before. So many bursts of refusals
@@ -13,7 +13,7 @@ from .rate_search import RateSearch
 BURSTS, ANSWERS = 3, 20
 
 
-class Control:
+class AdaptiveController:
     """The rate and the number in flight that a provider bears, found by using it.
 
     A rate shows in refusals, a number in flight in latency. Both start unknown: what is in flight grows from a few with
@@ -25,8 +25,8 @@ class Control:
 
     def __init__(self, cpu: Callable[[], float]) -> None:
         self.rate = RateSearch()
-        self.window = Window(cpu)
-        self._declared = Declared()
+        self.window = ConcurrencyWindow(cpu)
+        self._declared = RateLimitHeaders()
         self._most = 0  # in flight, when one that was answered since the last burst of refusals was sent
         self._answers = 0  # since then
         self._suspicions = 0  # bursts in a row that refused more in flight than were served

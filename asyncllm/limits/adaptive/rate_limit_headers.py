@@ -20,7 +20,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class HeaderReading:
     """What one answer said.
 
     Attributes:
@@ -36,7 +36,7 @@ class Reading:
     at: float
 
 
-class Declared:
+class RateLimitHeaders:
     """Believes a limit when several readings agree on it, under one of the two ways in which providers count.
 
     Where a bucket fills steadily, the time until it is full is the same for each request used. Where windows start
@@ -44,7 +44,7 @@ class Declared:
     """
 
     def __init__(self) -> None:
-        self._readings: deque[Reading] = deque(maxlen=READINGS)
+        self._readings: deque[HeaderReading] = deque(maxlen=READINGS)
         self._limit: str | None = None
         self._believed = False
         self._ended_at: float | None = None
@@ -96,7 +96,7 @@ class Declared:
         return window_s
 
 
-def _reading(headers: Mapping[str, str], at: float) -> Reading | None:
+def _reading(headers: Mapping[str, str], at: float) -> HeaderReading | None:
     """Return what headers say; None when a part is missing, or they contradict themselves."""
     try:
         limit = int(headers["x-ratelimit-limit-requests"])
@@ -107,7 +107,7 @@ def _reading(headers: Mapping[str, str], at: float) -> Reading | None:
     used = limit - remaining
     if limit <= 0 or remaining < 0 or used < min(LEAST_USED, limit / 4) or used <= 0 or not reset_s:
         return None
-    return Reading(limit, used, reset_s, at)
+    return HeaderReading(limit, used, reset_s, at)
 
 
 def duration_s(text: str) -> float | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .conversation import CHARS_PER_TOKEN, Answer, Ask, Tool, ToolCall, stable_number
+from .conversation import CHARS_PER_TOKEN, Ask, SimulatedAnswer, SimulatedToolCall, Tool, stable_number
 from .typed import typed_answer
 from .words import EMPTY_WORDS
 
@@ -25,14 +25,14 @@ _LENGTH_IN_MODEL = re.compile(r"(\d+)-?tokens?\b")
 _WORD = re.compile(r"[^\W_]+")
 
 
-def compose(ask: Ask) -> list[Answer]:
+def compose(ask: Ask) -> list[SimulatedAnswer]:
     """Give the `ask.n` answers to a request."""
     return [_one_answer(ask, index) for index in range(ask.n)]
 
 
-def _one_answer(ask: Ask, index: int) -> Answer:
+def _one_answer(ask: Ask, index: int) -> SimulatedAnswer:
     script = ask.script
-    answer = Answer()
+    answer = SimulatedAnswer()
     if "reason" in ask.model or ask.thinking or "reasoning" in script:
         question = _quote(ask.last_text)
         answer.reasoning = (
@@ -103,7 +103,7 @@ def _exact_text(ask: Ask, tokens: int) -> str:
     return text[: chars - 1] + "."
 
 
-def _tool_calls(ask: Ask) -> list[ToolCall]:
+def _tool_calls(ask: Ask) -> list[SimulatedToolCall]:
     if "tool_calls" in ask.script:
         return [_scripted_call(call, index) for index, call in enumerate(ask.script["tool_calls"])]
     if not ask.tools or ask.tool_choice == "none" or "text" in ask.script:
@@ -116,7 +116,7 @@ def _tool_calls(ask: Ask) -> list[ToolCall]:
         chosen = [tool for tool in ask.tools if tool.name == ask.tool_choice]
     source = "\n".join(ask.user_texts)
     return [
-        ToolCall(
+        SimulatedToolCall(
             id=_call_id(tool.name, source, index),
             name=tool.name,
             arguments=json.dumps(typed_answer(tool.parameters, source, salt=tool.name), ensure_ascii=False),
@@ -125,10 +125,12 @@ def _tool_calls(ask: Ask) -> list[ToolCall]:
     ]
 
 
-def _scripted_call(call: Mapping[str, Any], index: int) -> ToolCall:
+def _scripted_call(call: Mapping[str, Any], index: int) -> SimulatedToolCall:
     arguments = call.get("arguments", {})
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(id=str(call.get("id") or _call_id(call["name"], text, index)), name=call["name"], arguments=text)
+    return SimulatedToolCall(
+        id=str(call.get("id") or _call_id(call["name"], text, index)), name=call["name"], arguments=text
+    )
 
 
 def _call_id(*parts: object) -> str:
@@ -164,7 +166,7 @@ def _schema_in_prompt(ask: Ask) -> Mapping[str, Any] | None:
     return None
 
 
-def _stop_and_cut(answer: Answer, ask: Ask) -> None:
+def _stop_and_cut(answer: SimulatedAnswer, ask: Ask) -> None:
     """Apply the stop sequences, then the token limit: reasoning is spent first, as reasoning models do."""
     ends = [(found, stop) for stop in ask.stop if stop and (found := answer.text.find(stop)) >= 0]
     if ends:
@@ -185,6 +187,6 @@ def _stop_and_cut(answer: Answer, ask: Ask) -> None:
         left -= len(call.name)
         if left <= 0:
             break
-        kept.append(ToolCall(call.id, call.name, call.arguments[:left]))
+        kept.append(SimulatedToolCall(call.id, call.name, call.arguments[:left]))
         left -= len(call.arguments)
     answer.tool_calls = kept

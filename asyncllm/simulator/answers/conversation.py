@@ -1,7 +1,7 @@
 """What is asked and what is answered, the same for every wire format.
 
-A format turns a request body into an `Ask`; `answers.compose` turns the `Ask` into `Answer`s; the format writes those
-down in its own way.
+A format turns a request body into an `Ask`; `compose` turns the `Ask` into `SimulatedAnswer`s, which the format
+writes in its own way.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class SimulatedToolCall:
     """A call in an answer; `arguments` is JSON text, cut short when the answer was."""
 
     id: str
@@ -102,13 +102,13 @@ class ToolCall:
 
 
 @dataclass(slots=True)
-class Answer:
+class SimulatedAnswer:
     """One answer; `finish` is in OpenAI's words: stop, length, tool_calls, content_filter."""
 
     text: str = ""
     reasoning: str = ""
     refusal: str | None = None
-    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_calls: list[SimulatedToolCall] = field(default_factory=list)
     finish: str = "stop"
     stop_sequence: str | None = None
 

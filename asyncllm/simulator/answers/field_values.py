@@ -29,7 +29,7 @@ _PRICE = re.compile(r"(?<![\w.,])\d+(?:[.,]\d{3})*[.,]\d{2}(?![\w.,]*\d)")
 
 @dataclass(frozen=True)
 class Field:
-    """A place in the answer: the name of its property and what its schema says about it."""
+    """A field of the answer: the name of its property and what its schema says about it."""
 
     name: str
     description: str
@@ -137,9 +137,9 @@ def find_boolean(field: Field, values: TextValues) -> bool:
         word for stem, words in SPEAKS_FOR.items() for word in words if any(t.startswith(stem) for t in telling)
     }
     words = values.words
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if _stem(word) in telling or word in synonyms:
-            return NEGATIONS.isdisjoint(words[max(0, place - 2) : place])
+            return NEGATIONS.isdisjoint(words[max(0, index - 2) : index])
     return False
 
 
@@ -147,18 +147,18 @@ def find_member(members: list[Any], field: Field, values: TextValues, salt: str)
     """Choose a member of an enumeration: named in the text, else spoken for by its words, else stably."""
     text = " " + " ".join(re.findall(r"[^\W_]+", values.text.lower())) + " "
     named = {}
-    for place, member in enumerate(members):
+    for index, member in enumerate(members):
         name = " ".join(re.findall(r"[^\W_]+", str(member).lower()))
         at = text.find(f" {name} ") if name else -1
         if at >= 0:
-            named[place] = at
+            named[index] = at
     label = _labelled(field, values)
     if label is not None:
         for member in members:
             if str(member).lower().replace("_", " ") == label.lower():
                 return member
     if named:
-        return members[min(named, key=lambda place: (named[place], place))]
+        return members[min(named, key=lambda index: (named[index], index))]
     spoken = [_spoken_for(str(member).lower(), values) for member in members]
     if any(spoken):
         return members[spoken.index(max(spoken))]
@@ -173,9 +173,9 @@ def mood(values: TextValues) -> int:
     """Give 1 for a text of kind words, -1 for one of complaints, 0 for neither."""
     score = 0
     words = values.words
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if word in POSITIVE or word in NEGATIVE:
-            denied = not NEGATIONS.isdisjoint(words[max(0, place - 2) : place])
+            denied = not NEGATIONS.isdisjoint(words[max(0, index - 2) : index])
             score += 1 if (word in POSITIVE) is not denied else -1
     return (score > 0) - (score < 0)
 

@@ -56,12 +56,12 @@ def typed_answer(schema: Schema, text: str, *, salt: str = "") -> Any:
         The value; None when the schema admits nothing that the simulator can make.
     """
     try:
-        return _Maker(schema, text, salt).make(schema, Field("", ""), TextValues(text))
+        return _ValueMaker(schema, text, salt).make(schema, Field("", ""), TextValues(text))
     except _ImpossibleError:
         return None
 
 
-class _Maker:
+class _ValueMaker:
     def __init__(self, root: Schema, text: str, salt: str) -> None:
         self._root = root
         self._salt = salt

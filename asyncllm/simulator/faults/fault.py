@@ -13,7 +13,7 @@ from .kinds import KINDS, REDIRECTS
 from .retry_after import RETRY_AFTER_FORMS
 
 if TYPE_CHECKING:
-    from ..server.provider import Turn
+    from ..server.provider import ReplyTurn
     from .plan import Sought
 
 At = Literal["before_headers", "after_headers", "body"]
@@ -105,7 +105,7 @@ class Fault:
         """Whether this fault is one of connections, which strikes before there is a request."""
         return KINDS[self.kind].play is None
 
-    async def play(self, turn: Turn) -> None:
+    async def play(self, turn: ReplyTurn) -> None:
         """Answer a request in this way."""
         play = KINDS[self.kind].play
         assert play is not None, "a fault of connections is not played to a request"

@@ -45,7 +45,7 @@ class FaultPlan:
     """
 
     def __init__(self, faults: Iterable[Fault | Script], seed: int) -> None:
-        entries = [_Entry(fault, Random(f"{seed}:{place}")) for place, fault in enumerate(faults)]
+        entries = [_Entry(fault, Random(f"{seed}:{index}")) for index, fault in enumerate(faults)]
         self._entries = [entry for entry in entries if not entry.of_connections]
         self.refuses = len(self._entries) < len(entries)
 
@@ -73,11 +73,11 @@ class _Entry:
     def next_for(self, request: Sought) -> Fault | None:
         item = self._item
         if isinstance(item, Script):
-            place = self._count
+            index = self._count
             if item.repeat and item.faults:
-                place %= len(item.faults)
+                index %= len(item.faults)
             self._count += 1
-            fault = item.faults[place] if place < len(item.faults) else None
+            fault = item.faults[index] if index < len(item.faults) else None
             return fault if fault is not None and fault.matches(request) else None
         if not item.matches(request) or (item.times is not None and self._count >= item.times):
             return None

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..answers.conversation import (
     TOKENS_PER_IMAGE,
-    Answer,
     Ask,
     BadAskError,
+    SimulatedAnswer,
     Tool,
     count_tokens,
     encode_json,
@@ -68,7 +68,7 @@ class AnthropicFormat(ProviderFormat):
         _read_tools(ask, body)
         return ask
 
-    def plain(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> bytes:
+    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         answer = answers[0]
         return encode_json(
             {
@@ -78,7 +78,7 @@ class AnthropicFormat(ProviderFormat):
             }
         )
 
-    def events(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
         size = chunk_chars(ask)
         usage = _usage(ask, answer, cached)
@@ -163,7 +163,7 @@ def _read_tools(ask: Ask, body: Mapping[str, Any]) -> None:
     ask.parallel_tool_calls = not choice.get("disable_parallel_tool_use")
 
 
-def _message(ask: Ask, answer: Answer) -> dict[str, Any]:
+def _message(ask: Ask, answer: SimulatedAnswer) -> dict[str, Any]:
     reason = "stop_sequence" if answer.stop_sequence is not None else _STOP_REASONS.get(answer.finish, answer.finish)
     if answer.refusal is not None:
         reason = "refusal"
@@ -177,7 +177,7 @@ def _message(ask: Ask, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _blocks(answer: Answer) -> list[dict[str, Any]]:
+def _blocks(answer: SimulatedAnswer) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if answer.reasoning:
         blocks.append({"type": "thinking", "thinking": answer.reasoning, "signature": "simulated"})
@@ -199,7 +199,7 @@ def _tool_id(call_id: str) -> str:
     return "toolu_" + call_id.removeprefix("call_")
 
 
-def _usage(ask: Ask, answer: Answer, cached: tuple[int, int]) -> dict[str, Any]:
+def _usage(ask: Ask, answer: SimulatedAnswer, cached: tuple[int, int]) -> dict[str, Any]:
     written, read = cached
     usage = {
         "input_tokens": max(0, ask.prompt_tokens - written - read),

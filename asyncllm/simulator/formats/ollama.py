@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..answers.conversation import Answer, Ask, BadAskError, Tool, count_tokens, encode_json, pieces_of
+from ..answers.conversation import Ask, BadAskError, SimulatedAnswer, Tool, count_tokens, encode_json, pieces_of
 from .openai import MODELS, read_messages
 from .provider_format import ProviderFormat, Refusal, chunk_chars, take_positive
 
@@ -44,11 +44,11 @@ class OllamaFormat(ProviderFormat):
             ask.prompt_tokens += count_tokens(json.dumps(body["tools"]))
         return ask
 
-    def plain(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> bytes:
+    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         answer = answers[0]
         return encode_json({**_head(ask), "message": _message(answer), **_end(ask, answer)})
 
-    def events(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
         size = chunk_chars(ask)
         head = _head(ask)
@@ -120,7 +120,7 @@ def _head(ask: Ask) -> dict[str, Any]:
     return {"model": ask.model, "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
 
 
-def _message(answer: Answer) -> dict[str, Any]:
+def _message(answer: SimulatedAnswer) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.refusal or answer.text}
     if answer.reasoning:
         message["thinking"] = answer.reasoning
@@ -136,7 +136,7 @@ def _message(answer: Answer) -> dict[str, Any]:
     return message
 
 
-def _end(ask: Ask, answer: Answer) -> dict[str, Any]:
+def _end(ask: Ask, answer: SimulatedAnswer) -> dict[str, Any]:
     # Durations are in nanoseconds; the simulator takes its figures from the tokens, so that they are stable.
     spent = answer.tokens * 1_000_000
     end = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..answers.conversation import (
     TOKENS_PER_IMAGE,
-    Answer,
     Ask,
     BadAskError,
+    SimulatedAnswer,
     Tool,
     count_tokens,
     encode_json,
@@ -93,7 +93,7 @@ class OpenAIFormat(ProviderFormat):
             ask.prompt_tokens += count_tokens(json.dumps(body["tools"]))
         return ask
 
-    def plain(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> bytes:
+    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         choices = [
             {
                 "index": index,
@@ -116,7 +116,7 @@ class OpenAIFormat(ProviderFormat):
             }
         )
 
-    def events(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         head = encode_json(
             {
                 "id": f"chatcmpl-{ask.id}",
@@ -233,7 +233,7 @@ def _tool_choice(choice: Any, ask: Ask) -> str:
     return str(name)
 
 
-def _message(answer: Answer) -> dict[str, Any]:
+def _message(answer: SimulatedAnswer) -> dict[str, Any]:
     content = None if answer.tool_calls or answer.refusal is not None else answer.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": answer.refusal}
     if answer.reasoning:
@@ -246,7 +246,7 @@ def _message(answer: Answer) -> dict[str, Any]:
     return message
 
 
-def _deltas(answer: Answer, size: int) -> Iterator[dict[str, Any]]:
+def _deltas(answer: SimulatedAnswer, size: int) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": None if answer.tool_calls or answer.refusal is not None else ""}
     for piece in pieces_of(answer.reasoning, size):
         yield {"reasoning_content": piece}
@@ -275,7 +275,7 @@ def _logprobs(ask: Ask, text: str) -> dict[str, Any] | None:
     return {"content": tokens, "refusal": None}
 
 
-def _usage(ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> dict[str, Any]:
+def _usage(ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> dict[str, Any]:
     completion = sum(answer.tokens for answer in answers)
     reasoning = sum(count_tokens(answer.reasoning) for answer in answers if answer.reasoning)
     usage = {

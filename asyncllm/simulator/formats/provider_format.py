@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..answers.conversation import Answer, Ask, BadAskError
+from ..answers.conversation import Ask, BadAskError, SimulatedAnswer
 from ..server.rate_limits import State
 
 # Four tokens: several tokens come together from real providers under load.
@@ -55,11 +55,11 @@ class ProviderFormat(ABC):
         """
 
     @abstractmethod
-    def plain(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> bytes:
+    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         """Write the whole answer; `cached` is the prompt tokens written to and read from the cache."""
 
     @abstractmethod
-    def events(self, ask: Ask, answers: Sequence[Answer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         """Write the answer as the events of a stream, without what ends it (`done`)."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 
 
-class Door:
+class ConnectionGate:
     """Lets connections in to a server on the running loop.
 
     Args:

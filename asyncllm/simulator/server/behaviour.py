@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..faults import FaultPlan
-from .concurrency import Places
+from .concurrency import ConcurrencyLimit
 from .latency import Latency
 from .rate_limits import Limiter
 
 
 @dataclass
-class Rules:
-    """Changed from any thread by replacing a part as a whole; `places` on the simulator's own thread.
+class Behaviour:
+    """Changed from any thread by replacing a part as a whole; `concurrency` on the simulator's own thread.
 
     Attributes:
         keys: The accepted keys; None accepts any.
@@ -24,4 +24,4 @@ class Rules:
     latency: Latency = field(default_factory=Latency)
     limiter: Limiter = field(default_factory=lambda: Limiter(()))
     faults: FaultPlan = field(default_factory=lambda: FaultPlan((), 0))
-    places: Places = field(default_factory=Places)
+    concurrency: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)

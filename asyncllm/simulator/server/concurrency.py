@@ -7,8 +7,8 @@ from collections import deque
 from contextlib import suppress
 
 
-class Places:
-    """A number of places, with a queue before them or without.
+class ConcurrencyLimit:
+    """A number of slots, with a queue before them or without.
 
     Args:
         number: Requests answered at a time; None for any number.
@@ -24,7 +24,7 @@ class Places:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> bool:
-        """Take a place, waiting for one when there is a queue; False when there is neither."""
+        """Take a slot, waiting for one when there is a queue; False when there is neither."""
         if self.number is None or (self._taken < self.number and not self._waiting):
             self._taken += 1
             return True
@@ -45,11 +45,11 @@ class Places:
         return True
 
     def leave(self) -> None:
-        """Give the place back, to the first in the queue."""
+        """Give the slot back, to the first in the queue."""
         self._taken -= 1
         self._let_in()
 
-    def change(self, to: Places) -> None:
+    def change(self, to: ConcurrencyLimit) -> None:
         """Take over another number and way of waiting; who is in stays in."""
         self.number, self.queue = to.number, to.queue
         self._let_in()

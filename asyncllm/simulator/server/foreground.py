@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from .options import Options
+from .options import SimulatorOptions
 from .simulator import Simulator
 
 
-def simulator_for(options: Options) -> Simulator:
+def simulator_for(options: SimulatorOptions) -> Simulator:
     """Make the simulator that the options describe; it keeps no bodies, because it may run for long."""
     return Simulator(
         options.port,
@@ -26,7 +26,7 @@ def simulator_for(options: Options) -> Simulator:
     )
 
 
-def serve(options: Options, announce: Callable[[Simulator], None]) -> Simulator:
+def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> Simulator:
     """Serve until Ctrl-C or SIGTERM; to be called on the main thread.
 
     Args:

@@ -62,7 +62,7 @@ _KIND_OPTIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class SimulatorOptions:
     """What `serve` needs to know; each field's `help` is the sentence for a command line.
 
     The fields are those of `Simulator`, with the defaults of a server that somebody starts by hand.
@@ -141,10 +141,10 @@ def manual() -> str:
         [
             *lines,
             "",
-            "  Options of every fault:",
+            "  SimulatorOptions of every fault:",
             *_table(_FAULT_OPTIONS),
             "",
-            "  Options of some:",
+            "  SimulatorOptions of some:",
             *_table(_KIND_OPTIONS),
             "",
             "SCRIPTS",

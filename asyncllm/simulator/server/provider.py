@@ -21,11 +21,11 @@ from ..answers.composition import compose
 from ..answers.conversation import CHARS_PER_TOKEN, Ask, BadAskError, count_tokens
 from ..faults import Fault, Sought, retry_after_headers
 from ..formats.provider_format import ProviderFormat, Refusal, chunk_chars
-from .behaviour import Rules
+from .behaviour import Behaviour
 from .latency import Latency, Pace
-from .rate_limits import Verdict
+from .rate_limits import LimitDecision
 from .raw_response import Reply, Wire
-from .request_log import Exchange, Seen
+from .request_log import LoggedRequest, RequestLog
 from .routes import (
     CHATS,
     MALFORMED,
@@ -44,7 +44,7 @@ log = logging.getLogger("asyncllm.simulator")
 _MAX_CACHED_PROMPTS = 1000
 
 
-class Turn:
+class ReplyTurn:
     """One request in hand, for the code that answers it.
 
     Attributes:
@@ -114,12 +114,12 @@ class Turn:
 class Provider:
     """Answers every request of one simulator; lives on its loop."""
 
-    def __init__(self, rules: Rules, seen: Seen) -> None:
+    def __init__(self, rules: Behaviour, seen: RequestLog) -> None:
         self._rules = rules
         self._seen = seen
         self._random = Random(rules.seed)
         self._cached_prompts: OrderedDict[str, None] = OrderedDict()
-        self._open: dict[RequestHandler, Exchange] = {}
+        self._open: dict[RequestHandler, LoggedRequest] = {}
         self._kept: set[RequestHandler] = set()
 
     def server(self) -> _Server:
@@ -161,12 +161,12 @@ class Provider:
         self._kept.discard(protocol)
         self._seen._disconnected(self._open.get(protocol) if by_client else None)
 
-    async def _serve(self, request: web.BaseRequest, exchange: Exchange, wire: Wire) -> None:
+    async def _serve(self, request: web.BaseRequest, exchange: LoggedRequest, wire: Wire) -> None:
         body = await request.read()
         self._seen._received(exchange, body)
         path = exchange.path.partition("?")[0]
         format_, path_model = chat_format(path)
-        turn = Turn(wire, format_ or format_of_errors(path, request.headers))
+        turn = ReplyTurn(wire, format_ or format_of_errors(path, request.headers))
         if format_ is None:
             await self._serve_other(request, path, turn, exchange, body)
             return
@@ -183,21 +183,23 @@ class Provider:
         except BadAskError as bad:
             await turn.refuse(Refusal(400, message=bad.message, param=bad.param), [])
 
-    async def _serve_chat(self, turn: Turn, exchange: Exchange, path: str, ask: Ask) -> None:
+    async def _serve_chat(self, turn: ReplyTurn, exchange: LoggedRequest, path: str, ask: Ask) -> None:
         fault = scripted_fault(ask)
         if MISSING_MODEL in ask.model:
             await turn.refuse(Refusal(404), [])
             return
-        if not await self._rules.places.enter():
+        if not await self._rules.concurrency.enter():
             exchange.outcome = "rejected"
             await turn.refuse(Refusal(429), [])
             return
         try:
             await self._answer_chat(turn, exchange, path, ask, fault)
         finally:
-            self._rules.places.leave()
+            self._rules.concurrency.leave()
 
-    async def _answer_chat(self, turn: Turn, exchange: Exchange, path: str, ask: Ask, fault: Fault | None) -> None:
+    async def _answer_chat(
+        self, turn: ReplyTurn, exchange: LoggedRequest, path: str, ask: Ask, fault: Fault | None
+    ) -> None:
         rules = self._rules
         turn.pace = self._pace(ask)
         if ask.cached_prefix:
@@ -214,7 +216,7 @@ class Provider:
         await self._play(fault, turn, exchange)
 
     async def _serve_other(
-        self, request: web.BaseRequest, path: str, turn: Turn, exchange: Exchange, body: bytes
+        self, request: web.BaseRequest, path: str, turn: ReplyTurn, exchange: LoggedRequest, body: bytes
     ) -> None:
         """Answer what is no chat: lists of models, information about them, and paths that do not exist."""
         answer = other_answer(path, body)
@@ -222,7 +224,7 @@ class Provider:
             known = ", ".join(CHATS)
             message = f"Invalid URL ({request.method} {path}): the simulator serves {known} and lists of models."
             status, said = turn.format.error(Refusal(404, "path", message))
-            turn = Turn(turn.wire, turn.format, Reply(status=status, body=said))
+            turn = ReplyTurn(turn.wire, turn.format, Reply(status=status, body=said))
             await self._play(self._fault_of_path(path, exchange), turn, exchange)
             return
         method, content = answer
@@ -234,16 +236,16 @@ class Provider:
         if not self._knows(exchange.key):
             await turn.refuse(Refusal(401), [])
             return
-        turn = Turn(turn.wire, turn.format, Reply(body=content) if content else None)
+        turn = ReplyTurn(turn.wire, turn.format, Reply(body=content) if content else None)
         if not content:
             await turn.refuse(Refusal(404), [])
             return
         await self._play(self._fault_of_path(path, exchange), turn, exchange)
 
-    def _fault_of_path(self, path: str, exchange: Exchange) -> Fault | None:
+    def _fault_of_path(self, path: str, exchange: LoggedRequest) -> Fault | None:
         return self._rules.faults.pick(Sought(path, "", exchange.key, False, ""), only_by_path=True)
 
-    async def _play(self, fault: Fault | None, turn: Turn, exchange: Exchange) -> None:
+    async def _play(self, fault: Fault | None, turn: ReplyTurn, exchange: LoggedRequest) -> None:
         if fault is None:
             await turn.answer()
             return
@@ -332,7 +334,7 @@ class _Written(web.StreamResponse):
 _KEEP, _CLOSE = _Written(keep_alive=True), _Written(keep_alive=False)
 
 
-async def _reject(turn: Turn, verdict: Verdict) -> None:
+async def _reject(turn: ReplyTurn, verdict: LimitDecision) -> None:
     limit = verdict.refused_by
     assert limit is not None
     reason = "tokens" if limit.kind == "tokens" else ""

@@ -212,7 +212,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitDecision:
     """Whether a request was let in; if not, by which limit and for how long (infinity: it never fits)."""
 
     states: tuple[State, ...] = ()
@@ -228,10 +228,10 @@ class Limiter:
         self.counts_tokens = any(limit.kind == "tokens" for limit in self.limits)
         self._counts: dict[tuple[int, str], Count] = {}
 
-    def admit(self, key: str, tokens: int, now: float) -> Verdict:
+    def admit(self, key: str, tokens: int, now: float) -> LimitDecision:
         """Count one request of so many tokens, or say which limit refuses it."""
         refused_by, wait_s = None, 0.0
-        counted = [(limit, self._count(place, limit, key, now)) for place, limit in enumerate(self.limits)]
+        counted = [(limit, self._count(index, limit, key, now)) for index, limit in enumerate(self.limits)]
         for limit, count in counted:
             wait = count.wait_s(tokens if limit.kind == "tokens" else 1, now)
             if wait > wait_s:
@@ -242,10 +242,10 @@ class Limiter:
         states = tuple(
             State(limit, count.remaining(now), count.reset_s(now)) for limit, count in counted if limit.headers
         )
-        return Verdict(states, refused_by, wait_s)
+        return LimitDecision(states, refused_by, wait_s)
 
-    def _count(self, place: int, limit: Limit, key: str, now: float) -> Count:
-        name = (place, key if limit.scope == "key" else "")
+    def _count(self, index: int, limit: Limit, key: str, now: float) -> Count:
+        name = (index, key if limit.scope == "key" else "")
         if name not in self._counts:
             self._counts[name] = limit.counter(now)
         return self._counts[name]

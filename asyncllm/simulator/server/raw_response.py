@@ -14,7 +14,7 @@ from time import time
 from typing import TYPE_CHECKING, Literal
 
 from .latency import Pace
-from .request_log import Exchange, Seen
+from .request_log import LoggedRequest, RequestLog
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
@@ -59,7 +59,7 @@ class Wire:
         request_id_header: The header that carries the id of the request.
     """
 
-    def __init__(self, request: BaseRequest, exchange: Exchange, seen: Seen) -> None:
+    def __init__(self, request: BaseRequest, exchange: LoggedRequest, seen: RequestLog) -> None:
         self._request = request
         self._writer = request.writer
         self._exchange = exchange

@@ -19,11 +19,11 @@ _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "api-key"))
 
 
 @dataclass(slots=True)
-class Exchange:
+class LoggedRequest:
     """One request and what became of it.
 
     Attributes:
-        number: Its place in the order of arrival, from 1.
+        number: Its number in the order of arrival, from 1.
         method: The HTTP method.
         path: The path with its query.
         model: The model that was asked for; empty until it is read.
@@ -53,7 +53,7 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-class Seen:
+class RequestLog:
     """Counts and records; every attribute may be read from any thread at any time.
 
     Attributes:
@@ -75,7 +75,7 @@ class Seen:
         self._wake_ups: set[Callable[[], None]] = set()
         self.connections_open = 0
         self.in_flight = 0
-        self._exchanges: deque[Exchange]
+        self._exchanges: deque[LoggedRequest]
         self._clear()
 
     def __repr__(self) -> str:
@@ -88,10 +88,10 @@ class Seen:
             "connections_opened",
             "connections_aborted",
         )
-        return f"Seen({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+        return f"RequestLog({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
+    def exchanges(self) -> tuple[LoggedRequest, ...]:
         """The last requests, in the order of arrival; empty without `record`."""
         with self._changed:
             return tuple(self._exchanges)
@@ -128,7 +128,7 @@ class Seen:
         """Every key that arrived, in the clear, so that a test can say where a key must not go."""
         return set(self.per_key) - {""}
 
-    def wait(self, condition: Callable[[Seen], object], timeout: float = 5.0) -> None:
+    def wait(self, condition: Callable[[RequestLog], object], timeout: float = 5.0) -> None:
         """Block this thread until a condition holds.
 
         Args:
@@ -148,7 +148,7 @@ class Seen:
             finally:
                 self._waiting -= 1
 
-    async def wait_async(self, condition: Callable[[Seen], object], timeout: float = 5.0) -> None:
+    async def wait_async(self, condition: Callable[[RequestLog], object], timeout: float = 5.0) -> None:
         """Wait like `wait`, without blocking the loop, under asyncio and trio."""
         import anyio
 
@@ -198,26 +198,26 @@ class Seen:
             self.connections_opened += 1
             self._tell()
 
-    def _disconnected(self, exchange: Exchange | None) -> None:
+    def _disconnected(self, exchange: LoggedRequest | None) -> None:
         with self._changed:
             self.connections_open -= 1
             if exchange is not None:
                 self._aborted(exchange)
             self._tell()
 
-    def _aborted(self, exchange: Exchange) -> None:
+    def _aborted(self, exchange: LoggedRequest) -> None:
         with self._changed:
             if exchange.outcome == "open":
                 exchange.outcome = "aborted"
                 self.connections_aborted += 1
 
-    def _begin(self, method: str, path: str, key: str, headers: Mapping[str, str]) -> Exchange:
+    def _begin(self, method: str, path: str, key: str, headers: Mapping[str, str]) -> LoggedRequest:
         with self._changed:
             self.requests += 1
             self.in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self.in_flight)
             self._per_key[key] += 1
-            exchange = Exchange(self.requests, method, path, key=key)
+            exchange = LoggedRequest(self.requests, method, path, key=key)
             if self._record:
                 lower = ((name.lower(), value) for name, value in headers.items())
                 exchange.headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in lower}
@@ -227,7 +227,7 @@ class Seen:
             self._tell()
         return exchange
 
-    def _received(self, exchange: Exchange, body: bytes) -> None:
+    def _received(self, exchange: LoggedRequest, body: bytes) -> None:
         if not self._record:
             return
         with self._changed:
@@ -237,14 +237,14 @@ class Seen:
                 self._kept_bytes -= len(self._exchanges.popleft().body)
             self._tell()
 
-    def _sent(self, exchange: Exchange, size: int) -> None:
+    def _sent(self, exchange: LoggedRequest, size: int) -> None:
         exchange.bytes_sent += size
         self.bytes_sent += size
         if self._waiting or self._wake_ups:
             with self._changed:
                 self._tell()
 
-    def _end(self, exchange: Exchange) -> None:
+    def _end(self, exchange: LoggedRequest) -> None:
         with self._changed:
             if exchange.ended_s:
                 return

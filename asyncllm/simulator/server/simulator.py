@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from ..faults import Fault, FaultPlan, Script
-from .admission import BACKLOG, Door, turns
-from .behaviour import Rules
-from .concurrency import Places
+from .admission import BACKLOG, ConnectionGate, turns
+from .behaviour import Behaviour
+from .concurrency import ConcurrencyLimit
 from .latency import Latency
 from .rate_limits import Limit, Limiter
-from .request_log import Seen, setter_for_this_loop
+from .request_log import RequestLog, setter_for_this_loop
 
 
 class Simulator:
@@ -58,18 +58,18 @@ class Simulator:
     ) -> None:
         if isinstance(keys, str):
             raise TypeError("keys is a collection of keys, not one key")
-        self.seen = Seen(record=record)
+        self.seen = RequestLog(record=record)
         self._wanted_port = port
         self._ssl_context = ssl_context
-        self._rules = Rules(None if keys is None else frozenset(keys), seed)
+        self._rules = Behaviour(None if keys is None else frozenset(keys), seed)
         self._rules.latency = latency or Latency()
         self._rules.limiter = Limiter(limits)
         self._rules.faults = FaultPlan(faults, seed)
-        self._rules.places = Places(max_in_flight, queue=queue)
+        self._rules.concurrency = ConcurrencyLimit(max_in_flight, queue=queue)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
-        self._door: Door | None = None
+        self._door: ConnectionGate | None = None
         self._port = 0
         self._failure: BaseException | None = None
         self._on_end: Callable[[], None] | None = None
@@ -162,11 +162,11 @@ class Simulator:
 
     def max_in_flight(self, number: int | None, *, queue: bool = False) -> None:
         """Replace the number of requests answered at a time; those being answered stay."""
-        places = Places(number, queue=queue)
+        concurrency = ConcurrencyLimit(number, queue=queue)
         if self._loop is None:
-            self._rules.places = places
+            self._rules.concurrency = concurrency
         else:
-            self._loop.call_soon_threadsafe(self._rules.places.change, places)
+            self._loop.call_soon_threadsafe(self._rules.concurrency.change, concurrency)
 
     def reset(self) -> None:
         """Forget what was seen; open connections and running requests stay counted."""
@@ -217,7 +217,7 @@ class Simulator:
 
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         server = Provider(self._rules, self.seen).server()
-        door = Door(server, listener, self._ssl_context)
+        door = ConnectionGate(server, listener, self._ssl_context)
         await door.open()
         if self._rules.faults.refuses:
             await door.shut()

@@ -51,12 +51,12 @@ class JSONStream:
     """Reads one JSON object or array, piece by piece.
 
     Attributes:
-        place: Where in the whole text the present event is, in characters from its start: for a beginning, before its
+        offset: Where in the whole text the present event is, in characters from its start: for a beginning, before its
             first character; for an end, after its last.
         done: Whether the document is complete.
     """
 
-    __slots__ = ("_base", "_events", "_held", "_is_key", "_open", "_parts", "_state", "done", "place")
+    __slots__ = ("_base", "_events", "_held", "_is_key", "_open", "_parts", "_state", "done", "offset")
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -66,7 +66,7 @@ class JSONStream:
         self._is_key = False
         self._held = ""
         self._base = 0
-        self.place = 0
+        self.offset = 0
         self.done = False
 
     def feed(self, text: str) -> None:
@@ -93,7 +93,7 @@ class JSONStream:
     def _structure(self, text: str, at: int) -> int:
         char = text[at]
         state = self._state
-        self.place = self._base + at
+        self.offset = self._base + at
         if state in (_VALUE, _VALUE_OR_END) and char != "]":
             return self._begin(char, at)
         if char == '"' and state in (_KEY, _KEY_OR_END):
@@ -105,12 +105,12 @@ class JSONStream:
         elif (char == "}" and state in (_KEY_OR_END, _COMMA_OR_END) and self._open[-1] == "{") or (
             char == "]" and state in (_VALUE_OR_END, _COMMA_OR_END) and self._open[-1] == "["
         ):
-            self.place += 1
+            self.offset += 1
             self._open.pop()
             self._events.end()
             self._after_value()
         else:
-            raise InvalidJSONError(f"{char!r} at character {self.place}")
+            raise InvalidJSONError(f"{char!r} at character {self.offset}")
         return at + 1
 
     def _begin(self, char: str, at: int) -> int:
@@ -141,7 +141,7 @@ class JSONStream:
         self._parts.clear()
         if _SCALAR.fullmatch(token) is None:
             raise InvalidJSONError(f"{token or text[end]!r} is no value")
-        self.place = self._base + end
+        self.offset = self._base + end
         self._events.scalar(token)
         self._after_value()
         return end
@@ -162,7 +162,7 @@ class JSONStream:
         if end == len(text):
             return end
         if text[end] == '"':
-            self.place = self._base + end + 1
+            self.offset = self._base + end + 1
             self._end_string()
             return end + 1
         self._held = text[end:]

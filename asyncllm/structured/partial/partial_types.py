@@ -32,22 +32,22 @@ from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
 from typing_extensions import ReadOnly, TypeAliasType, is_typeddict
 
-from .shapes import Entries, Fields, Items, Shape, Text, Whole, Wrapped
-from .union_shapes import OneOf
+from .shapes import DictShape, ListShape, ObjectShape, Shape, TextShape, WholeShape, WrappedShape
+from .union_shapes import UnionShape
 
 _LISTS = (list, deque, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Iterable)
 _DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _QUALIFIERS = (Required, NotRequired, ReadOnly)
 # `type X = ...` makes one of `typing`, which is another class than the one for all versions.
 _ALIASES: tuple[type, ...] = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
-_TEXT = Text()
-_ANYTHING = Whole()
+_TEXT = TextShape()
+_ANYTHING = WholeShape()
 
 
 def root_shape(response_model: Any, wrapped_in: str | None) -> Shape:
     """Return the shape of a type; of the field of an object that it is wrapped in, where it is."""
     shape = _Shapes().of(response_model)
-    return shape if wrapped_in is None else Wrapped(wrapped_in, shape)
+    return shape if wrapped_in is None else WrappedShape(wrapped_in, shape)
 
 
 def schema_shape(schema: Mapping[str, Any], wrapped_in: str | None) -> Shape:
@@ -55,14 +55,14 @@ def schema_shape(schema: Mapping[str, Any], wrapped_in: str | None) -> Shape:
     shapes = _SchemaShapes(schema)
     if wrapped_in is None:
         return shapes.of(schema)
-    return Wrapped(wrapped_in, shapes.of(schema["properties"][wrapped_in]))
+    return WrappedShape(wrapped_in, shapes.of(schema["properties"][wrapped_in]))
 
 
 class _Shapes:
     """Makes the shapes of a type and of the types in it, each object type once."""
 
     def __init__(self) -> None:
-        self._made: dict[Any, Fields] = {}
+        self._made: dict[Any, ObjectShape] = {}
         self._open: set[Any] = set()
 
     def of(self, annotation: Any) -> Shape:
@@ -80,11 +80,11 @@ class _Shapes:
         if origin in (Union, types.UnionType):
             return self._union(annotation, [option for option in args if option is not types.NoneType])
         if origin in _LISTS and args:
-            return Items(self.of(args[0]))
+            return ListShape(self.of(args[0]))
         if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
-            return Items(self.of(args[0]))
+            return ListShape(self.of(args[0]))
         if origin in _DICTS and args and args[0] is str:
-            return Entries(self.of(args[1]))
+            return DictShape(self.of(args[1]))
         return self._object(origin or annotation, annotation) or _whole(annotation)
 
     def _alias(self, alias: Any) -> Shape:
@@ -96,16 +96,16 @@ class _Shapes:
         finally:
             self._open.discard(alias)
         # By its own name, to which what it contains may refer.
-        return OneOf(shape.options, _whole(alias)) if isinstance(shape, OneOf) else shape
+        return UnionShape(shape.options, _whole(alias)) if isinstance(shape, UnionShape) else shape
 
     def _annotated(self, annotation: Any, args: tuple[Any, ...]) -> Shape:
         shape = self.of(args[0])
-        return _whole(annotation) if isinstance(shape, Whole) and shape is not _ANYTHING else shape
+        return _whole(annotation) if isinstance(shape, WholeShape) and shape is not _ANYTHING else shape
 
     def _union(self, annotation: Any, options: list[Any]) -> Shape:
         if len(options) == 1:
             return self.of(options[0])
-        return OneOf([self.of(option) for option in options], _whole(annotation))
+        return UnionShape([self.of(option) for option in options], _whole(annotation))
 
     def _object(self, origin: Any, annotation: Any) -> Shape | None:
         if annotation in self._made:
@@ -134,8 +134,8 @@ class _Shapes:
 
     def _filled(
         self, annotation: Any, make: Callable[[dict[str, Any]], Any], fields: dict[str, tuple[tuple[str, ...], Any]]
-    ) -> Fields:
-        shape = self._made[annotation] = Fields(make)
+    ) -> ObjectShape:
+        shape = self._made[annotation] = ObjectShape(make)
         for name, (keys, hint) in fields.items():
             field = self.of(hint)
             tags = _tags(hint)
@@ -163,12 +163,12 @@ class _SchemaShapes:
         if kind == "string" and not node.keys() & {"enum", "const", "format"}:
             return _TEXT
         if kind == "array" and isinstance(node.get("items"), Mapping):
-            return Items(self.of(node["items"]))
+            return ListShape(self.of(node["items"]))
         if kind == "object" and "properties" in node:
-            return self._object(node, Fields(_same, shows_null=True))
+            return self._object(node, ObjectShape(_same, shows_null=True))
         return _ANYTHING
 
-    def _object(self, node: Mapping[str, Any], shape: Fields) -> Fields:
+    def _object(self, node: Mapping[str, Any], shape: ObjectShape) -> ObjectShape:
         for name, part in node["properties"].items():
             shape.fields[name] = (name, self.of(part))
         return shape
@@ -180,15 +180,15 @@ class _SchemaShapes:
         for step in reference.removeprefix("#").split("/")[1:]:
             target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
         if isinstance(target, Mapping) and target.get("type") == "object" and "properties" in target:
-            shape = self._made[reference] = Fields(_same, shows_null=True)
+            shape = self._made[reference] = ObjectShape(_same, shows_null=True)
             return self._object(target, shape)
         self._made[reference] = _ANYTHING  # for what refers to itself without an object between
         made = self._made[reference] = self.of(target)
         return made
 
 
-def _whole(annotation: Any) -> Whole:
-    return Whole(partial(TypeAdapter, annotation))
+def _whole(annotation: Any) -> WholeShape:
+    return WholeShape(partial(TypeAdapter, annotation))
 
 
 def _hints(origin: Any) -> dict[str, Any]:

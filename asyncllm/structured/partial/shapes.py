@@ -99,7 +99,7 @@ class _LiveFrame(Frame):
         super().__init__(_same)
 
 
-class Text(Shape):
+class TextShape(Shape):
     """A text, shown as it grows."""
 
     def begin(self, kind: Kind) -> Frame:
@@ -129,7 +129,7 @@ class _TextFrame(_LiveFrame):
         return "".join(self._pieces)
 
 
-class Whole(Shape):
+class WholeShape(Shape):
     """A value that is shown when it is complete.
 
     Args:
@@ -169,7 +169,7 @@ class Whole(Shape):
             return HIDDEN
 
 
-class Items(Shape):
+class ListShape(Shape):
     """A list, shown with the items that are there."""
 
     def __init__(self, item: Shape) -> None:
@@ -213,7 +213,7 @@ class _ItemsFrame(_LiveFrame):
         return self._items
 
 
-class Entries(Shape):
+class DictShape(Shape):
     """A dict with any keys, shown with the entries that are there."""
 
     def __init__(self, value: Shape) -> None:
@@ -230,7 +230,7 @@ class Entries(Shape):
         return {name: _or_none(self.value.from_data(value)) for name, value in data.items()}
 
 
-class Fields(Shape):
+class ObjectShape(Shape):
     """An object with known fields, shown with those that are there.
 
     Attributes:
@@ -318,7 +318,7 @@ class _FieldsFrame(_LiveFrame):
         return None if found is None else found[0] or self.name
 
 
-class Wrapped(Fields):
+class WrappedShape(ObjectShape):
     """The only field of an object, shown in its place; a list may also come without the object."""
 
     def __init__(self, field: str, shape: Shape) -> None:

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from .json_stream import Kind
-from .shapes import HIDDEN, Entries, Fields, Frame, Items, Shape, Text, Whole
+from .shapes import HIDDEN, DictShape, Frame, ListShape, ObjectShape, Shape, TextShape, WholeShape
 
 
-class OneOf(Shape):
+class UnionShape(Shape):
     """A union: shown as soon as what has come fits one member alone.
 
     Attributes:
@@ -20,15 +20,15 @@ class OneOf(Shape):
         whole: The union as a value that is shown when it is complete.
     """
 
-    def __init__(self, options: Sequence[Shape], whole: Whole) -> None:
+    def __init__(self, options: Sequence[Shape], whole: WholeShape) -> None:
         self._whole = whole
         self.options = options
 
     @cached_property
-    def _variants(self) -> tuple[str, Mapping[Any, Fields]] | None:
+    def _variants(self) -> tuple[str, Mapping[Any, ObjectShape]] | None:
         """The key that tells the objects apart, and which value stands for which."""
-        objects = [option for option in self.options if isinstance(option, Fields)]
-        others = any(isinstance(option, Entries) for option in self.options)
+        objects = [option for option in self.options if isinstance(option, ObjectShape)]
+        others = any(isinstance(option, DictShape) for option in self.options)
         for key in objects[0].tags if objects and not others else ():
             values = [(value, option) for option in objects for value in option.tags.get(key, ())]
             if all(key in option.tags for option in objects) and len({value for value, _ in values}) == len(values):
@@ -38,9 +38,11 @@ class OneOf(Shape):
     def begin(self, kind: Kind) -> Frame:
         if kind == "object" and self._variants is not None:
             return _VariantFrame(self._whole, *self._variants)
-        wanted: tuple[type, ...] = {"object": (Fields, Entries), "array": (Items,), "string": (Text,)}[kind]
+        wanted: tuple[type, ...] = {"object": (ObjectShape, DictShape), "array": (ListShape,), "string": (TextShape,)}[
+            kind
+        ]
         fitting = [option for option in self.options if isinstance(option, wanted)]
-        opaque = kind != "string" and any(isinstance(option, Whole | OneOf) for option in self.options)
+        opaque = kind != "string" and any(isinstance(option, WholeShape | UnionShape) for option in self.options)
         return fitting[0].begin(kind) if len(fitting) == 1 and not opaque else self._whole.begin(kind)
 
     def scalar(self, token: str) -> Any:
@@ -57,7 +59,7 @@ class OneOf(Shape):
 class _VariantFrame(Frame):
     """An object that waits for its tag."""
 
-    def __init__(self, whole: Whole, key: str, variants: Mapping[Any, Fields]) -> None:
+    def __init__(self, whole: WholeShape, key: str, variants: Mapping[Any, ObjectShape]) -> None:
         super().__init__(whole.from_data)
         self._key = key
         self._variants = variants

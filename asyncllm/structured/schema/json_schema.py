@@ -134,8 +134,8 @@ def _error(problems: list[tuple[tuple[Any, ...], str, str]], data: str) -> Valid
     return ValidationError.from_exception_data(
         "JSON Schema",
         [
-            {"type": PydanticCustomError(kind, "{message}", {"message": message}), "loc": place, "input": data}
-            for place, kind, message in problems
+            {"type": PydanticCustomError(kind, "{message}", {"message": message}), "loc": path, "input": data}
+            for path, kind, message in problems
         ],
         input_type="json",
     )

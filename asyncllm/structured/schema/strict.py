@@ -95,7 +95,7 @@ def strict_schema(schema: Mapping[str, Any]) -> StrictSchema | None:
         None when the strict subset cannot say what the schema allows (maps, tuples, any value, conditions), or not at
         such a length.
     """
-    maker = _Maker(schema)
+    maker = _StrictSchemaMaker(schema)
     try:
         made = maker.made(schema, top=True)
     except _NotStrictError:
@@ -105,7 +105,7 @@ def strict_schema(schema: Mapping[str, Any]) -> StrictSchema | None:
     return StrictSchema(made, schema, maker.has_nulls)
 
 
-class _Maker:
+class _StrictSchemaMaker:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._nulls = _Nulls(root)
         self.has_nulls = False

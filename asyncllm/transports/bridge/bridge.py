@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from asyncllm.fork_check import check_process
-from asyncllm.threads import Wakeup
+from asyncllm.threads import ThreadEvent
 
 from .executor import Executor
 
@@ -84,7 +84,7 @@ class Bridge:
 
     async def release(self) -> None:
         """Give the share back; the last one ends the thread, and returns when it has ended."""
-        thread, ended = self._thread, Wakeup()
+        thread, ended = self._thread, ThreadEvent()
         if thread.give_back(ended.set):
             with anyio.CancelScope(shield=True):
                 await ended.wait()
@@ -115,7 +115,7 @@ class _Job(Generic[T]):
     )
 
     def __init__(self, make: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> None:
-        self.done = Wakeup()
+        self.done = ThreadEvent()
         self._make = make
         self._loop = loop
         self._context = contextvars.copy_context()
@@ -181,7 +181,7 @@ class Crossing(Generic[T]):
         self._pending: deque[T] = deque()
         self._ended = False
         self._error: BaseException | None = None
-        self._reader: Wakeup | None = None
+        self._reader: ThreadEvent | None = None
         self._full = False
         self._room = asyncio.Event()
         self._started = False
@@ -197,7 +197,7 @@ class Crossing(Generic[T]):
             items = self._take()
             if items is not None:
                 return items
-            self._reader = reader = Wakeup()
+            self._reader = reader = ThreadEvent()
         try:
             with anyio.fail_after(timeout_s):
                 await reader.wait()
@@ -209,7 +209,7 @@ class Crossing(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel the iterator and wait until it has ended."""
-        closed = Wakeup()
+        closed = ThreadEvent()
         with suppress(RuntimeError):  # the loop has ended, and the iterator with it
             self._loop.call_soon_threadsafe(self._close, closed.set)
             with anyio.move_on_after(CANCEL_GRACE_S, shield=True):

@@ -16,7 +16,7 @@ from typing import Any
 
 from asyncllm import telemetry
 from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderTimeoutError
-from asyncllm.threads import Wakeup
+from asyncllm.threads import ThreadEvent
 
 from ..base import Answer, Call, Connection
 from ..bridge.bridge import Bridge, CrossingStream
@@ -134,7 +134,7 @@ def _transports() -> list[type[Any]]:
 
 async def _import_aside() -> None:
     """Import litellm on a thread that nobody has to wait for: whoever gives up meanwhile leaves at once."""
-    done = Wakeup()
+    done = ThreadEvent()
     failures: list[BaseException] = []
 
     def run() -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from asyncllm import ConfigError
-from asyncllm.batch.files import BadRow, Row, Source
+from asyncllm.batch.files import BadRow, FileInput, Row
 from asyncllm.batch.files.formats import decompressed, kind_of
 
 if sys.version_info >= (3, 14):
@@ -36,7 +36,7 @@ def zstd_with_checksum(data: bytes) -> bytes:
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd_with_checksum, "": bytes}
 
 
-def rows(source: Source) -> list[dict[str, Any] | str]:
+def rows(source: FileInput) -> list[dict[str, Any] | str]:
     """Read a source to its end."""
     with source.open() as reading:
         return [row.problem if isinstance(row, BadRow) else row.data for row in reading.rows()]
@@ -48,9 +48,9 @@ def test_compressed_files_read_like_others(tmp_path: Path, suffix: str) -> None:
     named, lying = tmp_path / f"rows.jsonl{suffix}", tmp_path / "rows.jsonl"
     for path in (named, lying):
         path.write_bytes(PACKERS[suffix](LINES))
-        assert len(rows(Source(str(path)))) == 1000
-        Source(str(path)).check()
-        assert rows(Source(str(path)))[999] == {"id": 999, "text": "row 999 ü"}
+        assert len(rows(FileInput(str(path)))) == 1000
+        FileInput(str(path)).check()
+        assert rows(FileInput(str(path)))[999] == {"id": 999, "text": "row 999 ü"}
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
@@ -58,7 +58,7 @@ def test_several_compressed_parts_in_one_file_are_read_on(tmp_path: Path, suffix
     """Files that were appended to each other, as log shippers do, are one file."""
     path = tmp_path / f"rows.jsonl{suffix}"
     path.write_bytes(PACKERS[suffix](LINES) * 3)
-    assert len(rows(Source(str(path)))) == 3000
+    assert len(rows(FileInput(str(path)))) == 3000
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
@@ -70,7 +70,7 @@ def test_a_broken_compressed_file_is_found_before_it_is_used(tmp_path: Path, suf
     middle = len(packed) // 2
     path.write_bytes(packed[:middle] if how == "cut" else packed[:middle] + b"\0\xff\0\xff" + packed[middle + 4 :])
     with pytest.raises(ConfigError, match=f"{path.name} is broken"):
-        Source(str(path)).check()
+        FileInput(str(path)).check()
 
 
 def test_a_compressed_file_needs_no_memory(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_compressed_file_needs_no_memory(tmp_path: Path) -> None:
             file.write(row * (1_000_000 // len(row)))
     count = 0
     tracemalloc.start()
-    with Source(str(path)).open() as reading:
+    with FileInput(str(path)).open() as reading:
         for _ in reading.rows():
             count += 1
     peak = tracemalloc.get_traced_memory()[1]
@@ -95,7 +95,7 @@ def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
     """Numbers, lists, structures and nulls come as Python has them; the total is its number of rows."""
     data = [{"n": 1, "tags": ["a"], "at": {"x": 1.5}}, {"n": None, "tags": None, "at": {"x": None}}]
     pa.parquet.write_table(pa.Table.from_pylist(data), tmp_path / "rows.parquet")
-    with Source(str(tmp_path / "rows.parquet")).open() as reading:
+    with FileInput(str(tmp_path / "rows.parquet")).open() as reading:
         assert reading.columns == ("n", "tags", "at")
         assert reading.total_bytes == 2
         read = list(reading.rows())
@@ -118,7 +118,7 @@ def test_what_is_not_read_is_said(tmp_path: Path, name: str, content: bytes, say
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=says) as refused:
-        rows(Source(str(path)))
+        rows(FileInput(str(path)))
     assert refused.value.hint or "Parquet" in says
 
 
@@ -127,13 +127,13 @@ def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     pa.parquet.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(ConfigError, match="two columns of one name"):
-        rows(Source(str(tmp_path / "rows.parquet")))
+        rows(FileInput(str(tmp_path / "rows.parquet")))
 
 
 def test_parquet_is_not_read_from_a_pipe() -> None:
     """Its directory is at its end."""
     with pytest.raises(ConfigError, match="not read from stdin"):
-        Source("-", "parquet")
+        FileInput("-", "parquet")
 
 
 @pytest.mark.anyio
@@ -157,7 +157,7 @@ async def test_a_pipe_is_read_in_the_pieces_it_comes_in(
     writer.start()
     with os.fdopen(begin, "rb") as pipe, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", type("Stdin", (), {"buffer": pipe}))
-        with Source("-").open() as reading:
+        with FileInput("-").open() as reading:
             count = 0
             async for row in reading.arows():
                 assert isinstance(row, Row)

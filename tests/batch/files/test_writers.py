@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from asyncllm.batch.files import Answer, Layout, SeenColumns, result_writer
+from asyncllm.batch.files import Layout, RowResult, SeenColumns, result_writer
 from asyncllm.batch.files.columns import AnswerColumns
 
-GOOD = Answer(0, "a", True, text="fine", finish_reason="stop", model="m", usage={"input_tokens": 3}, cost_usd=0.5)
-FAILED = Answer(1, None, False, error={"type": "ServerError", "message": "no", "status_code": 503})
+GOOD = RowResult(0, "a", True, text="fine", finish_reason="stop", model="m", usage={"input_tokens": 3}, cost_usd=0.5)
+FAILED = RowResult(1, None, False, error={"type": "ServerError", "message": "no", "status_code": 503})
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -29,7 +29,7 @@ SCHEMA = {
 }
 
 
-def written(layout: Layout, *results: tuple[dict[str, Any], Answer]) -> bytes:
+def written(layout: Layout, *results: tuple[dict[str, Any], RowResult]) -> bytes:
     """Write results, and return the file."""
     file = io.BytesIO()
     with result_writer(file, layout) as writer:
@@ -39,7 +39,7 @@ def written(layout: Layout, *results: tuple[dict[str, Any], Answer]) -> bytes:
     return file.getvalue()
 
 
-def cells(layout: Layout, *results: tuple[dict[str, Any], Answer]) -> list[list[str]]:
+def cells(layout: Layout, *results: tuple[dict[str, Any], RowResult]) -> list[list[str]]:
     """Write results as CSV, and read them back."""
     return list(csv.reader(io.StringIO(written(layout, *results).decode(), newline=""), delimiter=layout.delimiter))
 
@@ -87,7 +87,7 @@ def test_a_table_has_the_columns_of_the_input_and_those_of_the_answer() -> None:
 )
 def test_a_spreadsheet_calculates_nothing(text: str, shown: str) -> None:
     """What a spreadsheet would take for a formula becomes a text, in carried columns too; numbers stay numbers."""
-    answer = Answer(0, None, True, text=text)
+    answer = RowResult(0, None, True, text=text)
     layout = Layout("csv", carried={"t": "str"})
     assert cells(layout, ({"t": text}, answer))[1][:2] == [shown, shown]
     raw = Layout("csv", carried={"t": "str"}, escaped=False)
@@ -98,14 +98,17 @@ def test_changed_cells_are_counted() -> None:
     """Who reads the file with a program is told that it is not as it was."""
     file = io.BytesIO()
     with result_writer(file, Layout("csv", carried={"t": "str"})) as writer:
-        writer.write({"t": "=1"}, Answer(0, None, True, text="=2"))
+        writer.write({"t": "=1"}, RowResult(0, None, True, text="=2"))
     assert writer.escaped == 2
 
 
 def test_fields_of_typed_answers_are_columns() -> None:
     """An object's fields stand apart, as CSV and as typed columns of Parquet."""
     value = {"name": "Ann", "amount": 2.5, "tags": ["a"], "place": "here"}
-    answers = Answer(0, None, True, typed=True, value=value), Answer(1, None, False, typed=True, error=FAILED.error)
+    answers = (
+        RowResult(0, None, True, typed=True, value=value),
+        RowResult(1, None, False, typed=True, error=FAILED.error),
+    )
     head, first, second = cells(Layout("csv", schema=SCHEMA), *(({}, answer) for answer in answers))
     assert head[:5] == ["answer.name", "answer.amount", "answer.tags", "answer.place", "ok"]
     assert first[:5] == ["Ann", "2.5", '["a"]', "here", "true"]
@@ -123,7 +126,7 @@ def test_a_typed_answer_that_is_no_object_is_one_column() -> None:
     """Its value is JSON."""
     columns = AnswerColumns({"type": "array", "items": {"type": "integer"}}, ())
     assert columns.kinds["answer"] == "json"
-    assert columns.cells(Answer(0, None, True, typed=True, value=[1]))["answer"] == [1]
+    assert columns.cells(RowResult(0, None, True, typed=True, value=[1]))["answer"] == [1]
 
 
 def test_a_column_of_the_input_keeps_its_name() -> None:
@@ -139,7 +142,7 @@ def test_parquet_of_rows_of_any_shape() -> None:
     seen = SeenColumns()
     for row in rows:
         seen.see(row)
-    results = [(row, Answer(n, None, True, text="t")) for n, row in enumerate(rows)]
+    results = [(row, RowResult(n, None, True, text="t")) for n, row in enumerate(rows)]
     table = pa.parquet.read_table(io.BytesIO(written(Layout("parquet", carried=seen.kinds), *results)))
     assert table.column("n").to_pylist() == [1.0, 2.5, None]
     assert table.column("mixed").to_pylist() == ["1", '"x"', None]

@@ -80,8 +80,8 @@ def run_summary(run: int, started_at: float, ended_at: float | None) -> RunSumma
 
 def test_pauses_between_runs_are_left_out() -> None:
     """A run that was continued the next day goes on where it stopped; one that was killed ends at its last sample."""
-    samples = [Sample(100.0 + second, 1, 5, 0, 0, 0, 0, 0.0, "places") for second in range(11)]
-    samples += [Sample(90_000.0 + second, 2, 7, 0, 0, 0, 0, 0.0, "places") for second in range(21)]
+    samples = [Sample(100.0 + second, 1, 5, 0, 0, 0, 0, 0.0, "slots") for second in range(11)]
+    samples += [Sample(90_000.0 + second, 2, 7, 0, 0, 0, 0, 0.0, "slots") for second in range(21)]
     timeline = Timeline([run_summary(1, 100.0, None), run_summary(2, 90_000.0, 90_020.0)], samples)
     assert timeline.elapsed_s == 30.0
     assert timeline.runs_s == [0.0, 10.0]

@@ -20,7 +20,7 @@ from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.transports.base import Connection
 from asyncllm.transports.bodies import encode
 
-from .endpoints import AZURE_API_VERSION, AZURE_MESSAGES, ENDPOINTS, Rules
+from .endpoints import AZURE_API_VERSION, AZURE_MESSAGES, ENDPOINTS, EndpointRules
 from .openai_models import azure_rules
 from .parameter_rules import ParameterRules
 
@@ -38,7 +38,9 @@ class Route:
 
     __slots__ = ("_drop", "_head", "_messages", "_model", "_parameters", "_told", "asks_usage", "headers", "url")
 
-    def __init__(self, url: str, headers: Mapping[str, str], model: str, rules: Rules, *, drop_params: bool) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], model: str, rules: EndpointRules, *, drop_params: bool
+    ) -> None:
         self.url = url
         self.headers = headers
         self._model = model
@@ -127,4 +129,6 @@ def _azure_route(connection: Connection, deployment: str, *, drop_params: bool) 
         return None
     headers = with_headers({"api-key": str(connection.api_key)}, options.get("extra_headers"))
     path = f"/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={quote(version)}"
-    return Route(f"{base_url}{path}", headers, deployment, Rules(rules, AZURE_MESSAGES), drop_params=drop_params)
+    return Route(
+        f"{base_url}{path}", headers, deployment, EndpointRules(rules, AZURE_MESSAGES), drop_params=drop_params
+    )

@@ -12,11 +12,11 @@ from asyncllm.models import catalog
 
 from .message_rules import MessageRules
 from .openai_models import COMMON, LOST, RARE, common_rules, is_o_series, openai_rules
-from .parameter_rules import Judge, ParameterRules, Verdict, elsewhere, if_mapping, if_text, names, with_tools
+from .parameter_rules import Judge, ParameterRules, ParameterVerdict, elsewhere, if_mapping, if_text, names, with_tools
 from .tool_rules import plain_tools
 
 
-class Rules(NamedTuple):
+class EndpointRules(NamedTuple):
     """What one model takes at one endpoint."""
 
     parameters: ParameterRules
@@ -24,7 +24,7 @@ class Rules(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WireEndpoint:
     """A provider, as litellm reaches it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Endpoint:
     """
 
     base_url: str | None
-    rules: Callable[[str, str], Rules | None]
+    rules: Callable[[str, str], EndpointRules | None]
     headers: Callable[[], Mapping[str, str]] = dict
     needs_key: bool = True
 
@@ -54,7 +54,7 @@ def is_openai_host(base_url: str) -> bool:
     return host == "openai.com" or host.endswith(".openai.com")
 
 
-def _openai(name: str, base_url: str) -> Rules | None:
+def _openai(name: str, base_url: str) -> EndpointRules | None:
     hosted = is_openai_host(base_url)
     entry = catalog.entry(name)
     if name.startswith("responses/") or (entry is not None and entry.get("mode") not in (None, "chat")):
@@ -70,7 +70,7 @@ def _openai(name: str, base_url: str) -> Rules | None:
         media=True,
         other_keys=frozenset(("audio", "reasoning_content", "refusal")),
     )
-    return Rules(openai_rules(name, hosted=hosted), messages)
+    return EndpointRules(openai_rules(name, hosted=hosted), messages)
 
 
 def _openai_headers() -> Mapping[str, str]:
@@ -81,27 +81,27 @@ def _openai_headers() -> Mapping[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def _hosted_vllm(name: str, _base_url: str) -> Rules:
+def _hosted_vllm(name: str, _base_url: str) -> EndpointRules:
     # litellm takes these out of tools, because vLLM did not know them.
     tools = plain_tools(strict=False, closed=False)
     judged = {"reasoning_effort": if_text, "thinking": elsewhere}
     messages = MessageRules(other_keys=_LOCAL_REASONING | {"refusal"})
-    return Rules(common_rules(name, tools=tools, judged=judged), messages)
+    return EndpointRules(common_rules(name, tools=tools, judged=judged), messages)
 
 
-def _litellm_proxy(_name: str, _base_url: str) -> Rules:
+def _litellm_proxy(_name: str, _base_url: str) -> EndpointRules:
     # The proxy is another litellm: nothing is decided here that it decides better.
     judged: dict[str, Judge] = {**RARE, "response_format": if_mapping, "tools": plain_tools()}
     supported = COMMON | LOST | {"reasoning_effort", "thinking", "user", "verbosity"}
     messages = MessageRules(cache_control="kept", media=True, other_keys=_LOCAL_REASONING | {"audio", "refusal"})
-    return Rules(ParameterRules(supported, judged=judged), messages)
+    return EndpointRules(ParameterRules(supported, judged=judged), messages)
 
 
-def _openrouter(name: str, _base_url: str) -> Rules:
+def _openrouter(name: str, _base_url: str) -> EndpointRules:
     caching = any(mark in name.lower() for mark in _CACHING_AT_OPENROUTER)
 
-    def effort(value: Any, _params: Mapping[str, Any]) -> Verdict:
-        return Verdict.SENT if isinstance(value, str) and value != "max" else Verdict.ELSEWHERE
+    def effort(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
+        return ParameterVerdict.SENT if isinstance(value, str) and value != "max" else ParameterVerdict.ELSEWHERE
 
     parameters = common_rules(
         name,
@@ -115,7 +115,7 @@ def _openrouter(name: str, _base_url: str) -> Rules:
         media=True,
         other_keys=_LOCAL_REASONING | {"audio", "refusal"},
     )
-    return Rules(parameters, messages)
+    return EndpointRules(parameters, messages)
 
 
 def _openrouter_headers() -> Mapping[str, str]:
@@ -126,24 +126,24 @@ def _openrouter_headers() -> Mapping[str, str]:
     }
 
 
-def _groq(name: str, _base_url: str) -> Rules:
+def _groq(name: str, _base_url: str) -> EndpointRules:
     reasons = (catalog.entry(f"groq/{name}") or {}).get("supports_reasoning")
     # A typed answer is made by way of a tool for some models, and a stream of it is a plain answer cut up.
     judged: dict[str, Judge] = {"response_format": elsewhere}
     if reasons:
         judged["reasoning_effort"] = if_text
     parameters = common_rules(name, tools=plain_tools(), judged=judged, renamed={"max_completion_tokens": "max_tokens"})
-    return Rules(parameters, MessageRules(other_keys=_LOCAL_REASONING))
+    return EndpointRules(parameters, MessageRules(other_keys=_LOCAL_REASONING))
 
 
-def _deepseek(name: str, _base_url: str) -> Rules:
+def _deepseek(name: str, _base_url: str) -> EndpointRules:
     judged = {"reasoning_effort": elsewhere, "thinking": elsewhere}
     parameters = common_rules(name, tools=plain_tools(), judged=judged)
     # A list of parts becomes one text there.
-    return Rules(parameters, MessageRules(lists=False, other_keys=_LOCAL_REASONING))
+    return EndpointRules(parameters, MessageRules(lists=False, other_keys=_LOCAL_REASONING))
 
 
-def _together_ai(name: str, _base_url: str) -> Rules:
+def _together_ai(name: str, _base_url: str) -> EndpointRules:
     entry = catalog.entry(f"together_ai/{name}") or {}
     judged: dict[str, Judge] = {"reasoning_effort": elsewhere}
     # What the map says a model cannot do is left out; what it does not mention is Together's to judge.
@@ -153,18 +153,20 @@ def _together_ai(name: str, _base_url: str) -> Rules:
     ):
         if entry.get(flag) is False:
             judged |= dict.fromkeys(params, elsewhere)
-    return Rules(common_rules(name, tools=plain_tools(), judged=judged), MessageRules(other_keys=_LOCAL_REASONING))
+    return EndpointRules(
+        common_rules(name, tools=plain_tools(), judged=judged), MessageRules(other_keys=_LOCAL_REASONING)
+    )
 
 
-def _mistral(name: str, base_url: str) -> Rules | None:
+def _mistral(name: str, base_url: str) -> EndpointRules | None:
     if "magistral" in name.lower() or not base_url.endswith("/v1"):
         return None  # its answers have parts that litellm takes apart
     supported = names(
         "max_completion_tokens max_tokens parallel_tool_calls response_format seed stop temperature tools top_p"
     )
 
-    def tool_choice(value: Any, params: Mapping[str, Any]) -> Verdict:
-        return with_tools(value, params) if value in ("auto", "none") else Verdict.ELSEWHERE
+    def tool_choice(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+        return with_tools(value, params) if value in ("auto", "none") else ParameterVerdict.ELSEWHERE
 
     judged: dict[str, Judge] = {
         "reasoning_effort": elsewhere,
@@ -173,16 +175,18 @@ def _mistral(name: str, base_url: str) -> Rules | None:
         "tools": plain_tools(strict=False, closed=False, references=False),
     }
     renamed = {"max_completion_tokens": "max_tokens", "seed": "random_seed"}
-    return Rules(ParameterRules(supported, renamed=renamed, judged=judged), MessageRules(lists=False, names=False))
+    return EndpointRules(
+        ParameterRules(supported, renamed=renamed, judged=judged), MessageRules(lists=False, names=False)
+    )
 
 
-ENDPOINTS: Mapping[str, Endpoint] = {
-    "openai": Endpoint("https://api.openai.com/v1", _openai, _openai_headers),
-    "hosted_vllm": Endpoint(None, _hosted_vllm, needs_key=False),
-    "litellm_proxy": Endpoint(None, _litellm_proxy, needs_key=False),
-    "openrouter": Endpoint("https://openrouter.ai/api/v1", _openrouter, _openrouter_headers),
-    "groq": Endpoint("https://api.groq.com/openai/v1", _groq),
-    "deepseek": Endpoint("https://api.deepseek.com/beta", _deepseek),
-    "together_ai": Endpoint("https://api.together.ai/v1", _together_ai),
-    "mistral": Endpoint("https://api.mistral.ai/v1", _mistral),
+ENDPOINTS: Mapping[str, WireEndpoint] = {
+    "openai": WireEndpoint("https://api.openai.com/v1", _openai, _openai_headers),
+    "hosted_vllm": WireEndpoint(None, _hosted_vllm, needs_key=False),
+    "litellm_proxy": WireEndpoint(None, _litellm_proxy, needs_key=False),
+    "openrouter": WireEndpoint("https://openrouter.ai/api/v1", _openrouter, _openrouter_headers),
+    "groq": WireEndpoint("https://api.groq.com/openai/v1", _groq),
+    "deepseek": WireEndpoint("https://api.deepseek.com/beta", _deepseek),
+    "together_ai": WireEndpoint("https://api.together.ai/v1", _together_ai),
+    "mistral": WireEndpoint("https://api.mistral.ai/v1", _mistral),
 }

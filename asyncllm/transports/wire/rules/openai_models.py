@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncllm.models import catalog
 
-from .parameter_rules import Judge, ParameterRules, Verdict, elsewhere, if_mapping, if_text, names, with_tools
+from .parameter_rules import Judge, ParameterRules, ParameterVerdict, elsewhere, if_mapping, if_text, names, with_tools
 from .tool_rules import plain_tools
 
 COMMON = names(
@@ -55,7 +55,7 @@ def is_listed(name: str) -> bool:
 
 def user_if_listed(name: str) -> Judge:
     """Make the judge of `user`, which litellm sends for the models of OpenAI alone, at any endpoint."""
-    return lambda _value, _params: Verdict.SENT if is_listed(name) else Verdict.DROPPED
+    return lambda _value, _params: ParameterVerdict.SENT if is_listed(name) else ParameterVerdict.DROPPED
 
 
 def is_gpt_5(name: str) -> bool:
@@ -130,30 +130,34 @@ def _gpt_5_rules(name: str, tools: Judge, *, hosted: bool) -> ParameterRules:
     if not flags.get("supports_tool_choice"):
         refused |= {"tool_choice"}
 
-    def effort(value: Any, _params: Mapping[str, Any]) -> Verdict:
+    def effort(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
         if not isinstance(value, str):
-            return Verdict.ELSEWHERE
+            return ParameterVerdict.ELSEWHERE
         known = flags.get(f"supports_{value}_reasoning_effort")
         refuses = known is not True if value == "xhigh" else known is False
-        return Verdict.DROPPED if refuses and value != "max" else Verdict.SENT
+        return ParameterVerdict.DROPPED if refuses and value != "max" else ParameterVerdict.SENT
 
     def does_not_reason(params: Mapping[str, Any]) -> bool:
         asked = params.get("reasoning_effort")
-        if asked is not None and effort(asked, params) is Verdict.SENT:
+        if asked is not None and effort(asked, params) is ParameterVerdict.SENT:
             return bool(asked == "none")
         return flags.get("default_reasoning_effort") == "none"
 
-    def sampling(_value: Any, params: Mapping[str, Any]) -> Verdict:
-        return Verdict.SENT if does_not_reason(params) else Verdict.DROPPED
+    def sampling(_value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+        return ParameterVerdict.SENT if does_not_reason(params) else ParameterVerdict.DROPPED
 
-    def temperature(value: Any, params: Mapping[str, Any]) -> Verdict:
-        return Verdict.SENT if value == 1 or (takes_none and does_not_reason(params)) else Verdict.DROPPED
+    def temperature(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+        return (
+            ParameterVerdict.SENT
+            if value == 1 or (takes_none and does_not_reason(params))
+            else ParameterVerdict.DROPPED
+        )
 
-    def tools_without_reasoning(value: Any, params: Mapping[str, Any]) -> Verdict:
+    def tools_without_reasoning(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
         asked = params.get("reasoning_effort")
-        reasons = asked != "none" or effort(asked, params) is not Verdict.SENT
+        reasons = asked != "none" or effort(asked, params) is not ParameterVerdict.SENT
         if value and _is_later(key) and reasons and (hosted or asked is not None):
-            return Verdict.ELSEWHERE
+            return ParameterVerdict.ELSEWHERE
         return tools(value, params)
 
     judged: dict[str, Judge] = {
@@ -200,5 +204,5 @@ def _is_later(name: str) -> bool:
     return match is not None and (int(match[1]), int(match[2] or 0)) >= _NO_TOOLS_WHILE_REASONING
 
 
-def _only_one(value: Any, _params: Mapping[str, Any]) -> Verdict:
-    return Verdict.SENT if value == 1 else Verdict.DROPPED
+def _only_one(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
+    return ParameterVerdict.SENT if value == 1 else ParameterVerdict.DROPPED

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
-class Verdict(enum.Enum):
+class ParameterVerdict(enum.Enum):
     """What becomes of one parameter."""
 
     SENT = enum.auto()
@@ -22,7 +22,7 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-Judge = Callable[[Any, Mapping[str, Any]], Verdict]
+Judge = Callable[[Any, Mapping[str, Any]], ParameterVerdict]
 """Decides by the value of a parameter and by the other parameters."""
 
 DECIDED = names(
@@ -87,43 +87,43 @@ class ParameterRules:
         sent: dict[str, Any] = {}
         dropped: list[str] = []
         for name, value in params.items():
-            verdict = Verdict.SENT if name in self._passed else self._verdict(name, value, params)
-            if verdict is Verdict.SENT:
+            verdict = ParameterVerdict.SENT if name in self._passed else self._verdict(name, value, params)
+            if verdict is ParameterVerdict.SENT:
                 sent[self.renamed.get(name, name)] = value
-            elif verdict is Verdict.DROPPED:
+            elif verdict is ParameterVerdict.DROPPED:
                 dropped.append(name)
-            elif verdict is Verdict.ELSEWHERE:
+            elif verdict is ParameterVerdict.ELSEWHERE:
                 return None
         extra = params.get("extra_body") or {}
         sent.update((name, value) for name, value in extra.items() if name not in _NEVER_EXTRA)
         return Mapped({**self.added, **sent}, tuple(dropped))
 
-    def _verdict(self, name: str, value: Any, params: Mapping[str, Any]) -> Verdict:
+    def _verdict(self, name: str, value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
         judge = self.judged.get(name)
         if judge is not None:
             return judge(value, params)
         if name in self.renamed:
-            return Verdict.SENT
+            return ParameterVerdict.SENT
         if name in _BESIDE_THE_BODY:
-            return Verdict.OMITTED
-        return Verdict.DROPPED if name in DECIDED else Verdict.ELSEWHERE
+            return ParameterVerdict.OMITTED
+        return ParameterVerdict.DROPPED if name in DECIDED else ParameterVerdict.ELSEWHERE
 
 
-def elsewhere(_value: Any, _params: Mapping[str, Any]) -> Verdict:
+def elsewhere(_value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
     """Leave a parameter to litellm, whatever its value."""
-    return Verdict.ELSEWHERE
+    return ParameterVerdict.ELSEWHERE
 
 
-def with_tools(_value: Any, params: Mapping[str, Any]) -> Verdict:
+def with_tools(_value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
     """Send a parameter about tools when there are tools."""
-    return Verdict.SENT if params.get("tools") else Verdict.OMITTED
+    return ParameterVerdict.SENT if params.get("tools") else ParameterVerdict.OMITTED
 
 
-def if_mapping(value: Any, _params: Mapping[str, Any]) -> Verdict:
+def if_mapping(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
     """Send a table; litellm turns anything else (a pydantic class) into one."""
-    return Verdict.SENT if isinstance(value, Mapping) else Verdict.ELSEWHERE
+    return ParameterVerdict.SENT if isinstance(value, Mapping) else ParameterVerdict.ELSEWHERE
 
 
-def if_text(value: Any, _params: Mapping[str, Any]) -> Verdict:
+def if_text(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
     """Send a text; litellm turns anything else (a table) into one."""
-    return Verdict.SENT if isinstance(value, str) else Verdict.ELSEWHERE
+    return ParameterVerdict.SENT if isinstance(value, str) else ParameterVerdict.ELSEWHERE

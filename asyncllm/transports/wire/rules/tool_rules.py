@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from .parameter_rules import Judge, Verdict
+from .parameter_rules import Judge, ParameterVerdict
 
 _TOOL_KEYS = frozenset(("type", "function"))
 _FUNCTION_KEYS = frozenset(("name", "description", "parameters", "strict"))
@@ -44,10 +44,10 @@ def plain_tools(
     }
     watched = [b'"%s"' % name for name, is_free in free.items() if not is_free]
 
-    def judge(tools: Any, params: Mapping[str, Any]) -> Verdict:
+    def judge(tools: Any, params: Mapping[str, Any]) -> ParameterVerdict:
         if not isinstance(tools, list | tuple) or not (mixed or "response_format" not in params):
-            return Verdict.ELSEWHERE
-        return Verdict.SENT if all(map(is_plain, tools)) else Verdict.ELSEWHERE
+            return ParameterVerdict.ELSEWHERE
+        return ParameterVerdict.SENT if all(map(is_plain, tools)) else ParameterVerdict.ELSEWHERE
 
     def is_plain(tool: Any) -> bool:
         if not isinstance(tool, Mapping) or not tool.keys() <= _TOOL_KEYS or tool.get("type") != "function":
