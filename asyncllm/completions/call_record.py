@@ -1,10 +1,12 @@
-"""What a call took: its tokens, its attempts, and the record of how it went."""
+"""The record of a call: its attempts, waits and durations."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 from typing import Literal
+
+from ..errors import AsyncLLMError, DeadlineExceededError, ProviderError
 
 
 @dataclass(slots=True)
@@ -75,3 +77,18 @@ class CallRecord:
     def waited_s(self) -> float:
         """Seconds spent between attempts."""
         return sum(attempt.waited_s for attempt in self.attempts)
+
+    def complete_error(self, error: AsyncLLMError, profile: str) -> None:
+        """Add to an error of this call what only the record knows; what the error says itself stays.
+
+        Args:
+            error: The error.
+            profile: The profile of the endpoint that it came from.
+        """
+        if isinstance(error, ProviderError):
+            error.model = error.model or self.model
+            error.provider = error.provider or self.provider
+            error.profile = error.profile or profile
+            error.request_id = error.request_id or self.request_id
+        if isinstance(error, ProviderError | DeadlineExceededError):
+            error.attempts = tuple(self.attempts)

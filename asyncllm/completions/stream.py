@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
-from ..errors import AsyncLLMError, DeadlineExceededError, ProviderError, ProviderTimeoutError, StreamInterruptedError
+from ..errors import AsyncLLMError, ProviderError, ProviderTimeoutError, StreamInterruptedError
 from ..threads import into_this_loop
 from .call_record import CallRecord
 from .chunk import Chunk
@@ -182,7 +182,8 @@ class CompletionStream:
             return
         if isinstance(failure, ProviderError) and not isinstance(failure, ProviderTimeoutError):
             failure = _with_partial(failure, self.completion)
-        raise _located(failure, opened.record)
+        opened.record.complete_error(failure, opened.record.profile)
+        raise failure
 
     async def _restart(self, interrupted: CallRecord) -> None:
         """Open the stream anew; when that fails, what was interrupted stays the answer so far."""
@@ -263,18 +264,6 @@ def _settle(
         error = None  # left early, but after the last word
     opened.finished(completion, error)
     return completion
-
-
-def _located(failure: AsyncLLMError, record: CallRecord) -> AsyncLLMError:
-    """Complete a failure with what the record knows."""
-    if isinstance(failure, ProviderError):
-        failure.model = failure.model or record.model
-        failure.provider = failure.provider or record.provider
-        failure.profile = failure.profile or record.profile
-        failure.request_id = failure.request_id or record.request_id
-    if isinstance(failure, ProviderError | DeadlineExceededError):
-        failure.attempts = tuple(record.attempts)
-    return failure
 
 
 def _with_partial(failure: ProviderError, partial: Completion) -> StreamInterruptedError:

@@ -1,0 +1,303 @@
+"""One call at one endpoint: its attempts, their record, and the waits between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from .. import telemetry
+from ..completions.call_record import Attempt, CallRecord
+from ..completions.completion import Completion
+from ..completions.stream import Opened, ending
+from ..completions.usage import Usage
+from ..errors import (
+    AsyncLLMError,
+    AuthenticationError,
+    ProviderError,
+    ProviderTimeoutError,
+    RateLimitError,
+    ServerError,
+)
+from ..limits import Admission, admit
+from ..messages import Request
+from ..models import estimate_tokens
+from ..transports.base import NO_KEY, Answer, Call, ChunkStream
+from ..transports.errors import rate_limits, request_id, timeout_failure
+from .deadline import Deadline
+from .fallback import FallbackTurn, goes_on
+from .retry import is_retryable, may_be_billed, wait_before_retry, waits
+
+if TYPE_CHECKING:
+    from .pipeline import BatchPolicy, Pipeline
+
+T = TypeVar("T")
+
+
+class CallRun:
+    """One call at one endpoint, with its record and its deadline."""
+
+    __slots__ = (
+        "_deadline",
+        "_more",
+        "_pipeline",
+        "_policy",
+        "_request",
+        "_schedule",
+        "_transport",
+        "_tries",
+        "record",
+    )
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+        turn: FallbackTurn | None,
+    ) -> None:
+        endpoint = pipeline.endpoint
+        self._pipeline = pipeline
+        self._request = request
+        self._deadline = deadline
+        self._policy = policy
+        self._schedule: Iterator[float] | None = None
+        self._tries = 0
+        self._more = turn is not None and turn.more
+        if turn is None or turn.record is None:
+            self.record = CallRecord(endpoint.profile, endpoint.config.model, endpoint.provider, "litellm")
+            pipeline.counters.calls += 1
+            if turn is not None:
+                self.record.profile, self.record.skipped = turn.profile, turn.skipped
+                turn.record = self.record
+        else:
+            self.record = turn.record
+            self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
+
+    async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
+        """Send a call until an attempt succeeds.
+
+        Returns:
+            The result, and the admission of the last attempt, whose slot the caller has to release.
+        """
+        endpoint = self._pipeline.endpoint
+        try:
+            call = endpoint.call(self._request, timeout_s)
+            self._transport = endpoint.transport(call)
+            self.record.transport = self._transport.name
+            while True:
+                attempt = Attempt(endpoint.profile, endpoint.config.model)
+                admission = await self._admitted(call)
+                self.record.attempts.append(attempt)
+                attempt.queued_s = admission.queued_s
+                call.timeout_s = self._deadline.clip(timeout_s)
+                started = time.monotonic()
+                try:
+                    if self._policy is not None:
+                        self._policy.sending(admission.worst_usd)
+                    result = await send(call)
+                except AsyncLLMError as error:
+                    failure = error
+                except BaseException as error:
+                    attempt.error, attempt.billed = ending(error), "possibly"
+                    admission.release()  # at its worst case: what the provider has done is unknown
+                    raise
+                else:
+                    self._succeeded(attempt)
+                    return result, admission
+                finally:
+                    attempt.elapsed_s = time.monotonic() - started
+                await self._failed_attempt(attempt, admission, failure)
+        except AsyncLLMError as error:
+            self._complete_error(error)
+            if not (self._more and goes_on(error)):
+                self._failed(error)
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._cancelled()
+            raise
+
+    def _admitted(self, call: Call) -> Awaitable[Admission]:
+        """Wait until a call may be sent."""
+        pipeline, endpoint, policy = self._pipeline, self._pipeline.endpoint, self._policy
+        budget, adaptive = pipeline.slots.budget, bool(pipeline.config.adaptive)
+        budgets = () if budget is None else (budget,)
+        if policy is not None:
+            adaptive = policy.adaptive
+            budgets = budgets if policy.budget is None else (*budgets, policy.budget)
+        return admit(
+            pipeline.slots,
+            endpoint.bucket,
+            endpoint.reservation(call),
+            self._deadline,
+            adaptive=adaptive,
+            budgets=budgets,
+            worst_usd=endpoint.worst_case(call) if budgets else 0.0,
+            patient=policy is not None,
+            again=bool(self.record.attempts),
+            too_long=None if policy is None else policy.closed,
+        )
+
+    async def send(self, call: Call) -> Answer:
+        """Send a plain call."""
+        return await self._transport.complete(call)
+
+    async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
+        """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""
+        began = time.monotonic()
+        limit = call.timeout_s
+        stream = await self._transport.open_stream(call)
+        try:
+            first = await stream.read(max(0.0, limit - (time.monotonic() - began)))
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+            if not isinstance(error, TimeoutError) or isinstance(error, ProviderError):
+                raise
+        else:
+            return stream, first
+        raise timeout_failure("first_token_timeout", limit, "the provider had accepted the request")
+
+    def opened(self, stream: ChunkStream, first: Sequence[dict[str, Any]], admission: Admission) -> Opened:
+        """Return a stream that has begun, with all that belongs to it."""
+        endpoint, record = self._pipeline.endpoint, self.record
+        record.first_token_s = time.time() - record.started_at
+        record.request_id = request_id(stream.headers)
+        record.rate_limits = rate_limits(stream.headers)
+        return Opened(
+            source=stream,
+            first=first,
+            admission=admission,
+            record=record,
+            deadline=self._deadline,
+            idle_timeout_s=self._pipeline.config.idle_timeout,
+            price=endpoint.price,
+            estimate=self._estimate,
+            finished=partial(self._pipeline.ended, self._request),
+        )
+
+    def completion(self, answer: Answer) -> Completion:
+        """Make the Completion of a plain answer."""
+        record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        record.request_id = request_id(answer.headers) or answer.data.get("id")
+        record.rate_limits = rate_limits(answer.headers)
+        completion = Completion(
+            answer.data, record, price=self._pipeline.endpoint.price, build_response=answer.build_response
+        )
+        if completion.usage.basis == "unknown":
+            completion.usage = self._estimate(completion.text)
+        return completion
+
+    def _estimate(self, text: str) -> Usage:
+        output = estimate_tokens(text) if text else 0
+        return Usage(estimate_tokens(self._request.messages), output, basis="estimated")
+
+    def _succeeded(self, attempt: Attempt) -> None:
+        attempt.billed = "yes"
+        if self._policy is not None:
+            self._policy.succeeded()
+
+    async def _failed_attempt(self, attempt: Attempt, admission: Admission, error: AsyncLLMError) -> None:
+        """Settle a failed attempt; raise what ends the call, or wait until the next attempt."""
+        endpoint = self._pipeline.endpoint
+        cooldown_s = _cool_down(admission, error)
+        if may_be_billed(error):
+            admission.release()
+        else:
+            admission.release(0, 0.0)
+        _describe(attempt, error)
+        if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
+            raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
+        if not is_retryable(error):
+            raise error
+        if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
+            attempt.waited_s = cooldown_s  # in the queue of the limits, with the other requests
+            self._policy.refused(error)
+            return
+        config = self._pipeline.config
+        # While another endpoint remains, this one gets at most one retry, and none that would have to wait for long.
+        if self._tries >= (min(1, config.num_retries) if self._more else config.num_retries):
+            raise error
+        if self._more and isinstance(error, ProviderError) and (error.retry_after or 0.0) > config.retry_max_wait:
+            raise error
+        self._tries += 1
+        await self._wait(attempt, error)
+
+    async def _wait(self, attempt: Attempt, error: AsyncLLMError) -> None:
+        config = self._pipeline.config
+        if self._schedule is None:
+            self._schedule = waits(config.retry_min_wait, config.retry_max_wait, config.retry_multiplier)
+        wait = wait_before_retry(self._schedule, error)
+        if not self._deadline.admits(wait):
+            raise self._deadline.error(f"about to wait {wait:.1f} s before retry {self._tries}", error)
+        attempt.waited_s = wait
+        self._pipeline.counters.retries += 1
+        telemetry.emit(
+            telemetry.INFO,
+            "call.retry",
+            profile=self.record.profile,
+            model=config.model,
+            retry=self._tries,
+            wait_s=wait,
+            error=attempt.error,
+            status_code=attempt.status_code,
+            message=attempt.message,
+        )
+        await anyio.sleep(wait)
+
+    def _complete_error(self, error: AsyncLLMError) -> None:
+        endpoint = self._pipeline.endpoint
+        self.record.complete_error(error, endpoint.profile)
+        if isinstance(error, AuthenticationError) and endpoint.connection.api_key in (None, NO_KEY):
+            error.hint = self._pipeline.config.key_advice()
+
+    def _failed(self, error: AsyncLLMError) -> None:
+        record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        self._pipeline.counters.failed += 1
+        telemetry.emit(
+            telemetry.WARNING,
+            "call.failed",
+            profile=record.profile,
+            model=record.model,
+            attempts=len(record.attempts),
+            elapsed_s=record.elapsed_s,
+            error=type(error).__name__,
+            message=error.message,
+        )
+
+    def _cancelled(self) -> None:
+        record = self.record
+        billed = record.attempts[-1].billed if record.attempts else "no"
+        self._pipeline.counters.cancelled += 1
+        telemetry.emit(
+            telemetry.INFO,
+            "call.cancelled",
+            profile=record.profile,
+            model=record.model,
+            attempts=len(record.attempts),
+            elapsed_s=time.time() - record.started_at,
+            billed=billed,
+            usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
+        )
+
+
+def _cool_down(admission: Admission, error: AsyncLLMError) -> float:
+    """Start a cooldown where the provider asks for one; return its length in seconds."""
+    if isinstance(error, RateLimitError):
+        return admission.refused(error.retry_after)
+    if isinstance(error, ServerError) and error.retry_after:
+        return admission.refused(error.retry_after)
+    return 0.0
+
+
+def _describe(attempt: Attempt, error: AsyncLLMError) -> None:
+    attempt.error, attempt.message = type(error).__name__, error.message
+    if isinstance(error, ProviderError):
+        attempt.status_code, attempt.retry_after = error.status_code, error.retry_after
+    attempt.billed = "possibly" if may_be_billed(error) else "no"
