@@ -1,9 +1,10 @@
-"""AsyncLLM: the client. One for a whole process, shared by any number of tasks of its loop."""
+"""AsyncLLM, the client: one for a whole process, shared by any number of tasks of its loop."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -23,9 +24,10 @@ from .threads import run_in_own_thread
 
 if TYPE_CHECKING:
     # Names for type checkers; nothing is imported. Batches and typed answers are half of the package, and a client that
-    # is asked for neither is made in half of the time.
+    # needs neither is made in half of the time.
     from aiohttp import ClientSession  # noqa: TID251
     from instructor import AsyncInstructor  # noqa: TID251
+    from typing_extensions import TypeForm
 
     from .batch.engine import Done, OutcomeStream
     from .batch.input import Requests
@@ -44,14 +46,14 @@ PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
 _KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
 _OF_THE_CLIENT = {
     "max_concurrency": "whose slots a view shares",
-    "max_queue": "whose line a view shares",
+    "max_queue": "whose queue a view shares",
     "budget_usd": "and a view spends of it",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a client has done so far, and what it is doing now.
+    """The totals of a client, and its present state.
 
     Attributes:
         calls: Calls begun.
@@ -61,8 +63,8 @@ class Stats:
         retries: Attempts after the first.
         in_flight: Places in use.
         waiting: Requests waiting for a slot, a limit or a budget.
-        limited_by: What the first of them waits for: `slots`, `requests`, `tokens`, `closed` (the provider asked to be
-            left alone), `adaptive` or `budget`; None when nobody waits.
+        limited_by: What the first of them waits for: `slots`, `requests`, `tokens`, `closed` (the provider asked for a
+            pause), `adaptive` or `budget`; None when none waits.
         input_tokens: Tokens sent, of answers whose usage is known or estimated.
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
@@ -152,7 +154,7 @@ class AsyncLLM:
         await self._shared.aclose()
 
     async def warm_up(self) -> None:
-        """Import and start ahead of time what the first call would have to wait for."""
+        """Import and connect ahead of the first call, which would otherwise wait for it."""
         endpoint = await self._shared.endpoint(self.config)
         call = endpoint.call(Request("warm up"), self.config.timeout)
         await endpoint.transport(call).warm_up(endpoint.connection)
@@ -207,22 +209,22 @@ class AsyncLLM:
     @overload
     async def extract(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         check: Check[T] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> T: ...
 
     @overload
     async def extract(
         self,
-        response_model: Any,
+        response_model: Mapping[str, object],
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Any: ...
 
@@ -232,7 +234,7 @@ class AsyncLLM:
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Any:
         """Ask for a value of a type and return it.
@@ -241,8 +243,8 @@ class AsyncLLM:
             response_model: The type: a pydantic model, or any type that pydantic can validate; or a JSON Schema, whose
                 value is plain data.
             messages: As for `acompletion`.
-            check: Looks at a value of the type, and raises `Reask("say why")` when the model shall answer again; a
-                coroutine function, or a plain one.
+            check: Called with the value; raises `Reask("reason")` to have the model answer again. A plain function or a
+                coroutine function.
             validation_context: What pydantic's validators find in `info.context`; the model never sees it.
             **params: As for `acompletion`.
 
@@ -256,22 +258,22 @@ class AsyncLLM:
     @overload
     async def extract_with_completion(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         check: Check[T] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[T]: ...
 
     @overload
     async def extract_with_completion(
         self,
-        response_model: Any,
+        response_model: Mapping[str, object],
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[Any]: ...
 
@@ -281,7 +283,7 @@ class AsyncLLM:
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[Any]:
         """Ask for a value of a type and return it with the answers it took.
@@ -300,16 +302,38 @@ class AsyncLLM:
         client, request = self._prepare(messages, params)
         return await client._extract(response_model, request, None, check, validation_context)
 
+    @overload
     def stream_partial(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         min_interval: float = 0.0,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
-    ) -> PartialStream[T]:
-        """Ask for a value of a type and show it as it grows; use it in `async with`.
+    ) -> PartialStream[T]: ...
+
+    @overload
+    def stream_partial(
+        self,
+        response_model: Mapping[str, object],
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> PartialStream[Any]: ...
+
+    def stream_partial(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> PartialStream[Any]:
+        """Ask for a value of a type and yield it as it grows; use it in `async with`.
 
         Snapshots have the fields of the type, of which those that have not come yet read None; `await s.final()` is the
         validated value. A bad answer is not asked for again.
@@ -332,22 +356,44 @@ class AsyncLLM:
             context=validation_context,
         )
 
+    @overload
     def stream_items(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         on_invalid: OnInvalid = "raise",
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
-    ) -> ItemStream[T]:
-        """Ask for a list and hand over each item as soon as it is complete and valid; use it in `async with`.
+    ) -> ItemStream[T]: ...
+
+    @overload
+    def stream_items(
+        self,
+        response_model: Mapping[str, object],
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> ItemStream[Any]: ...
+
+    def stream_items(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> ItemStream[Any]:
+        """Ask for a list and yield each item as soon as it is complete and valid; use it in `async with`.
 
         Args:
             response_model: The type of the items; as for `extract`.
             messages: As for `acompletion`.
-            on_invalid: What a bad item does: `raise` ExtractionError, with the items before it delivered; or `skip` it,
-                which `skipped` reports.
+            on_invalid: `raise` ExtractionError at a bad item, after the items before it; or `skip` it, and report it in
+                `skipped`.
             validation_context: As for `extract`.
             **params: As for `acompletion`.
         """
@@ -375,14 +421,24 @@ class AsyncLLM:
         chosen = choose_mode(self.model_info) if mode == "auto" else mode
         return async_instructor(self.acompletion, self.stream, chosen)
 
+    @overload
+    async def gather(
+        self, requests: Requests, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> list[Outcome[T]]: ...
+
+    @overload
+    async def gather(
+        self, requests: Requests, *, response_model: Mapping[str, object] | None = None, **options: Unpack[BatchOptions]
+    ) -> list[Outcome[Any]]: ...
+
     async def gather(
         self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
     ) -> list[Outcome[Any]]:
         """Send many requests and return their outcomes in input order.
 
         Args:
-            requests: An iterable or async iterable of what `acompletion` takes as messages. Whatever may block, that is
-                all but a list or another collection in memory, is read on a thread.
+            requests: An iterable or async iterable of what `acompletion` takes as messages. All but a list or
+                another collection in memory may block, and is read on a thread.
             response_model: The type of the answers, for requests that name none of their own; None for texts.
             **options: Those of the batch, `BatchOptions`: `journal`, `max_concurrency`, ...; and parameters for every
                 request, as for `acompletion`, of which a request's own come first.
@@ -395,6 +451,26 @@ class AsyncLLM:
 
         return await gather(self.map(requests, response_model=response_model, **options))
 
+    @overload
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: TypeForm[T],
+        **options: Unpack[BatchOptions],
+    ) -> OutcomeStream[T]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: Mapping[str, object] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> OutcomeStream[Any]: ...
+
     def map(
         self,
         requests: Requests,
@@ -403,64 +479,36 @@ class AsyncLLM:
         response_model: Any = None,
         **options: Unpack[BatchOptions],
     ) -> OutcomeStream[Any]:
-        """Send many requests and hand over their outcomes as they complete; use it in `async with`.
+        """Send many requests and yield their outcomes as they complete; use it in `async with`.
 
         The input is taken as slots become free, and a consumer that is slow slows the rest: memory stays flat.
 
         Args:
             requests: As for `gather`.
-            ordered: Hand them over in input order; results behind a straggler wait in a bounded window.
+            ordered: Yield them in input order; results behind a straggler wait in a bounded window.
             response_model: As for `gather`.
             **options: As for `gather`.
         """
-        from .batch.engine import Done
-        from .batch.journal.fingerprint import Fingerprinter
         from .batch.options import BatchSettings, batch
 
         settings, params = BatchSettings.split(options)
         check(params, PER_CALL)
-
-        def wanted_by(request: Any) -> Any:
-            own = request.response_model if isinstance(request, Request) else None
-            return response_model if own is None else own
-
-        async def run(item: BatchItem, policy: BatchPolicy) -> Done[Any]:
-            client, request = self._prepare(item.messages, params, own_first=True)
-            wanted = wanted_by(request)
-            if wanted is None:
-                completion = await client._complete(request, Deadline(client.config.deadline), policy)
-                return Done(completion.text, completion, completion.cost_usd)
-            extraction = await client._extract(wanted, request, policy, None, None)
-            return Done(extraction.value, extraction.completion, extraction.cost_usd, extraction.usage)
-
-        async def restore(entry: JournalEntry, request: Any) -> tuple[Any, Completion | None]:
-            completion, wanted = entry.completion(), wanted_by(request)
-            if wanted is None or completion is None:
-                return entry.value, completion
-            # Read as it was the first time, so that the value has exactly the type that is asked for.
-            return (await self._prepared(wanted)).read(completion), completion
-
-        def fingerprinter() -> Fingerprinter:
-            config = self.config
-            mode = config.structured_mode
-            return Fingerprinter(config.model, profile_params(config), params, response_model, mode)
-
         return batch(
             settings,
             requests,
-            run,
+            partial(self._send_item, response_model, params),
             ordered=ordered,
             slots=self.config.max_concurrency,
-            fingerprint_of=fingerprinter,
-            restore=restore,
+            fingerprint_of=partial(self._fingerprinter, response_model, params),
+            restore=partial(self._restore, response_model),
             limited_by=lambda: self._shared.slots.limited_by,
         )
 
     @property
     def model_info(self) -> ModelInfo:
-        """What is known about the model: its limits, abilities and prices.
+        """The properties of the model: its limits, abilities and prices.
 
-        Of a model behind a LiteLLM proxy, what the proxy says, from the first call or `warm_up()` on.
+        Those of a model behind a LiteLLM proxy come from the proxy, from the first call or `warm_up()` on.
         """
         return self._info(0)
 
@@ -479,7 +527,7 @@ class AsyncLLM:
         )
 
     def stats(self) -> Stats:
-        """Return what this client and its views have done so far, and are doing now."""
+        """Return the totals of this client and its views, and their present state."""
         slots = self._shared.slots
         return Stats(
             in_flight=slots.in_use,
@@ -498,7 +546,7 @@ class AsyncLLM:
         """Return the view that serves a call, and its request; `own_first` lets a request's own parameters win."""
         if not params and not isinstance(messages, Request):
             return self, Request(messages)
-        own = messages.params if isinstance(messages, Request) else {}
+        own: Mapping[str, Any] = messages.params if isinstance(messages, Request) else {}
         merged = {**params, **own} if own_first else {**own, **params}
         check(merged, PER_CALL)
         options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
@@ -506,7 +554,7 @@ class AsyncLLM:
             merged = {name: value for name, value in merged.items() if name not in options}
         return self._view(options) if options else self, Request(messages, **merged)
 
-    def _view(self, options: dict[str, Any]) -> AsyncLLM:
+    def _view(self, options: Mapping[str, Any]) -> AsyncLLM:
         key = tuple(sorted(options.items()))
         view = self._views.get(key)
         if view is None:
@@ -516,8 +564,8 @@ class AsyncLLM:
         return view
 
     async def _pipeline(self, index: int = 0) -> Pipeline:
-        """Return the way to the profile's own endpoint, or to the one of a fallback by its index."""
-        # Kept, because finding the endpoint of a profile compares all of its fields: a sixth of what a call costs.
+        """Return the pipeline of the profile's own endpoint, or of a fallback's by its index."""
+        # Kept, because finding the endpoint of a profile compares all of its fields: a sixth of the cost of a call.
         kept = self._pipelines.get(index)
         if kept is None or self._shared.closed:
             config = self._configs[index]
@@ -527,12 +575,12 @@ class AsyncLLM:
         return kept
 
     def _info(self, index: int) -> ModelInfo:
-        """Return what is known about the model of the profile, or of a fallback by its index."""
-        kept = self._pipelines.get(index)  # rather than looked for, which takes a fifth of the time of a call
+        """Return the properties of the profile's model, or of a fallback's by its index."""
+        kept = self._pipelines.get(index)  # a look-up would take a fifth of the time of a call
         return self._shared.model_info(self._configs[index]) if kept is None else kept.endpoint.info
 
     async def _served(self, send: Callable[[Pipeline, FallbackTurn | None], Awaitable[T]]) -> T:
-        """Have a call sent by the profile's own endpoint, or by that of a fallback."""
+        """Send a call to the profile's own endpoint, or to that of a fallback."""
         if len(self._configs) == 1:
             return await send(await self._pipeline(), None)
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
@@ -570,7 +618,7 @@ class AsyncLLM:
             context=context,
         )
 
-    async def _prepared(self, response_model: Any) -> Prepared:
+    async def _prepared(self, response_model: object) -> Prepared:
         from .structured import prepared
 
         return await prepared(response_model, self._structured_mode(), lambda: self.model_info)
@@ -581,4 +629,40 @@ class AsyncLLM:
             return mode
         from .structured import weakest_mode
 
-        return weakest_mode(map(self._info, range(len(self._configs))))  # whoever serves it shall understand
+        return weakest_mode(map(self._info, range(len(self._configs))))  # any of them may serve the call
+
+    async def _send_item(
+        self, response_model: object, params: Mapping[str, Any], item: BatchItem, policy: BatchPolicy
+    ) -> Done[Any]:
+        """Send one item of a batch; its own type and parameters come before those of the batch."""
+        from .batch.engine import Done
+
+        client, request = self._prepare(item.messages, params, own_first=True)
+        wanted = _wanted(request, response_model)
+        if wanted is None:
+            completion = await client._complete(request, Deadline(client.config.deadline), policy)
+            return Done(completion.text, completion, completion.cost_usd)
+        extraction = await client._extract(wanted, request, policy, None, None)
+        return Done(extraction.value, extraction.completion, extraction.cost_usd, extraction.usage)
+
+    async def _restore(
+        self, response_model: object, entry: JournalEntry, request: object
+    ) -> tuple[object, Completion | None]:
+        """Return the value and the completion of a journal's entry, for the request that it answers."""
+        completion, wanted = entry.completion(), _wanted(request, response_model)
+        if wanted is None or completion is None:
+            return entry.value, completion
+        # Read as it was the first time, so that the value has exactly the type that is asked for.
+        return (await self._prepared(wanted)).read(completion), completion
+
+    def _fingerprinter(self, response_model: object, params: Mapping[str, Any]) -> Fingerprinter:
+        from .batch.journal.fingerprint import Fingerprinter
+
+        config = self.config
+        return Fingerprinter(config.model, profile_params(config), params, response_model, config.structured_mode)
+
+
+def _wanted(request: object, response_model: object) -> object:
+    """Return the type of the answer to an item of a batch: its own, or that of the batch."""
+    own = request.response_model if isinstance(request, Request) else None
+    return response_model if own is None else own

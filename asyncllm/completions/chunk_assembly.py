@@ -1,10 +1,10 @@
-"""Put streamed chunks together into the answer that a plain call would have given."""
+"""The assembly of streamed chunks into the answer that a plain call would have given."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-# The pieces of a delta that are texts to be joined; whatever else a provider adds is kept as it last came.
+# The pieces of a delta that are texts to be joined; anything else a provider adds is kept as it last came.
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -74,8 +74,8 @@ class _Choice:
         self._texts: dict[str, list[str]] = {}
         self._calls = ToolCallAssembly()
         self.finish_reason: str | None = None
-        self._logprobs: dict[str, list[Any]] = {}
-        self._other: dict[str, Any] = {}
+        self._logprobs: dict[str, list[object]] = {}
+        self._other: dict[str, object] = {}
 
     @property
     def written(self) -> str:
@@ -91,21 +91,23 @@ class _Choice:
         return pieces[0]
 
     def add(self, choice: dict[str, Any]) -> None:
-        for key, value in (choice.get("delta") or {}).items():
+        delta: dict[str, Any] = choice.get("delta") or {}
+        for key, value in delta.items():
             if value is None:
                 continue
             if key in _TEXTS and isinstance(value, str):
                 self._texts.setdefault(key, []).append(value)
             elif key == "tool_calls":
-                for delta in value:
-                    self._calls.add(delta)
+                for call in value:
+                    self._calls.add(call)
             elif key != "role":
                 self._add_other(key, value)
         if choice.get("finish_reason"):
             self.finish_reason = choice["finish_reason"]
-        for name, tokens in (choice.get("logprobs") or {}).items():
+        logprobs: dict[str, Any] = choice.get("logprobs") or {}
+        for name, tokens in logprobs.items():
             if isinstance(tokens, list):
-                self._logprobs.setdefault(name, []).extend(tokens)
+                self._logprobs.setdefault(name, []).extend(cast(list[object], tokens))
 
     def result(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": None, **self._other}
@@ -117,12 +119,12 @@ class _Choice:
         choice = {"index": index, "message": message, "finish_reason": self.finish_reason}
         return {**choice, "logprobs": self._logprobs} if self._logprobs else choice
 
-    def _add_other(self, key: str, value: Any) -> None:
+    def _add_other(self, key: str, value: object) -> None:
         before = self._other.get(key)
         if isinstance(value, list) and isinstance(before, list):
-            self._other[key] = before + value
+            self._other[key] = [*cast(list[object], before), *cast(list[object], value)]
         elif isinstance(value, dict) and isinstance(before, dict):
-            self._other[key] = before | value
+            self._other[key] = {**cast(dict[str, object], before), **cast(dict[str, object], value)}
         else:
             self._other[key] = value
 
@@ -140,7 +142,7 @@ class ToolCallAssembly:
     def add(self, delta: dict[str, Any]) -> None:
         """Add one delta to the call that it belongs to."""
         index = self._index_of(delta)
-        function = delta.get("function") or {}
+        function: dict[str, Any] = delta.get("function") or {}
         call = self._calls.get(index)
         if call is None:
             call = self._calls[index] = {"id": None, "type": "function", "name": "", "arguments": []}
@@ -178,7 +180,8 @@ class ToolCallAssembly:
             return at
         if id:
             return self._with_id(id)
-        name = (delta.get("function") or {}).get("name")
+        function: dict[str, Any] = delta.get("function") or {}
+        name = function.get("name")
         if self._last is None or (name and self._calls[self._last]["arguments"]):
             return len(self._calls)  # without id or index, a name after arguments begins the next call
         return self._last

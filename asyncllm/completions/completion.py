@@ -1,10 +1,10 @@
-"""What comes back: whole answers and the chunks of streamed ones."""
+"""Completion: a whole answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..content import ToolCall
 from ..messages import Message
@@ -29,6 +29,9 @@ class Completion:
 
     __slots__ = ("_build_response", "_cost", "_data", "_price", "record", "usage")
 
+    record: CallRecord
+    usage: Usage
+
     def __init__(
         self,
         data: dict[str, Any],
@@ -50,7 +53,8 @@ class Completion:
         """The text of the first choice; empty when there is none."""
         content = self._message.get("content")
         if isinstance(content, list):
-            return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+            parts = (cast(dict[str, Any], part) for part in cast(list[object], content) if isinstance(part, dict))
+            return "".join(part.get("text") or "" for part in parts)
         return content or ""
 
     @property
@@ -125,7 +129,7 @@ class Completion:
     def __contains__(self, key: object) -> bool:
         return key in self._data
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         """Return a value of the chat-completions form, or the default."""
         return self._data.get(key, default)
 
@@ -133,7 +137,7 @@ class Completion:
         shown = self.text if len(self.text) <= 60 else f"{self.text[:57]}..."
         return f"<Completion {self.model} {self.finish_reason}: {shown!r}>"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"data": self._data, "record": self.record, "usage": self.usage, "cost": self.cost_usd}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -157,7 +161,7 @@ class ExtractionAttempt:
 
     Attributes:
         completion: The answer, with its own usage.
-        error: Why it was refused; None for the one that was taken.
+        error: Why it was rejected; None for the one that was accepted.
     """
 
     completion: Completion

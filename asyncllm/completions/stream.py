@@ -286,7 +286,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 def _caller() -> str:
     """Return where outside of this package the stream was asked for, as file:line."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and much cheaper than inspect
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal, cast
 
 Basis = Literal["known", "estimated", "unknown"]
-"""Where a figure comes from: the provider said so, it was estimated here, or nobody knows."""
+"""Where a figure comes from: the provider said so, it was estimated here, or it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of an answer; None where nobody knows.
+    """The tokens of an answer; None where unknown.
 
     Attributes:
         input_tokens: All tokens of the prompt, cached ones included.
@@ -42,7 +42,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any] | None, basis: Basis = "known") -> Usage:
+    def from_dict(cls, data: Mapping[str, object] | None, basis: Basis = "known") -> Usage:
         """Read the `usage` object of a chat completion; one that is absent, empty or nonsense is unknown."""
         sent = _count(data, "prompt_tokens") if data else None
         if not data or sent is None:
@@ -63,11 +63,12 @@ class Usage:
             basis=basis,
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the known numbers and the basis, for a log or a file."""
-        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
-        total = {} if self.total_tokens is None else {"total_tokens": self.total_tokens}
-        return {name: value for name, value in pairs if value is not None} | total
+        known: dict[str, object] = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        if self.total_tokens is not None:
+            known["total_tokens"] = self.total_tokens
+        return known
 
     def __add__(self, other: Usage) -> Usage:
         """Add two usages; an unknown number adds nothing, and the sum is as well known as its lesser part."""
@@ -77,7 +78,7 @@ class Usage:
         return Usage(**numbers, basis=_worse(self.basis, other.basis))
 
 
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: Mapping[str, object] = {}
 
 
 _FINER = (
@@ -94,19 +95,19 @@ _BASES: tuple[Basis, ...] = ("known", "estimated", "unknown")
 UNKNOWN_USAGE = Usage()
 
 
-def _count(data: Mapping[str, Any], name: str) -> int | None:
-    """Return a count of tokens; None where there is none, or something else in its place."""
+def _count(data: Mapping[str, object], name: str) -> int | None:
+    """Return a count of tokens; None where it is missing, or is no count."""
     value = data.get(name)
     if value is None:
         return None
-    if value.__class__ is int:
+    if isinstance(value, int) and not isinstance(value, bool):
         return value if value >= 0 else None
     return int(value) if isinstance(value, float) and 0 <= value < float("inf") else None
 
 
-def _details(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _details(data: Mapping[str, object], name: str) -> Mapping[str, object]:
     details = data.get(name)
-    return details if isinstance(details, dict) else _NOTHING
+    return cast(dict[str, object], details) if isinstance(details, dict) else _NOTHING
 
 
 def _sum(a: int | None, b: int | None) -> int | None:
@@ -116,4 +117,4 @@ def _sum(a: int | None, b: int | None) -> int | None:
 
 
 def _worse(a: Basis, b: Basis) -> Basis:
-    return max(a, b, key=_BASES.index)
+    return _BASES[max(_BASES.index(a), _BASES.index(b))]

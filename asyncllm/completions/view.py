@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 
 class View:
@@ -42,19 +42,19 @@ class View:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._data = state
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         """Return the value of a key, or the default."""
         return self._data.get(key, default)
 
-    def model_dump(self, **_: Any) -> dict[str, Any]:
+    def model_dump(self, **_: object) -> dict[str, Any]:
         """Return the object as a dict; the name is pydantic's, for code written for the provider SDKs."""
         return self._data
 
 
-def view(value: Any) -> Any:
+def view(value: object) -> Any:
     """Wrap dicts, and the dicts of a list, in a `View`; anything else is returned as it is."""
     if isinstance(value, dict):
-        return View(value)
+        return View(cast(dict[str, Any], value))
     if isinstance(value, list):
-        return [view(item) for item in value]
+        return [view(item) for item in cast(list[object], value)]
     return value

@@ -1,4 +1,4 @@
-"""What a client and its views share: slots, counters, transports, and the simulator where a profile asks for it."""
+"""The state that a client and its views share: slots, counters, endpoints, transports, the embedded simulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -70,8 +70,8 @@ class SharedState:
                 raise RuntimeError(_CLOSED)
             # Another task may have been here during the await; a second endpoint would leave its limits in the bucket.
             if key not in self._endpoints:
-                # Not a method of ours: a cycle would leave a client that nobody closed to the garbage collector, which
-                # may end its connections before they are closed.
+                # Not a method: a cycle would leave an unclosed client to the garbage collector, which may end its
+                # connections before they are closed.
                 transport = partial(_transport, self._transports, self._http_session)
                 self._endpoints[key] = Endpoint(config, connection, model, transport, proxied)
         endpoint = self._endpoints[key]
@@ -80,7 +80,7 @@ class SharedState:
         return endpoint
 
     def model_info(self, config: LLMConfig) -> ModelInfo:
-        """Return what is known about a profile's model; what a proxy says of it, once its endpoint has been made."""
+        """Return the properties of a profile's model; those that a proxy names, once its endpoint has been made."""
         endpoint = self._endpoints.get(_endpoint_key(config))
         return configured_model_info(config) if endpoint is None else endpoint.info
 
@@ -100,7 +100,7 @@ class SharedState:
                 await run_in_own_thread(simulator.stop)
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Let go of what a client that nobody closed has open, without waiting."""
+        """Close what an unclosed client left open, without waiting."""
         if self.closed or not self._endpoints:
             return
         self.closed = True
@@ -110,7 +110,7 @@ class SharedState:
             return  # everything ends with the interpreter, and a thread that is started now would never begin
         held = (tuple(self._endpoints.values()), self._simulator)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
-        threading.Thread(target=_let_go, args=held, name="asyncllm-let-go", daemon=True).start()
+        threading.Thread(target=_close_now, args=held, name="asyncllm-close", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
 
     async def _import_transport(self, name: str) -> None:
@@ -123,14 +123,14 @@ class SharedState:
             raise RuntimeError(_CLOSED)
 
     async def _lock(self) -> anyio.Lock:
-        """Return what keeps tasks that begin together from doing the same thing; made in their loop."""
+        """Return the lock of the first calls, which begin together; made in their loop."""
         await import_backend()
         if self._starting is None:
             self._starting = anyio.Lock()
         return self._starting
 
     async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:
-        """Return where a profile's requests go, and the model as litellm names it."""
+        """Return the connection of a profile, and the model as litellm names it."""
         if config.provider == SIMULATED:
             simulator = await self._started_simulator()
             name = config.model.removeprefix(f"{SIMULATED}/")
@@ -161,7 +161,7 @@ class SharedState:
         return self._simulator
 
 
-# How a call is made rather than where it goes: profiles that differ in nothing else share an endpoint.
+# Fields that say how a call is made, not where it goes: profiles that differ in nothing else share an endpoint.
 _OF_THE_CALL = frozenset(
     (
         "timeout",
@@ -189,11 +189,12 @@ def _endpoint_key(config: LLMConfig) -> object:
     return (config.profile, *(_frozen(getattr(config, name)) for name in _ENDPOINT_FIELDS))
 
 
-def _frozen(value: Any) -> object:
+def _frozen(value: object) -> object:
+    """Return a value that can be hashed, equal for equal values."""
     if isinstance(value, Mapping):
-        return tuple((key, _frozen(item)) for key, item in value.items())
+        return tuple((key, _frozen(item)) for key, item in cast(Mapping[str, object], value).items())
     if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
+        return tuple(_frozen(item) for item in cast(Sequence[object], value))
     return value
 
 
@@ -206,7 +207,7 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
 
 
 def _signs_in_otherwise(provider: str) -> bool:
-    """Tell whether the environment has a token or login of the provider, which litellm uses in place of a key."""
+    """Return whether the environment has a token or login of the provider, which litellm uses instead of a key."""
     prefix = f"{provider.split('_')[0].upper()}_"
     return any(name.startswith(prefix) and ("TOKEN" in name or "CLIENT" in name) for name in os.environ)
 
@@ -227,7 +228,7 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
     return LitellmTransport()
 
 
-def _let_go(endpoints: Sequence[Endpoint], simulator: Simulator | None) -> None:
+def _close_now(endpoints: Sequence[Endpoint], simulator: Simulator | None) -> None:
     for endpoint in endpoints:
         endpoint.close()
     if simulator is not None:

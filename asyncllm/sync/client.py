@@ -1,32 +1,32 @@
-"""The blocking API: the async one, one call at a time. Every body is one line; the logic is in `client`."""
+"""LLM, the blocking client: `AsyncLLM`, one call at a time. Every body is one line; the logic is in `client`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from ..batch.engine import OutcomeStream
-from ..batch.input import Requests
-from ..batch.options import BatchOptions
-from ..batch.outcome import Outcome
 from ..client import AsyncLLM, Stats
-from ..completions.call_record import CallRecord
-from ..completions.chunk import Chunk
-from ..completions.completion import Completion
-from ..completions.stream import CompletionStream, OnInterrupt
-from ..config import LLMConfig
-from ..config.options import Options
-from ..messages import Messages
-from ..models import ModelInfo, TokenCount
-from ..parameters import CallOptions
-from ..structured import Check, Extraction, OnInvalid, choose_mode
+from ..structured import choose_mode
 from .loop_thread import ThreadLoop
-from .typed_streams import BlockingItems, BlockingPartials
+from .streams import BlockingItems, BlockingOutcomes, BlockingPartials, BlockingStream
 
 if TYPE_CHECKING:
-    from instructor import Instructor  # noqa: TID251  # a name for type checkers; nothing is imported
+    # Names for type checkers; nothing is imported.
+    from instructor import Instructor  # noqa: TID251
+    from typing_extensions import TypeForm
+
+    from ..batch.input import Requests
+    from ..batch.options import BatchOptions
+    from ..batch.outcome import Outcome
+    from ..completions.completion import Completion
+    from ..completions.stream import OnInterrupt
+    from ..config import LLMConfig
+    from ..config.options import Options
+    from ..messages import Messages
+    from ..models import ModelInfo, TokenCount
+    from ..parameters import CallOptions
+    from ..structured import Check, Extraction, OnInvalid
 
 T = TypeVar("T")
 
@@ -98,22 +98,22 @@ class LLM:
     @overload
     def extract(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         check: Check[T] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> T: ...
 
     @overload
     def extract(
         self,
-        response_model: Any,
+        response_model: Mapping[str, object],
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Any: ...
 
@@ -123,7 +123,7 @@ class LLM:
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Any:
         """Ask for a value of a type and return it; as `AsyncLLM.extract`."""
@@ -136,22 +136,22 @@ class LLM:
     @overload
     def extract_with_completion(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         check: Check[T] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[T]: ...
 
     @overload
     def extract_with_completion(
         self,
-        response_model: Any,
+        response_model: Mapping[str, object],
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[Any]: ...
 
@@ -161,7 +161,7 @@ class LLM:
         messages: Messages,
         *,
         check: Check[Any] | None = None,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
     ) -> Extraction[Any]:
         """Ask for a value of a type and return it with its answers; as `AsyncLLM.extract_with_completion`."""
@@ -171,35 +171,79 @@ class LLM:
             )
         )
 
+    @overload
     def stream_partial(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         min_interval: float = 0.0,
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
-    ) -> BlockingPartials[T]:
-        """Ask for a value of a type and show it as it grows, in `with`; as `AsyncLLM.stream_partial`."""
+    ) -> BlockingPartials[T]: ...
+
+    @overload
+    def stream_partial(
+        self,
+        response_model: Mapping[str, object],
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingPartials[Any]: ...
+
+    def stream_partial(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        min_interval: float = 0.0,
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingPartials[Any]:
+        """Ask for a value of a type and yield it as it grows, in `with`; as `AsyncLLM.stream_partial`."""
         stream = self._async.stream_partial(
             response_model, messages, min_interval=min_interval, validation_context=validation_context, **params
         )
-        return BlockingPartials(stream, self._loop.run)
+        return BlockingPartials(stream, self._loop)
 
+    @overload
     def stream_items(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Messages,
         *,
         on_invalid: OnInvalid = "raise",
-        validation_context: Any = None,
+        validation_context: object = None,
         **params: Unpack[CallOptions],
-    ) -> BlockingItems[T]:
-        """Ask for a list and hand over each item when it is complete, in `with`; as `AsyncLLM.stream_items`."""
+    ) -> BlockingItems[T]: ...
+
+    @overload
+    def stream_items(
+        self,
+        response_model: Mapping[str, object],
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingItems[Any]: ...
+
+    def stream_items(
+        self,
+        response_model: Any,
+        messages: Messages,
+        *,
+        on_invalid: OnInvalid = "raise",
+        validation_context: object = None,
+        **params: Unpack[CallOptions],
+    ) -> BlockingItems[Any]:
+        """Ask for a list and yield each item when it is complete, in `with`; as `AsyncLLM.stream_items`."""
         stream = self._async.stream_items(
             response_model, messages, on_invalid=on_invalid, validation_context=validation_context, **params
         )
-        return BlockingItems(stream, self._loop.run)
+        return BlockingItems(stream, self._loop)
 
     def instructor(self) -> Instructor:
         """Return a blocking client of instructor's own whose requests go through this one."""
@@ -210,11 +254,41 @@ class LLM:
             self.completion, self.stream, choose_mode(self.model_info) if mode == "auto" else mode
         )
 
+    @overload
+    def gather(
+        self, requests: Requests, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> list[Outcome[T]]: ...
+
+    @overload
+    def gather(
+        self, requests: Requests, *, response_model: Mapping[str, object] | None = None, **options: Unpack[BatchOptions]
+    ) -> list[Outcome[Any]]: ...
+
     def gather(
         self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
     ) -> list[Outcome[Any]]:
         """Send many requests and return their outcomes in input order; as `AsyncLLM.gather`."""
         return self._loop.run(lambda: self._async.gather(requests, response_model=response_model, **options))
+
+    @overload
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: TypeForm[T],
+        **options: Unpack[BatchOptions],
+    ) -> BlockingOutcomes[T]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Requests,
+        *,
+        ordered: bool = False,
+        response_model: Mapping[str, object] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> BlockingOutcomes[Any]: ...
 
     def map(
         self,
@@ -224,13 +298,13 @@ class LLM:
         response_model: Any = None,
         **options: Unpack[BatchOptions],
     ) -> BlockingOutcomes[Any]:
-        """Send many requests and hand over their outcomes as they complete; as `AsyncLLM.map`, in `with`."""
+        """Send many requests and yield their outcomes as they complete; as `AsyncLLM.map`, in `with`."""
         return BlockingOutcomes(
             lambda: self._async.map(requests, ordered=ordered, response_model=response_model, **options), self._loop
         )
 
     def warm_up(self) -> None:
-        """Import and start ahead of time what the first call would have to wait for."""
+        """Import and connect ahead of the first call, which would otherwise wait for it."""
         self._loop.run(self._async.warm_up)
 
     def count_tokens(self, messages: Messages) -> TokenCount:
@@ -238,7 +312,7 @@ class LLM:
         return self._loop.run(lambda: self._async.count_tokens(messages))
 
     def stats(self) -> Stats:
-        """Return what this client and its views have done so far, and are doing now."""
+        """Return the totals of this client and its views, and their present state."""
         return self._async.stats()
 
     @property
@@ -248,102 +322,8 @@ class LLM:
 
     @property
     def model_info(self) -> ModelInfo:
-        """What is known about the model: its limits, abilities and prices."""
+        """The properties of the model: its limits, abilities and prices."""
         return self._async.model_info
 
     def __repr__(self) -> str:
         return f"LLM({self.config!r})"
-
-
-class BlockingStream:
-    """The chunks of an answer as they come: an iterator, and a context manager; as `CompletionStream`."""
-
-    def __init__(self, stream: CompletionStream, loop: ThreadLoop) -> None:
-        self._stream = stream
-        self._loop = loop
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return self._stream.text
-
-    @property
-    def completion(self) -> Completion:
-        """The whole answer, when the stream has ended."""
-        return self._stream.completion
-
-    @property
-    def record(self) -> CallRecord:
-        """How the call is going."""
-        return self._stream.record
-
-    def open(self) -> Self:
-        """Send the request and wait for the first chunk."""
-        self._loop.run(self._stream.open)
-        return self
-
-    def collect(self) -> Completion:
-        """Read to the end and return the whole answer."""
-        return self._loop.run(self._stream.collect)
-
-    def close(self) -> None:
-        """Close the connection; returns when it is closed."""
-        self._loop.run(self._stream.aclose)
-
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._loop.run(lambda: self._stream.__aexit__(kind, error, traceback))
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Chunk:
-        chunk = self._loop.run(lambda: anext(self._stream, None))
-        if chunk is None:
-            raise StopIteration
-        return chunk
-
-
-class BlockingOutcomes(Generic[T]):
-    """The outcomes of a batch, an iterator; use it in `with`. As `OutcomeStream`."""
-
-    def __init__(self, make: Callable[[], OutcomeStream[T]], loop: ThreadLoop) -> None:
-        self._make = make
-        self._loop = loop
-        self._block: AbstractContextManager[Any] | None = None
-        self._outcomes: OutcomeStream[T] | None = None
-
-    def __enter__(self) -> Self:
-        # In the loop that it runs in: the caller's thread may be running another, of another backend.
-        self._block = self._loop.block(self._loop.run(self._made))
-        self._outcomes = self._block.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        assert self._block is not None
-        if error is not None and not isinstance(error, Exception):
-            # Ctrl-C belongs to this thread; raised in the loop's, it would end it before anything is closed.
-            self._block.__exit__(None, None, None)
-            return None
-        return self._block.__exit__(kind, error, traceback)
-
-    async def _made(self) -> OutcomeStream[T]:
-        return self._make()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Outcome[T]:
-        outcomes = self._outcomes
-        if outcomes is None:
-            raise RuntimeError("a batch runs inside its block: `with llm.map(...) as outcomes:`")
-        outcome = self._loop.run(lambda: anext(outcomes, None))
-        if outcome is None:
-            raise StopIteration
-        return outcome

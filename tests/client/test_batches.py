@@ -87,7 +87,7 @@ async def test_one_request_is_no_batch(llm: AsyncLLM, requests: Any) -> None:
 async def test_what_is_no_iterable_is_refused(llm: AsyncLLM) -> None:
     """A number is not a batch either."""
     with pytest.raises(TypeError, match="iterable"):
-        await llm.gather(7)  # type: ignore[arg-type]
+        await llm.gather(7)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("number", [0, -1])
@@ -301,5 +301,5 @@ async def test_parameters_of_the_batch_and_of_an_item(llm: AsyncLLM, simulator: 
 async def test_a_misspelt_parameter_is_refused_before_anything_is_sent(llm: AsyncLLM, simulator: Simulator) -> None:
     """A wrong parameter of the batch is the caller's mistake, not every item's."""
     with pytest.raises(TypeError, match="did you mean 'temperature'"):
-        await llm.gather(["a"], temprature=1)  # type: ignore[call-arg]
+        await llm.gather(["a"], temprature=1)  # type: ignore[call-overload]
     assert simulator.seen.requests == 0

@@ -13,6 +13,7 @@ from asyncllm import (
     BadRequestError,
     ExtractionError,
     IncompleteOutputError,
+    Outcome,
     RefusalError,
     Request,
     ServerError,
@@ -187,7 +188,7 @@ async def test_asking_changes_nothing_of_the_callers(llm: AsyncLLM, simulator: S
 async def test_a_batch_is_typed_for_all_or_for_each(llm: AsyncLLM) -> None:
     """`response_model` holds for requests that name none of their own."""
     requests = [Request("I am Jane Miller, jane@example.com"), Request("I have 3", response_model=list[int])]
-    outcomes = await llm.gather(requests, response_model=Person)
+    outcomes: list[Outcome[Any]] = list(await llm.gather(requests, response_model=Person))
     assert type(outcomes[0].value) is Person
     assert type(outcomes[1].value) is list
     assert all((outcome.cost_usd or 0) > 0 for outcome in outcomes)

@@ -82,7 +82,7 @@ def mute() -> Iterator[MuteServer]:
 
 async def test_cancelled_while_connecting(options: dict[str, Any], mute: MuteServer) -> None:
     """A connection that was not open yet is given up."""
-    async with AsyncLLM(**{**options, "base_url": mute.url}) as llm:
+    async with AsyncLLM(**dict(options, base_url=mute.url)) as llm:
         await cancelled_once(lambda: llm.acompletion("hi"), mute.is_reached)
         await until(mute.is_left)
         assert (llm.stats().in_flight, llm.stats().cancelled) == (0, 1)
@@ -90,7 +90,7 @@ async def test_cancelled_while_connecting(options: dict[str, Any], mute: MuteSer
 
 async def test_the_connect_timeout_has_its_own_message(options: dict[str, Any], mute: MuteServer) -> None:
     """`connect_timeout` bounds one connection, names itself, and ends an attempt that nobody can be billed for."""
-    async with AsyncLLM(**{**options, "base_url": mute.url}, connect_timeout=0.05, num_retries=1) as llm:
+    async with AsyncLLM(**dict(options, base_url=mute.url), connect_timeout=0.05, num_retries=1) as llm:
         with pytest.raises(ProviderTimeoutError, match=r"within connect_timeout = 0\.05 s") as caught:
             await llm.acompletion("hi")
     assert caught.value.timeout == "connect_timeout"
@@ -164,7 +164,7 @@ async def test_cancelled_while_waiting_for_the_rate(options: dict[str, Any], sim
 async def test_cancelled_in_a_backoff(options: dict[str, Any], simulator: Simulator) -> None:
     """A call that sleeps before its retry ends at once and sends nothing more."""
     simulator.faults(Fault("status", code=500))
-    async with AsyncLLM(**{**options, "retry_min_wait": 60.0, "retry_max_wait": 60.0}) as llm:
+    async with AsyncLLM(**dict(options, retry_min_wait=60.0, retry_max_wait=60.0)) as llm:
         await cancelled_once(lambda: llm.acompletion("hi"), lambda: llm.stats().retries == 1)
         assert (llm.stats().in_flight, llm.stats().cancelled) == (0, 1)
         await nothing_is_held(llm, simulator)
@@ -173,7 +173,7 @@ async def test_cancelled_in_a_backoff(options: dict[str, Any], simulator: Simula
 async def test_no_place_is_held_in_a_backoff(options: dict[str, Any], simulator: Simulator) -> None:
     """While one call sleeps before its retry, another takes the only place."""
     simulator.faults(Fault("status", code=500, times=1))
-    async with AsyncLLM(**{**options, "retry_min_wait": 60.0, "retry_max_wait": 60.0}, max_concurrency=1) as llm:
+    async with AsyncLLM(**dict(options, retry_min_wait=60.0, retry_max_wait=60.0), max_concurrency=1) as llm:
 
         async def other() -> None:
             await until(lambda: llm.stats().retries == 1)

@@ -59,7 +59,7 @@ class Setup:
             api_key = "{SECRET}-first"
             retry_min_wait = 0.001
             retry_max_wait = 0.002
-            transport = "{TRANSPORTS[self._transport]["transport"]}"
+            transport = "{TRANSPORTS[self._transport].get("transport")}"
             fallbacks = ["second"]
             [llm.second]
             model = "openai/{self.second}"
