@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives; a test holds this to the imports above.
+# The module of each public name; a test compares it with the imports above.
 _MODULES = {
     "batch.engine": "OutcomeStream",
     "batch.journal.entry": "JournalEntry",

@@ -1,4 +1,4 @@
-"""`python -m asyncllm` is the command `asyncllm`."""
+"""The command `asyncllm`, as `python -m asyncllm`."""
 
 from __future__ import annotations
 

@@ -40,16 +40,16 @@ class Attempt:
 
 @dataclass(slots=True)
 class CallRecord:
-    """How one call went; a new one for every call.
+    """The record of one call.
 
     Attributes:
-        profile: The profile that was asked for.
+        profile: The requested profile.
         model: The model that served the call, or was tried last.
         provider: litellm's name of its provider.
         transport: `litellm` or `wire`.
         request_id: The provider's id of the answer.
         attempts: Every attempt, in order; the last one is the answer's.
-        skipped: The profiles, of the one asked for and its fallbacks, that got no request, and why.
+        skipped: The profiles, among the requested one and its fallbacks, that were sent nothing, and why.
         first_token_s: Seconds from the start of the call to the first chunk; None for a plain call.
         elapsed_s: Seconds from the start of the call to its end, waits included.
         rate_limits: The provider's `x-ratelimit-*` headers, lower case.

@@ -9,7 +9,7 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
 class ChunkAssembly:
-    """A chat completion as it grows, chunk by chunk."""
+    """A chat completion that grows by its chunks."""
 
     __slots__ = ("_choices", "_head", "_usage")
 
@@ -26,12 +26,12 @@ class ChunkAssembly:
 
     @property
     def written(self) -> str:
-        """Everything that the model has written so far: texts, reasoning and arguments of all choices."""
+        """All that the model has written so far: texts, reasoning and arguments of all choices."""
         return "".join(choice.written for choice in self._choices.values())
 
     @property
     def finished(self) -> bool:
-        """Whether every choice has said why it ended."""
+        """Whether every choice has its finish reason."""
         return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
 
     @property
@@ -41,7 +41,7 @@ class ChunkAssembly:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of an answer has come."""
+        """Whether no part of an answer has arrived."""
         return not self._choices
 
     def add(self, chunk: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ class ToolCallAssembly:
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, Any]] = {}
-        self._by_index: dict[int, int] = {}  # of the call that the provider means by an index
+        self._by_index: dict[int, int] = {}  # the key in `_calls` of the call that the provider means by an index
         self._last: int | None = None
 
     def add(self, delta: dict[str, Any]) -> None:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class Completion:
     """An answer.
 
-    It answers the short form (`r.text`) and both spellings of the chat-completions form
+    It has the short form (`r.text`) and both spellings of the chat-completions form
     (`r.choices[0].message.content`, `r["choices"][0]["message"]["content"]`).
 
     Attributes:
         usage: The tokens it took.
-        record: How the call went.
+        record: The record of the call.
     """
 
     __slots__ = ("_build_response", "_cost", "_data", "_price", "record", "usage")
@@ -100,7 +100,7 @@ class Completion:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the answer cost in US dollars; None when the model's price or the usage is not known."""
+        """The cost of the answer in US dollars; None when the model's price or the usage is unknown."""
         if self._price is not None:
             self._cost, self._price = self._price(self.usage), None
         return self._cost

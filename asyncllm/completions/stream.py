@@ -1,4 +1,4 @@
-"""CompletionStream: an answer as it comes, closed on every way out."""
+"""CompletionStream: an answer as it arrives, closed on every way out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnInterrupt = Literal["raise", "restart"]
 
 @dataclass(slots=True)
 class Opened:
-    """A stream whose first chunks are there, and what belongs to it.
+    """A stream whose first chunks have arrived, with all that belongs to it.
 
     Attributes:
         source: The transport's stream.
@@ -44,7 +44,7 @@ class Opened:
         idle_timeout_s: Seconds between chunks.
         price: The cost of a usage in US dollars.
         estimate: The usage of a text that came without one.
-        finished: Told how the call ended, once: with the answer, and the error if there was one.
+        finished: Called once at the end, with the answer, and the error if there was one.
     """
 
     source: ChunkStream
@@ -59,7 +59,7 @@ class Opened:
 
 
 class CompletionStream:
-    """The chunks of an answer as they come; an async iterator, and an async context manager that closes it.
+    """The chunks of an answer as they arrive: an async iterator, and an async context manager that closes it.
 
     Leaving the block, by any way, closes the connection before the block is left. Chunks are not buffered: a reader
     that stops reading stops the provider.
@@ -99,7 +99,7 @@ class CompletionStream:
 
     @property
     def record(self) -> CallRecord:
-        """How the call is going.
+        """The record of the call so far.
 
         Raises:
             RuntimeError: Before the stream is open.
@@ -115,7 +115,7 @@ class CompletionStream:
         return self.completion
 
     async def open(self) -> Self:
-        """Send the request and wait for the first chunk; entering the block, or the first chunk asked for, does it."""
+        """Send the request and wait for the first chunk; entering the block and reading the first chunk do it too."""
         if self._opened is None and not self._closed:
             self._opened = await self._open()
             self._into_loop = into_this_loop()
@@ -149,7 +149,7 @@ class CompletionStream:
         return chunk
 
     async def _fill(self) -> None:
-        """Read what is there; at the end, close."""
+        """Read the chunks that have arrived; close at the end."""
         opened = (await self.open())._opened
         assert opened is not None
         if self._pending:
@@ -186,7 +186,7 @@ class CompletionStream:
         raise failure
 
     async def _restart(self, interrupted: CallRecord) -> None:
-        """Open the stream anew; when that fails, what was interrupted stays the answer so far."""
+        """Open the stream again; if that fails, the interrupted answer stays the answer so far."""
         so_far, completion = self._assembly, self._completion
         self._closed, self._completion, self._opened, self._assembly = False, None, None, ChunkAssembly()
         try:
@@ -227,22 +227,22 @@ class CompletionStream:
         self._closed = True
         message = f"a stream opened at {self._made_at} was never closed; use `async with`, or read it to its end"
         opened.source.abandon()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits for the slot
+        with suppress(RuntimeError):  # the loop has ended, and no call waits for the slot
             # A destructor may run on any thread; the slot and the counters belong to the loop.
             self._into_loop(_settle, opened, self._assembly, self._pending, ResourceWarning(message))
         warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
 
 
 def ending(error: BaseException) -> str:
-    """Name what ended a call; a cancellation has the same name on every backend."""
+    """Return the name of what ended a call; a cancellation has the same name on every backend."""
     return type(error).__name__ if isinstance(error, Exception) else "cancelled"
 
 
 def _settle(
     opened: Opened, assembly: ChunkAssembly, pending: deque[dict[str, Any]], error: BaseException | None
 ) -> Completion:
-    """Make the answer of a stream that has ended, give its slot back, and tell how it ended."""
-    # What was read and not yet handed over belongs to the answer of a stream that is left early as well.
+    """Return the answer of a stream that has ended; release its slot and report its end."""
+    # Chunks that were read and not yet yielded belong to the answer of a stream that is left early as well.
     for data in pending:
         assembly.add(data)
     pending.clear()
@@ -251,7 +251,7 @@ def _settle(
     try:
         if usage.basis == "unknown":
             usage = opened.estimate(assembly.written)
-        # Of an answer that was cut, the provider may have made more than has arrived.
+        # The provider may have generated more of an interrupted answer than has arrived.
         if usage.basis == "known" or assembly.finished:
             cost = opened.price(usage)
     finally:
@@ -261,7 +261,7 @@ def _settle(
         assembly.result(), opened.record, usage=usage, price=opened.price, build_response=opened.source.build_response
     )
     if isinstance(error, GeneratorExit) and assembly.finished:
-        error = None  # left early, but after the last word
+        error = None  # left early, but after the last chunk of the answer
     opened.finished(completion, error)
     return completion
 
@@ -285,7 +285,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 def _caller() -> str:
-    """Return where outside of this package the stream was asked for, as file:line."""
+    """Return the caller outside of this package, as file:line."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and much cheaper than inspect
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back

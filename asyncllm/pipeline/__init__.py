@@ -1,4 +1,4 @@
-"""The way of a request to its answer: endpoints, limits, attempts, deadline, fallbacks.
+"""From a request to its answer: endpoints, attempts, deadline, retries, fallbacks.
 
 Limits themselves live in `limits`, and what talks to a provider in `transports`.
 """

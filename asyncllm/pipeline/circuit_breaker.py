@@ -15,10 +15,10 @@ LONGEST_PAUSE_S = 240.0
 
 
 class CircuitBreaker:
-    """Remembers that an endpoint keeps failing, so that calls which have another one do not wait for it.
+    """Opens when an endpoint keeps failing, so that calls with a fallback do not wait for it.
 
     Args:
-        clock: Gives the monotonic time in seconds.
+        clock: Returns the monotonic time in seconds.
     """
 
     __slots__ = ("_clock", "_failures", "_open_until", "_pause_s")
@@ -30,13 +30,13 @@ class CircuitBreaker:
         self._pause_s = FIRST_PAUSE_S
 
     def admits(self) -> bool:
-        """Tell whether a call shall try the endpoint; after a pause, to one call alone."""
+        """Return whether a call may try the endpoint; after a pause, True for one trial call."""
         if self._failures < FAILURES_TO_OPEN:
             return True
         now = self._clock()
         if now < self._open_until:
             return False
-        # The next pause begins with the trial, whose end may never be heard of: it can be cancelled.
+        # The next pause begins with the trial, which may be cancelled and never report its end.
         self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
         self._open_until = now + self._pause_s
         return True

@@ -29,14 +29,14 @@ class Deadline:
         return seconds if self.at is None else min(seconds, max(0.0, self.at - time.monotonic()))
 
     def admits(self, wait: float) -> bool:
-        """Tell whether there is time left after a wait."""
+        """Return whether there is time left after a wait in seconds."""
         return self.at is None or time.monotonic() + wait < self.at
 
     def error(self, doing: str, last_error: AsyncLLMError | None = None) -> DeadlineExceededError:
-        """Make the error that says so.
+        """Return the error for a deadline that has passed.
 
         Args:
-            doing: What the call was at, e.g. `waiting for a slot`.
+            doing: What the call was doing, e.g. `waiting for a slot`.
             last_error: What the last attempt ended with.
         """
         after = (

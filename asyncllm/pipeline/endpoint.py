@@ -1,4 +1,4 @@
-"""An endpoint: one profile made ready to send to."""
+"""Endpoint: the model, the connection and the checks of one profile."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _SMALL_PROMPT_TOKENS = 2_000
 # and estimating them properly would be a twentieth of what a call costs.
 _SHORT_PROMPT_CHARACTERS = 800
 _CHARACTERS_A_MESSAGE = 10  # what its role and its frame may weigh
-# Reserved for an answer without a limit, and corrected when it is there. The longest answers of current models exceed
-# what most accounts may use in a minute.
+# Reserved for an answer without a limit, and corrected when it has come. The longest answers of current models exceed
+# the tokens that most accounts have in a minute.
 _USUAL_ANSWER_TOKENS = 1_000
 
 
 class Endpoint:
-    """Where a profile's requests go, by what transport, under which limits, at what price.
+    """The destination of a profile's requests: its connection, transport, limits and prices.
 
     Attributes:
         config: The profile.
-        connection: Where, and with which key.
+        connection: The address and the key.
         model: The model as litellm names it.
         profile: The name of the profile.
         provider: litellm's name of the provider; `simulated` for the embedded simulator.
         bucket: The limits that it shares.
-        breaker: What is remembered of its failures, where calls have another endpoint.
+        breaker: The circuit breaker, for calls that have a fallback.
 
     Args:
         model: The model as litellm names it.
-        transport: Gives a transport by its name.
-        proxied: What the proxy says that serves the model, where one does.
+        transport: Returns a transport by its name.
+        proxied: The properties of the model by its proxy, where one serves it.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Endpoint:
 
     @property
     def info(self) -> ModelInfo:
-        """What is known about the model; read on first use."""
+        """The properties of the model; read on first use."""
         if self._info is None:
             self._info = configured_model_info(self.config, self._proxied)
         return self._info
@@ -92,10 +92,10 @@ class Endpoint:
         return "litellm" if self._route is None else "wire"
 
     def call(self, request: Request, timeout_s: float) -> Call:
-        """Make the call of a request, after checking that the model takes it.
+        """Return the call of a request, after checking that the model takes it.
 
         Raises:
-            UnsupportedError: It has images, and the model sees none.
+            UnsupportedError: It has images, and the model takes none.
             ContextWindowExceededError: Its prompt is clearly longer than the model takes.
         """
         messages: Sequence[dict[str, Any]] = request.messages
@@ -119,21 +119,21 @@ class Endpoint:
         return call
 
     def transport(self, call: Call) -> Transport:
-        """Return what sends a call: the wire where it can, else litellm."""
+        """Return the transport of a call: the wire where it can serve it, else litellm."""
         return self._transport("litellm" if call.route is None else "wire")
 
     def reservation(self, call: Call) -> int:
-        """Return the tokens that a call is likely to need at the most; 0 where nobody counts them."""
+        """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""
         if not self.bucket.counts_tokens:
             return 0
         limit = output_limit(call.params)
         return estimate_tokens(call.messages) + (_USUAL_ANSWER_TOKENS if limit is None else limit)
 
     def worst_case(self, call: Call) -> float:
-        """Return the most that a call can cost in US dollars.
+        """Return the highest possible cost of a call in US dollars.
 
         Raises:
-            ConfigError: The price or the length of its answer is not known.
+            ConfigError: The price or the maximum length of the answer is unknown.
         """
         params, info = call.params, self.info
         limit = output_limit(params)
@@ -166,7 +166,7 @@ class Endpoint:
         return cost_usd(usage, self.info)
 
     def close(self) -> None:
-        """Take this profile's limits out of the bucket that it shares."""
+        """Remove this profile's limits from the provider limits that it shares."""
         self.bucket.forget(id(self))
 
     def _check_images(self, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -200,11 +200,11 @@ class Endpoint:
 
 
 def configured_model_info(config: LLMConfig, proxied: ModelInfo | None = None) -> ModelInfo:
-    """Return what is known about a profile's model, with the profile's own prices over the known ones.
+    """Return the properties of a profile's model, with the profile's own prices over the known ones.
 
     Args:
         config: The profile.
-        proxied: What the proxy says that serves it; else litellm's map is asked.
+        proxied: Its properties by the proxy that serves it; None to read litellm's map.
     """
     info = proxied or model_info(config.model, custom_llm_provider=config.custom_llm_provider, base_url=config.base_url)
     prices = own_prices(
@@ -217,7 +217,7 @@ def configured_model_info(config: LLMConfig, proxied: ModelInfo | None = None) -
 
 
 def connection_options(config: LLMConfig) -> dict[str, Any]:
-    """Return the fields of the connection group that are set, key aside, with their secrets readable."""
+    """Return the fields of the connection group that are set, except the key, with secrets in plain text."""
     names = (*_OPTIONS, *(name for name in LLMConfig.model_fields if name.startswith("aws_")))
     options = {name: _plain(value) for name in names if (value := getattr(config, name)) is not None}
     base_url = config.resolved_base_url()
@@ -234,7 +234,7 @@ def _merged(profile: Mapping[str, Any], params: Mapping[str, Any]) -> Mapping[st
 
 
 def _is_short(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether messages hold nothing but a few texts."""
+    """Return whether messages hold only a few short texts."""
     characters = 0
     for message in messages:
         content = message.get("content")

@@ -1,4 +1,4 @@
-"""Endpoints in order: when one cannot serve a call the next is asked, and one that keeps failing is passed over."""
+"""Fallbacks: endpoints in order, of which the next one serves a call that this one cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .retry import is_retryable
 
 T = TypeVar("T")
 
-# What another provider may well take, or do: tried there at once, because here it would only fail again.
+# Errors that another endpoint may not have: it is tried at once, because a retry here would fail again.
 _OF_THE_REQUEST = (ContextWindowExceededError, ContentPolicyError)
 _OF_THE_ENDPOINT = (AuthenticationError, QuotaExceededError, NotFoundError)
 
@@ -37,11 +37,11 @@ class Candidate(Protocol):
 
     @property
     def breaker(self) -> CircuitBreaker:
-        """What is remembered of its failures."""
+        """Its circuit breaker."""
         ...
 
     def closed_too_long(self) -> bool:
-        """Tell whether the provider asked for a longer pause than a retry would wait."""
+        """Return whether it is cooling down for longer than a retry would wait."""
         ...
 
 
@@ -50,11 +50,11 @@ C = TypeVar("C", bound=Candidate)
 
 @dataclass(slots=True)
 class FallbackTurn:
-    """Where a call is in its list of endpoints.
+    """The state of a call on its way through its endpoints.
 
     Attributes:
         profile: The profile that was asked for.
-        more: Whether another endpoint remains after the present one.
+        more: Whether another endpoint remains after this one.
         record: The record of the call; made by the first endpoint that is tried.
         skipped: The profiles that were not tried, and why.
     """
@@ -70,15 +70,15 @@ async def in_turn(
     candidate: Callable[[int], Awaitable[C]],
     send: Callable[[C, FallbackTurn], Awaitable[T]],
 ) -> T:
-    """Have the first endpoint that can serve a call do so.
+    """Send a call to the first endpoint that can serve it.
 
     Args:
         profiles: The names of the endpoints' profiles, in order; the first is the one that was asked for.
-        candidate: Makes the endpoint of an index.
+        candidate: Returns the endpoint of an index.
         send: Sends the call to an endpoint.
 
     Raises:
-        AsyncLLMError: What the last endpoint failed with, and what no other endpoint would change.
+        AsyncLLMError: The error of the last endpoint, or one that no other endpoint would change.
     """
     turn = FallbackTurn(profiles[0])
     failed: dict[str, AsyncLLMError] = {}
@@ -88,22 +88,22 @@ async def in_turn(
             endpoint = await candidate(index)
             if turn.more and (reason := _passed_over(endpoint)):
                 turn.skipped[profile] = reason
-                _tell(profile, profiles[index + 1], reason)
+                _emit_fallback(profile, profiles[index + 1], reason)
                 continue
             return await _observed(endpoint, send, turn)
         except AsyncLLMError as error:
             failed[profile] = error
             if not turn.more or not goes_on(error):
-                _name_the_others(error, failed, turn)
+                _name_failed_endpoints(error, failed, turn)
                 raise
             if turn.record is None or not any(one.profile == profile for one in turn.record.attempts):
                 turn.skipped[profile] = f"{type(error).__name__}: {error.message}"
-            _tell(profile, profiles[index + 1], error.message, error)
+            _emit_fallback(profile, profiles[index + 1], error.message, error)
     raise AssertionError("the last endpoint serves the call or raises")
 
 
 def goes_on(error: AsyncLLMError) -> bool:
-    """Tell whether another endpoint may serve a call that failed with this."""
+    """Return whether another endpoint may serve a call that failed with this error."""
     return is_retryable(error) or isinstance(error, _OF_THE_REQUEST + _OF_THE_ENDPOINT)
 
 
@@ -114,7 +114,7 @@ def _passed_over(endpoint: Candidate) -> str | None:
 
 
 async def _observed(endpoint: C, send: Callable[[C, FallbackTurn], Awaitable[T]], turn: FallbackTurn) -> T:
-    """Send a call, and note how the endpoint did."""
+    """Send a call, and tell the circuit breaker how it ended."""
     try:
         result = await send(endpoint, turn)
     except AsyncLLMError as error:
@@ -125,8 +125,8 @@ async def _observed(endpoint: C, send: Callable[[C, FallbackTurn], Awaitable[T]]
     return result
 
 
-def _name_the_others(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: FallbackTurn) -> None:
-    """Say in the last error what became of the endpoints before it."""
+def _name_failed_endpoints(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: FallbackTurn) -> None:
+    """Add to the last error how the endpoints before it failed."""
     before = [f"{name} ({type(one).__name__})" for name, one in failed.items() if one is not error]
     before += [f"{name} ({why})" for name, why in turn.skipped.items() if name not in failed]
     if before:
@@ -134,7 +134,7 @@ def _name_the_others(error: AsyncLLMError, failed: dict[str, AsyncLLMError], tur
         error.args = (error.message,)
 
 
-def _tell(profile: str, next_profile: str, message: str, error: AsyncLLMError | None = None) -> None:
+def _emit_fallback(profile: str, next_profile: str, message: str, error: AsyncLLMError | None = None) -> None:
     telemetry.emit(
         telemetry.WARNING,
         "call.fallback",

@@ -1,4 +1,4 @@
-"""Which errors are tried again, when, and how long it may take in all."""
+"""The policy of retries: which errors are retried, and after how long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import (
 
 # Request Timeout and Conflict (a lock that is held): the other 4xx that pass by themselves.
 _PASSING_STATUSES = frozenset((408, 409))
-# Gateway timeouts, the second one Cloudflare's: whoever stands behind the gateway may still be at work.
+# Gateway timeouts, the second one Cloudflare's: the server behind the gateway may still be at work.
 _GATEWAY_TIMEOUTS = frozenset((504, 524))
 _PASSING = (
     ProviderConnectionError,
@@ -32,14 +32,14 @@ _PASSING = (
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Tell whether the same request may succeed when it is sent again."""
+    """Return whether a retry may succeed."""
     if not isinstance(error, ProviderError):
         return False
     return isinstance(error, _PASSING) or error.status_code in _PASSING_STATUSES
 
 
 def may_be_billed(error: BaseException) -> bool:
-    """Tell whether the provider may have done the work, although the answer was lost."""
+    """Return whether the provider may bill for an attempt whose answer was lost."""
     if isinstance(error, ProviderConnectionError):
         return error.request_sent
     if isinstance(error, ProviderTimeoutError):
@@ -50,14 +50,14 @@ def may_be_billed(error: BaseException) -> bool:
 
 
 def waits(minimum: float, maximum: float, multiplier: float) -> Iterator[float]:
-    """Give the seconds to wait before retry n = 1, 2, ...: uniform(min, min(max, min * multiplier**n)).
+    """Yield the seconds to wait before retry n = 1, 2, ...: uniform(min, min(max, min * multiplier**n)).
 
-    The exponential ceiling keeps a struggling provider from being pressed; the spread keeps callers that failed
-    together from coming back together, and the floor from coming back at once.
+    The exponential ceiling relieves a struggling provider; the jitter keeps callers that failed together from
+    returning together, and the minimum from returning at once.
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter), with a floor.
     """
-    import backoff  # it brings asyncio, and most processes never retry before they have that anyway
+    import backoff  # it imports asyncio, which most processes have by the time they retry
 
     ceilings = backoff.expo(base=multiplier, factor=minimum, max_value=maximum)
     next(ceilings)  # backoff primes its generators with an empty value,
@@ -67,10 +67,10 @@ def waits(minimum: float, maximum: float, multiplier: float) -> Iterator[float]:
 
 
 def wait_before_retry(schedule: Iterator[float], error: AsyncLLMError) -> float:
-    """Return the next wait of a schedule, never less than the provider asked for."""
+    """Return the next wait of a schedule in seconds, never less than the provider asked for."""
     wait: float = next(schedule)
     asked: float | None = getattr(error, "retry_after", None)
     if asked is None:
         return wait
-    # A little more than asked: everybody who was told the same would otherwise come back in the same millisecond.
+    # A little more than asked: all callers that were told the same would otherwise return in the same millisecond.
     return max(wait, asked + random.uniform(0, min(1.0, 0.1 * asked)))

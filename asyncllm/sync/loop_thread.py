@@ -1,4 +1,4 @@
-"""Blocking for what is async: an event loop on a thread of its own, and a coroutine run to its end."""
+"""An event loop on a thread of its own, for blocking callers of async code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ThreadLoop:
     """An event loop on a thread, started with the first call.
 
     Args:
-        last: What the loop does before it ends.
+        last: Run by the loop before it ends.
     """
 
     def __init__(self, last: Callable[[], Awaitable[None]]) -> None:
@@ -63,11 +63,11 @@ class ThreadLoop:
             raise
 
     def block(self, context: Any) -> AbstractContextManager[Any]:
-        """Make a `with` block of an `async with` block, which is entered and left in one task of the loop."""
+        """Return a `with` block for an `async with` block, which is entered and left in one task of the loop."""
         return self._started().wrap_async_context_manager(context)
 
     def close(self) -> None:
-        """Do the last thing and end the thread; closing twice is harmless."""
+        """Run `last` and end the thread; closing twice is harmless."""
         with self._lock:
             running, self._running = self._running, None
             self._closed = True
@@ -97,7 +97,7 @@ class ThreadLoop:
 
 
 class _Running:
-    """A thread with a loop, and the way in.
+    """A thread that runs a loop, with the portal into it.
 
     anyio's own `start_blocking_portal` is a generator, which in a forked child would wait for the thread of the parent
     when it is collected.
@@ -111,7 +111,7 @@ class _Running:
         self.portal = ready.result()
 
     def is_here(self) -> bool:
-        """Tell whether the thread belongs to this process; after a fork it stays with the parent."""
+        """Return whether the thread belongs to this process; after a fork it stays with the parent."""
         return self.pid == os.getpid()
 
     def end(self, last: Callable[[], Awaitable[None]]) -> None:
@@ -137,6 +137,6 @@ _open: WeakSet[ThreadLoop] = WeakSet()
 
 @atexit.register
 def _close_at_exit() -> None:
-    """End the threads of clients that live as long as the program; waiting for a thread at exit would be for ever."""
+    """End the threads of clients that live as long as the program; the interpreter would wait for them for ever."""
     for loop in tuple(_open):
         loop.close()
