@@ -14,6 +14,8 @@ import tomli
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks.house import measure
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -129,7 +131,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def survives_without(node: ast.AST) -> bool:
-    """Tell whether a statement tries something and goes on when an import fails."""
+    """Return whether a statement goes on when an import in it fails."""
     caught = [handler.type for handler in node.handlers] if isinstance(node, ast.Try) else []
     return any(isinstance(error, ast.Name) and error.id in ("ImportError", "ModuleNotFoundError") for error in caught)
 
@@ -158,3 +160,16 @@ def test_the_run_lock_is_part_of_the_whole() -> None:
     whole, run = pins("constraints.txt"), pins("constraints-run.txt")
     assert run.items() <= whole.items()
     assert {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]} <= run.keys()
+
+
+def test_the_house_is_in_order() -> None:
+    """Class names are unique, folders can be overlooked, and few functions and files are long."""
+    figures = measure(ROOT / "asyncllm")
+    assert figures.names_used_twice == {}
+    crowded = {
+        folder: count for folder, count in figures.modules.items() if count > (28 if folder == "asyncllm" else 16)
+    }
+    assert crowded == {}
+    assert len(figures.long_functions) <= 5, figures.long_functions
+    assert len(figures.long_files) <= 2, figures.long_files
+    assert figures.share_of_any < 0.08
