@@ -1,0 +1,16 @@
+"""Type guards for values read from JSON and TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeGuard
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Return whether a value is a mapping; its keys are taken to be strings, as they are in JSON."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    """Return whether a value is a list or a tuple."""
+    return isinstance(value, list | tuple)
