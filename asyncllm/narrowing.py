@@ -1,8 +1,8 @@
-"""Type guards for values read from JSON and TOML."""
+"""Type narrowing of values read from JSON and TOML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 
@@ -14,3 +14,13 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
 def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
     """Return whether a value is a list or a tuple."""
     return isinstance(value, list | tuple)
+
+
+def mapping_or_empty(value: object) -> Mapping[str, object]:
+    """Return a value if it is a mapping, else an empty one."""
+    return value if is_mapping(value) else {}
+
+
+def list_or_empty(value: object) -> Sequence[object]:
+    """Return a value if it is a list or a tuple, else an empty one."""
+    return value if is_list(value) else ()

@@ -43,9 +43,9 @@ BROKEN = {
     ),
     "unknown provider": (
         '[llm]\nmodel = "my-model"',
-        "config.toml: [llm] model cannot be used: The provider of the model 'my-model' is not known. "
-        'Write "provider/model", or set custom_llm_provider. A server that speaks the OpenAI format is '
-        '"openai/<model>" with its base_url.',
+        "config.toml: [llm] model cannot be used: The provider of the model 'my-model' is unknown. "
+        'Write "provider/model", or set custom_llm_provider. For a server with an '
+        'OpenAI-compatible API, write "openai/<model>" and set base_url.',
     ),
     "two keys": (
         MODEL + 'api_key = "k"\napi_key_env = "K"',
