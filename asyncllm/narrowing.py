@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 
@@ -13,7 +13,12 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
 
 def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
     """Return whether a value is a list or a tuple."""
-    return isinstance(value, list | tuple)
+    return isinstance(value, (list, tuple))  # faster than a union, which is built on each call
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    """Return whether a value is an iterable other than a string, bytes or a mapping."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def mapping_or_empty(value: object) -> Mapping[str, object]:
