@@ -199,7 +199,7 @@ class ToolCall:
 
 
 def part_of(part: object) -> Part:
-    """Return the part that a string, a part or a chat-completions dict stands for.
+    """Return a part given as such, as a string or as a chat-completions dict.
 
     Raises:
         ValueError: It is none of these.

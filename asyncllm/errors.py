@@ -91,7 +91,7 @@ class ProviderError(AsyncLLMError):
         profile: The profile of the call.
         status_code: The HTTP status, as on the wire; None without an answer.
         request_id: The provider's id of the request, for its support.
-        retry_after: Seconds to wait, as the provider asked; None when it did not.
+        retry_after: Seconds that the provider asked to wait; None when it did not.
         attempts: Every attempt of the call, in order.
     """
 

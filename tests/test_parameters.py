@@ -225,7 +225,7 @@ def test_results_are_cached_for_fixed_parameters_only() -> None:
 
 
 def test_equal_fixed_parameters_have_a_result_each() -> None:
-    """Fixed parameters are told apart by identity, as their values may have no hash."""
+    """Results are cached by the identity of the parameters, as their values may have no hash."""
     seen: list[Mapping[str, object]] = []
 
     def find(params: Mapping[str, object]) -> int:

@@ -61,7 +61,7 @@ def test_options_are_the_fields() -> None:
 
 
 def test_without_a_file_it_has_no_profile() -> None:
-    """A configuration made in code tells arguments from defaults."""
+    """A configuration made in code has arguments and defaults as origins."""
     config = LLMConfig(model="openai/a")
     assert (config.profile, config.source) == (None, None)
     assert (config.provenance["model"].kind, config.provenance["timeout"].kind) == (

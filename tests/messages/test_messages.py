@@ -117,7 +117,7 @@ def test_the_old_role_of_tool_results_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ({}, ToolCall("", "", "{}")),
+        ({}, ToolCall("", "")),
         ({"id": None, "function": {"name": None, "arguments": None}}, ToolCall("", "", "{}")),
         ({"id": "1", "function": {"name": "f", "arguments": ""}}, ToolCall("1", "f", "{}")),
         ({"id": "1", "function": {"name": "f", "arguments": {"a": 1}}}, ToolCall("1", "f", '{"a": 1}')),
@@ -126,6 +126,7 @@ def test_the_old_role_of_tool_results_is_accepted() -> None:
 def test_an_incomplete_tool_call_is_read(call: dict[str, Any], expected: ToolCall) -> None:
     """Missing fields are empty, and arguments that a server decoded are JSON again."""
     assert ToolCall.from_dict(call) == expected
+    assert ToolCall("1", "f").arguments == "{}"
 
 
 def test_a_message_copies_its_parts() -> None:
