@@ -1,12 +1,15 @@
-"""The parts of a message: text, pictures, documents, and the tool calls that a model makes."""
+"""Parts of a message: text, images and files; and the tool calls of a model."""
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
+
+from .narrowing import is_mapping, mapping_or_empty
 
 _SHOWN_CHARACTERS = 60  # of a content in a repr: enough to recognise it, short enough for one line
 
@@ -21,75 +24,81 @@ class Text:
     """
 
     text: str
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: Mapping[str, object] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the part as chat completions have it."""
-        return without_none(type="text", text=self.text, cache_control=plain(self.cache_control))
+    def to_dict(self) -> dict[str, object]:
+        """Return the part in chat-completions form."""
+        return without_none(type="text", text=self.text, cache_control=copied(self.cache_control))
 
     def __repr__(self) -> str:
         return f"Text({shortened(self.text)!r})"
 
 
+class _ImageOptions(TypedDict, total=False):
+    detail: str | None
+    cache_control: Mapping[str, object] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture, by address or by content; an address is handed to the provider and never fetched here.
+    """An image, by URL or by content; a URL is passed to the provider, and never fetched here.
 
     Attributes:
-        url: An `https:` address or a `data:` URL.
-        detail: How closely the model shall look: `auto`, `low` or `high`.
+        url: An `https:` or a `data:` URL.
+        detail: The resolution for the model: `auto`, `low` or `high`.
         cache_control: The provider's cache mark.
     """
 
     url: str
-    detail: Literal["auto", "low", "high"] | None = None
-    cache_control: Mapping[str, Any] | None = None
+    detail: str | None = None
+    cache_control: Mapping[str, object] | None = None
 
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> Image:
-        """Refer to a picture that the provider shall fetch.
+    def from_url(cls, url: str, **options: Unpack[_ImageOptions]) -> Image:
+        """Return an image that the provider fetches.
 
         Args:
-            url: Its address.
+            url: Its URL.
             **options: `detail` and `cache_control`.
         """
         return cls(url, **options)
 
     @classmethod
-    def from_bytes(cls, content: bytes, media_type: str | None = None, **options: Any) -> Image:
-        """Send a picture's content.
+    def from_bytes(cls, content: bytes, media_type: str | None = None, **options: Unpack[_ImageOptions]) -> Image:
+        """Return an image with its content.
 
         Args:
             content: The bytes of the file.
-            media_type: Its type, such as `image/png`; None reads it from the first bytes.
+            media_type: Its type, such as `image/png`; None to detect PNG, JPEG, GIF and WebP by their first bytes.
             **options: `detail` and `cache_control`.
 
         Raises:
-            ValueError: When the content is none of PNG, JPEG, GIF, WebP and no type is given.
+            ValueError: No type is given, and none is detected.
         """
         return cls(_data_url(content, media_type or _image_type(content)), **options)
 
     @classmethod
-    def from_path(cls, path: str | Path, **options: Any) -> Image:
-        """Send the picture in a file.
+    def from_path(cls, path: str | Path, media_type: str | None = None, **options: Unpack[_ImageOptions]) -> Image:
+        """Return the image in a file.
 
         Args:
             path: The file.
-            **options: As for `from_bytes`.
+            media_type: As for `from_bytes`.
+            **options: `detail` and `cache_control`.
 
         Raises:
-            OSError: When the file cannot be read.
-            ValueError: When it is not a picture of a known kind.
+            OSError: The file cannot be read.
+            ValueError: No type is given, and none is detected.
         """
         try:
-            return cls.from_bytes(Path(path).read_bytes(), **options)
+            return cls.from_bytes(Path(path).read_bytes(), media_type, **options)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the part as chat completions have it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the part in chat-completions form."""
         image = without_none(url=self.url, detail=self.detail)
-        return without_none(type="image_url", image_url=image, cache_control=plain(self.cache_control))
+        return without_none(type="image_url", image_url=image, cache_control=copied(self.cache_control))
 
     def __repr__(self) -> str:
         return f"Image({shortened(self.url)!r})"
@@ -109,51 +118,51 @@ class File:
     data: str | None = None
     file_id: str | None = None
     filename: str | None = None
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: Mapping[str, object] | None = None
 
     @classmethod
     def from_bytes(cls, content: bytes, media_type: str, *, filename: str | None = None) -> File:
-        """Send a document's content.
+        """Return a document with its content.
 
         Args:
             content: The bytes of the file.
             media_type: Its type, such as `application/pdf`.
-            filename: What it is called, for the model.
+            filename: Its name, for the model.
         """
         return cls(data=_data_url(content, media_type), filename=filename)
 
     @classmethod
     def from_path(cls, path: str | Path, media_type: str | None = None) -> File:
-        """Send the document in a file.
+        """Return the document in a file.
 
         Args:
             path: The file.
-            media_type: Its type; None for the one that follows from the name.
+            media_type: Its type; None to derive it from the file name.
 
         Raises:
-            OSError: When the file cannot be read.
-            ValueError: When the type does not follow from the name.
+            OSError: The file cannot be read.
+            ValueError: No type is given, and the name has no known one.
         """
-        import mimetypes  # where a file is read, so is the table of types
+        import mimetypes  # reads the system's table of types on first use
 
-        kind = media_type or mimetypes.guess_type(str(path))[0]
-        if kind is None:
-            raise ValueError(f"{path}: the type of the file does not follow from its name; give media_type=")
-        return cls.from_bytes(Path(path).read_bytes(), kind, filename=Path(path).name)
+        media_type = media_type or mimetypes.guess_type(str(path))[0]
+        if media_type is None:
+            raise ValueError(f"{path}: the file name has no known media type; pass media_type=")
+        return cls.from_bytes(Path(path).read_bytes(), media_type, filename=Path(path).name)
 
     @classmethod
     def from_id(cls, file_id: str) -> File:
-        """Refer to a file that was uploaded to the provider.
+        """Return a file that was uploaded to the provider.
 
         Args:
             file_id: The provider's id of it.
         """
         return cls(file_id=file_id)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the part as chat completions have it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the part in chat-completions form."""
         file = without_none(file_data=self.data, file_id=self.file_id, filename=self.filename)
-        return without_none(type="file", file=file, cache_control=plain(self.cache_control))
+        return without_none(type="file", file=file, cache_control=copied(self.cache_control))
 
     def __repr__(self) -> str:
         return f"File({self.filename or self.file_id or shortened(self.data or '')!r})"
@@ -164,12 +173,12 @@ Part: TypeAlias = Text | Image | File
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model wants made.
+    """A tool call of the model.
 
     Attributes:
-        id: The model's id of the call; the result refers to it.
+        id: The model's id of the call, which the result refers to.
         name: The name of the tool.
-        arguments: The arguments, a JSON text as the model wrote it.
+        arguments: The arguments, as the JSON text that the model wrote.
     """
 
     id: str
@@ -177,55 +186,68 @@ class ToolCall:
     arguments: str = "{}"
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ToolCall:
-        """Read a call as chat completions have it."""
-        function = data.get("function") or {}
-        return cls(data.get("id") or "", function.get("name") or "", function.get("arguments") or "{}")
+    def from_dict(cls, data: Mapping[str, object]) -> ToolCall:
+        """Return the call of a chat-completions dict."""
+        function = mapping_or_empty(data.get("function"))
+        arguments = function.get("arguments") or "{}"
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        return cls(str(data.get("id") or ""), str(function.get("name") or ""), text)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the call as chat completions have it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the call in chat-completions form."""
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
 
-def part_of(part: Any) -> Part:
-    """Read a part in any accepted form.
+def part_of(part: object) -> Part:
+    """Return a part given as such, as a string or as a chat-completions dict.
 
     Raises:
-        ValueError: When it is none of them.
+        ValueError: It is none of these.
     """
     if isinstance(part, str):
         return Text(part)
     if isinstance(part, Text | Image | File):
         return part
-    if isinstance(part, Mapping):
-        mark = part.get("cache_control")
-        match part.get("type"):
-            case "text":
-                return Text(part["text"], cache_control=mark)
-            case "image_url":
-                image = part["image_url"]
-                image = {"url": image} if isinstance(image, str) else image
-                return Image(image["url"], detail=image.get("detail"), cache_control=mark)
-            case "file":
-                file = part["file"]
-                return File(file.get("file_data"), file.get("file_id"), file.get("filename"), cache_control=mark)
-    raise ValueError(f"a part of a message must be a str, Text, Image or File, not {shortened(repr(part))}")
+    if is_mapping(part) and (read := _part_from_dict(part)) is not None:
+        return read
+    raise ValueError(f"a message part must be a str, Text, Image or File, not {shortened(repr(part))}")
 
 
-def without_none(**values: Any) -> dict[str, Any]:
-    """Return the values that are set."""
+def without_none(**values: object) -> dict[str, object]:
+    """Return the values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
-def plain(mark: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a cache mark as a dict of its own."""
+def copied(mark: Mapping[str, object] | None) -> dict[str, object] | None:
+    """Return a copy of a cache mark."""
     return None if mark is None else dict(mark)
 
 
-def shortened(value: Any) -> str:
-    """Return a text, or the repr of anything else, short enough for a line."""
+def shortened(value: object) -> str:
+    """Return a string, or the repr of any other value, short enough for one line."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(text):,} characters)"
+
+
+def _part_from_dict(part: Mapping[str, object]) -> Part | None:
+    mark = part.get("cache_control")
+    cache_control = mark if is_mapping(mark) else None
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return Text(text, cache_control)
+        case {"type": "image_url", "image_url": str(url)}:
+            return Image(url, cache_control=cache_control)
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            return Image(url, _string(mapping_or_empty(part["image_url"]), "detail"), cache_control)
+        case {"type": "file", "file": file} if is_mapping(file):
+            return File(_string(file, "file_data"), _string(file, "file_id"), _string(file, "filename"), cache_control)
+        case _:
+            return None
+
+
+def _string(values: Mapping[str, object], key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _data_url(content: bytes, media_type: str) -> str:
@@ -233,7 +255,7 @@ def _data_url(content: bytes, media_type: str) -> str:
 
 
 def _image_type(content: bytes) -> str:
-    # The four formats that every vision model takes, by their signatures.
+    # The four formats that every vision model accepts, by their signatures.
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if content.startswith(b"\xff\xd8\xff"):
@@ -242,4 +264,4 @@ def _image_type(content: bytes) -> str:
         return "image/gif"
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    raise ValueError("not a PNG, JPEG, GIF or WebP picture; convert it, or give media_type=")
+    raise ValueError("not a PNG, JPEG, GIF or WebP image; convert it, or pass media_type=")

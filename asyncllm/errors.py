@@ -1,4 +1,4 @@
-"""Every error that asyncllm raises.
+"""The exceptions of asyncllm.
 
     AsyncLLMError
     ├─ ConfigError
@@ -21,32 +21,34 @@
     ├─ BudgetExceededError             before the request is sent
     ├─ OverloadedError                 the local queue is full: retry_after
     ├─ RequestTooLargeError            larger than a configured limit can ever admit
-    ├─ StalledError                    a batch that gets nothing through
+    ├─ StalledError                    a batch in which nothing succeeds
     ├─ JournalError                    in use, damaged, newer, or cannot be written
     └─ ExtractionError                 attempts, last completion, usage
        ├─ RefusalError                 the model declined
        └─ IncompleteOutputError        cut by max_tokens; `.partial`: the value so far
 
-Every error pickles, and none keeps a request object or a key alive in its chain.
+Every error can be pickled, and none keeps a request object or a key alive in its chain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from .completions.call_record import Attempt
     from .completions.completion import Completion, ExtractionAttempt
     from .completions.usage import Usage
 
 
 class AsyncLLMError(Exception):
-    """The base of every asyncllm error.
+    """The base class of every asyncllm error.
 
     Args:
-        message: What happened, in one sentence.
-        hint: What the user can do next, in one sentence.
+        message: The problem, in one sentence.
+        hint: The remedy, in one sentence.
     """
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
@@ -60,23 +62,36 @@ class AsyncLLMError(Exception):
 
 
 class ConfigError(AsyncLLMError):
-    """The configuration is wrong or incomplete; the message lists every mistake found."""
+    """The configuration is invalid or incomplete; the message lists every mistake."""
 
 
 class UnsupportedError(AsyncLLMError):
-    """The model or the transport cannot do what was asked."""
+    """The model or the transport does not support the request."""
+
+
+class _Details(TypedDict, total=False):
+    """The keyword arguments of `ProviderError`, for its subclasses."""
+
+    hint: str | None
+    model: str | None
+    provider: str | None
+    profile: str | None
+    status_code: int | None
+    request_id: str | None
+    retry_after: float | None
+    attempts: Sequence[Attempt]
 
 
 class ProviderError(AsyncLLMError):
     """The provider refused, failed or could not be reached.
 
     Attributes:
-        model: The model as it was asked for.
+        model: The model, as requested.
         provider: litellm's name of the provider.
         profile: The profile of the call.
-        status_code: The HTTP status as it was on the wire; None when there was no answer.
+        status_code: The HTTP status, as on the wire; None without an answer.
         request_id: The provider's id of the request, for its support.
-        retry_after: Seconds the provider asked to wait; None when it did not say.
+        retry_after: Seconds that the provider asked to wait; None when it did not.
         attempts: Every attempt of the call, in order.
     """
 
@@ -108,15 +123,15 @@ class AuthenticationError(ProviderError):
 
 
 class PermissionDeniedError(AuthenticationError):
-    """The key may not do this (403)."""
+    """The key lacks the permission (403)."""
 
 
 class BadRequestError(ProviderError):
-    """The provider does not accept the request as it is (400, 413, 422)."""
+    """The provider rejected the request as invalid (400, 413, 422)."""
 
 
 class ContextWindowExceededError(BadRequestError):
-    """The prompt is longer than the model takes."""
+    """The prompt is longer than the model's context window."""
 
 
 class ContentPolicyError(BadRequestError):
@@ -146,37 +161,42 @@ class ProviderConnectionError(ProviderError):
         request_sent: Whether the request may have reached the provider before the connection failed.
     """
 
-    def __init__(self, message: str = "", *, request_sent: bool = True, **details: Any) -> None:
+    def __init__(self, message: str = "", *, request_sent: bool = True, **details: Unpack[_Details]) -> None:
         super().__init__(message, **details)
         self.request_sent = request_sent
 
 
 class ProviderTimeoutError(ProviderError, TimeoutError):
-    """The provider took longer than a timeout allows; the message says which, and what had arrived.
+    """A timeout passed; the message says which, and what had arrived.
 
     Attributes:
         timeout: The name of the timeout, a field of the profile (`"timeout"`, `"idle_timeout"`, ...).
     """
 
-    def __init__(self, message: str = "", *, timeout: str | None = None, **details: Any) -> None:
+    def __init__(self, message: str = "", *, timeout: str | None = None, **details: Unpack[_Details]) -> None:
         super().__init__(message, **details)
         self.timeout = timeout
 
 
 class MalformedResponseError(ProviderError):
-    """The provider said 200 and sent something that is not an answer, or that cannot be read."""
+    """The provider answered 200 with a body that cannot be parsed, or is not an answer."""
 
 
 class StreamInterruptedError(ProviderError):
-    """A stream ended without its end.
+    """A stream broke off before its end.
 
     Attributes:
-        partial: The Completion so far, its usage marked known or estimated; None when there is none.
-        partial_value: The typed value so far, of a typed stream; None when nothing of it had come.
+        partial: The Completion so far, with its usage known or estimated; None when there is none.
+        partial_value: The value so far, of a typed stream; None when there is none.
     """
 
     def __init__(
-        self, message: str = "", *, partial: Completion | None = None, partial_value: object = None, **details: Any
+        self,
+        message: str = "",
+        *,
+        partial: Completion | None = None,
+        partial_value: object = None,
+        **details: Unpack[_Details],
     ) -> None:
         super().__init__(message, **details)
         self.partial = partial
@@ -187,7 +207,7 @@ class DeadlineExceededError(AsyncLLMError, TimeoutError):
     """The whole call took longer than its `deadline`.
 
     Attributes:
-        last_error: What the last attempt ended with; None when none had ended.
+        last_error: The error of the last attempt; None when none had failed.
         attempts: Every attempt of the call, in order.
     """
 
@@ -205,14 +225,14 @@ class DeadlineExceededError(AsyncLLMError, TimeoutError):
 
 
 class BudgetExceededError(AsyncLLMError):
-    """The request does not fit into what is left of `budget_usd`; nothing was sent."""
+    """The request could exceed the rest of `budget_usd`; nothing was sent."""
 
 
 class OverloadedError(AsyncLLMError):
     """More callers wait for a slot than `max_queue` allows; nothing was sent.
 
     Attributes:
-        retry_after: Seconds after which a slot is likely; None when nothing is known.
+        retry_after: Seconds after which a slot is likely to be free; None when unknown.
     """
 
     def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:
@@ -225,7 +245,7 @@ class RequestTooLargeError(AsyncLLMError):
 
 
 class StalledError(AsyncLLMError):
-    """A batch got nothing through for a long time."""
+    """Nothing in a batch succeeded for a long time."""
 
 
 class JournalError(AsyncLLMError):
@@ -233,14 +253,14 @@ class JournalError(AsyncLLMError):
 
 
 class ExtractionError(AsyncLLMError):
-    """No attempt gave a value of the type that was asked for.
+    """No attempt returned a valid value of the requested type.
 
     Attributes:
-        attempts: What each attempt said and why it was refused, in order.
+        attempts: Each attempt's answer, and why it was invalid, in order.
         completion: The last answer; None when there was none.
-        usage: The usage of all attempts together.
-        cost_usd: The cost of all attempts together in US dollars; None when unknown.
-        partial: What could be read of the last answer, unvalidated; None when nothing could.
+        usage: The usage of all attempts.
+        cost_usd: The cost of all attempts in US dollars; None when unknown.
+        partial: The readable part of the last answer, not validated; None when there is none.
     """
 
     def __init__(
@@ -267,4 +287,4 @@ class RefusalError(ExtractionError):
 
 
 class IncompleteOutputError(ExtractionError):
-    """The answer was cut by the token limit; `partial` is the value so far."""
+    """The token limit cut the answer off; `partial` is the value so far."""

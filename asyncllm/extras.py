@@ -1,4 +1,4 @@
-"""What an optional package that is missing says."""
+"""The error for a missing optional package."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from .errors import ConfigError
 
 
 def not_installed(what: str, extra: str, instead: str = "") -> ConfigError:
-    """Make the error of a package that is not installed.
+    """Return the error for an optional package that is not installed.
 
     Args:
-        what: What needs it.
-        extra: The extra that brings it.
-        instead: What can be done without it.
+        what: The subject and its verb, such as "Parquet files need".
+        extra: The extra that installs it.
+        instead: An alternative, appended to the hint.
     """
     return ConfigError(
         f"{what} a package that is not installed.", hint=f'Install it: pip install "asyncllm[{extra}]"{instead}.'

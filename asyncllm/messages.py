@@ -1,17 +1,18 @@
-"""What is sent: messages, and the `Request` that carries them."""
+"""Messages, and the `Request` that carries them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args
 
-from .content import File, Image, Part, Text, ToolCall, part_of, plain, shortened, without_none
+from .content import File, Image, Part, Text, ToolCall, copied, part_of, shortened, without_none
+from .narrowing import is_iterable, is_list, is_mapping, list_or_empty, mapping_or_empty
 from .suggestions import nearest
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-# `function` is the predecessor of `tool`; old conversations still hold it, and providers still take it.
-_ROLES = frozenset((*get_args(Role), "function"))
+# `function` is the predecessor of `tool`: old conversations contain it, and providers still accept it.
+_ROLES = (*get_args(Role), "function")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,16 @@ class Message:
     """One message of a conversation.
 
     Attributes:
-        role: Who speaks: system, developer, user, assistant or tool.
+        role: The role of its author: system, developer, user, assistant or tool.
         content: A text, or parts in order; None for an assistant that only calls tools.
-        name: The speaker's name, where a provider takes one.
-        tool_calls: The calls that an assistant made.
-        tool_call_id: For a tool's result: the id of the call that it answers.
+        name: The author's name, for a provider that accepts one.
+        tool_calls: The tool calls of an assistant.
+        tool_call_id: For the result of a tool: the id of the call.
         cache_control: The provider's cache mark for the whole message.
+
+    Raises:
+        TypeError: The content is neither a text nor a sequence of parts.
+        ValueError: The role or a part is unknown.
     """
 
     role: Role
@@ -32,22 +37,22 @@ class Message:
     name: str | None = None
     tool_calls: Sequence[ToolCall] = ()
     tool_call_id: str | None = None
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         _check_role(self.role)
         if not isinstance(self.content, str | None):
-            object.__setattr__(self, "content", tuple(part_of(part) for part in self.content))
+            object.__setattr__(self, "content", _parts(self.content))
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
 
     @classmethod
     def system(cls, content: str) -> Message:
-        """Make the instructions of a conversation."""
+        """Return a system message."""
         return cls("system", content)
 
     @classmethod
     def user(cls, *parts: str | Part) -> Message:
-        """Make what the user says.
+        """Return a user message.
 
         Args:
             *parts: One text, or parts in order: texts, `Image`, `File`.
@@ -57,43 +62,42 @@ class Message:
 
     @classmethod
     def tool_result(cls, call: ToolCall | str, content: str) -> Message:
-        """Make the answer to a tool call.
+        """Return the result of a tool call.
 
         Args:
             call: The call, or its id.
-            content: The result as the model shall read it; JSON or any other text.
+            content: The result for the model; JSON or any other text.
         """
         return cls("tool", content, tool_call_id=call.id if isinstance(call, ToolCall) else call)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Message:
-        """Read a message as chat completions have it.
+    def from_dict(cls, data: Mapping[str, object]) -> Message:
+        """Return the message of a chat-completions dict.
 
         Raises:
-            ValueError: When the role or a part is of no known kind.
+            TypeError: The content is neither a text nor a list of parts.
+            ValueError: The role or a part is unknown.
         """
-        content = data.get("content")
+        content, mark = data.get("content"), data.get("cache_control")
         return cls(
-            role=data.get("role", ""),
-            content=content if isinstance(content, str | None) else tuple(part_of(part) for part in content),
-            name=data.get("name"),
-            tool_calls=tuple(ToolCall.from_dict(call) for call in data.get("tool_calls") or ()),
-            tool_call_id=data.get("tool_call_id"),
-            cache_control=data.get("cache_control"),
+            role=cast(Role, data.get("role")),  # checked when the message is made
+            content=content if isinstance(content, str | None) else _parts(content),
+            name=_string(data, "name"),
+            tool_calls=[ToolCall.from_dict(mapping_or_empty(call)) for call in list_or_empty(data.get("tool_calls"))],
+            tool_call_id=_string(data, "tool_call_id"),
+            cache_control=mark if is_mapping(mark) else None,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the message as litellm and chat completions take it; fields that are not set are left out."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the message in chat-completions form, without the fields that are not set."""
         content = self.content
-        if not isinstance(content, str | None):
-            content = [part_of(part).to_dict() for part in content]  # type: ignore[misc]
         message = without_none(
             role=self.role,
-            content=content,
+            content=content if isinstance(content, str | None) else [part_of(part).to_dict() for part in content],
             name=self.name,
             tool_calls=[call.to_dict() for call in self.tool_calls] or None,
             tool_call_id=self.tool_call_id,
-            cache_control=plain(self.cache_control),
+            cache_control=copied(self.cache_control),
         )
         message.setdefault("content", None if self.tool_calls else "")
         return message
@@ -104,23 +108,24 @@ class Message:
         return f"Message({self.role}: {shown!r}{calls})"
 
 
-MessageLike: TypeAlias = str | Message | Mapping[str, Any]
+MessageLike: TypeAlias = str | Message | Mapping[str, object]
 Messages: TypeAlias = "MessageLike | Sequence[MessageLike] | Request"
 
 
 class Request:
-    """One immutable unit of work: what to send, and what of the caller's comes back with the answer.
+    """One immutable unit of work: messages and parameters, with the caller's id and data.
 
     Args:
-        messages: A text, a `Message`, a chat-completions dict, or a sequence of these.
-        id: The caller's name of it, unique within a batch.
+        messages: A text, a `Message`, a chat-completions dict, a sequence of these, or a `Request` to copy: what is
+            given beside it replaces what it has.
+        id: The caller's id, unique within a batch.
         response_model: The type of the answer, for a typed call.
         data: Anything of the caller's; it comes back on the `Outcome`.
-        **params: Chat-completions parameters, over those of the profile.
+        **params: Chat-completions parameters, which override those of the profile.
 
     Raises:
-        TypeError: When `messages` is none of these.
-        ValueError: When there is no message, or one has no valid role.
+        TypeError: `messages` has another type.
+        ValueError: There is no message, or one has an unknown role.
     """
 
     __slots__ = ("data", "id", "messages", "params", "response_model")
@@ -136,13 +141,12 @@ class Request:
         messages: Messages,
         *,
         id: str | None = None,
-        response_model: Any = None,
-        data: Any = None,
-        **params: Any,
+        response_model: object = None,
+        data: object = None,
+        **params: object,
     ) -> None:
         put = object.__setattr__
         if isinstance(messages, Request):
-            # Wrapping a request adds to it: what is given here wins, what is not is kept.
             params = {**messages.params, **params}
             response_model = messages.response_model if response_model is None else response_model
             data = messages.data if data is None else data
@@ -153,10 +157,11 @@ class Request:
         put(self, "data", data)
         put(self, "params", params)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Request is immutable; make another: Request(request, {name}=...)")
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Request is immutable; make a copy: Request(request, {name}=...)")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Request is immutable")
 
     def __repr__(self) -> str:
         count = len(self.messages)
@@ -171,12 +176,12 @@ class Request:
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, and the content holds dicts
 
-    def with_form(self, messages: tuple[dict[str, Any], ...], params: Mapping[str, Any]) -> Request:
-        """Return the request of a typed call: this one with what asks for the type added to it.
+    def with_form(self, messages: tuple[dict[str, object], ...], params: Mapping[str, object]) -> Request:
+        """Return the request of a typed call: other messages and parameters, the same id and data, no response model.
 
         Args:
-            messages: As `to_dicts` makes them; they are taken as they are.
-            params: The parameters; nobody changes them afterwards.
+            messages: As returned by `to_dicts`; taken without a check.
+            params: The parameters; not copied, so they must not change.
         """
         made, put = object.__new__(Request), object.__setattr__
         put(made, "messages", messages)
@@ -186,16 +191,16 @@ class Request:
         put(made, "params", params)
         return made
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.messages, self.id, self.response_model, self.data, dict(self.params))
 
 
-def to_dicts(messages: Messages) -> tuple[dict[str, Any], ...]:
-    """Bring any accepted form of messages into chat-completions dicts, in order, without null fields.
+def to_dicts(messages: Messages) -> tuple[dict[str, object], ...]:
+    """Convert any accepted form of messages to chat-completions dicts, in order, without null fields.
 
     Raises:
-        TypeError: When it is none of the accepted forms.
-        ValueError: When there is no message, or one has no valid role.
+        TypeError: `messages` has another type.
+        ValueError: There is no message, or one has an unknown role.
     """
     if isinstance(messages, str):
         return ({"role": "user", "content": messages},)
@@ -203,48 +208,47 @@ def to_dicts(messages: Messages) -> tuple[dict[str, Any], ...]:
         return messages.messages
     if isinstance(messages, Message | Mapping):
         return (_to_dict(messages),)
-    if isinstance(messages, bytes) or not isinstance(messages, Iterable):
-        raise TypeError(f"messages must be a str, a Message, a dict or a sequence of these, not {_kind(messages)}")
-    converted = tuple(_to_dict(message) for message in messages)
+    if not is_iterable(messages):
+        raise TypeError(f"messages must be a str, a Message, a dict or a sequence of these, not {_type_name(messages)}")
+    converted = tuple(map(_to_dict, messages))
     if not converted:
-        raise ValueError("messages is empty: give at least one message")
+        raise ValueError("messages is empty; pass at least one message")
     return converted
 
 
-def with_cache_marks(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mark the last system message and the last user turn for the provider's cache."""
+def with_cache_marks(messages: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """Return messages with the last system message and the last user turn marked for the provider's cache."""
     marked = list(messages)
     for role in ("system", "user"):
-        positions = [n for n, message in enumerate(marked) if message["role"] == role]
-        if positions:
-            marked[positions[-1]] = _cache_marked(marked[positions[-1]])
+        last = next((n for n in reversed(range(len(marked))) if marked[n]["role"] == role), None)
+        if last is not None:
+            marked[last] = _cache_marked(marked[last])
     return marked
 
 
-def has_images(messages: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether a part of a message is a picture."""
+def has_images(messages: Iterable[Mapping[str, object]]) -> bool:
+    """Return whether a message has an image among its parts."""
     return any(
-        isinstance(part, Mapping) and part.get("type") in ("image_url", "image")
+        is_mapping(part) and part.get("type") in ("image_url", "image")
         for message in messages
-        if isinstance(message.get("content"), list | tuple)
-        for part in message["content"]
+        for part in list_or_empty(message.get("content"))
     )
 
 
-def _to_dict(message: Any) -> dict[str, Any]:
+def _to_dict(message: object) -> dict[str, object]:
     if isinstance(message, str):
         return {"role": "user", "content": message}
     if isinstance(message, Message):
         return message.to_dict()
-    if not isinstance(message, Mapping):
-        raise TypeError(f"a message must be a str, a Message or a dict, not {_kind(message)}")
+    if not is_mapping(message):
+        raise TypeError(f"a message must be a str, a Message or a dict, not {_type_name(message)}")
     _check_role(message.get("role"))
-    # Replies put back into a conversation carry nulls that several providers refuse; a null content means tool calls.
+    # Replies put back into a conversation contain nulls that several providers refuse; a null content means tool calls.
     plain = {key: value for key, value in message.items() if value is not None or key == "content"}
     if "content" not in plain and not plain.get("tool_calls"):
-        raise ValueError(f"a message of role {message['role']!r} has no content")
+        raise ValueError(f"a message with role {message['role']!r} needs content, unless it has tool_calls")
     content = plain.get("content")
-    if isinstance(content, list | tuple):
+    if is_list(content):
         plain["content"] = [part.to_dict() if isinstance(part, Text | Image | File) else part for part in content]
     return plain
 
@@ -252,25 +256,47 @@ def _to_dict(message: Any) -> dict[str, Any]:
 def _check_role(role: object) -> None:
     if role in _ROLES:
         return
+    names = ", ".join(get_args(Role))
     if role is None:
-        raise ValueError("a message has no role; give role='user' (or system, developer, assistant, tool)")
+        raise ValueError(f"a message has no role; set one of {names}")
     near = nearest(str(role), _ROLES)
-    hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(get_args(Role))}."
-    raise ValueError(f"{role!r} is not a role of a message; {hint}")
+    raise ValueError(
+        f"{role!r} is not a message role; " + (f"did you mean {near!r}?" if near else f"use one of {names}")
+    )
 
 
-def _cache_marked(message: dict[str, Any]) -> dict[str, Any]:
+def _parts(content: object) -> tuple[Part, ...]:
+    if not is_iterable(content):
+        raise TypeError(f"the content of a message must be a str or a list of parts, not {_type_name(content)}")
+    return tuple(map(part_of, content))
+
+
+def _string(data: Mapping[str, object], key: str) -> str | None:
+    value = data.get(key)
+    if not isinstance(value, str | None):
+        raise TypeError(f"{key} of a message must be a str, not {_type_name(value)}")
+    return value
+
+
+def _cache_marked(message: dict[str, object]) -> dict[str, object]:
     content = message.get("content")
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
-    if not parts or (isinstance(content, str) and not content):
+    parts = [content] if isinstance(content, str) and content else list_or_empty(content)
+    if not parts:
         return message
-    parts[-1] = {**parts[-1], "cache_control": {"type": "ephemeral"}}
-    return {**message, "content": parts}
+    *others, last = parts
+    part = Text(last).to_dict() if isinstance(last, str) else mapping_or_empty(last)
+    return {**message, "content": [*others, {**part, "cache_control": {"type": "ephemeral"}}]}
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     return type(value).__name__
 
 
-def _rebuild(messages: Any, id: Any, response_model: Any, data: Any, params: dict[str, Any]) -> Request:
+def _rebuild(
+    messages: tuple[dict[str, object], ...],
+    id: str | None,
+    response_model: object,
+    data: object,
+    params: dict[str, object],
+) -> Request:
     return Request(messages, id=id, response_model=response_model, data=data, **params)

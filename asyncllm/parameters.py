@@ -1,4 +1,4 @@
-"""The parameters of a call: which there are, which were meant, and how a profile's and a call's become one set."""
+"""Parameters of a call: known names, suggestions for misspelt ones, and merging with those of the profile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from .config.fields import Fields
+from .narrowing import is_list, is_mapping
 from .suggestions import nearest
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class ChatParams(TypedDict, total=False):
-    """The chat-completions parameters that litellm takes; any other name goes to the provider by way of litellm."""
+    """The chat-completions parameters of litellm; any other name is passed to the provider through litellm."""
 
     audio: Mapping[str, Any]
     extra_body: Mapping[str, Any]
@@ -59,7 +60,7 @@ class ChatParams(TypedDict, total=False):
 
 
 class CallOptions(ChatParams, total=False):
-    """`ChatParams`, and the fields of the profile that may be overridden for one call."""
+    """`ChatParams`, and the fields of the profile that one call can override."""
 
     model: str
     num_retries: int
@@ -74,7 +75,7 @@ class CallOptions(ChatParams, total=False):
 
 
 KNOWN: frozenset[str] = frozenset(ChatParams.__annotations__)
-# What litellm also takes by name; they are let through as they are.
+# Other named parameters of litellm, which are passed through.
 _LITELLM_OPTIONS = frozenset(
     (
         "additional_drop_params",
@@ -89,20 +90,20 @@ _LITELLM_OPTIONS = frozenset(
         "organization",
     )
 )
-# Sampling parameters of servers that look like misspelt ones of the above.
+# Sampling parameters of some servers, which resemble known names.
 _LOOKALIKES = frozenset(
     ("best_of", "min_p", "min_tokens", "repetition_penalty", "stop_token_ids", "top_a", "typical_p")
 )
-# Fixed parameters of which it is kept what was found out: as many as there are prepared types.
+# Results kept for fixed parameters: as many as there are prepared types.
 _KEPT = 256
-# A typing error leaves a name this much alike: one wrong, missing or doubled letter in five.
+# The least similarity of a misspelt name: one wrong, missing or doubled letter in five.
 _MISSPELT = 0.8
-# These are the SDK's own business; given to litellm, they would defeat retries, limits or accounting.
+# Passed to litellm, these would defeat the SDK's own retries, limits or accounting.
 _REFUSED = {
     "api_base": "set base_url in the profile, or AsyncLLM(base_url=...)",
     "max_retries": "set num_retries",
-    "messages": "messages is the first argument",
-    "response_model": "for a typed answer call extract(response_model, messages)",
+    "messages": "pass messages as the first argument",
+    "response_model": "for a typed answer, call extract(response_model, messages)",
     "request_timeout": "set timeout",
     "stream": "call stream(), or acompletion(..., stream=True)",
 }
@@ -119,30 +120,30 @@ _FROM_PROFILE = (
 
 
 class FixedParams(dict[str, Any]):
-    """Parameters that many requests share and nobody changes: what is found out about them is found out once."""
+    """Parameters that many requests share and that never change, so that `FoundOnce` can cache results for them."""
 
-    # By identity, as the values have no hash; that equal ones differ in it costs no more than finding out twice.
+    # By identity, as the values may have no hash; equal parameters merely get a result each.
     __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 NO_PARAMS = FixedParams()
-"""What nearly every call has: no parameters but those of its profile."""
+"""The parameters of most calls: none but those of the profile."""
 
 
 class FoundOnce(Generic[T]):
-    """A function of parameters that is called once for fixed ones, and every time for others.
+    """A function of parameters whose result is cached for `FixedParams`.
 
     Args:
-        find: The function; None is found again each time.
+        find: The function; a result of None is not cached.
     """
 
     __slots__ = ("_find", "_found")
 
-    def __init__(self, find: Callable[[Mapping[str, Any]], T]) -> None:
+    def __init__(self, find: Callable[[Mapping[str, object]], T]) -> None:
         self._find = find
         self._found: dict[FixedParams, T] = {}
 
-    def __call__(self, params: Mapping[str, Any]) -> T:
+    def __call__(self, params: Mapping[str, object]) -> T:
         if type(params) is not FixedParams:
             return self._find(params)
         found = self._found.get(params)
@@ -154,38 +155,38 @@ class FoundOnce(Generic[T]):
 
 
 def check(names: Iterable[str], options: frozenset[str] = frozenset()) -> None:
-    """Refuse names that are misspelt or that a call does not take.
+    """Raise for a misspelt parameter, or one that a call does not accept.
 
     Args:
-        names: The names that were given.
-        options: The names of the profile's fields that a call may override.
+        names: The names.
+        options: The fields of the profile that a call can override.
 
     Raises:
-        TypeError: With the name that was meant, or what to do instead.
+        TypeError: The message has the name that was meant, or the alternative.
     """
     for name in names:
         if name not in KNOWN and name not in options:
             _check_unknown(name, options)
 
 
-def merge(profile: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters to send: the profile's with the call's over them, without nulls, in litellm's spelling."""
+def merge(profile: Mapping[str, object], params: Mapping[str, object]) -> dict[str, object]:
+    """Return the profile's parameters overridden by the call's, without nulls, under litellm's names."""
     merged = dict(profile)
     for name, value in params.items():
         if value is None:
-            merged.pop(name, None)  # None takes back what the profile sets
+            merged.pop(name, None)  # None unsets the profile's
         elif name in ("max_tokens", "max_output_tokens", "max_completion_tokens"):
             _drop_token_limits(merged)
             merged["max_tokens" if name == "max_output_tokens" else name] = value
-        elif name in ("extra_body", "metadata") and isinstance(merged.get(name), Mapping):
-            merged[name] = {**merged[name], **value}
+        elif name in ("extra_body", "metadata") and is_mapping(own := merged.get(name)) and is_mapping(value):
+            merged[name] = {**own, **value}
         else:
             merged[name] = value
     return merged
 
 
-def profile_params(config: LLMConfig) -> Mapping[str, Any]:
-    """Return the parameters that a profile sets, in litellm's spelling."""
+def profile_params(config: LLMConfig) -> dict[str, object]:
+    """Return the parameters that a profile sets, under litellm's names."""
     pairs = ((name, getattr(config, name)) for name in _FROM_PROFILE)
     params = {name: _plain(value) for name, value in pairs if value is not None}
     if config.max_output_tokens is not None:
@@ -193,13 +194,13 @@ def profile_params(config: LLMConfig) -> Mapping[str, Any]:
     return params
 
 
-def output_limit(params: Mapping[str, Any]) -> int | None:
-    """Return the most tokens that the answer may have, by its parameters; None when they set no limit."""
-    limit: int | None = params.get("max_completion_tokens", params.get("max_tokens"))
-    return limit
+def output_limit(params: Mapping[str, object]) -> int | None:
+    """Return the limit of output tokens that parameters set; None when they set none."""
+    limit = params.get("max_completion_tokens", params.get("max_tokens"))
+    return limit if isinstance(limit, int) else None
 
 
-def _drop_token_limits(params: dict[str, Any]) -> None:
+def _drop_token_limits(params: dict[str, object]) -> None:
     params.pop("max_tokens", None)
     params.pop("max_completion_tokens", None)
 
@@ -208,8 +209,8 @@ def _check_unknown(name: str, options: frozenset[str]) -> None:
     if name in _REFUSED:
         raise TypeError(f"{name!r} is not a parameter of a call: {_REFUSED[name]}.")
     if name in Fields.model_fields:
-        # Above all those that say where a request goes: the profile's key would go there with it.
-        raise TypeError(f"{name!r} belongs to a client, not to a call: use with_options({name}=...), or a profile.")
+        # Of these, an endpoint would even receive the profile's key.
+        raise TypeError(f"{name!r} is an option of a client, not of a call; use with_options({name}=...) or a profile.")
     if name in _LITELLM_OPTIONS or name in _LOOKALIKES:
         return
     near = nearest(name, KNOWN | options, cutoff=_MISSPELT)
@@ -217,10 +218,10 @@ def _check_unknown(name: str, options: frozenset[str]) -> None:
         raise TypeError(f"{name!r} is not a known parameter; did you mean {near!r}? (If not, send it in extra_body.)")
 
 
-def _plain(value: Any) -> Any:
-    """Turn the frozen containers of a config into the lists and dicts that litellm expects."""
-    if isinstance(value, Mapping):
+def _plain(value: object) -> object:
+    """Convert the frozen containers of a config to the lists and dicts that litellm expects."""
+    if is_mapping(value):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
+    if is_list(value):
         return [_plain(item) for item in value]
     return value

@@ -1,28 +1,28 @@
-"""What a mistyped name was probably meant to be."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# difflib's own default cutoff. At 0.6 `temprature` finds `temperature` and `gpt5-mini` finds `gpt-5-mini`, while
-# words that merely share letters (`seed`, `speed_up`) find nothing.
+# difflib's own default. With 0.6 `temprature` matches `temperature` and `gpt5-mini` matches `gpt-5-mini`, while names
+# that merely share letters (`seed`, `speed_up`) do not match.
 _CUTOFF = 0.6
 
 
 def nearest(name: str, candidates: Iterable[str], *, cutoff: float = _CUTOFF) -> str | None:
-    """Return the candidate most like `name`, or None when none is alike.
+    """Return the candidate most similar to `name`; None when none is similar enough.
 
-    Case is ignored in the comparison; a candidate that differs in case alone always wins.
+    The comparison ignores case; a candidate that differs only in case always wins.
 
     Args:
-        name: What was written.
-        candidates: What would have been valid.
-        cutoff: How alike it must be, from 0 (anything) to 1 (the same).
+        name: The name as written.
+        candidates: The valid names.
+        cutoff: The least similarity, from 0 (any) to 1 (equal but for case).
 
     Returns:
-        The candidate as it is spelled among the candidates, never `name` itself.
+        The candidate in its own spelling, never `name` itself.
     """
-    # difflib is needed only when something is wrong already.
+    # Imported only for an error message.
     from difflib import get_close_matches
 
     spelled = {candidate.casefold(): candidate for candidate in candidates if candidate != name}

@@ -1,6 +1,6 @@
-"""Events: what a call did, for whoever listens to the stdlib logger `asyncllm`.
+"""Events of calls and batches, sent to the stdlib logger `asyncllm`.
 
-Nothing is built for an event that nobody receives, and nothing is configured for the process.
+An event without a receiver costs nothing, and nothing is configured for the process.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import MutableMapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 LOGGER = logging.getLogger("asyncllm")
 LOGGER.addHandler(logging.NullHandler())
@@ -17,15 +20,14 @@ DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 
 
 def listening(level: int) -> bool:
-    """Tell whether an event of this level would be received."""
+    """Return whether a handler receives events of this level."""
     return LOGGER.isEnabledFor(level) and _has_receiver()
 
 
-def emit(level: int, event: str, **fields: Any) -> None:
-    """Send an event with its fields; those that are None are left out.
+def emit(level: int, event: str, **fields: object) -> None:
+    """Send an event with its fields, leaving out those that are None.
 
-    The log line reads `event field=value ...`; the fields are also on the record, as the dict `fields`, for handlers
-    that write JSON.
+    The log line is `event field=value ...`; the record also has the dict `fields`, for handlers that write JSON.
     """
     if listening(level):
         _logger().log(level, event, **{name: value for name, value in fields.items() if value is not None})
@@ -41,26 +43,29 @@ def _has_receiver() -> bool:
 
 
 @cache
-def _logger() -> Any:
-    # structlog takes 150 ms to import, where rich is installed; whoever logs nothing does not wait for it.
+def _logger() -> BoundLogger:
+    # Importing structlog takes 150 ms where rich is installed; without a receiver it is never imported.
     import structlog
 
-    return structlog.wrap_logger(
+    logger: BoundLogger = structlog.wrap_logger(
         LOGGER,
         processors=[structlog.contextvars.merge_contextvars, _render],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    return logger
 
 
-def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str, str], dict[str, Any]]:
-    name = event.pop("event")
+def _render(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> tuple[tuple[str, object], dict[str, object]]:
+    name = str(event.pop("event"))
     line = " ".join([name, *(f"{key}={_shown(value)}" for key, value in event.items())])
-    # The line is data, not a format: it goes in as an argument, so that a percent sign in it stays one.
+    # The line is an argument rather than the format, so that a percent sign in it is not a conversion.
     return ("%s", line), {"extra": {"event": name, "fields": dict(event)}}
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)

@@ -1,4 +1,4 @@
-"""What a mistyped name was probably meant to be."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncllm.suggestions import nearest
     [("temprature", "temperature"), ("TIMEOUT", "timeout"), ("max_retrys", "max_retries"), ("xyz", None), ("", None)],
 )
 def test_the_nearest_name_is_found(name: str, meant: str | None):
-    """A slip of the finger is recognised in any case; an unlike name is not."""
+    """A typing error is recognised in any case; an unrelated name is not."""
     assert nearest(name, ["temperature", "timeout", "max_retries", "top_p"]) == meant
 
 

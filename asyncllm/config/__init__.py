@@ -1,4 +1,7 @@
-"""Profiles: from `config.toml`, the environment and arguments to one checked, immutable `LLMConfig`."""
+"""Profiles: `config.toml`, the environment and arguments, merged into one validated, immutable `LLMConfig`.
+
+Only the provider is derived here, by `models`; parameters of a single call are in `parameters`.
+"""
 
 from __future__ import annotations
 

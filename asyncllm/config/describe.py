@@ -1,4 +1,4 @@
-"""The fields of a profile, described for documentation and for the command line."""
+"""Descriptions of the fields of a profile, for the documentation and the command line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class FieldDoc:
 
     Attributes:
         name: Its name.
-        default: What it is when nothing sets it, in words.
-        unit: The unit of its value; empty where there is none.
-        description: What it means.
-        group: What it belongs to, for example `connection` or `time`.
+        default: Its default, as the documentation shows it.
+        unit: The unit of its value; empty when it has none.
+        description: Its meaning, in one sentence.
+        group: The group it belongs to, for example `connection` or `time`.
     """
 
     name: str
@@ -27,11 +27,11 @@ class FieldDoc:
 
 
 def describe_fields() -> list[FieldDoc]:
-    """Describe every field, in the order of the documentation."""
+    """Return a description of every field, in the order of the documentation."""
     return [
         FieldDoc(
             name=name,
-            default=field_note(name, "shown") or _in_words(info.default),
+            default=field_note(name, "shown") or _format(info.default),
             unit=field_note(name, "unit"),
             description=info.description or "",
             group=field_note(name, "group"),
@@ -40,7 +40,7 @@ def describe_fields() -> list[FieldDoc]:
     ]
 
 
-def _in_words(default: object) -> str:
+def _format(default: object) -> str:
     if default is None:
         return "unset"
     if isinstance(default, bool):

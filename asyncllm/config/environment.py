@@ -1,10 +1,9 @@
-"""The environment of a configuration: variables, and the `.env` file that adds to them.
+"""Environment variables, and the `.env` file that adds to them.
 
-- A variable of the real environment shadows the one of the same name in `.env`, also when it is empty. An empty
-  variable counts as not set.
-- Values in `.env` are taken as they stand: `$NAME` is not replaced, because keys and passwords may hold a `$`.
-- `os.environ` is only ever read. A configuration that was not given an `env` of its own reads it at the time of the
-  look-up, so that a rotated key is seen.
+- A variable of the environment shadows the one of the same name in `.env`, even when it is empty. An empty variable
+  counts as not set.
+- Values in `.env` are taken literally: `$NAME` is not expanded, because keys and passwords may contain a `$`.
+- `os.environ` is only read, never written, and read at each look-up, so that a rotated key is seen.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Environment:
     """Variables with their origins.
 
     Args:
-        variables: The variables; None for those of the process.
+        variables: The variables; None for `os.environ`.
         dotenv: The `.env` file, which need not exist; None for the one in the working directory.
     """
 
@@ -38,23 +37,23 @@ class Environment:
         return f"Environment(dotenv={self._dotenv})"
 
     def __getstate__(self) -> dict[str, object]:
-        # What the file says stays out of pickles: it may hold keys of other programs.
+        # The contents of the file stay out of pickles: they may include keys of other programs.
         return {"_variables": self._variables, "_dotenv": self._dotenv, "_from_file": None}
 
     @property
     def dotenv(self) -> Path:
-        """The `.env` file that is looked at, whether it exists or not."""
+        """The path of the `.env` file, whether it exists or not."""
         if self._dotenv is None:
             self._dotenv = Path.cwd() / ".env"
         return self._dotenv
 
     def get(self, name: str) -> str | None:
-        """Look a variable up; one that is empty counts as not set."""
+        """Return a variable; None when it is empty or not set."""
         variables = self._process_variables()
         return (variables[name] if name in variables else self._file_variables().get(name)) or None
 
     def find(self, prefix: str) -> dict[str, tuple[str, Origin]]:
-        """Give the variables whose names begin with a prefix, with their origins."""
+        """Return the variables whose names start with a prefix, with their origins."""
         variables = self._process_variables()
         found = {
             name: (value, Origin(OriginKind.DOTENV, name, self.dotenv))
@@ -76,15 +75,15 @@ class Environment:
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """Read a `.env` file; one that does not exist has no variables.
+    """Read a `.env` file; {} when it does not exist.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
-    # A directory of that name is a virtual environment, and none of ours.
+    # A directory called `.env` is a virtual environment.
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values  # where there is such a file, it is worth its import
+    from dotenv import dotenv_values  # only a project with such a file pays for the import
 
     try:
         values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
@@ -96,12 +95,12 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def parse_value(text: str, kind: type) -> object:
-    """Turn the text of a variable into a value of a kind; what does not fit stays text, for the check to refuse.
+    """Convert the text of a variable; return it unchanged when it does not parse, so that validation reports it.
 
     Args:
         text: The value of the variable.
-        kind: bool (true/false, yes/no, on/off, 1/0 in any case), int, float, list (separated by commas, or JSON), dict
-            (JSON), or str.
+        kind: The type to convert to: bool (true/false, yes/no, on/off, 1/0 in any case), int, float, list (separated by
+            commas, or JSON), dict (JSON), or str.
     """
     text = text if kind is str else text.strip()
     if kind is bool:

@@ -1,56 +1,57 @@
-"""What can be wrong with `fallbacks`: unknown profiles, and a profile that names itself."""
+"""Validation of `fallbacks`: unknown profiles, and a profile that names itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..narrowing import is_list
 from ..suggestions import nearest
 from .mistakes import Mistake
-from .precedence import BASE, Entry, Layer
+from .precedence import BASE, Entry, Source
 from .sources import Sources
 
 _FIELD = "fallbacks"
 
 
-def fallback_mistakes(stack: Sources) -> Iterator[Mistake]:
-    """Find what is wrong with the fallbacks that profiles name themselves.
+def fallback_mistakes(sources: Sources) -> Iterator[Mistake]:
+    """Return what is wrong with the fallbacks that profiles set themselves.
 
-    An inherited list is no mistake of the profile that inherits it: it leaves itself out, see `inherited`.
+    An inherited list that includes the profile itself is not a mistake: see `inherited`.
     """
-    for name in stack.own:
-        if (entry := _named_by(stack, name)) is not None:
-            yield from wrong_fallbacks(name, entry, stack)
+    for name in sources.own:
+        if (entry := _own_fallbacks(sources, name)) is not None:
+            yield from wrong_fallbacks(name, entry, sources)
 
 
-def wrong_fallbacks(profile: str, entry: Entry, stack: Sources) -> Iterator[Mistake]:
-    """Find targets that are no profiles, or the profile itself."""
-    for target in _fallbacks(entry):
-        if target == profile:
+def wrong_fallbacks(profile: str, entry: Entry, sources: Sources) -> Iterator[Mistake]:
+    """Return the fallbacks of one list that do not exist or are the profile itself, as mistakes."""
+    for fallback in _names(entry):
+        if fallback == profile:
             yield Mistake(entry.origin.locate(_FIELD), f"names the profile itself ({profile})")
-        elif target not in stack.own:
-            meant = nearest(target, stack.own)
+        elif fallback not in sources.own:
+            meant = nearest(fallback, sources.own)
             suggestion = f"; did you mean {meant}?" if meant else ""
-            yield Mistake(entry.origin.locate(_FIELD), f'names "{target}", which is not a profile{suggestion}')
+            yield Mistake(entry.origin.locate(_FIELD), f'names "{fallback}", which is not a profile{suggestion}')
 
 
-def inherited(layer: Layer, profile: str) -> Layer:
-    """Give a layer as a profile inherits it: without the profile itself among the fallbacks."""
-    entry = layer.get(_FIELD)
-    if entry is None or profile not in _fallbacks(entry):
-        return layer
-    others = tuple(target for target in _fallbacks(entry) if target != profile)
-    return {**layer, _FIELD: Entry(others, entry.origin, entry.level)}
+def inherited(source: Source, profile: str) -> Source:
+    """Return a source as a profile inherits it: without the profile itself among the fallbacks."""
+    entry = source.get(_FIELD)
+    if entry is None or profile not in _names(entry):
+        return source
+    others = tuple(fallback for fallback in _names(entry) if fallback != profile)
+    return {**source, _FIELD: Entry(others, entry.origin, entry.level)}
 
 
-def _named_by(stack: Sources, profile: str) -> Entry | None:
-    """Give the list that a profile names itself; `[llm]` speaks for the default profile."""
+def _own_fallbacks(sources: Sources, profile: str) -> Entry | None:
+    """Return the list that a profile sets itself; for the default profile that of `[llm]`."""
     found: Entry | None = None
-    for layer in stack.layers(profile):
-        entry = layer.get(_FIELD)
+    for source in sources.of(profile):
+        entry = source.get(_FIELD)
         if entry is not None and (entry.level > BASE or profile == "default"):
             found = entry
     return found
 
 
-def _fallbacks(entry: Entry) -> tuple[str, ...]:
-    return tuple(entry.value) if isinstance(entry.value, list | tuple) else ()
+def _names(entry: Entry) -> tuple[str, ...]:
+    return tuple(map(str, entry.value)) if is_list(entry.value) else ()

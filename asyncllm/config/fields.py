@@ -1,4 +1,4 @@
-"""The fields of a profile: their types, defaults, limits and meaning, and what belongs together."""
+"""The fields of a profile: types, defaults, bounds, descriptions and groups."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr, Strict
 
-# A header value outside of printable ASCII is refused by HTTP clients, some of which quote it in their error.
+from ..narrowing import is_mapping
+
+# HTTP clients refuse a header value outside printable ASCII, and some quote it in their error.
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # Source: RFC 9110, 5.6.2 (token)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Names of variables are rarely this long with small letters and digits mixed; keys without dashes are.
+# A name this long that mixes lower case and digits is more likely a key than the name of a variable.
 _KEY_LENGTH = 20
 
 
@@ -23,7 +25,7 @@ def _one_or_many(value: object) -> object:
 
 
 def _thresholds(value: object) -> object:
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return tuple({"category": category, "threshold": threshold} for category, threshold in value.items())
     return value
 
@@ -33,44 +35,48 @@ def _usable_key(key: SecretStr) -> SecretStr:
     if not text:
         raise ValueError("must not be empty")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("has blanks, line breaks or other characters that no key has")
+        raise ValueError("must not contain spaces, line breaks or characters outside ASCII")
     return key
 
 
 def _usable_headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError("has a name that no header can have: blanks, colons and the like are not allowed")
+            raise ValueError("contains an invalid header name: spaces, colons and other separators are not allowed")
         if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
-            raise ValueError(f"has line breaks or characters outside of ASCII in the value of {name}")
+            raise ValueError(f"contains line breaks or characters outside ASCII in the value of {name}")
     return headers
 
 
 def _variable_name(name: str) -> str:
     looks_like_a_key = len(name) >= _KEY_LENGTH and any(map(str.islower, name)) and any(map(str.isdigit, name))
     if not _VARIABLE.fullmatch(name) or looks_like_a_key:
-        raise ValueError("must be the name of an environment variable; a key itself goes into api_key")
+        raise ValueError("must be the name of an environment variable; the key itself goes into api_key")
     return name
 
 
-def _web_address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not any(map(str.isspace, url))
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError('must be a web address, for example "https://api.example.com/v1"')
+def _usable_url(url: str) -> str:
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, url)):
+        raise ValueError('must be a URL, for example "https://api.example.com/v1"')
     if "@" in parts.netloc:
-        # An address is shown in messages and logs, where a password must not be.
-        raise ValueError("must not hold a user name or password; send them in extra_headers")
+        # URLs are shown in messages and logs, where a password must not appear.
+        raise ValueError("must not contain a user name or password; send them in extra_headers")
     return url
 
 
-Text = Annotated[str, Strict(), Field(min_length=1)]
-Texts = tuple[Text, ...]
-Url = Annotated[Text, AfterValidator(_web_address)]
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # parsed on access only
+    except ValueError:
+        return None
+    return parts
+
+
+String = Annotated[str, Strict(), Field(min_length=1)]
+Strings = tuple[String, ...]
+Url = Annotated[String, AfterValidator(_usable_url)]
 Key = Annotated[SecretStr, AfterValidator(_usable_key)]
 Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_usable_headers)]
 Table = Mapping[str, JsonValue]
@@ -78,77 +84,77 @@ Count = Annotated[int, Strict(), Field(ge=0)]
 Positive = Annotated[int, Strict(), Field(gt=0)]
 Number = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-Switch = Annotated[bool, Strict()]
+Boolean = Annotated[bool, Strict()]
 
 StructuredMode = Literal["auto", "tools", "json_schema", "json", "md_json"]
-Transport = Literal["auto", "litellm", "wire"]
+TransportName = Literal["auto", "litellm", "wire"]
 
 
 def _field(group: str, description: str, *, default: Any = None, unit: str = "", shown: str = "") -> Any:
-    """Describe a field; `shown` is what documentation says for the default when the value itself says too little."""
+    """Declare a field; `shown` is the default as documentation shows it, where its value says too little."""
     return Field(
         default=default, description=description, json_schema_extra={"group": group, "unit": unit, "shown": shown}
     )
 
 
 class Fields(BaseModel):
-    """What a profile can say. A field that is None is unset."""
+    """The fields of a profile; None means unset."""
 
-    # Nobody makes one: `LLMConfig` is what is built, and building this one as well would take as long again.
+    # Built on first use: only files and variables are validated with this class, and building it takes time.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
-    model: Text = Field(
+    model: String = Field(
         description="litellm's name, provider/model; simulated/... runs on the embedded simulator.",
         json_schema_extra={"group": "model", "unit": "", "shown": "required"},
     )
 
     api_key: Key | None = _field("connection", "The provider's key.")
-    api_key_env: Annotated[Text, AfterValidator(_variable_name)] | None = _field(
+    api_key_env: Annotated[String, AfterValidator(_variable_name)] | None = _field(
         "connection", "The environment variable that holds the key; without it, the provider's usual variable."
     )
-    base_url: Url | None = _field("connection", "The endpoint, when it is not the provider's own.")
-    api_version: Text | None = _field("connection", "The version of the API, where a provider asks for one.")
-    custom_llm_provider: Text | None = _field(
-        "connection", "litellm's name of the provider, when the model's name lacks it."
+    base_url: Url | None = _field("connection", "The endpoint, if it is not the provider's own.")
+    api_version: String | None = _field("connection", "The API version, for a provider that requires one.")
+    custom_llm_provider: String | None = _field(
+        "connection", "litellm's name of the provider, if the model's name does not contain it."
     )
     extra_headers: Headers | None = _field("connection", "HTTP headers sent with every request.")
     aws_access_key_id: Key | None = _field("connection", "AWS access key.")
     aws_secret_access_key: Key | None = _field("connection", "AWS secret key.")
     aws_session_token: Key | None = _field("connection", "AWS session token.")
-    aws_region_name: Text | None = _field("connection", "AWS region.")
-    aws_profile_name: Text | None = _field("connection", "Profile of the AWS configuration files.")
-    aws_role_name: Text | None = _field("connection", "AWS role to assume.")
-    aws_session_name: Text | None = _field("connection", "Name of the session of the assumed role.")
-    aws_external_id: Key | None = _field("connection", "External id that the role asks for.")
-    aws_web_identity_token: Key | None = _field("connection", "Web identity token for the role, or where to find it.")
+    aws_region_name: String | None = _field("connection", "AWS region.")
+    aws_profile_name: String | None = _field("connection", "Profile in the AWS configuration files.")
+    aws_role_name: String | None = _field("connection", "AWS role to assume.")
+    aws_session_name: String | None = _field("connection", "Session name of the assumed role.")
+    aws_external_id: Key | None = _field("connection", "External ID that the role requires.")
+    aws_web_identity_token: Key | None = _field("connection", "Web identity token for the role, or its location.")
     aws_sts_endpoint: Url | None = _field("connection", "Endpoint of the AWS token service.")
     aws_bedrock_runtime_endpoint: Url | None = _field(
-        "connection", "Endpoint of Bedrock, when it is not the region's own."
+        "connection", "Endpoint of Bedrock, if it is not the region's own."
     )
 
-    temperature: Number | None = _field("sampling", "Randomness of the answer.")
-    top_p: Annotated[Number, Field(le=1)] | None = _field(
-        "sampling", "Share of the probability mass to draw from, 0 to 1."
-    )
-    # vLLM and others switch the cut off with -1.
+    temperature: Number | None = _field("sampling", "Sampling temperature.")
+    top_p: Annotated[Number, Field(le=1)] | None = _field("sampling", "Probability mass to sample from, 0 to 1.")
+    # vLLM and others disable it with -1.
     top_k: Annotated[int, Strict(), Field(ge=-1)] | None = _field(
-        "sampling", "Number of likeliest tokens to draw from."
+        "sampling", "Number of most likely tokens to sample from."
     )
-    seed: Annotated[int, Strict()] | None = _field("sampling", "Seed of the sampling, where a provider has one.")
-    stop: Annotated[Texts, BeforeValidator(_one_or_many)] | None = _field("sampling", "Texts that end the answer.")
-    reasoning_effort: Text | None = _field(
-        "sampling", "How much a reasoning model thinks, for example low, medium, high."
+    seed: Annotated[int, Strict()] | None = _field("sampling", "Sampling seed, for a provider that supports one.")
+    stop: Annotated[Strings, BeforeValidator(_one_or_many)] | None = _field("sampling", "Strings that end the answer.")
+    reasoning_effort: String | None = _field(
+        "sampling", "Effort of a reasoning model, for example low, medium or high."
     )
-    safety_settings: Annotated[tuple[Mapping[str, Text], ...], BeforeValidator(_thresholds)] | None = _field(
+    safety_settings: Annotated[tuple[Mapping[str, String], ...], BeforeValidator(_thresholds)] | None = _field(
         "sampling", "Gemini's safety thresholds: a table of category = threshold, or a list as the API takes it."
     )
-    extra_body: Table | None = _field("sampling", "Further fields of the request's body; not for secrets, it is shown.")
+    extra_body: Table | None = _field(
+        "sampling", "Additional fields of the request body; not for secrets, since it is not masked."
+    )
 
     max_output_tokens: Positive | None = _field(
-        "tokens", "Longest answer; where a provider needs a limit, the model's own is the default.", unit="tokens"
+        "tokens", "Longest answer; where a provider requires a limit, the model's own is the default.", unit="tokens"
     )
     max_input_tokens: Positive | None = _field(
-        "tokens", "Longest prompt; a longer one is refused before sending.", unit="tokens", shown="the model's"
+        "tokens", "Longest prompt; a longer one is refused before it is sent.", unit="tokens", shown="the model's"
     )
 
     timeout: PositiveNumber = _field(
@@ -159,28 +165,30 @@ class Fields(BaseModel):
         "time", "A stream, from sending to its first chunk.", unit="s", shown="as timeout"
     )
     idle_timeout: PositiveNumber = _field(
-        "time", "A stream, between chunks, while the reader is waiting for one.", default=60.0, unit="s"
+        "time", "A stream, between two chunks, while the reader is waiting.", default=60.0, unit="s"
     )
     deadline: PositiveNumber | None = _field(
         "time",
-        "The whole call: queueing, attempts, waits, re-asks, fallbacks; for a stream to its last chunk.",
+        "The whole call: queueing, attempts, waits, re-asks and fallbacks; a stream to its last chunk.",
         unit="s",
         shown="none",
     )
 
-    num_retries: Count = _field("retries", "Tries after the first, for each target.", default=3)
+    num_retries: Count = _field("retries", "Retries after the first attempt, for each endpoint.", default=3)
     retry_min_wait: Number = _field("retries", "Shortest wait before a retry.", default=0.5, unit="s")
     retry_max_wait: Number = _field(
-        "retries", "Longest wait before a retry, Retry-After aside.", default=30.0, unit="s"
+        "retries", "Longest wait before a retry, except where Retry-After asks for more.", default=30.0, unit="s"
     )
     retry_multiplier: Annotated[Number, Field(ge=1)] = _field(
-        "retries", "Growth of the wait with each retry.", default=2.0
+        "retries", "Factor by which the wait grows with each retry.", default=2.0
     )
-    fallbacks: Texts = _field("retries", "Profiles tried in order when this one fails.", default=(), shown="none")
+    fallbacks: Strings = _field("retries", "Profiles tried in order when this one fails.", default=(), shown="none")
 
-    max_concurrency: Positive = _field("limits", "Places of this client; first come, first served.", default=100)
+    max_concurrency: Positive = _field(
+        "limits", "Most requests in flight; waiting is first come, first served.", default=100
+    )
     max_queue: Count | None = _field(
-        "limits", "Callers waiting for a slot, beyond which OverloadedError is raised.", shown="none"
+        "limits", "Most callers waiting for a slot; one more gets an OverloadedError.", shown="none"
     )
     requests_per_minute: PositiveNumber | None = _field(
         "limits", "Shared by all clients of the process with the same provider, endpoint and key.", shown="none"
@@ -188,40 +196,40 @@ class Fields(BaseModel):
     tokens_per_minute: PositiveNumber | None = _field(
         "limits", "Shared by all clients of the process with the same provider, endpoint and key.", shown="none"
     )
-    adaptive: Switch | None = _field("limits", "Find and follow the provider's limit.", shown="false; true in batches")
+    adaptive: Boolean | None = _field("limits", "Find and follow the provider's limit.", shown="false; true in batches")
 
     budget_usd: PositiveNumber | None = _field(
-        "money", "Most that this client, or one batch when given there, may spend.", unit="USD", shown="none"
+        "money", "Most that this client may spend, or one batch when it is given there.", unit="USD", shown="none"
     )
     input_cost_per_token: Number | None = _field(
-        "money", "Own price of an input token, for this profile only.", unit="USD", shown="the model's"
+        "money", "Price of an input token, for this profile only.", unit="USD", shown="the model's"
     )
     output_cost_per_token: Number | None = _field(
-        "money", "Own price of an output token, for this profile only.", unit="USD", shown="the model's"
+        "money", "Price of an output token, for this profile only.", unit="USD", shown="the model's"
     )
     cached_input_cost_per_token: Number | None = _field(
-        "money", "Own price of a cached input token, for this profile only.", unit="USD", shown="the model's"
+        "money", "Price of a cached input token, for this profile only.", unit="USD", shown="the model's"
     )
 
-    drop_params: Switch = _field(
-        "behaviour", "Drop and log parameters that the model does not know; false: refuse them.", default=True
+    drop_params: Boolean = _field(
+        "behaviour", "Drop and log parameters that the model does not support; false: refuse them.", default=True
     )
-    disable_vision: Switch = _field("behaviour", "Refuse images.", default=False)
-    caching_prompt: Switch = _field(
+    disable_vision: Boolean = _field("behaviour", "Refuse images.", default=False)
+    caching_prompt: Boolean = _field(
         "behaviour", "Mark the system prompt and the last user turn for the provider's cache.", default=False
     )
-    custom_tokenizer: Text | None = _field("behaviour", "Count tokens with this tokenizer.")
-    structured_mode: StructuredMode = _field("behaviour", "How typed answers are asked for.", default="auto")
-    max_reasks: Count = _field("behaviour", "How often a bad typed answer is asked for again.", default=2)
-    transport: Transport = _field("behaviour", "What talks to the provider.", default="auto")
-    log_prompts: Switch = _field("behaviour", "Put prompts and answers into log events.", default=False)
+    custom_tokenizer: String | None = _field("behaviour", "Count tokens with this tokenizer.")
+    structured_mode: StructuredMode = _field("behaviour", "How typed answers are requested.", default="auto")
+    max_reasks: Count = _field("behaviour", "Most re-asks for an invalid typed answer.", default=2)
+    transport: TransportName = _field("behaviour", "Transport of the requests: auto, litellm or wire.", default="auto")
+    log_prompts: Boolean = _field("behaviour", "Put prompts and answers into log events.", default=False)
 
 
 KEY_FIELDS = frozenset({"api_key", "api_key_env"})
-"""Two ways to name the key: the one named nearest to the profile wins."""
+"""Two ways to set the key; the one from the stronger source wins."""
 
 ENDPOINTS = frozenset({"base_url", "aws_bedrock_runtime_endpoint", "aws_sts_endpoint"})
-"""Where requests go."""
+"""URLs that requests are sent to."""
 
 CREDENTIALS = KEY_FIELDS | {
     "extra_headers",
@@ -234,18 +242,18 @@ CREDENTIALS = KEY_FIELDS | {
     "aws_external_id",
     "aws_web_identity_token",
 }
-"""What opens an endpoint, and must not reach another one."""
+"""Secrets of an endpoint, which must not reach another one."""
 
 CONNECTION_GROUP = CREDENTIALS | ENDPOINTS | {"api_version", "custom_llm_provider", "aws_region_name"}
-"""Inherited together, and only while the provider stays the same."""
+"""Fields that are inherited together, and only by a profile of the same provider."""
 
 TABLE_FIELDS = frozenset({"extra_headers", "extra_body", "safety_settings"})
-"""Fields that TOML writes as a table of their own."""
+"""Fields that are tables in TOML."""
 
 HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS
-"""Fields whose values no message shows."""
+"""Fields whose values are never shown in messages."""
 
-OF_EVERY_TARGET = frozenset(
+SHARED_WITH_FALLBACKS = frozenset(
     {
         "temperature",
         "top_p",
@@ -270,23 +278,23 @@ OF_EVERY_TARGET = frozenset(
         "log_prompts",
     }
 )
-"""How to call, rather than whom: what an argument says of these holds for the fallbacks of the profile too."""
+"""Fields that, set as an argument, apply to the fallbacks of the profile too: none of them says where requests go."""
 
 
 def field_note(name: str, note: str) -> str:
-    """Give one of the notes kept beside a field: its `group`, its `unit`, or what to show as its default (`shown`)."""
+    """Return a note of a field: its `group`, its `unit`, or its default as documentation shows it (`shown`)."""
     extra = Fields.model_fields[name].json_schema_extra
-    return str(extra[note]) if isinstance(extra, dict) else ""
+    return str(extra[note]) if is_mapping(extra) else ""
 
 
 def choices(name: str) -> tuple[str, ...]:
-    """Give the values of a field that takes one of a few words; nothing for any other field."""
+    """Return the values that a field of a few words accepts; () for any other field."""
     annotation = Fields.model_fields[name].annotation if name in Fields.model_fields else None
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def field_kind(name: str) -> type:
-    """Give the kind of a field's value: bool, int, float, list, dict or str; str also for an unknown field."""
+    """Return the type of a field: bool, int, float, list, dict or str; str also for an unknown field."""
     return _kind(Fields.model_fields[name].annotation) if name in Fields.model_fields else str
 
 
@@ -299,4 +307,4 @@ def _kind(annotation: object) -> type:
     for kind, python in ((tuple, list), (Mapping, dict)):
         if origin is kind or (isinstance(origin, type) and issubclass(origin, kind)):
             return python
-    return annotation if annotation in (bool, int, float) and isinstance(annotation, type) else str
+    return next((kind for kind in (bool, int, float) if annotation is kind), str)

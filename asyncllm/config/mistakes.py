@@ -1,10 +1,9 @@
-"""What can be wrong with values of a profile, said so that it can be put right."""
+"""Mistakes in the values of a profile, and their messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,11 +13,11 @@ from ..suggestions import nearest
 from .fields import HIDDEN, Fields, choices, field_note
 from .provenance import Origin
 
-EXAMPLE_MODEL = "openai/gpt-5-mini"  # what advice shows as the form of a name
+EXAMPLE_MODEL = "openai/gpt-5-mini"  # shown in messages as the form of a model name
 
-_LONGEST_SHOWN = 20  # characters of a wrong value; a longer one may be a key put into the wrong place
+_LONGEST_SHOWN = 20  # characters of an invalid value; a longer one may be a misplaced key
 _UNITS = {"": "", "s": " of seconds", "tokens": " of tokens", "USD": " of US dollars"}
-# What litellm, the openai SDK and OpenHands call these fields, where the nearest spelling would point elsewhere.
+# Names of these fields in litellm, the openai SDK and OpenHands, where the nearest spelling would be another field.
 _OTHER_NAMES = {
     "api_base": "base_url",
     "custom_provider": "custom_llm_provider",
@@ -35,12 +34,12 @@ _WAITS = ("retry_min_wait", "retry_max_wait")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake.
+    """A mistake in the configuration.
 
     Attributes:
-        where: Where it stands: file, table and key, or the variable, or the argument.
-        problem: What is wrong with it, and the remedy where there is one.
-        key: The field's name, as it was written; empty for a mistake of another kind.
+        where: Its location: file, table and key, or the variable, or the argument.
+        problem: What is wrong, with the remedy where there is one.
+        key: The field's name as written; empty when the mistake is not about a field.
     """
 
     where: str
@@ -53,18 +52,18 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one key, before it is known where the key stands."""
+    """A mistake in one key, before its location is known."""
 
     key: str
     text: str
 
     def at(self, origin: Origin) -> Mistake:
-        """Say where the key stands."""
+        """Return the mistake, located at an origin."""
         return Mistake(origin.locate(self.key), self.text, self.key)
 
 
 def config_error(mistakes: Iterable[Mistake]) -> ConfigError:
-    """Make the one error that lists every mistake, each once."""
+    """Return one error that lists every mistake once."""
     lines = list(dict.fromkeys(map(str, mistakes)))
     if len(lines) == 1:
         return ConfigError(lines[0])
@@ -73,9 +72,9 @@ def config_error(mistakes: Iterable[Mistake]) -> ConfigError:
 
 
 def check_values(values: Mapping[str, object]) -> list[Problem]:
-    """Find unknown keys, wrong types and impossible values, each key looked at on its own.
+    """Return unknown keys, wrong types and impossible values, each key checked on its own.
 
-    A missing model is not a mistake here: another layer may name it.
+    A missing model is not a mistake here: another source may set it.
     """
     try:
         Fields.model_validate({"model": "any/model", **values})
@@ -85,28 +84,28 @@ def check_values(values: Mapping[str, object]) -> list[Problem]:
 
 
 def problems_of(error: ValidationError, values: Mapping[str, object]) -> list[Problem]:
-    """Say in plain words what pydantic found, one problem for each key."""
+    """Translate pydantic's errors into plain messages, one for each key."""
     found: dict[str, Problem] = {}
     for details in error.errors(include_url=False, include_context=True):
         key = str(details["loc"][0]) if details["loc"] else "profile"
         found.setdefault(key, Problem(key, _sentence(key, details, values.get(key))))
-    # In the order in which they were written, so that they are found again in the file.
+    # In the order of the file.
     order = list(values)
     return sorted(found.values(), key=lambda problem: order.index(problem.key) if problem.key in order else -1)
 
 
 def contradictions(values: Mapping[str, object]) -> list[Problem]:
-    """Find values that are possible one by one, but not together; defaults count where nothing is set."""
-    problems = []
+    """Return values that are valid alone and contradict each other; defaults count where nothing is set."""
+    problems: list[Problem] = []
     if {"api_key", "api_key_env"} <= values.keys():
-        problems.append(Problem("api_key_env", "is set beside api_key: keep one of them"))
+        problems.append(Problem("api_key_env", "is set together with api_key: keep one of them"))
     shortest, longest = (_number(values.get(key, Fields.model_fields[key].default)) for key in _WAITS)
     if shortest > longest:
         key, other = _WAITS if "retry_min_wait" in values else reversed(_WAITS)
         shown = {"retry_min_wait": f"{shortest:g} s", "retry_max_wait": f"{longest:g} s"}
         relation = "longer" if key == "retry_min_wait" else "shorter"
-        default = "" if other in values else " (its default)"
-        problems.append(Problem(key, f"is {shown[key]}, {relation} than {other}, {shown[other]}{default}"))
+        default = "" if other in values else ", the default"
+        problems.append(Problem(key, f"is {shown[key]}, {relation} than {other} ({shown[other]}{default})"))
     return problems
 
 
@@ -120,7 +119,7 @@ def _sentence(key: str, details: ErrorDetails, value: object) -> str:
         meant = _OTHER_NAMES.get(key) or nearest(key, Fields.model_fields)
         return f"is not a known key; did you mean {meant}?" if meant else "is not a known key"
     if kind == "missing":
-        return f'is missing. Name one as litellm does: model = "{EXAMPLE_MODEL}"'
+        return f'is missing: set it, for example model = "{EXAMPLE_MODEL}"'
     if kind == "value_error":
         return str(context["error"])
     inside = " ".join(str(part + 1 if isinstance(part, int) else part) for part in details["loc"][1:])
@@ -129,7 +128,7 @@ def _sentence(key: str, details: ErrorDetails, value: object) -> str:
     return f"{prefix}must be {wanted}{_shown(key, value, bool(inside))}" if wanted else f"{prefix}{details['msg']}"
 
 
-def _wanted(key: str, kind: str, context: Mapping[str, Any]) -> str | None:
+def _wanted(key: str, kind: str, context: Mapping[str, object]) -> str | None:
     match kind:
         case "int_type" | "int_parsing" | "int_from_float":
             return f"a whole number{_UNITS[field_note(key, 'unit')]}"
@@ -140,11 +139,11 @@ def _wanted(key: str, kind: str, context: Mapping[str, Any]) -> str | None:
         case "bool_type":
             return "true or false"
         case "string_type":
-            return "text in quotes"
+            return "a string"
         case "string_too_short":
-            return "more than an empty text"
+            return "a non-empty string"
         case "tuple_type":
-            return "a list of texts"
+            return "a list of strings"
         case "dict_type" | "mapping_type":
             return "a table"
         case "greater_than":
@@ -155,11 +154,12 @@ def _wanted(key: str, kind: str, context: Mapping[str, Any]) -> str | None:
             return f"{context['le']:g} or less"
         case "literal_error":
             return f"one of {', '.join(choices(key))}"
-    return None
+        case _:
+            return None
 
 
 def _shown(key: str, value: object, is_inside: bool) -> str:
-    # A table or a list may hold anything, a key put into the wrong place among it.
+    # A table or a list may hold anything, a misplaced key included.
     if key in HIDDEN or is_inside or value == "" or not isinstance(value, str | int | float):
         return ""
     text = str(value).lower() if isinstance(value, bool) else str(value)

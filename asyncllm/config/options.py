@@ -1,16 +1,16 @@
-"""The fields of a profile as keyword arguments, for type checkers and editors; a test holds them to `Fields`."""
+"""The fields of a profile as typed keyword arguments; a test keeps them equal to `Fields`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Required, TypedDict
+from typing import Required, TypedDict
 
 from pydantic import SecretStr
 
-from .fields import StructuredMode, Transport
+from .fields import StructuredMode, TransportName
 
 
-class _BesideModel(TypedDict, total=False):
+class _OtherThanModel(TypedDict, total=False):
     api_key: str | SecretStr | None
     api_key_env: str | None
     base_url: str | None
@@ -35,7 +35,7 @@ class _BesideModel(TypedDict, total=False):
     stop: str | Sequence[str] | None
     reasoning_effort: str | None
     safety_settings: Mapping[str, str] | Sequence[Mapping[str, str]] | None
-    extra_body: Mapping[str, Any] | None
+    extra_body: Mapping[str, object] | None
     max_output_tokens: int | None
     max_input_tokens: int | None
     timeout: float | None
@@ -63,17 +63,17 @@ class _BesideModel(TypedDict, total=False):
     custom_tokenizer: str | None
     structured_mode: StructuredMode | None
     max_reasks: int | None
-    transport: Transport | None
+    transport: TransportName | None
     log_prompts: bool | None
 
 
-class Options(_BesideModel, total=False):
-    """Fields that an argument can set; None unsets what the profile says."""
+class Options(_OtherThanModel, total=False):
+    """The fields that an argument can override; None unsets the field."""
 
     model: str | None
 
 
-class ConfigOptions(_BesideModel, total=False):
-    """Fields of a configuration made without a file: the model is required."""
+class ConfigOptions(_OtherThanModel, total=False):
+    """The fields of a configuration made without a file; the model is required."""
 
     model: Required[str]

@@ -1,16 +1,17 @@
-"""How the layers of a configuration become one profile: the nearest value wins, and no key goes astray.
+"""Precedence of sources: the strongest value wins, and no key reaches another provider.
 
-Layers come weakest first and belong to *levels*: `[llm]` with its variables `LLM_<FIELD>` is one level, `[llm.NAME]`
-with its variables `LLM__<NAME>__<FIELD>` the next, arguments are the nearest. For every field the nearest value wins as
-a whole. The connection group follows stricter rules, so that no key ever reaches another provider's host:
+Sources come weakest first and belong to *levels*: `[llm]` with its variables `LLM_<FIELD>` is the base level,
+`[llm.NAME]` with its variables `LLM__<NAME>__<FIELD>` the profile level, and arguments are the strongest. A field takes
+its value as a whole from the strongest source that sets it. The connection group follows stricter rules, so that no key
+ever reaches another provider's host:
 
-1. A layer that changes the provider takes nothing of the group from farther layers. Which provider a layer means is
-   decided by what it says itself; what it inherits only decides when that says too little (a bare, unknown name).
-2. What a level without a model says of the group belongs to nobody, and no nearer level takes it.
-3. A layer that names an endpoint takes no credentials (key, headers, AWS credentials) that were in force for another
-   endpoint, nor those that another level meant for the provider's own endpoint. Endpoints are the same when scheme,
-   host and port are.
-4. Of `api_key` and `api_key_env` the one named nearest wins.
+1. A source that changes the provider inherits nothing of the group from weaker sources. A source's provider follows
+   from its own values; inherited ones count only where these are not enough (a bare, unknown name).
+2. What a level without a model sets of the group has no provider, and no stronger level inherits it.
+3. A source that sets an endpoint inherits no credentials (key, headers, AWS credentials) that applied to another
+   endpoint, nor those that another level set for the provider's own endpoint. Endpoints are the same when scheme, host
+   and port are.
+4. Of `api_key` and `api_key_env` the one from the stronger source wins.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from .fields import CONNECTION_GROUP, CREDENTIALS, ENDPOINTS, KEY_FIELDS
 from .provenance import Origin
 
 BASE, PROFILE, ARGUMENTS = range(3)
-"""The levels, farthest first."""
+"""The levels, weakest first."""
 
-_PROVIDER_FIELDS = ("model", "custom_llm_provider", "base_url")  # what decides which provider it is
+_PROVIDER_FIELDS = ("model", "custom_llm_provider", "base_url")  # the fields that the provider follows from
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value of one layer.
+    """One value of one source.
 
     Attributes:
-        value: The value, not yet validated as a whole.
+        value: The value; validated alone, not together with others.
         origin: Where it came from.
-        level: The level of its layer.
+        level: The level of its source.
     """
 
     value: object
@@ -47,17 +48,18 @@ class Entry:
     level: int
 
 
-Layer = Mapping[str, Entry]
+Source = Mapping[str, Entry]
+"""The entries of one source, by field: a table, the variables of a profile, or the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Why an entry of the connection group was not taken from a farther layer.
+    """Why an entry of the connection group was not inherited.
 
     Attributes:
-        reason: Why, in words.
-        origin: Where the entry stands.
-        is_for_other_endpoint: Whether the provider is the same, and only the endpoint another.
+        reason: The reason, for a message.
+        origin: Where the entry came from.
+        is_for_other_endpoint: Whether the provider is the same and only the endpoint differs.
     """
 
     reason: str
@@ -70,11 +72,11 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What the layers say together.
+    """The result of merging sources.
 
     Attributes:
-        entries: The winning entry of each field that any layer sets.
-        withheld: Why farther entries of the connection group were not taken, where nothing nearer replaced them.
+        entries: The winning entry of each field that a source sets.
+        withheld: Entries of the connection group that were neither inherited nor replaced, with the reason.
     """
 
     entries: Mapping[str, Entry]
@@ -87,50 +89,50 @@ class Merged:
 
     @property
     def origins(self) -> dict[str, Origin]:
-        """Where the winning values came from."""
+        """The origins of the winning values."""
         return {key: entry.origin for key, entry in self.entries.items()}
 
 
-def merge(layers: Iterable[Layer], withheld: Mapping[str, Withheld] = MappingProxyType({})) -> Merged:
-    """Merge layers, weakest first. An entry of None unsets what farther layers say.
+def merge(sources: Iterable[Source], withheld: Mapping[str, Withheld] = MappingProxyType({})) -> Merged:
+    """Merge sources, weakest first. An entry of None unsets what weaker sources set.
 
     Args:
-        layers: The layers.
-        withheld: What was withheld already when the first layer was made.
+        sources: The sources.
+        withheld: What was already withheld from the first source.
     """
     entries: dict[str, Entry] = {}
-    for layer in layers:
-        if not layer:
+    for source in sources:
+        if not source:
             continue
-        before, after = _provider(entries), _provider_after(entries, layer)
-        refused = _refused(entries, layer, before, after)
-        known = withheld if before in (None, after) else {}
-        renamed = layer.keys() | (KEY_FIELDS if KEY_FIELDS & layer.keys() else frozenset())
-        withheld = {key: why for key, why in {**known, **refused}.items() if key not in renamed}
-        kept = {key: entry for key, entry in entries.items() if key not in refused and key not in renamed}
-        entries = kept | dict(layer)
+        before, after = _provider(entries), _provider_after(entries, source)
+        new = _withheld(entries, source, before, after)
+        still_withheld = withheld if before in (None, after) else {}
+        replaced = source.keys() | (KEY_FIELDS if KEY_FIELDS & source.keys() else frozenset[str]())
+        withheld = {key: why for key, why in {**still_withheld, **new}.items() if key not in replaced}
+        kept = {key: entry for key, entry in entries.items() if key not in new and key not in replaced}
+        entries = kept | dict(source)
     return Merged({key: entry for key, entry in entries.items() if entry.value is not None}, withheld)
 
 
 def provider_of(model: str, custom_llm_provider: str | None = None, base_url: str | None = None) -> str:
-    """Give litellm's name of the provider that serves a model.
+    """Return litellm's name of the provider that serves a model.
 
     Raises:
-        ConfigError: Nothing says which provider it is.
+        ConfigError: The provider cannot be derived.
     """
     return resolve_provider(model, custom_llm_provider, base_url).provider
 
 
 def endpoint_owner(base_url: str | None) -> str | None:
-    """Give the provider that an endpoint is known to belong to; None when it is not known."""
+    """Return the provider that an endpoint belongs to; None when it is not known."""
     if base_url is None:
         return None
-    # A name that no provider uses leaves the decision to the endpoint.
+    # No provider has a model of this name, so the endpoint alone decides.
     return _provider_or_none("-", None, base_url)
 
 
-def origin_of(url: object) -> tuple[str, str | None, int | None]:
-    """Give scheme, host and port of an address, by which endpoints are compared."""
+def url_origin(url: object) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port of a URL, which identify an endpoint."""
     try:
         parts = urlsplit(str(url))
         return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
@@ -138,33 +140,35 @@ def origin_of(url: object) -> tuple[str, str | None, int | None]:
         return str(url), None, None
 
 
-def _refused(entries: Mapping[str, Entry], layer: Layer, before: str | None, after: str | None) -> dict[str, Withheld]:
-    """Say which inherited entries a layer does not take, and why."""
+def _withheld(
+    entries: Mapping[str, Entry], source: Source, before: str | None, after: str | None
+) -> dict[str, Withheld]:
+    """Return the entries that a source does not inherit, with the reason."""
     inherited = {key: entry for key, entry in entries.items() if key in CONNECTION_GROUP and entry.value is not None}
-    level = next(iter(layer.values())).level
+    level = next(iter(source.values())).level
     if before is None:
         if after is None:
             return {}
-        reason = "no model stands beside it that says whose it is"
-        farther = {key: Withheld(reason, entry.origin) for key, entry in inherited.items() if entry.level < level}
-        return _refused_by_endpoint(inherited, layer, level) | farther
+        reason = "no model beside it names its provider"
+        weaker = {key: Withheld(reason, entry.origin) for key, entry in inherited.items() if entry.level < level}
+        return _withheld_by_endpoint(inherited, source, level) | weaker
     if before != after:
-        reason = f"it is for {before}, and this profile calls {after or 'another provider'}"
+        reason = f"it is for {before}, and this profile uses {after or 'another provider'}"
         return {key: Withheld(reason, entry.origin) for key, entry in inherited.items()}
-    return _refused_by_endpoint(inherited, layer, level)
+    return _withheld_by_endpoint(inherited, source, level)
 
 
-def _refused_by_endpoint(inherited: Mapping[str, Entry], layer: Layer, level: int) -> dict[str, Withheld]:
-    refused: dict[str, Withheld] = {}
-    for endpoint in sorted(ENDPOINTS & layer.keys()):
+def _withheld_by_endpoint(inherited: Mapping[str, Entry], source: Source, level: int) -> dict[str, Withheld]:
+    withheld: dict[str, Withheld] = {}
+    for endpoint in sorted(ENDPOINTS & source.keys()):
         now = inherited[endpoint].value if endpoint in inherited else None
-        if origin_of(now) == origin_of(layer[endpoint].value):
+        if url_origin(now) == url_origin(source[endpoint].value):
             continue
         for key in CREDENTIALS & inherited.keys():
             if now is not None or inherited[key].level < level:
                 reason = f"it is for another endpoint than this {endpoint}"
-                refused[key] = Withheld(reason, inherited[key].origin, is_for_other_endpoint=True)
-    return refused
+                withheld[key] = Withheld(reason, inherited[key].origin, is_for_other_endpoint=True)
+    return withheld
 
 
 def _provider(entries: Mapping[str, Entry]) -> str | None:
@@ -174,14 +178,14 @@ def _provider(entries: Mapping[str, Entry]) -> str | None:
     return _provider_or_none(model, custom, _text(entries, "base_url"))
 
 
-def _provider_after(entries: Mapping[str, Entry], layer: Layer) -> str | None:
-    merged = {**entries, **layer}
+def _provider_after(entries: Mapping[str, Entry], source: Source) -> str | None:
+    merged = {**entries, **source}
     model, custom, url = (_text(merged, key) for key in _PROVIDER_FIELDS)
     if model is None:
         return custom
-    if model == _text(entries, "model") and "custom_llm_provider" not in layer:
+    if model == _text(entries, "model") and "custom_llm_provider" not in source:
         return _provider_or_none(model, custom, url)
-    alone = _provider_or_none(model, _text(layer, "custom_llm_provider"), _text(layer, "base_url"))
+    alone = _provider_or_none(model, _text(source, "custom_llm_provider"), _text(source, "base_url"))
     return alone or _provider_or_none(model, custom, url)
 
 

@@ -1,4 +1,4 @@
-"""Every profile of a configuration, and the one that is asked for."""
+"""All profiles of a configuration, and functions that load them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .fallbacks import fallback_mistakes, inherited, wrong_fallbacks
 from .fields import Fields
 from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_tables, table_name
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
-from .model import LLMConfig
-from .precedence import ARGUMENTS, Entry, Layer, Merged, merge, provider_of
+from .model import ConfigContext, LLMConfig
+from .precedence import ARGUMENTS, Entry, Merged, Source, merge, provider_of
 from .provenance import ARGUMENT, shown_path
 from .sources import Sources, checked, read_sources
 
@@ -34,95 +34,89 @@ def load_config(
 ) -> LLMConfig:
     """Load one profile.
 
-    From the weakest to the strongest: built-in defaults, `[llm]`, the variables `LLM_<FIELD>`, `[llm.NAME]`, the
-    variables `LLM__<NAME>__<FIELD>`, arguments. `.env` beside the file (in the working directory when there is no file)
-    adds to the environment. Names of variables are in capitals; what is neither letter nor digit in the name of a
-    profile is `_` in them. Their values are numbers, true or false, texts, lists separated by commas or in JSON, tables
-    in JSON. Profiles are what the file has tables for; variables alone make none.
+    Sources, weakest first: built-in defaults, `[llm]`, the variables `LLM_<FIELD>`, `[llm.NAME]`, the variables
+    `LLM__<NAME>__<FIELD>`, arguments. A `.env` beside the file (in the working directory when there is no file) adds to
+    the environment. Variable names are upper case, with `_` for every character of a profile's name that is neither
+    letter nor digit. Their values are numbers, true or false, strings, lists (separated by commas, or JSON) and tables
+    (JSON). Only tables of the file make profiles, variables do not.
 
     Args:
         profile: The name of the profile; None for the default, which is `[llm]` itself.
         path: The file; None for the one that `ASYNCLLM_CONFIG` names, else `config.toml` in the working directory or
             its parents up to the project root.
-        env: The environment; None for that of the process.
-        **overrides: Fields that the call sets itself; None unsets what the profile says.
+        env: The environment; None for `os.environ`.
+        **overrides: Fields to override; None unsets a field.
 
     Raises:
-        ConfigError: The configuration is wrong or incomplete; the message lists every mistake, of all profiles.
+        ConfigError: The configuration is invalid or incomplete; the message lists every mistake, of all profiles.
     """
     return load_profiles(path, env).config(profile, **overrides)
 
 
 def load_profiles(path: str | Path | None = None, env: Mapping[str, str] | None = None) -> Profiles:
-    """Load every profile, without raising for mistakes in them: `Profiles.mistakes` lists these.
+    """Load all profiles. Mistakes in them do not raise here: `Profiles.mistakes` lists them.
 
     Args:
         path: As for `load_config`.
         env: As for `load_config`.
 
     Raises:
-        ConfigError: A file cannot be found, cannot be read, or is not valid TOML.
+        ConfigError: The file does not exist, cannot be read, or is not valid TOML.
     """
-    source = find_config_file(path, os.environ if env is None else env)
-    environment = Environment(env, (source.parent if source else Path.cwd()) / ".env")
-    tables = read_tables(source) if source else Tables({}, {})
-    return Profiles(read_sources(tables, source, environment), source, environment, tables.absence)
+    file = find_config_file(path, os.environ if env is None else env)
+    environment = Environment(env, (file.parent if file else Path.cwd()) / ".env")
+    tables = read_tables(file) if file else Tables({}, {})
+    return Profiles(read_sources(tables, file, environment), file, environment, tables.absence)
 
 
 class Profiles:
-    """Every profile of a configuration; made by `load_profiles`.
+    """All profiles of a configuration, as `load_profiles` returns them.
 
     Attributes:
         source: The file; None when there is none.
-        names: The names of the profiles; `default` is among them when `[llm]` has a model, or when there is no other.
-        mistakes: What is wrong with any of them, apart from a missing model, which an argument may still name.
-        ignored_variables: The variables `LLM_...` that are nobody's here, with the one that each may have been meant to
-            be.
+        names: The names of the profiles; `default` is one of them when `[llm]` has a model, or when there is no other.
+        mistakes: Everything that is wrong with any of them, except a missing model, which an argument may still set.
+        ignored_variables: The variables `LLM_...` that set nothing, each with the one it may be a misspelling of.
     """
 
-    def __init__(self, stack: Sources, source: Path | None, environment: Environment, absence: str = "") -> None:
-        self._stack = stack
+    def __init__(self, sources: Sources, file: Path | None, environment: Environment, absence: str = "") -> None:
+        self._sources = sources
         self._environment = environment
         self._absence = absence
-        self.source = source
-        self.ignored_variables = stack.ignored
-        has_default = len(stack.own) == 1 or "model" in self._merged(DEFAULT_PROFILE).entries
-        self.names = tuple(name for name in stack.own if has_default or name != DEFAULT_PROFILE)
-        together = [mistake for name in stack.own for mistake in _mistakes_together(self._merged(name))]
-        self.mistakes = tuple(dict.fromkeys([*stack.mistakes, *together, *fallback_mistakes(stack)]))
+        self.source = file
+        self.ignored_variables = sources.ignored
+        has_default = len(sources.own) == 1 or "model" in self._merged(DEFAULT_PROFILE).entries
+        self.names = tuple(name for name in sources.own if has_default or name != DEFAULT_PROFILE)
+        together = [mistake for name in sources.own for mistake in _mistakes_together(self._merged(name))]
+        self.mistakes = tuple(dict.fromkeys([*sources.mistakes, *together, *fallback_mistakes(sources)]))
 
     def config(self, profile: str | None = None, **overrides: Unpack[Options]) -> LLMConfig:
-        """Make one profile, as `load_config` does.
+        """Return one profile, as `load_config` does.
 
         Raises:
-            ConfigError: The configuration is wrong or incomplete.
+            ConfigError: The configuration is invalid or incomplete.
         """
         name = profile or DEFAULT_PROFILE
         mistakes = list(self.mistakes)
         arguments = checked({key: Entry(value, ARGUMENT, ARGUMENTS) for key, value in overrides.items()}, mistakes)
-        if name not in self._stack.own:
+        if name not in self._sources.own:
             raise config_error([self._unknown(name), *mistakes])
         merged = self._merged(name, arguments)
         mistakes += _mistakes_together(merged)
         if "fallbacks" in arguments:
-            mistakes += wrong_fallbacks(name, arguments["fallbacks"], self._stack)
+            mistakes += wrong_fallbacks(name, arguments["fallbacks"], self._sources)
         if "model" not in merged.entries and not any(map(_is_the_model, mistakes)):
             mistakes.append(self._missing_model(name))
         if mistakes:
             raise config_error(mistakes)
-        return LLMConfig._build(
-            merged.values,
-            profile=name,
-            source=self.source,
-            origins=merged.origins,
-            withheld=merged.withheld,
-            environment=self._environment,
-            profiles=self,
-        )
+        context = ConfigContext(name, self, self._environment, merged.origins, merged.withheld)
+        return LLMConfig.model_validate(merged.values, context=context)
 
-    def _merged(self, name: str, arguments: Layer | None = None) -> Merged:
-        base = self._stack.base if name == DEFAULT_PROFILE else [inherited(layer, name) for layer in self._stack.base]
-        return merge([*base, *self._stack.own[name], arguments or {}])
+    def _merged(self, name: str, arguments: Source | None = None) -> Merged:
+        base = self._sources.base
+        if name != DEFAULT_PROFILE:
+            base = tuple(inherited(source, name) for source in base)
+        return merge([*base, *self._sources.own[name], arguments or {}])
 
     def _unknown(self, name: str) -> Mistake:
         if self.source is None:
@@ -135,26 +129,26 @@ class Profiles:
     def _missing_model(self, name: str) -> Mistake:
         others = [other for other in self.names if other != name]
         example = f'model = "{EXAMPLE_MODEL}"'
-        ask = f", or ask for one of the profiles {', '.join(others)}" if others else ""
+        select = f", or select another profile: {', '.join(others)}" if others else ""
         if self.source and self._absence:
-            add = self._absence if self._absence.endswith("?") else f"{self._absence}: add it, with {example}"
+            add = self._absence if self._absence.endswith("?") else f"{self._absence}: add one, with {example}"
             return Mistake(f"{shown_path(self.source)}:", add)
         if self.source:
-            return Mistake(f"{shown_path(self.source)}: {table_name(name)}", f"names no model: add {example}{ask}")
+            return Mistake(f"{shown_path(self.source)}: {table_name(name)}", f"has no model: add {example}{select}")
         return Mistake(
             "configuration:",
-            f"no model is named, and no {FILE_NAME} was found: write one with [llm] and {example}, set LLM_MODEL, "
-            "or give model= as an argument",
+            f"no model is set, and no {FILE_NAME} was found: create one with [llm] and {example}, set LLM_MODEL, "
+            "or pass model= as an argument",
         )
 
 
 def _is_the_model(mistake: Mistake) -> bool:
-    """Tell whether a mistake is about a model that is named wrongly, and so not missing."""
+    """Return whether a mistake is about a model that is set, but wrongly, and so is not missing."""
     return mistake.key in ("llm", "model") or nearest(mistake.key, Fields.model_fields) == "model"
 
 
 def _mistakes_together(merged: Merged) -> Iterator[Mistake]:
-    """Find what is wrong with values only as they meet in one profile."""
+    """Return what is wrong with the values of a profile taken together."""
     for problem in contradictions(merged.values):
         yield problem.at(merged.entries[problem.key].origin)
     if "model" not in merged.entries:

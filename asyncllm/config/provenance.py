@@ -1,4 +1,4 @@
-"""Where the value of a field came from."""
+"""The origins of values: file, environment, argument or default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class OriginKind(StrEnum):
-    """The kinds of sources a value comes from."""
+    """The kind of source that a value comes from."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -19,12 +19,12 @@ class OriginKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value came from.
+    """The origin of a value.
 
     Attributes:
         kind: The kind of source.
         name: The table (`[llm.fast]`) or the environment variable; empty for defaults and arguments.
-        path: The file it stands in; None for defaults, arguments and the environment itself.
+        path: The file; None for defaults, arguments and the environment.
     """
 
     kind: OriginKind
@@ -32,7 +32,7 @@ class Origin:
     path: Path | None = None
 
     def locate(self, key: str) -> str:
-        """Say where a key stands, as file, table and key."""
+        """Return the location of a key: file, table and key, or the variable, or the argument."""
         if self.kind is OriginKind.FILE:
             return f"{shown_path(self.path)}: {self.name} {key}"
         if self.kind is OriginKind.DOTENV:
@@ -50,7 +50,7 @@ ARGUMENT = Origin(OriginKind.ARGUMENT)
 
 
 def shown_path(path: Path | None) -> str:
-    """Give a path as a message shows it: relative to the working directory when it is below."""
+    """Return a path for a message: relative to the working directory when it is below it."""
     if path is None:
         return ""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,4 +1,7 @@
-"""What is known about models: their provider, their abilities, their prices, and how long a text is for them."""
+"""Models: providers, limits, abilities, prices and token counts.
+
+Everything is read from litellm's data files, without importing litellm and without the network.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""litellm's packaged model map, read as data: one entry at a time, without importing litellm.
+"""litellm's model map, read one entry at a time, without importing litellm.
 
-The map is a JSON file of 3 MB. Parsing it holds the interpreter for 20 to 30 ms, which a running event loop would
-feel, so an entry is cut out of the file's bytes and parsed alone (1 to 2 ms). That relies on the layout that litellm
-ships, where each entry closes with a brace at an indent of four; where the bytes leave a doubt, all of it is parsed.
+The map is a JSON file of 3 MB. Parsing it blocks an event loop for 20 to 30 ms, so an entry is cut out of the file's
+bytes and parsed alone (1 to 2 ms). This relies on litellm's layout, where each entry closes with a brace at an indent
+of four; where the bytes are ambiguous, the whole file is parsed.
 """
 
 from __future__ import annotations
@@ -11,39 +11,53 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from ..errors import ConfigError
+from ..narrowing import list_or_empty, mapping_or_empty
 
-Entry = Mapping[str, Any]
-"""What the map says about one model, as litellm wrote it."""
+ModelEntry = Mapping[str, object]
+"""The entry of one model, under litellm's keys."""
 
-# The newest name first: litellm packages the map under its backup's name, and downloads the other one.
+# litellm packages the map as a backup; the first name is that of the file which it downloads.
 _FILE_NAMES = ("model_prices_and_context_window.json", "model_prices_and_context_window_backup.json")
 
 _OPENING = b"{\n"
 _CLOSING = b"\n    }"
 
 # `sample_spec` documents the file's fields and `fallback_generalizations` holds rules: neither is a model.
-_GENERALIZATIONS = "fallback_generalizations"
-NOT_MODELS = frozenset({"sample_spec", _GENERALIZATIONS})
+_FAMILY_RULES = "fallback_generalizations"
+NOT_MODELS = frozenset({"sample_spec", _FAMILY_RULES})
 
 
-@lru_cache(maxsize=512)  # More models than a process talks to; an entry takes about 2 KB.
-def entry(key: str) -> Entry | None:
-    """Return what the map holds under exactly this key; None when it holds nothing."""
+@dataclass(frozen=True, slots=True)
+class FamilyRule:
+    """A rule of litellm's for models that are not in the map.
+
+    Attributes:
+        pattern: Matches the names of the family.
+        details: The fields that an entry of the family would have.
+    """
+
+    pattern: re.Pattern[str]
+    details: ModelEntry
+
+
+@lru_cache(maxsize=512)  # More models than a process uses; an entry takes about 2 KB.
+def entry(key: str) -> ModelEntry | None:
+    """Return the entry under exactly this key; None when there is none."""
     if key in NOT_MODELS:
         return None
     return _read(key)
 
 
 def spelling(name: str) -> str | None:
-    """Return the key that `name` stands for, in the map's own case; None when there is none.
+    """Return the key that equals `name` but for case; None when there is none.
 
-    The first call that meets an unknown name reads all keys (about 6 ms); later ones take microseconds.
+    The first unknown name takes about 6 ms, to read all keys; later ones take microseconds.
     """
     if entry(name) is not None:
         return name
@@ -52,24 +66,28 @@ def spelling(name: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def keys() -> tuple[str, ...]:
-    """Return the names of all models in the map (about 6 ms the first time)."""
+    """Return the names of all models in the map (about 6 ms on first use)."""
     data = _content()
     if not _is_indented(data):
         return tuple(key for key in _parsed() if key not in NOT_MODELS)
-    # litellm's names hold neither quotes nor escapes; the test over the whole map would notice one.
+    # litellm's names contain neither quotes nor escapes; a test over the whole map holds this.
     found = re.findall(rb'(?:^\{|\n    \},)\n *"([^"]+)": \{', data)
     return tuple(key for key in map(bytes.decode, found) if key not in NOT_MODELS)
 
 
 @lru_cache(maxsize=1)
-def generalizations() -> tuple[Entry, ...]:
-    """Return litellm's rules for models that are not in the map yet, in its order; () when it has none."""
-    section = _read(_GENERALIZATIONS)
-    return tuple(section.get("rules", ())) if section is not None else ()
+def family_rules() -> tuple[FamilyRule, ...]:
+    """Return litellm's rules for models that are not in the map, in its order; () when it has none."""
+    rules = map(mapping_or_empty, list_or_empty(mapping_or_empty(_read(_FAMILY_RULES)).get("rules")))
+    return tuple(
+        FamilyRule(re.compile(pattern, re.IGNORECASE), mapping_or_empty(rule.get("model_info")))
+        for rule in rules
+        if isinstance(pattern := rule.get("pattern"), str)
+    )
 
 
 def package_file(*parts: str) -> Path | None:
-    """Return the path of a data file inside litellm's package, which is not imported; None when it is not there."""
+    """Return the path of a data file in litellm's package, without importing it; None when it does not exist."""
     found = importlib.util.find_spec("litellm")
     for location in (found.submodule_search_locations or ()) if found is not None else ():
         path = Path(location, *parts)
@@ -78,36 +96,36 @@ def package_file(*parts: str) -> Path | None:
     return None
 
 
-def _read(key: str) -> Entry | None:
+def _read(key: str) -> ModelEntry | None:
     data = _content()
     if not _is_indented(data):
         return _parsed().get(key)
     head = json.dumps(key).encode() + b": {"
-    # The last one, as a JSON parser would take it.
+    # Of duplicate keys the last one counts, as for a JSON parser.
     start = data.rfind(head)
     if start < 0:
         return None
     end = data.find(_CLOSING, start)
-    # litellm's contributors edit the file by hand: the key's own indent is not to be relied on, the end of the entry
-    # before it is. A name that occurs deeper in the file, or an entry that does not close alone, needs the parser.
+    # The file is edited by hand, so the key's indent is unreliable; the end of the entry before it is not. A name that
+    # occurs deeper in the file, or an entry that does not parse alone, needs the whole file.
     before = data[max(start - 64, 0) : start].rstrip(b" ")
     if not before.endswith((_CLOSING + b",\n", _OPENING)):
         return _parsed().get(key)
     try:
-        value: Entry = json.loads(data[start + len(head) - 1 : end + len(_CLOSING)])
+        value: ModelEntry = json.loads(data[start + len(head) - 1 : end + len(_CLOSING)])
     except ValueError:
         return _parsed().get(key)
     return MappingProxyType(value)
 
 
-@lru_cache(maxsize=1)  # 3 MB, kept: reading it again would cost as much as the search.
+@lru_cache(maxsize=1)  # 3 MB; reading the file again would take as long as searching it.
 def _content() -> bytes:
     for name in _FILE_NAMES:
         path = package_file(name)
         if path is not None:
             return path.read_bytes()
     raise ConfigError(
-        "litellm's model map was not found, so nothing is known about models and prices.",
+        "litellm's model map was not found; it has the limits and prices of models.",
         hint="Install litellm again: pip install --force-reinstall litellm",
     )
 
@@ -117,9 +135,9 @@ def _is_indented(data: bytes) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _parsed() -> Mapping[str, Entry]:
-    """Parse the whole map (20 to 30 ms), where the layout leaves a doubt."""
-    parsed: dict[str, Entry] = json.loads(_content())
+def _parsed() -> Mapping[str, ModelEntry]:
+    """Parse the whole map (20 to 30 ms)."""
+    parsed: dict[str, ModelEntry] = json.loads(_content())
     return parsed
 
 

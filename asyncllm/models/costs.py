@@ -1,4 +1,4 @@
-"""What a call costs."""
+"""Costs of calls, actual and worst case."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def cost_usd(
     cache_write_1h_tokens: int = 0,
     when: datetime | None = None,
 ) -> float | None:
-    """Return what a usage costs, as litellm computes it.
+    """Return the cost of a usage, as litellm computes it.
 
     Args:
-        usage: The tokens; a part of them that is None counts as none.
+        usage: The tokens; a kind that is None counts as 0.
         prices: The prices, or the model that has them.
-        service_tier: The tier the request was served at (`flex`, `priority`, `batch`, ...).
+        service_tier: The tier that served the request (`flex`, `priority`, `batch`, ...).
         cache_write_1h_tokens: How many of the tokens written to the cache are kept for an hour rather than minutes.
-        when: When the request was made, with a time zone; None: now. It matters where nights are cheaper.
+        when: The time of the request, with a time zone; None: now. Off-peak prices depend on it.
 
     Returns:
-        US dollars; None when the tokens are unknown, or a price that they need is. Never 0 for an unknown.
+        US dollars; None when the tokens, or a price that they need, are unknown. Never 0 for an unknown cost.
     """
     prices = prices.prices if isinstance(prices, ModelInfo) else prices
     if prices is None or usage.input_tokens is None or usage.output_tokens is None:
@@ -50,15 +50,15 @@ def worst_case_cost(
     writes_cache: bool = False,
     audio: bool = False,
 ) -> float | None:
-    """Return the most that a request can cost: nothing cached, the answer as long as it may be, no cheap hours.
+    """Return the most that a request can cost: nothing cached, the longest answer, peak prices.
 
     Args:
         prices: The prices, or the model that has them.
         input_tokens: The tokens of the prompt, at the upper end of an estimate.
         max_output_tokens: The most tokens of the answer, reasoning included.
         service_tier: The tier that the request asks for.
-        writes_cache: Whether the request asks the provider to cache the prompt, which may cost more than the prompt.
-        audio: Whether there may be audio in the prompt or the answer.
+        writes_cache: Whether the prompt is written to the provider's cache, which may cost more than the prompt.
+        audio: Whether the prompt or the answer may contain audio.
 
     Returns:
         US dollars; None when no price is known.
@@ -68,16 +68,16 @@ def worst_case_cost(
         return None
     rates = prices.rates(input_tokens, service_tier=service_tier)
     cached = (rates.cache_write, rates.cache_write_1h) if writes_cache else ()
-    heard, spoken = (rates.audio_input, rates.audio_output) if audio else (None, None)
+    audio_input, audio_output = (rates.audio_input, rates.audio_output) if audio else (None, None)
     return _sum(
         (
-            (input_tokens, _dearest(rates.input, heard, *cached)),
-            (max_output_tokens, _dearest(rates.output, rates.reasoning, spoken)),
+            (input_tokens, _highest(rates.input, audio_input, *cached)),
+            (max_output_tokens, _highest(rates.output, rates.reasoning, audio_output)),
         )
     )
 
 
-_Part = tuple[int, float | None]
+_Part = tuple[int, float | None]  # tokens and their rate
 
 
 def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tuple[_Part, ...]:
@@ -87,7 +87,7 @@ def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tupl
     written = usage.cache_write_tokens or 0
     kept = min(cache_write_1h_tokens, written)
     fresh = max((usage.input_tokens or 0) - cached - written, 0)
-    # What the cache covers is charged once, as cached, whichever kind of token it is.
+    # Cached tokens are charged once, as cached, whatever their kind.
     audio = min(usage.audio_input_tokens or 0, fresh)
     cache_write = _or(rates.cache_write, rates.input)
     return (
@@ -124,6 +124,6 @@ def _or(rate: float | None, fallback: float | None) -> float | None:
     return fallback if rate is None else rate
 
 
-def _dearest(needed: float | None, *others: float | None) -> float | None:
-    """Return the highest of the rates; None when the one that is always needed is unknown."""
+def _highest(needed: float | None, *others: float | None) -> float | None:
+    """Return the highest of the rates; None when the needed one is unknown."""
     return None if needed is None else max(rate for rate in (needed, *others) if rate is not None)

@@ -1,14 +1,15 @@
-"""What is known about one model."""
+"""Facts about one model: limits, abilities and prices."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from ..narrowing import list_or_empty, mapping_or_empty
 from . import catalog
 from .name_resolution import ResolvedModel, resolve_provider
 from .prices import Prices, Rates, parse_prices
@@ -17,28 +18,28 @@ from .providers import SIMULATED
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known about a model; None where nobody knows.
+    """Facts about a model; None where a fact is unknown.
 
     Attributes:
         name: The model without the provider's prefix.
         provider: litellm's name of the provider.
-        known: Whether the model is in litellm's map. When it is not, litellm's rules for its family may still say
-            what it can do, never what it costs.
-        context_window: The most tokens a prompt may have.
-        max_output_tokens: The most tokens an answer may have.
-        vision: Whether it takes images.
-        pdf: Whether it takes PDF files.
-        audio_input: Whether it takes audio.
-        audio_output: Whether it answers in audio.
-        tools: Whether it calls tools.
-        parallel_tools: Whether it may call several tools at once.
-        response_schema: Whether it can be held to a JSON Schema.
-        json_mode: Whether it can be held to JSON; a model that takes a schema can.
+        known: Whether the model is in litellm's map. If not, its abilities may come from litellm's rules for its
+            family; its prices are unknown.
+        context_window: The most tokens of a prompt.
+        max_output_tokens: The most tokens of an answer.
+        vision: Whether it accepts images.
+        pdf: Whether it accepts PDF files.
+        audio_input: Whether it accepts audio.
+        audio_output: Whether it can answer in audio.
+        tools: Whether it can call tools.
+        parallel_tools: Whether it can call several tools at once.
+        response_schema: Whether its output can be constrained to a JSON Schema.
+        json_mode: Whether its output can be constrained to JSON; true with `response_schema`.
         reasoning: Whether it reasons before it answers.
         prompt_caching: Whether its provider caches prompts.
-        mode: What it is for: `chat`, `completion`, `responses`, `embedding`, ...
+        mode: Its endpoint: `chat`, `completion`, `responses`, `embedding`, ...
         deprecated_on: The day from which the provider may retire it.
-        prices: What it charges.
+        prices: Its prices.
     """
 
     name: str
@@ -68,35 +69,35 @@ def model_info(
     base_url: str | None = None,
     prices: Prices | None = None,
 ) -> ModelInfo:
-    """Return what litellm's map says about a model. The first call for a model takes 1 to 10 ms, later ones 1 us.
+    """Return the facts about a model in litellm's map. The first call for a model takes 1 to 10 ms, later ones 1 us.
 
     Args:
         model: The model's name, with or without the provider's prefix.
-        custom_llm_provider: The provider, when the name does not say it or says it wrongly.
-        base_url: The endpoint the profile names.
-        prices: Prices of the profile's own, in place of the map's.
+        custom_llm_provider: The provider, when the name contains none or another one.
+        base_url: The endpoint of the profile.
+        prices: Prices that replace those of the map.
 
     Raises:
-        ConfigError: The provider cannot be told from the name; or litellm's map is not there.
+        ConfigError: The provider cannot be derived from the name, or litellm's map is missing.
     """
     info = _info(model, custom_llm_provider, base_url)
     return info if prices is None else replace(info, prices=prices)
 
 
-def parse_proxy_model_info(answer: Mapping[str, Any]) -> dict[str, ModelInfo]:
-    """Read the answer of a LiteLLM proxy to `GET /model/info`.
+def parse_proxy_model_info(answer: Mapping[str, object]) -> dict[str, ModelInfo]:
+    """Parse the answer of a LiteLLM proxy to `GET /model/info`.
 
     Args:
         answer: The decoded body, `{"data": [{"model_name": ..., "litellm_params": ..., "model_info": ...}]}`.
 
     Returns:
-        What the proxy says of each model, under the name its users ask for. Where several deployments share a name,
-        the proxy picks one for each call: a fact stays only if all agree on it, a limit is the lowest.
+        The facts about each model, under the name that the proxy's users ask for. Where several deployments share a
+        name, the proxy picks one for each call: a fact counts only if all agree on it, a limit is the lowest.
     """
     found: dict[str, ModelInfo] = {}
-    for row in answer.get("data") or ():
+    for row in map(mapping_or_empty, list_or_empty(answer.get("data"))):
         name = row.get("model_name")
-        if not name:
+        if not isinstance(name, str) or not name:
             continue
         details = _proxy_details(row)
         info = _parse(ResolvedModel("litellm_proxy", name), details, known=bool(details.get("key")))
@@ -104,28 +105,28 @@ def parse_proxy_model_info(answer: Mapping[str, Any]) -> dict[str, ModelInfo]:
     return found
 
 
-@lru_cache(maxsize=512)  # One entry for each model and endpoint that a process talks to.
+@lru_cache(maxsize=512)  # One for each model and endpoint that a process uses.
 def _info(model: str, custom_llm_provider: str | None, base_url: str | None) -> ModelInfo:
     resolved = resolve_provider(model, custom_llm_provider, base_url)
     if resolved.provider == SIMULATED:
         return _simulated(resolved.name)
     candidates = tuple(dict.fromkeys(_candidates(model, resolved)))
-    # The map's own spelling of all candidates before any other: looking for another spelling reads all its keys.
+    # All candidates as written before any in another case: looking that up reads all keys of the map.
     for spell in (str, catalog.spelling):
         for key in filter(None, map(spell, candidates)):
             entry = catalog.entry(key)
             if entry is None:
                 continue
-            # A whole key of the map, with nothing said beside it, means that entry, whoever serves it.
+            # A name that is a key of the map, without provider and endpoint beside it, means that entry.
             verbatim = key == model and custom_llm_provider is None and base_url is None
             if verbatim or _belongs_to(entry.get("litellm_provider"), resolved.provider):
                 return _parse(resolved, entry, known=True)
     if any(catalog.entry(key) is not None for key in candidates):
         return ModelInfo(resolved.name, resolved.provider)
-    return _parse(resolved, _generalized(candidates), known=False)
+    return _parse(resolved, _by_family(candidates), known=False)
 
 
-def _parse(resolved: ResolvedModel, entry: Mapping[str, Any], *, known: bool) -> ModelInfo:
+def _parse(resolved: ResolvedModel, entry: catalog.ModelEntry, *, known: bool) -> ModelInfo:
     schema = _flag(entry, "supports_response_schema")
     return ModelInfo(
         name=resolved.name,
@@ -144,14 +145,14 @@ def _parse(resolved: ResolvedModel, entry: Mapping[str, Any], *, known: bool) ->
         json_mode=True if schema else None,
         reasoning=_flag(entry, "supports_reasoning"),
         prompt_caching=_flag(entry, "supports_prompt_caching"),
-        mode=entry.get("mode"),
+        mode=_string(entry, "mode"),
         deprecated_on=_day(entry.get("deprecation_date")),
         prices=parse_prices(entry),
     )
 
 
 def _candidates(model: str, resolved: ResolvedModel) -> Iterable[str]:
-    """Name the keys under which the map may hold a model, in litellm's order.
+    """Return the keys that a model may have in the map, in litellm's order.
 
     Source: litellm/utils.py, get_model_info_helper.
     """
@@ -165,7 +166,7 @@ def _candidates(model: str, resolved: ResolvedModel) -> Iterable[str]:
     yield model
     yield name
     if provider == "vertex_ai":
-        # Partners' models on Vertex are listed under their maker, or under a version.
+        # Partner models on Vertex are listed with their maker, or with a version.
         yield f"vertex_ai/meta/{name}"
         yield f"vertex_ai/{name}@latest"
     yield f"{provider}/{base}"
@@ -174,12 +175,12 @@ def _candidates(model: str, resolved: ResolvedModel) -> Iterable[str]:
     if provider == "fireworks_ai":
         kind = "routers/" if name.endswith("-fast") or name in _FIREWORKS_ROUTERS else "models/"
         yield f"fireworks_ai/accounts/fireworks/{'' if name.startswith(('routers/', 'models/')) else kind}{name}"
-    # Some providers' own names begin with the provider's name.
+    # Some model names of a provider begin with the provider's name.
     yield f"{provider}/{provider}/{name}"
 
 
 def _base_name(provider: str, name: str) -> str:
-    """Take off what makes a name more special than the map lists it: a region, a version, a date, an owner."""
+    """Return a name without the parts that the map leaves out: a region, a version, a date, an owner."""
     if provider in _BEDROCK:
         region, _, rest = name.partition(".")
         if region in _BEDROCK_GEOGRAPHIES:
@@ -199,9 +200,9 @@ def _strip_bedrock_route(name: str) -> str:
     return name
 
 
-def _belongs_to(listed: str | None, provider: str) -> bool:
-    """Tell whether an entry of one provider speaks for another, as litellm sees it."""
-    if listed is None or listed == provider or provider in _BORROWERS:
+def _belongs_to(listed: object, provider: str) -> bool:
+    """Return whether litellm applies an entry listed for one provider to another."""
+    if not isinstance(listed, str) or listed == provider or provider in _FORWARDING:
         return True
     if provider == "azure_ai":
         return listed in ("azure", "openai")
@@ -211,49 +212,50 @@ def _belongs_to(listed: str | None, provider: str) -> bool:
     )
 
 
-def _generalized(candidates: Iterable[str]) -> Mapping[str, Any]:
-    """Unite litellm's rules for families of models, for the first name that any of them knows."""
+def _by_family(candidates: Iterable[str]) -> catalog.ModelEntry:
+    """Return the details of all family rules that match a name, for the first name that any of them matches."""
     for name in candidates:
-        found: dict[str, Any] = {}
-        for rule in catalog.generalizations():
-            details = rule.get("model_info") or {}
-            if "litellm_provider" not in details and re.search(rule.get("pattern", "(?!)"), name, re.IGNORECASE):
-                found |= details
+        found: dict[str, object] = {}
+        for rule in catalog.family_rules():
+            if "litellm_provider" not in rule.details and rule.pattern.search(name):
+                found |= rule.details
         if found:
             return found
     return {}
 
 
-def _proxy_details(row: Mapping[str, Any]) -> dict[str, Any]:
-    details = {key: value for key, value in (row.get("model_info") or {}).items() if value is not None}
-    named = {key: value for key, value in (row.get("litellm_params") or {}).items() if "cost_per" in key and value}
+def _proxy_details(row: Mapping[str, object]) -> dict[str, object]:
+    details = {key: value for key, value in mapping_or_empty(row.get("model_info")).items() if value is not None}
+    params = mapping_or_empty(row.get("litellm_params"))
+    own_prices = {key: value for key, value in params.items() if "cost_per" in key and value}
     costs = ("input_cost_per_token", "output_cost_per_token")
     if "key" in details and not any(details.get(key) for key in costs) and not details.get("tiered_pricing"):
-        # Where its map has no price the proxy says 0: only its operator can mean it.
+        # The proxy answers 0 for a price that its map lacks; a 0 of its operator comes without a key of the map.
         details = {key: value for key, value in details.items() if key not in costs}
-    return details | named
+    return details | own_prices
 
 
 def _common(one: ModelInfo, other: ModelInfo) -> ModelInfo:
-    def agreed(name: str) -> Any:
-        mine, theirs = getattr(one, name), getattr(other, name)
-        return mine if mine == theirs else None
+    """Return the facts that two deployments agree on, and the lower of their limits."""
 
-    def lowest(name: str) -> int | None:
-        mine, theirs = getattr(one, name), getattr(other, name)
+    def lowest(mine: int | None, theirs: int | None) -> int | None:
         return None if mine is None or theirs is None else min(mine, theirs)
 
+    disagreed = [f.name for f in fields(ModelInfo) if getattr(one, f.name) != getattr(other, f.name)]
+    unknown: dict[str, Any] = dict.fromkeys(disagreed)
     return replace(
         one,
-        known=one.known and other.known,
-        context_window=lowest("context_window"),
-        max_output_tokens=lowest("max_output_tokens"),
-        **{name: agreed(name) for name in _AGREED},
+        **unknown
+        | {
+            "known": one.known and other.known,
+            "context_window": lowest(one.context_window, other.context_window),
+            "max_output_tokens": lowest(one.max_output_tokens, other.max_output_tokens),
+        },
     )
 
 
 def _simulated(name: str) -> ModelInfo:
-    """Make up a model: the simulator takes everything, and charges prices that make a demonstration readable."""
+    """Return the facts about a simulated model, which can do everything at invented prices."""
     return ModelInfo(
         name,
         SIMULATED,
@@ -271,17 +273,22 @@ def _simulated(name: str) -> ModelInfo:
         reasoning=True,
         prompt_caching=True,
         mode="chat",
-        # A dollar for a million tokens in, four for a million out: invented, in the proportions of real ones.
+        # A dollar for a million tokens in, four for a million out: the proportions of real prices.
         prices=Prices(Rates(input=1e-6, output=4e-6, cached_input=1e-7, cache_write=1.25e-6)),
     )
 
 
-def _flag(entry: Mapping[str, Any], key: str) -> bool | None:
+def _flag(entry: Mapping[str, object], key: str) -> bool | None:
     value = entry.get(key)
     return value if isinstance(value, bool) else None
 
 
-def _count(entry: Mapping[str, Any], key: str) -> int | None:
+def _string(entry: Mapping[str, object], key: str) -> str | None:
+    value = entry.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _count(entry: Mapping[str, object], key: str) -> int | None:
     value = entry.get(key)
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
@@ -293,21 +300,6 @@ def _day(text: object) -> date | None:
         return None
 
 
-_AGREED = (
-    "vision",
-    "pdf",
-    "audio_input",
-    "audio_output",
-    "tools",
-    "parallel_tools",
-    "response_schema",
-    "json_mode",
-    "reasoning",
-    "prompt_caching",
-    "mode",
-    "deprecated_on",
-    "prices",
-)
 _BEDROCK = ("bedrock", "bedrock_converse")
 _BEDROCK_ROUTES = ("bedrock/", "chat_completions/", "converse/", "invoke/", "openai/", "mantle/", "nova-2/", "nova/")
 # Bedrock's cross-region profiles. Source: llms/bedrock/common_utils.py, get_bedrock_cross_region_inference_regions.
@@ -315,9 +307,9 @@ _BEDROCK_GEOGRAPHIES = frozenset({"global", "us", "eu", "apac", "jp", "au", "us-
 # The regions of AWS in all their forms: us-east-1, us-gov-west-1, ap-southeast-2.
 _AWS_REGION = re.compile(r"[a-z]{2}(-gov)?-[a-z]+-\d")
 _FIREWORKS_ROUTERS = ("firerouter", "auto", "auto-instant")
-# Providers that pass on other providers' models, whose entries therefore hold for them.
-_BORROWERS = ("litellm_proxy", "github", "nadir")
-# Names that Azure gives OpenAI's models. Source: litellm/__init__.py, azure_llms.
+# Providers that forward to others, whose entries therefore apply to them.
+_FORWARDING = ("litellm_proxy", "github", "nadir")
+# Azure's names for OpenAI's models. Source: litellm/__init__.py, azure_llms.
 _OTHER_NAMES = {
     "gpt-35-turbo": ("azure/gpt-35-turbo",),
     "gpt-35-turbo-16k": ("azure/gpt-35-turbo-16k",),

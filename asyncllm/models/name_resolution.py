@@ -1,4 +1,4 @@
-"""Which provider serves a model, by the rules of litellm's get_llm_provider."""
+"""Resolution of model names to providers, by the rules of litellm's `get_llm_provider`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .providers import PROVIDERS, SIMULATED
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model as its provider knows it.
+    """A provider, and its name of a model.
 
     Attributes:
         provider: litellm's name of the provider.
@@ -27,36 +27,36 @@ class ResolvedModel:
 
 
 def resolve_provider(model: str, custom_llm_provider: str | None = None, base_url: str | None = None) -> ResolvedModel:
-    """Find the provider of a model as litellm does, without importing it.
+    """Return the provider of a model as litellm resolves it, without importing litellm.
 
-    In this order: `custom_llm_provider`, the prefix before the first slash, an endpoint that is known to belong to a
-    provider, the bare name in litellm's map, litellm's rules for names that are not in the map yet.
+    In this order: `custom_llm_provider`, the prefix before the first slash, a provider's known endpoint, the bare name
+    in litellm's map, litellm's rules for names that are not in the map.
 
     Args:
         model: The model's name, with or without the provider's prefix.
-        custom_llm_provider: The provider, when the name does not say it or says it wrongly.
-        base_url: The endpoint the profile names.
+        custom_llm_provider: The provider, when the name contains none or another one.
+        base_url: The endpoint of the profile.
 
     Raises:
-        ConfigError: No rule knows the provider; the message names the remedy and the nearest valid name.
+        ConfigError: No rule matches; the message has the remedy and the nearest valid name.
     """
     return _resolve(model, custom_llm_provider or None, base_url or None)
 
 
-@lru_cache(maxsize=512)  # One entry for each model and endpoint that a process talks to.
+@lru_cache(maxsize=512)  # One for each model and endpoint that a process uses.
 def _resolve(model: str, given: str | None, base_url: str | None) -> ResolvedModel:
     if given is not None and given not in PROVIDERS and given != SIMULATED:
         raise _unknown_provider(given)
     head, slash, rest = model.partition("/")
     if not model or (slash and not rest and (head in PROVIDERS or head == SIMULATED)):
-        raise ConfigError(f"The model {model!r} names no model.", hint='Write "provider/model".')
+        raise ConfigError(f"The model name {model!r} is incomplete.", hint='Write "provider/model".')
     if SIMULATED in (head, given) and (slash or given):
         return ResolvedModel(SIMULATED, rest if head == SIMULATED else model)
     return _explicit(model, given, base_url) or _by_endpoint(model, base_url) or _by_name(model) or _unresolved(model)
 
 
 def _explicit(model: str, given: str | None, base_url: str | None) -> ResolvedModel | None:
-    """Resolve a model whose provider is said, by itself or beside it."""
+    """Resolve a model whose provider is given, by its prefix or beside it."""
     head, slash, rest = model.partition("/")
     if head == "azure" and _is_served_by_azure_ai(rest):
         return ResolvedModel("openai", model)
@@ -73,7 +73,7 @@ def _explicit(model: str, given: str | None, base_url: str | None) -> ResolvedMo
 
 
 def _within(provider: str, name: str, base_url: str | None) -> ResolvedModel:
-    """Apply the few rules by which a prefix stands for another provider, or a name is sent otherwise than written."""
+    """Apply litellm's exceptions: a prefix that means another provider, and a name that is sent in another form."""
     if provider == "ai21" and _is_listed(name, "ai21", mode="chat"):
         return ResolvedModel("ai21_chat", name)
     if provider == "ragflow":
@@ -89,21 +89,21 @@ def _within(provider: str, name: str, base_url: str | None) -> ResolvedModel:
 def _by_endpoint(model: str, base_url: str | None) -> ResolvedModel | None:
     if base_url is None:
         return None
-    target = _split(base_url)
+    url = _split(base_url)
     for endpoint, provider in _ENDPOINTS:
         known = _split(endpoint)
-        if (known.hostname or "") == (target.hostname or "") and _is_below(target.path, known.path):
+        if (known.hostname or "") == (url.hostname or "") and _is_below(url.path, known.path):
             return ResolvedModel(provider, model)
     return None
 
 
 def _by_name(model: str) -> ResolvedModel | None:
-    """Resolve a bare name: by the map, by the forms of names that only one provider uses, by litellm's rules."""
+    """Resolve a bare name: by a form that only one provider uses, by the map, by litellm's rules for families."""
     provider = (
         _by_form(model)
         or _by_entry(model, catalog.entry(model))
         or _by_entry(model, catalog.entry(f"vertex_ai/{model}"), _LISTED_UNDER_VERTEX)
-        or _by_rule(model)
+        or _by_family(model)
     )
     return None if provider is None else ResolvedModel(provider, model)
 
@@ -118,12 +118,12 @@ def _by_form(model: str) -> str | None:
     return _FIXED_NAMES.get(model) or ("amazon_nova" if model.startswith("amazon_nova") else None)
 
 
-def _by_entry(model: str, entry: catalog.Entry | None, table: dict[str, str] | None = None) -> str | None:
+def _by_entry(model: str, entry: catalog.ModelEntry | None, table: dict[str, str] | None = None) -> str | None:
     if entry is None:
         return None
-    listed = entry.get("litellm_provider", "")
+    listed = str(entry.get("litellm_provider", ""))
     if listed == "openai" and model.startswith("ft:") and model.count(":") == 1:
-        return None  # A price for fine-tuned models, not a model.
+        return None  # the price of fine-tuned models, not a model
     if listed == "bedrock" and (
         entry.get("mode") == "guardrail" or "month-commitment" in model or _BEDROCK_PRICE_ONLY.match(model)
     ):
@@ -133,10 +133,10 @@ def _by_entry(model: str, entry: catalog.Entry | None, table: dict[str, str] | N
     return (_LISTED if table is None else table).get(listed)
 
 
-def _by_rule(model: str) -> str | None:
-    for rule in catalog.generalizations():
-        provider = (rule.get("model_info") or {}).get("litellm_provider")
-        if isinstance(provider, str) and re.search(rule.get("pattern", "(?!)"), model, re.IGNORECASE):
+def _by_family(model: str) -> str | None:
+    for rule in catalog.family_rules():
+        provider = rule.details.get("litellm_provider")
+        if isinstance(provider, str) and rule.pattern.search(model):
             return provider
     return None
 
@@ -154,8 +154,8 @@ def _is_served_by_azure_ai(name: str) -> bool:
 
 
 def _is_openai_on_azure(name: str, base_url: str) -> bool:
-    target = _split(base_url)
-    if (target.hostname or "").endswith(_AZURE_FOUNDRY) and "/openai/deployments" not in target.path:
+    url = _split(base_url)
+    if (url.hostname or "").endswith(_AZURE_FOUNDRY) and "/openai/deployments" not in url.path:
         return False
     plain = name.partition("/")[2] or name
     return _is_listed(plain, "openai") or _is_listed(plain, "text-completion-openai")
@@ -169,14 +169,14 @@ def _is_listed(key: str, provider: str, mode: str | None = None) -> bool:
 def _unresolved(model: str) -> ResolvedModel:
     head, slash, rest = model.partition("/")
     if not slash and head in PROVIDERS:
-        raise ConfigError(f"The model {model!r} is only a provider's name.", hint=f'Write "{model}/<model>".')
+        raise ConfigError(f"The model name {model!r} is only a provider.", hint=f'Write "{model}/<model>".')
     similar = nearest(head, PROVIDERS) if slash else None
     meant = f"{similar}/{rest}" if similar is not None else nearest(model, catalog.keys())
     guess = f'Did you mean "{meant}"? ' if meant is not None else ""
     raise ConfigError(
-        f"The provider of the model {model!r} is not known.",
-        hint=f'{guess}Write "provider/model", or set custom_llm_provider. A server that speaks the OpenAI format is '
-        '"openai/<model>" with its base_url.',
+        f"The provider of the model {model!r} is unknown.",
+        hint=f'{guess}Write "provider/model", or set custom_llm_provider. For a server with an OpenAI-compatible API, '
+        'write "openai/<model>" and set base_url.',
     )
 
 
@@ -185,7 +185,7 @@ def _unknown_provider(name: str) -> ConfigError:
     guess = f'Did you mean "{meant}"? ' if meant is not None else ""
     return ConfigError(
         f"custom_llm_provider {name!r} is not a provider that litellm knows.",
-        hint=f'{guess}For a server that speaks the OpenAI format it is "openai".',
+        hint=f'{guess}For a server with an OpenAI-compatible API, it is "openai".',
     )
 
 
@@ -194,14 +194,14 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url if "://" in url else f"https://{url}")
     except ValueError:
-        # What is no address is nobody's: that it is wrong is the configuration's to say.
+        # An invalid URL has no owner; the configuration reports it.
         return urlsplit("")
 
 
 def _is_below(path: str, known: str) -> bool:
-    """Compare whole segments: a longer name that merely begins alike is another path."""
-    stem = known.rstrip("/")
-    return not stem or path.rstrip("/") == stem or path.startswith(stem + "/")
+    """Return whether a path is the known one or below it, by whole segments."""
+    prefix = known.rstrip("/")
+    return not prefix or path.rstrip("/") == prefix or path.startswith(prefix + "/")
 
 
 # The regions of AWS in all their forms: us-east-1, us-gov-west-1, ap-southeast-2.
@@ -210,8 +210,8 @@ _BEDROCK_PRICE_ONLY = re.compile(r"bedrock/[a-zA-Z0-9_-]+/.+")
 _ANTHROPIC_TEXT_MODELS = ("claude-2", "claude-instant-1")
 _AZURE_FOUNDRY = ".services.ai.azure.com"
 
-# What a bare name's `litellm_provider` in the map stands for. A provider that is not here is never found by a bare
-# name: its models are listed with their prefix.
+# The provider of a bare name, by the `litellm_provider` of its entry. The models of all other providers are listed with
+# their prefix, and not found by a bare name.
 _LISTED = {
     "ai21": "ai21_chat",
     "aleph_alpha": "aleph_alpha",
@@ -236,10 +236,10 @@ _LISTED = {
     "watsonx": "watsonx",
 }
 
-# Vertex AI's image and video models are listed with their prefix and known without it.
+# Vertex AI's image and video models are listed with their prefix, and found without it.
 _LISTED_UNDER_VERTEX = {"vertex_ai-image-models": "vertex_ai", "vertex_ai-video-models": "vertex_ai"}
 
-# Bare names that litellm knows by heart.
+# Bare names that litellm's code lists.
 _FIXED_NAMES = {
     "dall-e-2": "openai",
     "dall-e-3": "openai",
@@ -249,8 +249,8 @@ _FIXED_NAMES = {
     "petals-team/StableBeluga2": "petals",
 }
 
-# Endpoints by which a provider is known. litellm lists all of them and names the provider of most; where it knows the
-# host and names none (xAI, Moonshot, ...), the provider is the host's owner.
+# Endpoints that identify a provider. litellm lists all of them, and the provider of most; for the others (xAI,
+# Moonshot, ...) it is the owner of the host.
 _ENDPOINTS = (
     ("api.perplexity.ai", "perplexity"),
     ("api.endpoints.anyscale.com/v1", "anyscale"),

@@ -1,11 +1,12 @@
-"""The hours in which a provider charges less."""
+"""Off-peak hours, in which a provider charges less."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
-from typing import Any
+
+from ..narrowing import is_list, is_mapping, list_or_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +14,9 @@ class DailyHours:
     """A span of hours on some days of the week.
 
     Attributes:
-        start: When it opens, UTC.
-        end: When it closes, UTC; at or before `start` it closes on the next day.
-        weekdays: The days on which it holds, 1 for Monday to 7; None for every day.
+        start: Its start, UTC.
+        end: Its end, UTC, exclusive; at or before `start` it is on the next day.
+        weekdays: The days it applies to, 1 (Monday) to 7; None for every day.
     """
 
     start: time
@@ -25,18 +26,18 @@ class DailyHours:
 
 @dataclass(frozen=True, slots=True)
 class OffPeak:
-    """The windows in which a model is cheaper.
+    """The hours in which a model is cheaper.
 
     Attributes:
-        windows: The open hours; one that matches is enough.
-        timezone: The calendar on which weekdays are read; the hours themselves are UTC.
+        windows: The spans; one that matches is enough.
+        timezone: The time zone of the weekdays; the hours themselves are UTC.
     """
 
     windows: tuple[DailyHours, ...]
     timezone: str = "UTC"
 
     def applies(self, when: datetime) -> bool:
-        """Tell whether `when`, which must carry a time zone, falls into a window."""
+        """Return whether `when`, which must have a time zone, is off-peak."""
         weekday = when.astimezone(_calendar(self.timezone)).isoweekday()
         now = when.astimezone(UTC).time()
         return any(
@@ -45,30 +46,31 @@ class OffPeak:
         )
 
 
-def parse_off_peak(block: Mapping[str, Any]) -> OffPeak:
-    """Read the `off_peak_pricing` of litellm's map: hours as "HH:MM-HH:MM" in UTC, for all days or named ones."""
-    rules = [{"hours_utc": block.get("hours_utc", ())}, *block.get("windows", ())]
+def parse_off_peak(block: Mapping[str, object]) -> OffPeak:
+    """Parse the `off_peak_pricing` of litellm's map: hours as "HH:MM-HH:MM" in UTC, for all days or for some."""
+    rules = [{"hours_utc": block.get("hours_utc")}, *filter(is_mapping, list_or_empty(block.get("windows")))]
     windows = tuple(window for rule in rules for window in _windows(rule))
-    return OffPeak(windows, block.get("weekday_timezone", "UTC"))
+    return OffPeak(windows, str(block.get("weekday_timezone", "UTC")))
 
 
 def _calendar(name: str) -> tzinfo:
-    # A handful of models need it, and its import is a fifth of this package's.
+    # Few models need it, and its import takes a fifth as long as that of this package.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         return ZoneInfo(name)
     except ZoneInfoNotFoundError:
-        # A machine without the time zone database; litellm falls back alike.
+        # A machine without the time zone database; litellm falls back the same way.
         return UTC
 
 
-def _windows(rule: Mapping[str, Any]) -> Iterable[DailyHours]:
-    hours = rule["hours_utc"]
+def _windows(rule: Mapping[str, object]) -> Iterable[DailyHours]:
+    hours = rule.get("hours_utc")
     days = rule.get("weekdays")
-    for span in (hours,) if isinstance(hours, str) else hours:
-        start, _, end = span.partition("-")
-        yield DailyHours(_time(start), _time(end), None if days is None else frozenset(days))
+    weekdays = frozenset(day for day in days if isinstance(day, int)) if is_list(days) else None
+    for span in (hours,) if isinstance(hours, str) else list_or_empty(hours):
+        start, _, end = str(span).partition("-")
+        yield DailyHours(_time(start), _time(end), weekdays)
 
 
 def _time(text: str) -> time:

@@ -1,4 +1,4 @@
-"""What a model charges: rates per token, with their long-context steps, service tiers and cheap hours."""
+"""Prices of models: rates per token, long-context steps, service tiers and off-peak hours."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
 
+from ..narrowing import is_list, is_mapping, list_or_empty
 from .off_peak import OffPeak, parse_off_peak
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """US dollars per token. A kind of token without a rate of its own is charged at the rate in brackets.
+    """US dollars per token. A kind of token without a rate is charged at the rate in brackets.
 
     Attributes:
-        input: Tokens of the prompt; None when nobody knows.
-        output: Tokens of the answer; None when nobody knows.
+        input: Tokens of the prompt; None when unknown.
+        output: Tokens of the answer; None when unknown.
         cached_input: Tokens read from the provider's cache (`input`).
         cache_write: Tokens written to the provider's cache, for five minutes where that matters (`input`).
         cache_write_1h: Tokens written to the provider's cache for an hour (`cache_write`).
@@ -42,29 +42,29 @@ class Prices:
 
     Attributes:
         standard: The rates of a plain request.
-        long_context: Steps (tokens, rates), ascending: a prompt of at least so many tokens pays these rates for all of
-            its tokens and those of the answer.
+        long_context: Steps (tokens, rates), ascending: for a prompt of at least so many tokens, these rates apply to
+            all of its tokens and to those of the answer.
         service_tiers: The prices of other service tiers by name: `batch`, `flex`, `priority`, ...
-        off_peak: The hours in which `off_peak_rates` replace the rates they name; None when there are none.
-        off_peak_rates: Those rates; what is None there is charged as at any other hour.
-        per_unit: Other prices of the model under litellm's names, for an image, a second, a character or a request
-            (`input_cost_per_image`). `cost_usd` does not charge them, since a usage does not count them.
+        off_peak: The hours in which `off_peak_rates` apply; None when there are none.
+        off_peak_rates: The rates of these hours; where one is None, the usual rate applies.
+        per_unit: Other prices under litellm's names, for an image, a second, a character or a request
+            (`input_cost_per_image`). `cost_usd` ignores them, since a usage does not count these units.
     """
 
     standard: Rates
     long_context: tuple[tuple[int, Rates], ...] = ()
-    service_tiers: Mapping[str, Prices] = field(default_factory=dict, hash=False)
+    service_tiers: Mapping[str, Prices] = field(default_factory=dict[str, "Prices"], hash=False)
     off_peak: OffPeak | None = None
     off_peak_rates: Rates = Rates()
-    per_unit: Mapping[str, float] = field(default_factory=dict, hash=False)
+    per_unit: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     def rates(self, input_tokens: int, *, service_tier: str | None = None, when: datetime | None = None) -> Rates:
-        """Return the rates for a prompt of so many tokens.
+        """Return the rates of a request.
 
         Args:
             input_tokens: All tokens of the prompt, cached ones included.
-            service_tier: The tier the request was served at; one without prices of its own pays the standard ones.
-            when: The moment of the request, with a time zone; None: no cheap hours.
+            service_tier: The tier that served the request; without prices of its own it has the standard ones.
+            when: The time of the request, with a time zone; None: no off-peak rates.
         """
         if service_tier is not None:
             tier = self.service_tiers.get(_TIER_NAMES.get(service_tier, service_tier))
@@ -87,67 +87,67 @@ def own_prices(
     *,
     base: Prices | None = None,
 ) -> Prices | None:
-    """Make the prices of a profile that names some itself.
+    """Return the prices of a profile, some of which it may set itself.
 
-    A price that is named holds at any length, tier and hour, and for all tokens of its side that have no named price
-    of their own: `input_cost_per_token` also for cached, cache-write and audio tokens, `output_cost_per_token` also for
-    reasoning and audio. What is not named stays as in `base`.
+    A price that is set applies at any length, tier and hour, and to all tokens of its side without a set price of
+    their own: `input_cost_per_token` also to cached, cache-write and audio tokens, `output_cost_per_token` also to
+    reasoning and audio. The others stay as in `base`.
 
     Args:
         input_cost_per_token: US dollars for a token of the prompt.
         output_cost_per_token: US dollars for a token of the answer.
         cached_input_cost_per_token: US dollars for a token read from the provider's cache.
-        base: The model's own prices, where they are known.
+        base: The model's own prices; None when unknown.
 
     Returns:
-        The prices; None when nothing is named and nothing is known.
+        The prices; None when none is set or known.
     """
 
-    def overrule(rates: Rates) -> Rates:
+    def override(rates: Rates) -> Rates:
         if input_cost_per_token is not None:
             rates = replace(rates, **_side("input", input_cost_per_token))
         if cached_input_cost_per_token is not None:
             rates = replace(rates, cached_input=cached_input_cost_per_token)
         return rates if output_cost_per_token is None else replace(rates, **_side("output", output_cost_per_token))
 
-    named = (input_cost_per_token, output_cost_per_token, cached_input_cost_per_token)
-    if all(price is None for price in named):
+    own = (input_cost_per_token, output_cost_per_token, cached_input_cost_per_token)
+    if all(price is None for price in own):
         return base
-    return _map_rates(base if base is not None else Prices(Rates()), overrule)
+    return _map_rates(base if base is not None else Prices(Rates()), override)
 
 
-def parse_prices(entry: Mapping[str, Any]) -> Prices | None:
-    """Read the prices out of an entry of litellm's map, as litellm charges them.
+def parse_prices(entry: Mapping[str, object]) -> Prices | None:
+    """Parse the prices of an entry of litellm's map, as litellm applies them.
 
     Returns:
         The prices; None when the entry has none.
     """
     entry = _as_provider_charges(entry)
-    unit_prices = {key: float(entry[key]) for key in _PER_UNIT if _number(entry, key) is not None}
+    unit_prices = {key: price for key in _PER_UNIT if (price := _number(entry, key)) is not None}
     standard = _parse_tier(entry, "")
     if standard is None:
         return Prices(Rates(), per_unit=unit_prices) if unit_prices else None
     tiers = {name: _parse_tier(entry, f"_{suffix}") for name, suffix in _TIERS.items()}
-    block = entry.get("off_peak_pricing")
+    pricing = entry.get("off_peak_pricing")
+    off_peak = pricing if is_mapping(pricing) and pricing else None
     return replace(
         standard,
         service_tiers={name: prices for name, prices in tiers.items() if prices is not None},
-        off_peak=parse_off_peak(block) if block else None,
-        off_peak_rates=_flat_rates(block, "") if block else Rates(),
+        off_peak=parse_off_peak(off_peak) if off_peak is not None else None,
+        off_peak_rates=_flat_rates(off_peak, "") if off_peak is not None else Rates(),
         per_unit=unit_prices,
     )
 
 
-def _parse_tier(entry: Mapping[str, Any], suffix: str) -> Prices | None:
-    """Read the prices of one service tier, the standard one being ""; None when the entry does not list the tier."""
+def _parse_tier(entry: Mapping[str, object], suffix: str) -> Prices | None:
+    """Parse the prices of a service tier, "" for the standard one; None when the entry does not list the tier."""
     if suffix and all(
         _number(entry, key + suffix) is None for key in ("input_cost_per_token", "output_cost_per_token")
     ):
         return None
-    ranges = sorted(entry.get("tiered_pricing") or (), key=lambda tier: tier["range"][0])
     rates = _flat_rates(entry, suffix)
-    if ranges and not suffix:
-        steps = tuple((int(tier["range"][0]) + 1, _range_rates(tier, rates)) for tier in ranges)
+    steps = () if suffix else tuple(_range_steps(entry, rates))
+    if steps:
         # Only an empty prompt is below the first step: it costs nothing at any rate.
         return Prices(steps[0][1] if rates.input is None else rates, steps)
     if rates.input is None and rates.output is None:
@@ -155,19 +155,19 @@ def _parse_tier(entry: Mapping[str, Any], suffix: str) -> Prices | None:
     return Prices(rates, tuple(_steps(entry, suffix, rates)))
 
 
-def _flat_rates(entry: Mapping[str, Any], suffix: str) -> Rates:
+def _flat_rates(entry: Mapping[str, object], suffix: str) -> Rates:
     def rate(key: str) -> float | None:
         found = _number(entry, key + suffix)
         return _number(entry, key) if found is None else found
 
     output = rate("output_cost_per_token")
     reasoning = _number(entry, f"output_cost_per_reasoning_token{suffix}")
-    # A tier with an output price of its own charges reasoning at that price, unless it says otherwise.
+    # A tier with its own output price charges reasoning at that price, unless it has a reasoning price too.
     if reasoning is None and (not suffix or _number(entry, f"output_cost_per_token{suffix}") is None):
         reasoning = _number(entry, "output_cost_per_reasoning_token")
     return Rates(
         input=rate("input_cost_per_token"),
-        # Models that answer in images list the price of an image token alone.
+        # Models that answer in images list only the price of an image token.
         output=output or _number(entry, "output_cost_per_image_token") or output,
         cached_input=rate("cache_read_input_token_cost"),
         cache_write=rate("cache_creation_input_token_cost"),
@@ -178,8 +178,8 @@ def _flat_rates(entry: Mapping[str, Any], suffix: str) -> Rates:
     )
 
 
-def _steps(entry: Mapping[str, Any], suffix: str, rates: Rates) -> Iterable[tuple[int, Rates]]:
-    """Collect the prices for prompts above a length, each step standing on the one before."""
+def _steps(entry: Mapping[str, object], suffix: str, rates: Rates) -> Iterable[tuple[int, Rates]]:
+    """Yield the rates of prompts above a length, each step based on the one before."""
     labels = {
         match["tokens"]
         for key in entry
@@ -190,7 +190,7 @@ def _steps(entry: Mapping[str, Any], suffix: str, rates: Rates) -> Iterable[tupl
         def above(prefix: str, label: str = label) -> float | None:
             key = f"{prefix}_above_{label}_tokens"
             found = _number(entry, key + suffix)
-            # A batch pays its own flat price rather than the standard one for long prompts.
+            # A batch has its own flat price, not the standard one for long prompts.
             return _number(entry, key) if found is None and suffix != _BATCHES else found
 
         rates = _overlay(
@@ -206,25 +206,36 @@ def _steps(entry: Mapping[str, Any], suffix: str, rates: Rates) -> Iterable[tupl
         yield _token_count(label) + (0 if entry.get("litellm_provider") in _INCLUSIVE_STEPS else 1), rates
 
 
-def _range_rates(tier: Mapping[str, Any], flat: Rates) -> Rates:
-    """Read one row of a `tiered_pricing` table: what it leaves out follows its own input price, save the output."""
-    states_output = "output_cost_per_token" in tier
+def _range_steps(entry: Mapping[str, object], flat: Rates) -> Iterable[tuple[int, Rates]]:
+    """Yield the steps of a `tiered_pricing` table, ascending."""
+    rows: list[tuple[int, Mapping[str, object]]] = []
+    for row in filter(is_mapping, list_or_empty(entry.get("tiered_pricing"))):
+        bounds = row.get("range")
+        if is_list(bounds) and bounds and isinstance(bounds[0], int | float):
+            rows.append((int(bounds[0]), row))
+    for above, row in sorted(rows, key=lambda step: step[0]):
+        yield above + 1, _range_rates(row, flat)
+
+
+def _range_rates(row: Mapping[str, object], flat: Rates) -> Rates:
+    """Return the rates of one row of a `tiered_pricing` table; without an output price, that of the entry applies."""
+    has_output = "output_cost_per_token" in row
     return Rates(
-        input=_number(tier, "input_cost_per_token"),
-        output=_number(tier, "output_cost_per_token") if states_output else flat.output,
-        cached_input=_number(tier, "cache_read_input_token_cost"),
-        cache_write=_number(tier, "cache_creation_input_token_cost"),
-        cache_write_1h=_number(tier, "cache_creation_input_token_cost_above_1hr"),
-        reasoning=_number(tier, "output_cost_per_reasoning_token") if states_output else flat.reasoning,
+        input=_number(row, "input_cost_per_token"),
+        output=_number(row, "output_cost_per_token") if has_output else flat.output,
+        cached_input=_number(row, "cache_read_input_token_cost"),
+        cache_write=_number(row, "cache_creation_input_token_cost"),
+        cache_write_1h=_number(row, "cache_creation_input_token_cost_above_1hr"),
+        reasoning=_number(row, "output_cost_per_reasoning_token") if has_output else flat.reasoning,
         audio_input=flat.audio_input,
         audio_output=flat.audio_output,
     )
 
 
-def _as_provider_charges(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Apply the ways in which litellm charges a provider's models otherwise than their entries read."""
+def _as_provider_charges(entry: Mapping[str, object]) -> Mapping[str, object]:
+    """Apply litellm's exceptions: providers whose models it charges differently from their entries."""
     provider = entry.get("litellm_provider")
-    ignored = _IGNORED_KEYS.get(provider or "")
+    ignored = _IGNORED_KEYS.get(provider) if isinstance(provider, str) else None
     if ignored is not None:
         entry = {key: value for key, value in entry.items() if not ignored.match(key)}
     price = _number(entry, "input_cost_per_token")
@@ -239,23 +250,23 @@ def _map_rates(prices: Prices, change: Callable[[Rates], Rates]) -> Prices:
         standard=change(prices.standard),
         long_context=tuple((tokens, change(rates)) for tokens, rates in prices.long_context),
         service_tiers={name: _map_rates(tier, change) for name, tier in prices.service_tiers.items()},
-        # The price that was named holds at any hour: over the cheap rates, only what they leave open is left.
+        # A price that is set applies at any hour, in place of the off-peak rate.
         off_peak_rates=change(prices.off_peak_rates) if prices.off_peak is not None else prices.off_peak_rates,
     )
 
 
 def _side(name: str, price: float) -> dict[str, float | None]:
-    """Return the rates of one side of a request, all of them following one price."""
+    """Return the rates of one side of a request at a single price."""
     others = _INPUT_RATES if name == "input" else _OUTPUT_RATES
     return {name: price, **dict.fromkeys(others)}
 
 
 def _overlay(rates: Rates, over: Rates) -> Rates:
-    named = {f.name: value for f in fields(Rates) if (value := getattr(over, f.name)) is not None}
-    return replace(rates, **named) if named else rates
+    known = {f.name: value for f in fields(Rates) if (value := getattr(over, f.name)) is not None}
+    return replace(rates, **known) if known else rates
 
 
-def _number(entry: Mapping[str, Any], key: str) -> float | None:
+def _number(entry: Mapping[str, object], key: str) -> float | None:
     value = entry.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -268,7 +279,7 @@ _INPUT_RATES = ("cached_input", "cache_write", "cache_write_1h", "audio_input")
 _OUTPUT_RATES = ("reasoning", "audio_output")
 
 _BATCHES = "_batches"
-# Our names of the service tiers, and how the map's keys end for each.
+# Our names of the service tiers, and the suffix of their keys in the map.
 _TIERS = {
     "batch": "batches",
     "flex": "flex",
@@ -276,7 +287,7 @@ _TIERS = {
     "priority": "priority",
     "ultrafast": "ultrafast",
 }
-# Other names that providers give the tiers in requests and answers.
+# Other names of the tiers in requests and answers.
 _TIER_NAMES = {"batches": "batch", "fast": "priority"}
 
 _ABOVE = re.compile(
@@ -284,15 +295,15 @@ _ABOVE = re.compile(
     r"(?:_above_1hr)?_above_(?P<tokens>\d+k?)_tokens(?P<tier>(?:_[a-z]+)?)"
 )
 
-# xAI's long-context price begins at the threshold, everybody else's behind it.
+# xAI's long-context price applies from the threshold on, that of all others above it.
 # Source: litellm_core_utils/llm_cost_calc/utils.py, _INCLUSIVE_THRESHOLD_PROVIDERS.
 _INCLUSIVE_STEPS = frozenset({"xai"})
 
-# Fireworks charges half for cached tokens where a model has no price for them.
+# Fireworks charges half the input price for cached tokens where a model has no price for them.
 # Source: litellm/constants.py, FIREWORKS_AI_DEFAULT_CACHE_READ_RATE_RATIO.
 _FIREWORKS_CACHED = 0.5
 
-# Keys that litellm leaves out of account for a provider. Source: llms/{xai,perplexity,dashscope}/cost_calculator.py.
+# Keys that litellm ignores for a provider. Source: llms/{xai,perplexity,dashscope}/cost_calculator.py.
 _ALIBABA = re.compile(r"(input|output)_cost_per_audio|.*_above_")
 _IGNORED_KEYS = {
     "xai": re.compile(r"output_cost_per_(reasoning|audio)_token"),

@@ -1,12 +1,12 @@
-"""The providers litellm knows, and the environment variables that hold their keys and endpoints.
+"""litellm's providers, and the environment variables of their keys and endpoints.
 
-The tables follow litellm's source; a test holds them against the litellm that is installed.
+The tables follow litellm's source; a test compares them with the installed litellm.
 """
 
 from __future__ import annotations
 
 SIMULATED = "simulated"
-"""The provider of `simulated/...` models: the simulator that asyncllm embeds. Not one of litellm's."""
+"""The provider of `simulated/...` models, the embedded simulator; not one of litellm's."""
 
 _NAMES = """
 a2a a2a_agent abliteration ai21 ai21_chat aihubmix aiml aiohttp_openai amazon_nova anthropic anthropic_text apertis
@@ -31,27 +31,27 @@ PROVIDERS: frozenset[str] = frozenset(_NAMES.split())
 
 
 def key_variables(provider: str) -> tuple[str, ...]:
-    """Return the environment variables that usually hold the provider's key, in the order litellm asks them.
+    """Return the environment variables that usually hold the provider's key, in litellm's order.
 
     Args:
         provider: litellm's name of the provider.
 
     Returns:
-        Most often one name, `<PROVIDER>_API_KEY`; none for a provider that is not given a key (Vertex AI uses Google's
-        own credentials, GitHub Copilot a login).
+        Most often one name, `<PROVIDER>_API_KEY`; none for a provider without keys (Vertex AI uses Google's own
+        credentials, GitHub Copilot a login).
     """
     listed = _KEYS.get(provider)
     return (f"{_upper(provider)}_API_KEY",) if listed is None else listed
 
 
 def base_url_variables(provider: str) -> tuple[str, ...]:
-    """Return the environment variables that may hold the provider's endpoint, in the order litellm asks them."""
+    """Return the environment variables that may hold the provider's endpoint, in litellm's order."""
     listed = _BASE_URLS.get(provider)
     return (f"{_upper(provider)}_API_BASE",) if listed is None else listed
 
 
 def needs_key(provider: str) -> bool:
-    """Tell whether a call to the provider fails without a key: not so for local servers, proxies and cloud logins."""
+    """Return whether the provider requires a key: local servers, proxies and clouds with a login do not."""
     return provider not in _WORK_WITHOUT_KEY
 
 
@@ -65,9 +65,8 @@ _AZURE_KEYS = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
 _WATSONX_KEYS = ("WATSONX_APIKEY", "WATSONX_API_KEY", "WX_API_KEY")
 _WATSONX_BASE_URLS = ("WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL")
 
-# Where the names differ from `<PROVIDER>_API_KEY`. Left out on purpose: ANTHROPIC_AUTH_TOKEN and AZURE_AD_TOKEN, which
-# travel in another header than a key and stay with litellm, and MISTRAL_AZURE_API_KEY, a key of Azure's that litellm
-# would send to Mistral.
+# Names other than `<PROVIDER>_API_KEY`. Omitted on purpose: ANTHROPIC_AUTH_TOKEN and AZURE_AD_TOKEN, which are sent in
+# another header and left to litellm, and MISTRAL_AZURE_API_KEY, an Azure key that litellm would send to Mistral.
 _KEYS: dict[str, tuple[str, ...]] = {
     "ai21_chat": ("AI21_API_KEY",),
     "aiohttp_openai": _OPENAI_KEYS,
@@ -122,7 +121,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "watsonx_text": _WATSONX_KEYS,
 }
 
-# Where the names differ from `<PROVIDER>_API_BASE`.
+# Names other than `<PROVIDER>_API_BASE`.
 _BASE_URLS: dict[str, tuple[str, ...]] = {
     "ai21_chat": ("AI21_API_BASE",),
     "aiohttp_openai": _OPENAI_BASE_URLS,
@@ -151,12 +150,12 @@ _BASE_URLS: dict[str, tuple[str, ...]] = {
     "watsonx_text": _WATSONX_BASE_URLS,
 }
 
-# Servers that people run themselves, proxies among them: most take a key and few ask for one.
+# Self-hosted servers and proxies: most accept a key, few require one.
 _SELF_RUN = """
 a2a a2a_agent custom docker_model_runner gdc hosted_vllm infinity langflow langgraph lemonade litellm_agent
 litellm_proxy llamafile lm_studio ollama ollama_chat oobabooga openai_like petals triton vllm xinference
 """
-# Clouds and products with a login of their own: AWS, Azure's directory, Google, Oracle, SAP, OAuth.
+# Clouds and products with their own login: AWS, Azure's directory, Google, Oracle, SAP, OAuth.
 _WITH_LOGIN = """
 azure azure_ai azure_text bedrock bedrock_mantle chatgpt databricks github_copilot oci sagemaker sagemaker_chat
 sagemaker_nova sap vertex_ai vertex_ai_beta

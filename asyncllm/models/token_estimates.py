@@ -1,9 +1,9 @@
-"""How many tokens a text is, without its tokenizer: a weight for each character, by its kind.
+"""Token estimates without a tokenizer: the sum of a weight for each character, by its kind.
 
-The weights are fitted to OpenAI's o200k_base, the most economical of the common vocabularies, and rounded up by a tenth
-to a third, since other providers' tokenizers need more. Against it, prose and code come out at 0.9 to 1.75 times the
-truth (a test holds this for thirty kinds of text in eleven scripts). Older vocabularies, such as cl100k_base, spend up
-to three times as many tokens on Greek, Hindi or Thai as o200k_base does, and up to twice what is estimated here.
+The weights are fitted to OpenAI's o200k_base, the most compact of the common vocabularies, and rounded up by a tenth to
+a third, since other providers' tokenizers need more. Estimates for prose and code are 0.9 to 1.75 times its counts (a
+test holds this for thirty kinds of text in eleven scripts). Older vocabularies, such as cl100k_base, need up to three
+times the tokens of o200k_base for Greek, Hindi or Thai, and up to twice the estimate.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import string
 
 
 def estimate_text(text: str) -> int:
-    """Estimate the tokens of a text: 8 us for a kilobyte of English, 15 us for one of Hindi. At least 1 unless empty.
+    """Estimate the tokens of a text. It takes 8 us for a kilobyte of English, 15 us for one of Hindi.
 
     Returns:
-        The estimate, more often too high than too low.
+        The estimate, more often too high than too low; 0 only for the empty text.
     """
     if not text:
         return 0
-    # A character of UTF-8 is counted by its first byte, which also tells its script.
+    # A character of UTF-8 is counted by its first byte, which also identifies its script.
     data = text.encode("utf-8", "surrogatepass")
     weight = 0.0
     for each, others in _ASCII if text.isascii() else _ALL:
         weight += each * len(data.translate(None, others))
     alphanumeric = len(data.translate(None, _NOT_ALPHANUMERIC))
-    # Base64, hashes and the like hold no words that a vocabulary knows: they show by the length of their runs.
+    # Base64, hashes and the like contain no words of a vocabulary; they are recognised by the length of their runs.
     runs = 1 + len(data.translate(None, _ALPHANUMERIC))
-    weight += _SENSELESS * max(0, alphanumeric - _LONGEST_MEAN_WORD * runs)
+    weight += _RANDOM * max(0, alphanumeric - _LONGEST_MEAN_WORD * runs)
     return max(1, math.ceil(weight))
 
 
@@ -36,18 +36,18 @@ _EVERYTHING = bytes(range(256))
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _NOT_ALPHANUMERIC = _EVERYTHING.translate(None, _ALPHANUMERIC)
 
-# Text in words has runs of letters shorter than this on average, in Finnish and in code too.
+# Runs of letters in words are shorter than this on average, even in Finnish and in code.
 _LONGEST_MEAN_WORD = 10
-# Tokens for each letter of a run beyond that, on top of the letter's own weight.
-_SENSELESS = 0.5
+# Tokens for each letter of a run beyond that, in addition to the letter's own weight.
+_RANDOM = 0.5
 
 
 def _span(first: int, last: int) -> bytes:
     return bytes(range(first, last + 1))
 
 
-# Tokens for a character, and the characters meant: in ASCII themselves, beyond by the first byte of their UTF-8.
-# Spaces weigh nothing, since a token holds the space before its word.
+# Tokens for a character, and the characters: ASCII themselves, others by the first byte of their UTF-8. Spaces weigh
+# nothing, since a token includes the space before its word.
 _ASCII_WEIGHTS: tuple[tuple[float, bytes], ...] = (
     (0.30, string.ascii_letters.encode()),
     (0.50, string.digits.encode()),
@@ -71,7 +71,7 @@ _OTHER_WEIGHTS: tuple[tuple[float, bytes], ...] = (
 
 
 def _with_others(weights: tuple[tuple[float, bytes], ...]) -> tuple[tuple[float, bytes], ...]:
-    """Pair each weight with the bytes it is not for: what remains when these are deleted is what is counted."""
+    """Pair each weight with the bytes that it does not apply to: deleting these leaves the bytes to count."""
     return tuple((each, _EVERYTHING.translate(None, members)) for each, members in weights)
 
 

@@ -1,4 +1,4 @@
-"""The tokenizers that are on this machine. Nothing here can reach the network: every one is read from a file."""
+"""Tokenizers on this machine, read from files; nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ Counter = Callable[[str], int]
 def openai_counter(encoding: str) -> Counter | None:
     """Return the counter of one of OpenAI's encodings; None when its file is not on this machine.
 
-    The first call for an encoding takes about 0.4 s, and 0.17 s of that holds the interpreter in one piece, whatever
-    thread it is called on; later ones take no time.
+    The first call for an encoding takes about 0.4 s, and for 0.17 s of it no other thread of the process runs.
     """
     path = _openai_file(encoding)
     return None if path is None else _load_openai(encoding, path)
@@ -36,26 +35,26 @@ def openai_encoding(model: str) -> str | None:
         encoding = encoding_name_for_model(model)
     except KeyError:
         return None
-    # Harmony adds control tokens, which a text never becomes.
+    # Harmony only adds control tokens, which no text is encoded to.
     encoding = "o200k_base" if encoding == "o200k_harmony" else encoding
     return encoding if _openai_file(encoding) is not None else None
 
 
 def is_loaded(encoding: str) -> bool:
-    """Tell whether the next count with this encoding is immediate."""
+    """Return whether an encoding is loaded, so that the next count is immediate."""
     return encoding in _LOADED
 
 
-@lru_cache(maxsize=4)  # A process counts for one or two; each holds tens of megabytes.
+@lru_cache(maxsize=4)  # A process uses one or two; each takes tens of megabytes.
 def custom_counter(name: str) -> Counter:
-    """Return the counter of a tokenizer that the user names.
+    """Return the counter of a tokenizer of the user's.
 
     Args:
         name: One of OpenAI's encodings (`o200k_base`), the path of a `tokenizer.json` or of the folder that holds one,
             or the id of a Hugging Face model whose tokenizer is in the local cache.
 
     Raises:
-        ConfigError: There is no such tokenizer on this machine.
+        ConfigError: The tokenizer is not on this machine.
     """
     if name in _PATTERNS:
         counter = openai_counter(name)
@@ -65,7 +64,7 @@ def custom_counter(name: str) -> Counter:
     if path is None:
         raise ConfigError(
             f"The tokenizer {name!r} is not on this machine, and asyncllm downloads nothing.",
-            hint="Give custom_tokenizer the path of a tokenizer.json, or fetch it once with "
+            hint="Set custom_tokenizer to the path of a tokenizer.json, or download it once: "
             f"`hf download {name} tokenizer.json`.",
         )
     from tokenizers import Tokenizer
@@ -79,18 +78,18 @@ def custom_counter(name: str) -> Counter:
     tokenizer.no_padding()
 
     def count(text: str) -> int:
-        # The library refuses a lone surrogate, which JSON may hold.
+        # The library refuses a lone surrogate, which JSON may contain.
         whole = text.encode("utf-8", "replace").decode()
         return len(tokenizer.encode(whole, add_special_tokens=False).ids)
 
     return count
 
 
-@lru_cache(maxsize=4)  # One for each encoding there is.
+@lru_cache(maxsize=4)  # One for each encoding.
 def _load_openai(encoding: str, path: Path) -> Counter:
     from tiktoken import Encoding
 
-    # tiktoken's own loader downloads what is not in a folder that an environment variable names.
+    # tiktoken's own loader would download a file that is not in its cache.
     lines = path.read_bytes().splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
     tokenizer = Encoding(encoding, pat_str=_PATTERNS[encoding], mergeable_ranks=ranks, special_tokens={})
@@ -102,8 +101,8 @@ def _load_openai(encoding: str, path: Path) -> Counter:
 def _openai_file(encoding: str) -> Path | None:
     if encoding not in _PATTERNS:
         return None
-    # tiktoken names the files of its cache by their address, and litellm packages such a cache.
-    name = hashlib.sha1(f"{_ADDRESS}/{encoding}.tiktoken".encode(), usedforsecurity=False).hexdigest()
+    # litellm packages a cache of tiktoken's, whose files are named by a hash of their URL.
+    name = hashlib.sha1(f"{_URL}/{encoding}.tiktoken".encode(), usedforsecurity=False).hexdigest()
     return catalog.package_file("litellm_core_utils", "tokenizers", name)
 
 
@@ -124,11 +123,11 @@ def _tokenizer_json(name: str) -> Path | None:
 
 _LOADED: set[str] = set()
 
-_ADDRESS = "https://openaipublic.blob.core.windows.net/encodings"
+_URL = "https://openaipublic.blob.core.windows.net/encodings"
 
 _GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 
-# How each encoding cuts a text into words. Source: tiktoken_ext/openai_public.py.
+# The pattern by which each encoding splits a text into words. Source: tiktoken_ext/openai_public.py.
 _PATTERNS = {
     "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$"
     r"|\s*[\r\n]|\s+(?!\S)|\s",

@@ -1,4 +1,4 @@
-"""How many tokens a prompt is: exactly where its tokenizer is on the machine, estimated elsewhere."""
+"""Token counts of prompts: exact where the tokenizer is on the machine, else estimated."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
+from ..narrowing import is_list, is_mapping, mapping_or_empty
 from . import tokenizers
 from .token_estimates import estimate_text
 
-Prompt = str | Sequence[Mapping[str, Any]]
+Prompt = str | Sequence[Mapping[str, object]]
 """A text, or messages as chat-completions dicts."""
 
 
@@ -20,8 +20,8 @@ class TokenCount:
     """The length of a prompt.
 
     Attributes:
-        tokens: How many; never 0 for a text that is not empty.
-        exact: Whether they were counted with the model's own tokenizer and nothing in the prompt had to be estimated.
+        tokens: The number of tokens; 0 only for an empty prompt.
+        exact: Whether all of them were counted with the model's own tokenizer, and none estimated.
     """
 
     tokens: int
@@ -33,23 +33,22 @@ def count_tokens(
     model: str,
     *,
     custom_tokenizer: str | None = None,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: Sequence[Mapping[str, object]] | None = None,
 ) -> TokenCount:
-    """Count the tokens of a prompt, without any download.
+    """Count the tokens of a prompt, without downloading anything.
 
-    OpenAI's models are counted with their own tokenizers, which litellm packages; all others are estimated, unless
-    `custom_tokenizer` names one. Images, audio, files and tools are always estimated.
+    Prompts for OpenAI's models are counted with their own tokenizers, which litellm packages; all others are estimated,
+    unless `custom_tokenizer` names a tokenizer. Images, audio, files and tools are always estimated.
 
-    The first exact count takes about 0.5 s, and for 0.17 s of it no other thread of the process runs, an event loop's
-    among them: where that matters, call it once before the work starts, or see `counts_at_once`. After that a kilobyte
-    takes 0.1 ms.
+    The first exact count takes about 0.5 s, and for 0.17 s of it no other thread of the process runs: where that
+    matters, count once before the work starts, or see `counts_at_once`. Later counts take 0.1 ms for a kilobyte.
 
     Args:
-        prompt: A text, counted as it is; or messages, counted with what their roles and ends take.
+        prompt: A text, counted as it is; or messages, counted with the tokens that frame them.
         model: The model's name, with or without the provider's prefix.
         custom_tokenizer: One of OpenAI's encodings, the path of a `tokenizer.json`, or the id of a Hugging Face model
             in the local cache.
-        tools: The tools that go with the messages.
+        tools: The tools sent with the messages.
 
     Raises:
         ConfigError: `custom_tokenizer` is not on this machine.
@@ -59,23 +58,23 @@ def count_tokens(
         return TokenCount(estimate_tokens(prompt, tools), exact=False)
     load = _weigh(prompt, tools)
     tokens = load.fixed + sum(map(counter, load.texts))
-    # How another family of models frames its messages is not known here.
+    # The frame of messages is known for OpenAI's models only.
     framed_exactly = isinstance(prompt, str) or not custom_tokenizer
     return TokenCount(max(tokens, load.least), exact=load.plain and framed_exactly)
 
 
 def counts_at_once(model: str) -> bool:
-    """Tell whether `count_tokens` for a model has nothing to load: its tokenizer is ready, or it has none here."""
+    """Return whether `count_tokens` for a model loads nothing: its tokenizer is loaded, or it has none."""
     encoding = _encoding_of(model)
     return encoding is None or tokenizers.is_loaded(encoding)
 
 
-def estimate_tokens(prompt: Prompt, tools: Sequence[Mapping[str, Any]] | None = None) -> int:
-    """Estimate the tokens of a prompt in microseconds, more often too high than too low; nothing is imported or read.
+def estimate_tokens(prompt: Prompt, tools: Sequence[Mapping[str, object]] | None = None) -> int:
+    """Estimate the tokens of a prompt, more often too high than too low. It takes microseconds, and imports nothing.
 
     Args:
         prompt: A text, or messages as chat-completions dicts.
-        tools: The tools that go with the messages.
+        tools: The tools sent with the messages.
     """
     if isinstance(prompt, str) and not tools:
         return estimate_text(prompt)
@@ -85,7 +84,7 @@ def estimate_tokens(prompt: Prompt, tools: Sequence[Mapping[str, Any]] | None = 
 
 @dataclass(slots=True)
 class _Load:
-    """What a prompt holds: texts to be counted, and tokens for what is not text."""
+    """The contents of a prompt: texts to count, and tokens for everything else."""
 
     texts: list[str] = field(default_factory=list)
     fixed: int = 0
@@ -105,15 +104,15 @@ def _counter_of(model: str) -> tokenizers.Counter | None:
     return tokenizers.openai_counter(encoding) if encoding is not None else None
 
 
-@lru_cache(maxsize=512)  # One entry for each model that a process talks to.
+@lru_cache(maxsize=512)  # One for each model that a process uses.
 def _encoding_of(model: str) -> str | None:
-    # A router's name for the model ends with OpenAI's: openrouter/openai/gpt-5-mini.
+    # A router's name of a model ends with OpenAI's: openrouter/openai/gpt-5-mini.
     name = model.rpartition("/")[2]
-    # tiktoken is imported only for a name that may be OpenAI's.
+    # Only a name that may be OpenAI's is worth importing tiktoken.
     return tokenizers.openai_encoding(name) if name.startswith(_OPENAI_NAMES) else None
 
 
-def _weigh(prompt: Prompt, tools: Sequence[Mapping[str, Any]] | None) -> _Load:
+def _weigh(prompt: Prompt, tools: Sequence[Mapping[str, object]] | None) -> _Load:
     load = _Load()
     if isinstance(prompt, str):
         load.texts.append(prompt)
@@ -127,35 +126,35 @@ def _weigh(prompt: Prompt, tools: Sequence[Mapping[str, Any]] | None) -> _Load:
     return load
 
 
-def _weigh_message(message: Mapping[str, Any], load: _Load) -> None:
+def _weigh_message(message: Mapping[str, object], load: _Load) -> None:
     load.fixed += _MESSAGE
     for key, value in message.items():
         if isinstance(value, str):
             load.texts.append(value)
             load.fixed += _NAME if key == "name" else 0
-        elif key == "content":
-            for part in value or ():
+        elif key == "content" and is_list(value):
+            for part in value:
                 _weigh_part(part, load)
-        elif key == "tool_calls":
-            for call in value or ():
-                function = call.get("function", call)
-                load.texts += [function.get("name") or "", _text(function.get("arguments"))]
+        elif key == "tool_calls" and is_list(value):
+            for call in map(mapping_or_empty, value):
+                function = mapping_or_empty(call.get("function", call))
+                load.texts += [_text(function.get("name") or ""), _text(function.get("arguments"))]
                 load.estimated(_TOOL)
         elif value is not None and key != "cache_control":
             load.texts.append(_compact(value))
             load.plain = False
 
 
-def _weigh_part(part: Mapping[str, Any] | str, load: _Load) -> None:
-    if isinstance(part, str):
-        load.texts.append(part)
+def _weigh_part(part: object, load: _Load) -> None:
+    if not is_mapping(part):
+        load.texts.append(_text(part))
         return
-    kind = part.get("type")
-    if isinstance(part.get("text"), str):
-        load.texts.append(part["text"])
+    kind, text = part.get("type"), part.get("text")
+    if isinstance(text, str):
+        load.texts.append(text)
     elif kind in ("image_url", "image", "input_image"):
         image = part.get("image_url")
-        detail = image.get("detail") if isinstance(image, Mapping) else part.get("detail")
+        detail = image.get("detail") if is_mapping(image) else part.get("detail")
         load.estimated(_IMAGE_LOW if detail == "low" else _IMAGE)
     elif kind == "input_audio":
         load.estimated(max(1, _decoded_bytes(part.get("input_audio"), "data") // _AUDIO_BYTES))
@@ -166,30 +165,30 @@ def _weigh_part(part: Mapping[str, Any] | str, load: _Load) -> None:
         load.plain = False
 
 
-def _decoded_bytes(holder: Any, key: str) -> int:
-    data = holder.get(key) if isinstance(holder, Mapping) else None
+def _decoded_bytes(holder: object, key: str) -> int:
+    data = mapping_or_empty(holder).get(key)
     # Four characters of base64 are three bytes.
     return len(data) * 3 // 4 if isinstance(data, str) else 0
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else _compact(value)
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
-# How names of OpenAI's models begin, fine-tuned ones (`ft:`) and the older ones included.
+# Prefixes of the names of OpenAI's models, fine-tuned (`ft:`) and older ones included.
 _OPENAI_NAMES = ("gpt-", "o1", "o3", "o4", "chatgpt-", "ft:", "text-", "davinci", "babbage", "curie", "ada", "code-")
 
-# The frame of a chat: each message, a name in it, and the start of the answer.
+# Tokens that frame a chat: of each message, of a name in it, and of the start of the answer.
 # Source: OpenAI cookbook, "How to count tokens with tiktoken", num_tokens_from_messages.
 _MESSAGE = 3
 _NAME = 1
 _REPLY = 3
 
-# What a tool's declaration or call takes beside its text: 7 to start, 3 to end. Source: the same, num_tokens_for_tools.
+# Tokens that frame the declaration or the call of a tool: 7 to start, 3 to end. Source: the same, num_tokens_for_tools.
 _TOOL = 10
 
 # An image of unknown size, at the upper end: OpenAI's tiles of a tall picture take 1,445, Anthropic's largest 1,568.

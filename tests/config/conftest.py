@@ -1,4 +1,4 @@
-"""A project directory of its own for every test of the configuration."""
+"""A project directory for every test of the configuration."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def secret(config: LLMConfig) -> str | None:
-    """The key that a configuration would send."""
+    """Return the key that a configuration would send."""
     key = config.resolved_key()
     return None if key is None else key.get_secret_value()

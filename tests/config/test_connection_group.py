@@ -1,4 +1,4 @@
-"""No key reaches another provider's host, however it is inherited."""
+"""Inheritance of the connection group: no key reaches another provider's host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from asyncllm.config import LLMConfig, Profiles
 from asyncllm.config.environment import Environment
 from asyncllm.config.files import Tables
-from asyncllm.config.precedence import origin_of
+from asyncllm.config.precedence import url_origin
 from asyncllm.config.sources import read_sources
 
 from .conftest import Project, secret
@@ -34,14 +34,14 @@ def load(
     env: dict[str, str] | None = None,
     arguments: dict[str, Any] | None = None,
 ) -> LLMConfig:
-    """Load the profile `fast` from tables that no file holds."""
+    """Load the profile `fast` from tables in memory."""
     environment = Environment(env or {}, Path("/nowhere/.env"))
-    stack = read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment)
-    return Profiles(stack, None, environment).config("fast", **(arguments or {}))
+    sources = read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment)
+    return Profiles(sources, None, environment).config("fast", **(arguments or {}))
 
 
 def group_of(config: LLMConfig) -> set[str]:
-    """The fields of the connection group that are set."""
+    """Return the fields of the connection group that are set."""
     return {key for key in GROUP if getattr(config, key) is not None}
 
 
@@ -51,29 +51,29 @@ def test_the_same_provider_inherits_the_group() -> None:
 
 
 def test_a_bare_name_counts_as_its_provider() -> None:
-    """Whether the provider is written or follows from the name makes no difference."""
+    """A provider that follows from the name is the same as one that is written."""
     assert group_of(load({"model": "openai/a", **GROUP}, {"model": "gpt-5-mini"})) == set(GROUP)
 
 
 @pytest.mark.parametrize(
     "change", [{"model": "anthropic/b"}, {"model": "claude-sonnet-4-5"}, {"custom_llm_provider": "azure"}]
 )
-@pytest.mark.parametrize("layer", ["[llm.fast]", "environment", "arguments"])
-def test_another_provider_inherits_nothing_of_it(change: dict[str, str], layer: str) -> None:
-    """In whichever layer the provider changes, nothing of the group is taken along."""
-    env = {f"LLM__FAST__{key.upper()}": value for key, value in change.items()} if layer == "environment" else {}
+@pytest.mark.parametrize("source", ["[llm.fast]", "environment", "arguments"])
+def test_another_provider_inherits_nothing_of_it(change: dict[str, str], source: str) -> None:
+    """Nothing of the group is inherited from before the source that changes the provider."""
+    env = {f"LLM__FAST__{key.upper()}": value for key, value in change.items()} if source == "environment" else {}
     config = load(
         {"model": "openai/a", **GROUP},
-        change if layer == "[llm.fast]" else {},
+        change if source == "[llm.fast]" else {},
         env,
-        change if layer == "arguments" else {},
+        change if source == "arguments" else {},
     )
     assert group_of(config) == set()
     assert secret(config) is None
 
 
 def test_another_provider_keeps_what_it_names_itself() -> None:
-    """The group that a profile names beside its model is its own."""
+    """A profile keeps the fields of the group that it sets beside its model."""
     config = load({"model": "openai/a", **GROUP}, {"model": "anthropic/b", "api_key": "own"})
     assert (group_of(config), secret(config)) == ({"api_key"}, "own")
 
@@ -103,24 +103,24 @@ def test_a_written_provider_outranks_an_inherited_one() -> None:
 
 
 def test_an_inherited_provider_explains_an_unknown_name() -> None:
-    """A name that says nothing by itself is the inherited provider's."""
+    """A name without a provider of its own gets the inherited one."""
     config = load({"model": "b", "custom_llm_provider": "openai", **GROUP}, {"model": "my-finetune"})
     assert (config.provider, group_of(config)) == ("openai", set(GROUP))
 
 
 @pytest.mark.parametrize(
-    ("farther", "nearer", "expected"),
+    ("weaker", "stronger", "expected"),
     [("api_key", "api_key_env", "of-variable"), ("api_key_env", "api_key", "of-table")],
 )
-def test_of_two_ways_to_name_the_key_the_nearest_wins(farther: str, nearer: str, expected: str) -> None:
+def test_of_two_ways_to_set_the_key_the_stronger_source_wins(weaker: str, stronger: str, expected: str) -> None:
     """`api_key` and `api_key_env` override each other."""
     named = {"api_key": "of-table", "api_key_env": "MY_KEY"}
-    config = load({"model": "openai/a", farther: named[farther]}, {nearer: named[nearer]}, {"MY_KEY": "of-variable"})
+    config = load({"model": "openai/a", weaker: named[weaker]}, {stronger: named[stronger]}, {"MY_KEY": "of-variable"})
     assert secret(config) == expected
 
 
 def test_another_endpoint_takes_no_credentials() -> None:
-    """A key named together with one endpoint is not sent to a nearer one of the same provider."""
+    """A key set together with one endpoint is not sent to another endpoint of the same provider."""
     config = load({"model": "openai/a", **GROUP}, {"base_url": THERE})
     assert (config.base_url, group_of(config)) == (THERE, {"base_url", "api_version", "aws_region_name"})
 
@@ -133,7 +133,7 @@ def test_an_endpoint_of_a_profile_takes_no_key_of_the_provider_itself() -> None:
 
 
 def test_an_endpoint_beside_the_key_s_own_table_takes_it() -> None:
-    """`LLM_BASE_URL` moves the base, and with it the base's key, when the base had named no endpoint."""
+    """`LLM_BASE_URL` takes the key of `[llm]` when `[llm]` sets no endpoint."""
     config = load({"model": "openai/a", "api_key": "k"}, {}, {"LLM_BASE_URL": HERE})
     assert (config.base_url, secret(config)) == (HERE, "k")
 
@@ -155,36 +155,36 @@ def test_the_usual_variable_serves_an_endpoint_without_a_named_key() -> None:
 
 
 def test_the_usual_variable_is_the_one_of_the_endpoint_s_owner() -> None:
-    """OpenAI's format spoken at a host that is known to be Groq's is opened with Groq's key."""
+    """An OpenAI model at a host of Groq's is called with Groq's key."""
     fast = {"model": "openai/llama", "base_url": "https://api.groq.com/openai/v1"}
     assert secret(load({}, fast, {"OPENAI_API_KEY": "wrong"})) is None
     assert secret(load({}, fast, {"OPENAI_API_KEY": "wrong", "GROQ_API_KEY": "right"})) == "right"
 
 
-def test_a_key_without_a_model_belongs_to_nobody(project: Project) -> None:
-    """A key in a base that names no provider is a mistake in the file, and is not taken from a variable."""
+def test_a_key_without_a_model_has_no_provider(project: Project) -> None:
+    """A key in an `[llm]` without a provider is a mistake in the file, and ignored in a variable."""
     assert secret(load({}, {"model": "openai/a"}, {"LLM_API_KEY": "whose"})) is None
     project.write('[llm]\napi_key = "whose"\n[llm.fast]\nmodel = "openai/a"')
     assert project.error("fast") == (
-        "config.toml: [llm] api_key belongs to no provider: name a model or custom_llm_provider beside it."
+        "config.toml: [llm] api_key has no provider: set model or custom_llm_provider beside it."
     )
 
 
 def test_a_file_s_key_serves_the_model_of_a_variable_beside_it(project: Project) -> None:
-    """`LLM_MODEL` completes a base that has the key alone."""
+    """`LLM_MODEL` completes an `[llm]` that has only the key."""
     project.write('[llm]\napi_key = "k"')
     assert secret(project.load(env={"LLM_MODEL": "openai/a"})) == "k"
 
 
 def test_what_was_not_taken_is_explained() -> None:
-    """A withheld key says why, for whoever wonders where it went."""
+    """A withheld key comes with the reason."""
     config = load({"model": "openai/a", "api_key": "k"}, {"model": "anthropic/b"})
     assert str(config.withheld["api_key"]) == (
-        "not taken from [llm] in config.toml: it is for openai, and this profile calls anthropic"
+        "not taken from [llm] in config.toml: it is for openai, and this profile uses anthropic"
     )
     assert config.key_advice() == (
-        "Set ANTHROPIC_API_KEY, or name the key in api_key or api_key_env. api_key was not taken from [llm] in "
-        "config.toml: it is for openai, and this profile calls anthropic."
+        "Set ANTHROPIC_API_KEY, or set api_key or api_key_env. api_key was not taken from [llm] in "
+        "config.toml: it is for openai, and this profile uses anthropic."
     )
 
 
@@ -213,14 +213,14 @@ class TestReplace:
         assert group_of(LLMConfig(model="openai/a", **GROUP).replace(timeout=5)) == set(GROUP)
 
 
-# Two providers with two hosts each; a key says in its own text whom it was named for.
+# Two providers and two hosts; the text of a key is the number of its source.
 PROVIDERS = ["openai", "anthropic"]
 HOSTS = [None, HERE, THERE]
 
 
 @st.composite
-def layer(draw: st.DrawFn, number: int) -> dict[str, Any]:
-    """One layer: perhaps a model, perhaps an endpoint, perhaps a key that is marked with the layer's number."""
+def source(draw: st.DrawFn, number: int) -> dict[str, Any]:
+    """One source: perhaps a model, perhaps an endpoint, perhaps a key that is marked with the source's number."""
     fields: dict[str, Any] = {}
     if draw(st.booleans()):
         fields["model"] = f"{draw(st.sampled_from(PROVIDERS))}/m{number}"
@@ -231,10 +231,10 @@ def layer(draw: st.DrawFn, number: int) -> dict[str, Any]:
     return fields
 
 
-@given(st.tuples(*(layer(number) for number in range(5))))
-def test_a_key_never_goes_with_another_provider_or_endpoint(layers: tuple[dict[str, Any], ...]) -> None:
-    """For any stack of layers, the key in force was named for the provider and the endpoint in force."""
-    base, base_env, fast, fast_env, arguments = layers
+@given(st.tuples(*(source(number) for number in range(5))))
+def test_a_key_never_goes_with_another_provider_or_endpoint(sources: tuple[dict[str, Any], ...]) -> None:
+    """For any sources, the key in effect was set for the provider and the endpoint in effect."""
+    base, base_env, fast, fast_env, arguments = sources
     base.setdefault("model", "openai/m")
     env = {f"LLM_{key.upper()}": value for key, value in base_env.items()}
     env |= {f"LLM__FAST__{key.upper()}": value for key, value in fast_env.items()}
@@ -242,11 +242,11 @@ def test_a_key_never_goes_with_another_provider_or_endpoint(layers: tuple[dict[s
     if config.api_key is None:
         return
     number = int(config.api_key.get_secret_value().removeprefix("key-"))
-    # What was in force where the key was named, by the plain rule: the provider is that of the last model up to there,
-    # an endpoint holds until the provider changes.
+    # The state at each source by the plain rule: the provider is that of the last model so far, and an endpoint holds
+    # until the provider changes.
     provider, host = None, None
     seen = []
-    for one in layers:
+    for one in sources:
         named = one["model"].partition("/")[0] if "model" in one else provider
         host = one.get("base_url", host if named == provider else None)
         provider = named
@@ -254,8 +254,8 @@ def test_a_key_never_goes_with_another_provider_or_endpoint(layers: tuple[dict[s
     assert config.provider == seen[number][0] == seen[-1][0]
     assert all(entry[0] == config.provider for entry in seen[number:])
     if seen[number][1] is not None:
-        assert origin_of(config.base_url) == origin_of(seen[number][1])
+        assert url_origin(config.base_url) == url_origin(seen[number][1])
     elif config.base_url is not None:
-        # Only variables beside the key's own table may still say where its endpoint is.
+        # Only the variables of the key's own level may still set its endpoint.
         assert number in (0, 2)
-        assert origin_of(config.base_url) == origin_of(seen[number + 1][1])
+        assert url_origin(config.base_url) == url_origin(seen[number + 1][1])

@@ -1,4 +1,4 @@
-"""Variables and `.env`: what they mean, and that they are only read."""
+"""Environment variables and `.env`: their values, their precedence, and that they are only read."""
 
 from __future__ import annotations
 
@@ -77,16 +77,14 @@ def test_dotenv_of_the_working_directory_counts_without_a_file(project: Project)
 
 
 def test_dotenv_values_are_taken_as_they_stand(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `$` in a value is a `$`, and a byte order mark is no part of the first name."""
-    monkeypatch.setenv("HOME_OF_NOBODY", "wrong")
-    (project.root / ".env").write_text(
-        "\ufeffLLM_MODEL=openai/a\nOPENAI_API_KEY=a${HOME_OF_NOBODY}$b", encoding="utf-8"
-    )
-    assert secret(project.load()) == "a${HOME_OF_NOBODY}$b"
+    """A `$` in a value is not expanded, and a byte order mark is not part of the first name."""
+    monkeypatch.setenv("UNRELATED", "wrong")
+    (project.root / ".env").write_text("\ufeffLLM_MODEL=openai/a\nOPENAI_API_KEY=a${UNRELATED}$b", encoding="utf-8")
+    assert secret(project.load()) == "a${UNRELATED}$b"
 
 
-def test_a_directory_named_dotenv_is_no_dotenv(project: Project) -> None:
-    """A virtual environment called `.env` is left alone."""
+def test_a_directory_named_dotenv_is_ignored(project: Project) -> None:
+    """A virtual environment called `.env` is not read."""
     project.write(MODEL)
     (project.root / ".env").mkdir()
     assert project.load().model == "openai/gpt-5-mini"
@@ -100,14 +98,14 @@ def test_an_unreadable_dotenv_is_named(project: Project) -> None:
 
 
 def test_foreign_variables_are_ignored_and_listed(project: Project) -> None:
-    """Variables of others change nothing; one that is nearly ours is listed with what it may have been meant to be."""
+    """Unknown variables change nothing; one that resembles a field is listed with the name that was meant."""
     project.write(MODEL + "[llm.fast]\n")
-    env = {"LLM_TEMPRATURE": "hot", "LLM_ZZZZ": "1", "llm_seed": "1", "LLM__NOBODY__XYZ": "1", "LLM_SEED": "5"}
+    env = {"LLM_TEMPRATURE": "hot", "LLM_ZZZZ": "1", "llm_seed": "1", "LLM__OTHER__XYZ": "1", "LLM_SEED": "5"}
     profiles = project.profiles(env)
     assert profiles.mistakes == ()
     assert profiles.ignored_variables["LLM_TEMPRATURE"] == "LLM_TEMPERATURE"
     assert profiles.ignored_variables["LLM_ZZZZ"] is None
-    assert set(profiles.ignored_variables) == {"LLM_TEMPRATURE", "LLM_ZZZZ", "LLM__NOBODY__XYZ"}
+    assert set(profiles.ignored_variables) == {"LLM_TEMPRATURE", "LLM_ZZZZ", "LLM__OTHER__XYZ"}
 
 
 def test_the_longest_name_owns_a_variable(project: Project) -> None:
@@ -118,7 +116,7 @@ def test_the_longest_name_owns_a_variable(project: Project) -> None:
 
 
 def test_a_variable_for_two_profiles_is_a_mistake(project: Project) -> None:
-    """Two names that are the same in a variable cannot share it."""
+    """A variable that matches two profiles is refused."""
     project.write(MODEL + "[llm.a-b]\n[llm.a_b]\n")
     assert project.load("a-b").model == "openai/gpt-5-mini"
     assert project.error("a-b", {"LLM__A_B__SEED": "1"}) == (
@@ -148,7 +146,7 @@ def test_the_key_is_looked_up_when_it_is_needed(
 
 
 def test_api_key_env_names_the_variable(project: Project, secret_key: str) -> None:
-    """`api_key_env` is looked up in the environment, then in `.env`, before the usual variable."""
+    """The variable that `api_key_env` names is looked up in the environment, then in `.env`, and not the usual one."""
     project.write(MODEL + 'api_key_env = "MY_KEY"')
     project.write("MY_KEY=of-dotenv", ".env")
     assert secret(project.load(env={"OPENAI_API_KEY": "usual"})) == "of-dotenv"
@@ -156,7 +154,7 @@ def test_api_key_env_names_the_variable(project: Project, secret_key: str) -> No
 
 
 def test_an_unset_variable_matters_only_when_the_key_does(project: Project) -> None:
-    """A profile whose variable is not set loads; asking for its key says variable, file and table."""
+    """A profile whose variable is not set loads; resolving its key raises with variable, file and table."""
     project.write(MODEL + '[llm.fast]\napi_key_env = "MY_KEY"')
     config = project.load("fast")
     with pytest.raises(ConfigError) as caught:
@@ -168,9 +166,9 @@ def test_an_unset_variable_matters_only_when_the_key_does(project: Project) -> N
 
 
 def test_a_variable_that_holds_no_key_is_refused_by_name(project: Project, secret_key: str) -> None:
-    """What no header can carry is refused without being shown."""
+    """A key that no header can carry is refused without being shown."""
     project.write(MODEL)
-    with pytest.raises(ConfigError, match="The variable OPENAI_API_KEY holds blanks, line breaks"):
+    with pytest.raises(ConfigError, match="The variable OPENAI_API_KEY must not contain spaces, line breaks"):
         project.load(env={"OPENAI_API_KEY": f"{secret_key} {secret_key}"}).resolved_key()
 
 

@@ -1,4 +1,4 @@
-"""The names in `fallbacks` are checked before any call needs them."""
+"""Validation and resolution of `fallbacks`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from asyncllm import AsyncLLM, ConfigError, LLMConfig
 from .conftest import Project
 
 
-def test_targets_are_kept_in_order(project: Project) -> None:
-    """Known profiles are taken as they are named, `default` among them."""
+def test_fallbacks_are_kept_in_order(project: Project) -> None:
+    """Known profiles keep their order; `default` may be one of them."""
     project.write('[llm]\nmodel = "openai/a"\n[llm.one]\nfallbacks = ["two", "default"]\n[llm.two]\n')
     assert project.load("one").fallbacks == ("two", "default")
 
 
-def test_an_unknown_target(project: Project) -> None:
-    """A target that is no profile is a mistake with the nearest name."""
+def test_an_unknown_fallback(project: Project) -> None:
+    """An unknown profile is a mistake, reported with the nearest name."""
     project.write('[llm]\nmodel = "openai/a"\n[llm.one]\nfallbacks = ["bakup"]\n[llm.backup]\n')
     assert project.error() == (
         'config.toml: [llm.one] fallbacks names "bakup", which is not a profile; did you mean backup?'
     )
 
 
-def test_an_unknown_target_in_an_argument(project: Project) -> None:
-    """Arguments are checked alike."""
+def test_an_unknown_fallback_in_an_argument(project: Project) -> None:
+    """Arguments are validated too."""
     project.write('[llm]\nmodel = "openai/a"\n')
     assert project.error(fallbacks=["two"]) == 'argument: fallbacks names "two", which is not a profile.'
 
@@ -44,7 +44,7 @@ def test_an_inherited_list_leaves_out_the_profile_itself(project: Project) -> No
 
 
 def test_profiles_may_stand_in_for_each_other(project: Project) -> None:
-    """Each of two names the other: a target's own fallbacks are not followed, so that nothing goes round."""
+    """Two profiles may name each other: the fallbacks of a fallback are not followed."""
     project.write("""
         [llm]
         model = "openai/a"
@@ -61,7 +61,7 @@ def test_profiles_may_stand_in_for_each_other(project: Project) -> None:
 
 
 def test_arguments_hold_for_fallbacks_too(project: Project) -> None:
-    """What the caller says about how to call goes along; what is about the target, or stands in the file, does not."""
+    """Arguments apply to fallbacks, except those of the connection; values of the file do not."""
     project.write("""
         [llm]
         model = "openai/a"
@@ -79,14 +79,14 @@ def test_arguments_hold_for_fallbacks_too(project: Project) -> None:
 
 
 def test_fallbacks_survive_pickling(project: Project) -> None:
-    """A profile that was pickled still knows the profiles it names."""
+    """A pickled profile still resolves the profiles it names."""
     project.write('[llm]\nmodel = "openai/a"\n[llm.one]\nfallbacks = ["default"]\n')
     config = pickle.loads(pickle.dumps(project.load("one")))
     assert [standby.model for standby in config.fallback_configs()] == ["openai/a"]
 
 
 def test_fallbacks_without_a_file() -> None:
-    """A configuration that comes from no file has no profiles to name, and the client says so when it is made."""
+    """Without a file there are no profiles to fall back to: making the client raises."""
     config = LLMConfig(model="openai/a", fallbacks=["backup"])
-    with pytest.raises(ConfigError, match=r"argument: fallbacks names profiles of a config\.toml.* without one"):
+    with pytest.raises(ConfigError, match=r"argument: fallbacks names profiles of a config\.toml.*without one"):
         AsyncLLM(config)

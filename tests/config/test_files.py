@@ -1,4 +1,4 @@
-"""Which file is used, and how far it is looked for."""
+"""Discovery and parsing of the configuration file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def below(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_argument_comes_first(project: Project) -> None:
-    """A path given is used whatever else there is."""
+    """A path given as an argument wins over the variable and the search."""
     project.write(MODEL)
     named, other = project.write(MODEL, "named.toml"), project.write(MODEL, "other.toml")
     assert load_config(path=named, env={"ASYNCLLM_CONFIG": str(other)}).source == named
@@ -45,7 +45,7 @@ def test_parents_are_searched_up_to_the_root(project: Project, below: Path) -> N
 
 
 def test_the_nearest_file_wins(project: Project, below: Path) -> None:
-    """A file nearer to the working directory hides one farther up."""
+    """The file closest to the working directory wins."""
     project.write(MODEL)
     nearer = project.write(MODEL, "src/config.toml")
     assert project.load().source == nearer
@@ -53,7 +53,7 @@ def test_the_nearest_file_wins(project: Project, below: Path) -> None:
 
 @pytest.mark.parametrize("mark", [".git", "pyproject.toml"])
 def test_the_search_ends_at_the_root(project: Project, below: Path, mark: str) -> None:
-    """A file above the project's root is somebody else's."""
+    """A file above the project's root is not found."""
     project.write(MODEL)
     (below.parent / mark).touch()
     assert project.profiles().source is None
@@ -62,7 +62,7 @@ def test_the_search_ends_at_the_root(project: Project, below: Path, mark: str) -
 def test_outside_of_a_project_only_the_working_directory_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a root there is no bound, so that no parent is looked at."""
+    """Without a root, parents are not searched."""
     (tmp_path / "config.toml").write_text(MODEL, encoding="utf-8")
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
@@ -72,20 +72,20 @@ def test_outside_of_a_project_only_the_working_directory_counts(
 
 
 def test_a_named_file_must_exist(project: Project) -> None:
-    """A path or variable that names nothing is an error that says which."""
+    """A path or variable that names no file is an error that names the file and the variable."""
     message = project.error(path="none.toml")
     assert message == f"The configuration file {project.root / 'none.toml'} does not exist. Name an existing TOML file."
-    assert ", which ASYNCLLM_CONFIG names, is a directory." in project.error(env={"ASYNCLLM_CONFIG": "."})
+    assert " (from ASYNCLLM_CONFIG) is a directory." in project.error(env={"ASYNCLLM_CONFIG": "."})
 
 
-def test_other_tables_belong_to_others(project: Project) -> None:
-    """Tables beside `[llm]` are not looked at."""
+def test_other_tables_are_ignored(project: Project) -> None:
+    """Tables beside `[llm]` are not validated."""
     project.write('[tool.other]\nmodle = 1\n[server]\nport = "x"\n' + MODEL)
     assert project.load().model == "openai/gpt-5-mini"
 
 
 def test_a_byte_order_mark_is_accepted(project: Project) -> None:
-    """Editors that put a mark before the text do no harm."""
+    """A byte order mark before the text is skipped."""
     (project.root / "config.toml").write_text("\ufeff" + MODEL, encoding="utf-8")
     assert project.load().model == "openai/gpt-5-mini"
 
@@ -93,7 +93,7 @@ def test_a_byte_order_mark_is_accepted(project: Project) -> None:
 def test_a_syntax_error_names_its_line(project: Project, secret_key: str) -> None:
     """A file that is not TOML is an error with line and column, without the text of the file."""
     project.write(f'[llm]\napi_key = "{secret_key}"\nmodel = openai\n')
-    assert project.error().startswith("config.toml is not valid TOML: invalid value (at line 3, column 9). A text")
+    assert project.error().startswith("config.toml is not valid TOML: invalid value (at line 3, column 9). A string")
 
 
 def test_a_file_that_is_not_text_is_refused(project: Project) -> None:
@@ -118,7 +118,7 @@ def test_a_base_without_a_model_is_no_profile_beside_others(project: Project) ->
 
 
 def test_profiles_list_mistakes_without_raising(project: Project) -> None:
-    """Looking at a configuration is possible while it is wrong; using it is not."""
+    """An invalid configuration can be loaded for inspection, but not used."""
     project.write(MODEL + "seed = 1.5\n")
     profiles = project.profiles()
     assert [(mistake.where, mistake.key) for mistake in profiles.mistakes] == [("config.toml: [llm] seed", "seed")]

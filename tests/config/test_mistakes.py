@@ -1,4 +1,4 @@
-"""Every mistake is reported, all at once, with place and remedy."""
+"""Messages of mistakes: all at once, each with location and remedy."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ BROKEN = {
     ),
     "values that contradict each other": (
         MODEL + "retry_min_wait = 60",
-        "config.toml: [llm] retry_min_wait is 60 s, longer than retry_max_wait, 30 s (its default).",
+        "config.toml: [llm] retry_min_wait is 60 s, longer than retry_max_wait (30 s, the default).",
     ),
     "missing model": (
         "[llm]\nseed = 1",
-        'config.toml: [llm] names no model: add model = "openai/gpt-5-mini".',
+        'config.toml: [llm] has no model: add model = "openai/gpt-5-mini".',
     ),
     "unknown provider": (
         '[llm]\nmodel = "my-model"',
-        "config.toml: [llm] model cannot be used: The provider of the model 'my-model' is not known. "
-        'Write "provider/model", or set custom_llm_provider. A server that speaks the OpenAI format is '
-        '"openai/<model>" with its base_url.',
+        "config.toml: [llm] model cannot be used: The provider of the model 'my-model' is unknown. "
+        'Write "provider/model", or set custom_llm_provider. For a server with an '
+        'OpenAI-compatible API, write "openai/<model>" and set base_url.',
     ),
     "two keys": (
         MODEL + 'api_key = "k"\napi_key_env = "K"',
-        "config.toml: [llm] api_key_env is set beside api_key: keep one of them.",
+        "config.toml: [llm] api_key_env is set together with api_key: keep one of them.",
     ),
     "a key for a variable's name": (
         MODEL + 'api_key_env = "gsk-0123456789abcdef"',
-        "config.toml: [llm] api_key_env must be the name of an environment variable; a key itself goes into api_key.",
+        "config.toml: [llm] api_key_env must be the name of an environment variable; the key itself goes into api_key.",
     ),
     "address without a scheme": (
         MODEL + 'base_url = "localhost:8000/v1"',
-        'config.toml: [llm] base_url must be a web address, for example "https://api.example.com/v1".',
+        'config.toml: [llm] base_url must be a URL, for example "https://api.example.com/v1".',
     ),
     "misspelled table": (
         MODEL + "[llm.extra_header]\nX-Team = 'a'",
@@ -70,32 +70,33 @@ BROKEN = {
     ),
     "text in a list": (
         MODEL + 'stop = ["END", 5]',
-        "config.toml: [llm] stop (entry 2) must be text in quotes.",
+        "config.toml: [llm] stop (entry 2) must be a string.",
     ),
     "default as a table of its own": (
         MODEL + "[llm.default]\nseed = 1",
-        "config.toml: [llm.default] cannot be a table of its own: [llm] is the profile default.",
+        "config.toml: [llm.default] cannot be a table of its own: [llm] is the default profile.",
     ),
-    "value in the place of the table": (
+    "a value for the table": (
         'llm = "openai/gpt-5-mini"',
         "config.toml: llm must be a table: write [llm] on a line of its own.",
     ),
     "syntax error": (
         "[llm]\nmodel = openai/gpt-5-mini\n",
-        "config.toml is not valid TOML: invalid value (at line 2, column 9). A text stands in quotes, as in "
-        'model = "openai/gpt-5-mini"; true and false are written small.',
+        "config.toml is not valid TOML: invalid value (at line 2, column 9). A string needs quotes, as in "
+        'model = "openai/gpt-5-mini"; true and false are lower case.',
     ),
     "a key twice": (
         MODEL + "seed = 1\nseed = 2\n[llm.fast]\n",
-        "config.toml is not valid TOML: cannot overwrite a value (at line 4, column 9). A key stands once in a table.",
+        "config.toml is not valid TOML: cannot overwrite a value (at line 4, column 9). "
+        "A key can appear only once in a table.",
     ),
     "misspelled base": (
         '[LLM]\nmodel = "openai/a"',
-        "config.toml: has no table [llm]; did you mean it by [LLM]?",
+        "config.toml: has no [llm] table; should [LLM] be [llm]?",
     ),
     "only tables of others": (
         "[tool.other]\nx = 1",
-        'config.toml: has no table [llm]: add it, with model = "openai/gpt-5-mini".',
+        'config.toml: has no [llm] table: add one, with model = "openai/gpt-5-mini".',
     ),
     "misspelled model": (
         '[llm]\nModel = "openai/a"',
@@ -106,7 +107,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_file_has_one_clear_message(project: Project, kind: str) -> None:
-    """Each kind of mistake is one line that names file, table, key and remedy."""
+    """Each kind of mistake is one line with file, table, key and remedy."""
     text, expected = BROKEN[kind]
     project.write(text)
     message = project.error()
@@ -136,18 +137,18 @@ def test_an_inherited_contradiction_is_listed_once(project: Project) -> None:
     """What is wrong in `[llm]` is not repeated for each profile that inherits it."""
     project.write(MODEL + "retry_max_wait = 0.1\n[llm.one]\n[llm.two]\n")
     assert project.error() == (
-        "config.toml: [llm] retry_max_wait is 0.1 s, shorter than retry_min_wait, 0.5 s (its default)."
+        "config.toml: [llm] retry_max_wait is 0.1 s, shorter than retry_min_wait (0.5 s, the default)."
     )
 
 
-def test_a_contradiction_between_layers_is_found(project: Project) -> None:
-    """Values of different layers are checked together."""
+def test_a_contradiction_between_sources_is_found(project: Project) -> None:
+    """Values of different sources are validated together."""
     project.write(MODEL + "retry_max_wait = 10\n")
-    assert project.error(retry_min_wait=20) == ("argument: retry_min_wait is 20 s, longer than retry_max_wait, 10 s.")
+    assert project.error(retry_min_wait=20) == ("argument: retry_min_wait is 20 s, longer than retry_max_wait (10 s).")
 
 
 def test_a_profile_that_is_not_there(project: Project) -> None:
-    """An unknown profile is answered with the nearest name and all that there are."""
+    """The error for an unknown profile has the nearest name and all existing ones."""
     project.write(MODEL + "[llm.fast]\n[llm.backup]\n")
     assert project.error("fsat") == (
         'config.toml: has no profile "fsat", only default, fast, backup; did you mean fast?'
@@ -155,32 +156,32 @@ def test_a_profile_that_is_not_there(project: Project) -> None:
 
 
 def test_a_profile_without_a_file(project: Project) -> None:
-    """A profile asked for where no file is says so."""
+    """The error for a profile without a file says that no file was found."""
     assert project.error("fast") == 'configuration: there is no profile "fast", because no config.toml was found.'
 
 
 def test_nothing_configured_at_all(project: Project) -> None:
     """Without file, variable and argument the message shows the three ways to name a model."""
     assert project.error() == (
-        "configuration: no model is named, and no config.toml was found: write one with [llm] and "
-        'model = "openai/gpt-5-mini", set LLM_MODEL, or give model= as an argument.'
+        "configuration: no model is set, and no config.toml was found: create one with [llm] and "
+        'model = "openai/gpt-5-mini", set LLM_MODEL, or pass model= as an argument.'
     )
 
 
 def test_a_default_without_a_model_points_to_the_profiles(project: Project) -> None:
     """When only profiles have models, asking for none lists them."""
     project.write('[llm]\nseed = 1\n[llm.fast]\nmodel = "openai/a"')
-    assert project.error().endswith("or ask for one of the profiles fast.")
+    assert project.error().endswith("or select another profile: fast.")
 
 
 def test_a_wrong_model_is_not_reported_as_missing_too(project: Project) -> None:
     """One mistake is one line."""
     project.write('[llm]\nmodel = 5\napi_key = "k"')
-    assert project.error() == "config.toml: [llm] model must be text in quotes, not 5."
+    assert project.error() == "config.toml: [llm] model must be a string, not 5."
 
 
 def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Project) -> None:
-    """A variable that names a profile of the file is nobody else's."""
+    """A variable for a profile of the file must name a field."""
     project.write(MODEL + "[llm.fast]\n")
     assert project.error(env={"LLM__FAST__TIMEOUTS": "1"}) == (
         "environment: LLM__FAST__TIMEOUTS is not a known key; did you mean timeout?"
@@ -198,12 +199,12 @@ def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Pr
         ({"num_retries": 2.0}, "num_retries must be a whole number, not 2.0."),
         ({"max_output_tokens": "many"}, 'max_output_tokens must be a whole number of tokens, not "many".'),
         ({"retry_multiplier": 0.5}, "retry_multiplier must be 1 or more, not 0.5."),
-        ({"model": ""}, "model must be more than an empty text."),
-        ({"stop": 5}, "stop must be a list of texts, not 5."),
+        ({"model": ""}, "model must be a non-empty string."),
+        ({"stop": 5}, "stop must be a list of strings, not 5."),
         ({"extra_body": [1]}, "extra_body must be a table."),
-        ({"extra_headers": {"X Y": "1"}}, "extra_headers has a name that no header can have"),
-        ({"base_url": "https://me:pw@host/v1"}, "base_url must not hold a user name or password"),
-        ({"base_url": "http://host:port/v1"}, "base_url must be a web address"),
+        ({"extra_headers": {"X Y": "1"}}, "extra_headers contains an invalid header name"),
+        ({"base_url": "https://me:pw@host/v1"}, "base_url must not contain a user name or password"),
+        ({"base_url": "http://host:port/v1"}, "base_url must be a URL"),
         ({"api_key": ""}, "api_key must not be empty."),
         ({"adaptive": "often"}, "adaptive must be true or false"),
         ({"max_queue": -1}, "max_queue must be 0 or more"),
@@ -211,7 +212,7 @@ def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Pr
     ],
 )
 def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expected: str) -> None:
-    """`LLMConfig` itself refuses what a file may not say, and shows no password."""
+    """`LLMConfig` refuses the same values as a file, and shows no password."""
     with pytest.raises(ConfigError) as caught:
         LLMConfig(**{"model": "openai/a", **fields})  # type: ignore[arg-type]
     assert str(caught.value).startswith(f"argument: {expected}")
@@ -219,8 +220,6 @@ def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expec
 
 
 def test_a_missing_model_in_code() -> None:
-    """`LLMConfig()` says what is missing and how it looks."""
-    with pytest.raises(
-        ConfigError, match=r'argument: model is missing\. Name one as litellm does: model = "openai/gpt'
-    ):
+    """The error of `LLMConfig()` shows what to add."""
+    with pytest.raises(ConfigError, match=r'argument: model is missing: set it, for example model = "openai/gpt'):
         LLMConfig()  # type: ignore[call-arg]

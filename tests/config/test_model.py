@@ -1,4 +1,4 @@
-"""LLMConfig as a value: comparable, immutable, copied with changes, described."""
+"""LLMConfig as a value: equality, immutability, copies and descriptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import Project, secret
 
 
 def test_it_is_a_value(secret_key: str) -> None:
-    """Equal fields make equal configurations with equal hashes, wherever they came from."""
+    """Equal fields make equal configurations with equal hashes, regardless of their sources."""
     one = LLMConfig(model="openai/a", api_key=secret_key, extra_body={"a": [1]}, stop="END")
     two = LLMConfig(model="openai/a", timeout=5, api_key=secret_key, extra_body={"a": [1]}).replace(
         timeout=None, stop=["END"]
@@ -55,13 +55,13 @@ def test_an_editor_sees_the_fields() -> None:
 
 
 def test_options_are_the_fields() -> None:
-    """What type checkers see as arguments is what the model takes."""
+    """The typed keyword arguments are the fields of the model."""
     assert set(typing.get_type_hints(Options)) == set(LLMConfig.model_fields)
     assert set(typing.get_type_hints(ConfigOptions)) == set(LLMConfig.model_fields)
 
 
 def test_without_a_file_it_has_no_profile() -> None:
-    """A configuration made in code knows its arguments from its defaults."""
+    """A configuration made in code has arguments and defaults as origins."""
     config = LLMConfig(model="openai/a")
     assert (config.profile, config.source) == (None, None)
     assert (config.provenance["model"].kind, config.provenance["timeout"].kind) == (
@@ -75,12 +75,12 @@ def test_without_a_file_it_has_no_profile() -> None:
     [("openai/gpt-5-mini", "openai"), ("claude-sonnet-4-5", "anthropic"), ("simulated/demo", "simulated")],
 )
 def test_the_provider_follows_from_the_model(model: str, provider: str) -> None:
-    """The provider is litellm's name of it."""
+    """The provider is derived from the model, under litellm's name."""
     assert LLMConfig(model=model).provider == provider
 
 
 def test_an_unknown_provider_is_an_error_when_it_is_needed() -> None:
-    """A configuration made in code fails where its provider is asked for."""
+    """A configuration made in code raises when its provider is read."""
     with pytest.raises(ConfigError, match="my-model"):
         _ = LLMConfig(model="my-model").provider
 
@@ -103,19 +103,19 @@ def test_replace_keeps_what_it_does_not_change(project: Project) -> None:
 
 @pytest.mark.parametrize("changes", [{"timeout": -1}, {"temprature": 1}, {"retry_min_wait": 99}])
 def test_replace_checks_the_change(changes: dict[str, typing.Any]) -> None:
-    """A copy that would be wrong is refused."""
+    """An invalid change is refused."""
     with pytest.raises(ConfigError, match=f"argument: {next(iter(changes))}"):
         LLMConfig(model="openai/a").replace(**changes)
 
 
 def test_validation_from_json_gives_the_same_error() -> None:
-    """pydantic's other doors raise ConfigError too."""
+    """pydantic's other constructors raise ConfigError too."""
     with pytest.raises(ConfigError, match="timeout must be greater than 0"):
         LLMConfig.model_validate_json('{"model": "openai/a", "timeout": -1}')
 
 
 def test_every_field_is_described() -> None:
-    """Each field has a description, a group and a default in words."""
+    """Each field has a description, a group and a default."""
     docs = describe_fields()
     assert [doc.name for doc in docs] == list(LLMConfig.model_fields)
     assert all(doc.description.endswith(".") and doc.group and doc.default for doc in docs)
@@ -126,7 +126,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_the_group_is_the_documented_one() -> None:
-    """The connection group is the fields that follow from the documentation."""
+    """The connection group is the documented one."""
     group = {doc.name for doc in describe_fields() if doc.group == "connection"}
     from asyncllm.config.fields import CONNECTION_GROUP
 
@@ -148,7 +148,7 @@ class TestExampleFile:
         assert [profiles.config(name).model for name in profiles.names] == ["simulated/demo"] * 2
 
     def test_its_comments_hold(self, project: Project) -> None:
-        """Every line that is commented out is right when it is not."""
+        """Every commented-out line is valid once uncommented."""
         from asyncllm.config import load_profiles
 
         lines = self.path.read_text(encoding="utf-8").splitlines()

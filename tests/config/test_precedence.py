@@ -1,4 +1,4 @@
-"""The nearest layer wins, field by field."""
+"""Precedence: the strongest source wins, field by field."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from asyncllm.config.sources import read_sources
 from .conftest import Project
 
 # Weakest first, as the documentation lists them.
-LAYERS = ["default", "[llm]", "LLM_TIMEOUT", "[llm.fast]", "LLM__FAST__TIMEOUT", "argument"]
+SOURCES = ["default", "[llm]", "LLM_TIMEOUT", "[llm.fast]", "LLM__FAST__TIMEOUT", "argument"]
 BUILT_IN = 120.0
 
 
-def effective(layers: dict[str, float]) -> tuple[float, str]:
-    """Load the profile `fast` with a timeout in each of the given layers; say what won, and from where."""
+def effective(timeouts: dict[str, float]) -> tuple[float, str]:
+    """Return the timeout of the profile `fast` and its source, given a timeout in each of some sources."""
     base: dict[str, object] = {"model": "openai/gpt-5-mini"}
     fast: dict[str, object] = {}
     env: dict[str, str] = {}
     arguments: dict[str, Any] = {}
-    for layer, value in layers.items():
-        if layer.startswith("LLM"):
-            env[layer] = str(value)
-        elif layer != "default":
-            {"[llm]": base, "[llm.fast]": fast, "argument": arguments}[layer]["timeout"] = value
+    for source, value in timeouts.items():
+        if source.startswith("LLM"):
+            env[source] = str(value)
+        elif source != "default":
+            {"[llm]": base, "[llm.fast]": fast, "argument": arguments}[source]["timeout"] = value
     environment = Environment(env, Path("/nowhere/.env"))
     profiles = Profiles(read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment), None, environment)
     config = profiles.config("fast", **arguments)
@@ -40,18 +40,18 @@ def effective(layers: dict[str, float]) -> tuple[float, str]:
     return config.timeout, origin.name or origin.kind
 
 
-@pytest.mark.parametrize(("weaker", "stronger"), list(pairwise(LAYERS)))
-def test_each_layer_overrides_the_one_before(weaker: str, stronger: str) -> None:
-    """Of two neighbouring layers the stronger one gives the value and its provenance."""
+@pytest.mark.parametrize(("weaker", "stronger"), list(pairwise(SOURCES)))
+def test_each_source_overrides_the_weaker_one(weaker: str, stronger: str) -> None:
+    """Of two neighbouring sources the stronger one sets the value and its provenance."""
     assert effective({weaker: BUILT_IN, stronger: 7.0}) == (7.0, stronger)
 
 
-@given(st.dictionaries(st.sampled_from(LAYERS[1:]), st.integers(1, 1000).map(float)))
-def test_the_nearest_layer_wins(layers: dict[str, float]) -> None:
-    """Whatever layers name a field, the nearest of them gives its value."""
-    named = [layer for layer in LAYERS if layer in layers]
-    expected = (layers[named[-1]], named[-1]) if named else (BUILT_IN, "default")
-    assert effective(layers) == expected
+@given(st.dictionaries(st.sampled_from(SOURCES[1:]), st.integers(1, 1000).map(float)))
+def test_the_strongest_source_wins(timeouts: dict[str, float]) -> None:
+    """A field takes the value of the strongest source that sets it."""
+    named = [source for source in SOURCES if source in timeouts]
+    expected = (timeouts[named[-1]], named[-1]) if named else (BUILT_IN, "default")
+    assert effective(timeouts) == expected
 
 
 def test_a_file_with_the_base_alone_is_a_whole_configuration(project: Project, secret_key: str) -> None:
@@ -83,20 +83,20 @@ def test_variables_of_the_base_override_the_base(project: Project, secret_key: s
 
 
 def test_a_profile_overrides_the_variables_of_the_base(project: Project) -> None:
-    """`[llm.NAME]` is nearer than `LLM_<FIELD>`."""
+    """`[llm.NAME]` is stronger than `LLM_<FIELD>`."""
     project.write('[llm]\nmodel = "openai/a"\n[llm.fast]\nseed = 2')
     assert project.load("fast", {"LLM_SEED": "1"}).seed == 2
 
 
 def test_variables_of_one_profile_do_not_reach_another(project: Project) -> None:
-    """`LLM__<NAME>__<FIELD>` is for that profile alone."""
+    """`LLM__<NAME>__<FIELD>` sets that profile only."""
     project.write('[llm]\nmodel = "openai/a"\n[llm.one]\n[llm.two]')
     env = {"LLM__ONE__SEED": "1", "LLM__DEFAULT__SEED": "3"}
     assert [project.load(name, env).seed for name in ("one", "two", "default")] == [1, None, 3]
 
 
-def test_tables_are_taken_whole(project: Project) -> None:
-    """A profile's table replaces the inherited one instead of being mixed with it."""
+def test_tables_are_replaced_as_a_whole(project: Project) -> None:
+    """A profile's table replaces the inherited one instead of being merged into it."""
     project.write("""
         [llm]
         model = "openai/a"
@@ -108,8 +108,8 @@ def test_tables_are_taken_whole(project: Project) -> None:
     assert project.load("fast").extra_body == {"two": {"three": 3}}
 
 
-def test_none_unsets_what_the_profile_says(project: Project) -> None:
-    """An argument of None brings a field back to its default."""
+def test_none_unsets_a_field(project: Project) -> None:
+    """An argument of None resets a field to its default."""
     project.write('[llm]\nmodel = "openai/a"\nseed = 1\ntimeout = 5')
     config = project.load(seed=None, timeout=None)
     assert (config.seed, config.timeout) == (None, BUILT_IN)
@@ -121,8 +121,8 @@ def test_no_file_is_needed(project: Project) -> None:
     assert (config.model, config.timeout, config.source) == ("openai/gpt-5-mini", 5.0, None)
 
 
-def test_provenance_names_every_place(project: Project) -> None:
-    """Each value remembers the table, variable, argument or default it came from."""
+def test_provenance_names_every_source(project: Project) -> None:
+    """The provenance of a value is its table, variable, argument or default."""
     path = project.write('[llm]\nmodel = "openai/a"\n[llm.my-profile]\ntop_p = 0.5')
     project.write("LLM_SEED=4", ".env")
     config = project.load("my-profile", {"LLM__MY_PROFILE__TOP_K": "9"}, temperature=1)

@@ -1,4 +1,4 @@
-"""A key is seen nowhere but where it is used."""
+"""Secrets in reprs, dumps, errors and pickles."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def config(secret_key: str) -> LLMConfig:
 
 
 @pytest.mark.parametrize("show", [repr, str, LLMConfig.model_dump_json, LLMConfig.model_dump, "{}".format])
-def test_secrets_are_masked_wherever_a_configuration_is_shown(
+def test_secrets_are_masked_in_every_representation(
     config: LLMConfig, secret_key: str, show: Callable[[LLMConfig], object]
 ) -> None:
-    """Six secrets give six rows of asterisks."""
+    """Six secrets are shown as six rows of asterisks."""
     shown = str(show(config))
     assert secret_key not in shown
     assert shown.count(ASTERISKS) == 6
 
 
 def test_a_dump_names_the_masked_fields(config: LLMConfig) -> None:
-    """The JSON form keeps the fields and masks their values, those of headers too."""
+    """The JSON form keeps the fields and masks their values, headers included."""
     dumped = json.loads(config.model_dump_json())
     assert (dumped["api_key"], dumped["extra_headers"]) == (ASTERISKS, {"X-Key": ASTERISKS})
 
@@ -69,7 +69,7 @@ def test_a_dump_names_the_masked_fields(config: LLMConfig) -> None:
     ],
 )
 def test_an_error_shows_no_secret(secret_key: str, fields: dict[str, object]) -> None:
-    """Neither message, repr, traceback, chain nor pickle of an error holds what was in the wrong field."""
+    """Neither message, repr, traceback, chain nor pickle of an error contains the invalid value."""
     filled = json.loads(json.dumps(fields).replace("{}", secret_key))
     with pytest.raises(ConfigError) as caught:
         LLMConfig(**{"model": "openai/a", **filled})
@@ -80,7 +80,7 @@ def test_an_error_shows_no_secret(secret_key: str, fields: dict[str, object]) ->
 
 
 def test_a_file_s_error_shows_no_secret(project: Project, secret_key: str) -> None:
-    """Wrong keys, wrong types and a wrong syntax are told without what stands there."""
+    """Unknown keys, wrong types and syntax errors are reported without the values in the file."""
     project.write(f'[llm]\nmodel = "openai/a"\napi_kye = "{secret_key}"\nextra_headers = "{secret_key}"\n')
     message = project.error(env={"LLM_AWS_SESSION_TOKEN": f"{secret_key} {secret_key}", "LLM_BASE_URL": secret_key})
     assert secret_key not in message
@@ -93,13 +93,13 @@ def test_a_file_s_error_shows_no_secret(project: Project, secret_key: str) -> No
 
 
 def test_a_pickle_keeps_the_key_and_no_more(project: Project, secret_key: str) -> None:
-    """A configuration goes to another process with its key, but without what else `.env` holds."""
+    """A pickle contains the key, but no other contents of `.env`."""
     project.write('[llm]\nmodel = "openai/a"')
-    project.write(f"OPENAI_API_KEY={secret_key}\nOTHER=of-somebody-else", ".env")
+    project.write(f"OPENAI_API_KEY={secret_key}\nOTHER=of-another-program", ".env")
     config = project.load(api_key="explicit")
     resolved = project.load().resolved_key()
     assert resolved is not None
     assert resolved.get_secret_value() == secret_key
     pickled = pickle.dumps(config)
     assert b"explicit" in pickled
-    assert b"of-somebody-else" not in pickled
+    assert b"of-another-program" not in pickled

@@ -1,4 +1,4 @@
-"""litellm itself, for the tests that compare what asyncllm reads from its files with what it says."""
+"""The installed litellm and its model map, for comparisons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncllm.models import catalog
 
 @pytest.fixture(scope="session")
 def litellm() -> Iterator[ModuleType]:
-    """The installed litellm, with its own copy of the map and no network."""
+    """Return the installed litellm, with its packaged map and without the network."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, value in {
@@ -33,7 +33,7 @@ def litellm() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="session")
 def whole_map() -> dict[str, dict[str, Any]]:
-    """Every model of litellm's map, parsed as JSON."""
+    """Return every model of litellm's map, parsed as JSON."""
     path = catalog.package_file("model_prices_and_context_window_backup.json")
     assert path is not None
     entries: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
@@ -42,7 +42,7 @@ def whole_map() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def parsed_catalog(monkeypatch: pytest.MonkeyPatch, whole_map: dict[str, dict[str, Any]]) -> None:
-    """Read entries from the parsed map: thousands of searches through the file are a test of their own."""
-    rules = catalog.generalizations()
+    """Read entries from the parsed map: searching the file for each of thousands takes too long."""
+    rules = catalog.family_rules()
     monkeypatch.setattr(catalog, "_read", whole_map.get)
-    assert catalog.generalizations() is rules
+    assert catalog.family_rules() is rules

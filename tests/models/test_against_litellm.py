@@ -1,4 +1,4 @@
-"""What asyncllm reads out of litellm's files, held against what the installed litellm says."""
+"""Comparisons with the installed litellm: providers, names, keys, endpoints and costs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from asyncllm.models import PROVIDERS, ModelInfo, cost_usd, key_variables, model
 from asyncllm.models import base_url_variables as url_variables
 from asyncllm.models.name_resolution import _ENDPOINTS
 
-# litellm builds some of its types on first use, and pydantic has an opinion on them.
+# pydantic warns about some types that litellm builds on first use.
 pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly:UserWarning")
 
 # To resolve these litellm starts a login in the browser.
 LOGIN = ("github_copilot", "chatgpt")
 
-# Endpoints that litellm knows and gives no provider for: here they belong to the host's owner.
+# Endpoints that litellm lists without a provider; here they belong to the owner of the host.
 OWNERLESS = {
     "https://api.clarifai.com/v2/ext/openai/v1": "clarifai",
     "https://api.featherless.ai/v1": "featherless_ai",
@@ -39,7 +39,7 @@ OWNERLESS = {
     "https://inference.api.nscale.com/v1": "nscale",
 }
 
-# Six usages that touch every rate; the last is longer than any model's long-context threshold.
+# Six usages that cover every rate; the last exceeds every long-context threshold.
 USAGES = {
     "plain": Usage(1_000, 200),
     "cached": Usage(1_000, 200, cached_tokens=600),
@@ -49,12 +49,12 @@ USAGES = {
     "long": Usage(600_000, 200, cached_tokens=50_000),
 }
 
-# A Saturday: the cheap hours of the models that have some.
+# A Saturday: off-peak for the models that have off-peak hours.
 NOW = datetime(2024, 1, 6, 12, tzinfo=UTC)
 
 
 def test_the_providers_are_litellms(litellm: ModuleType):
-    """The list of providers is litellm's own, of its code and of its JSON file."""
+    """The providers are those of litellm's code and of its JSON file."""
     from litellm.llms.openai_like.json_loader import JSONProviderRegistry
 
     assert {provider.value for provider in litellm.LlmProviders} | set(
@@ -64,7 +64,7 @@ def test_the_providers_are_litellms(litellm: ModuleType):
 
 @pytest.mark.usefixtures("parsed_catalog")
 def test_every_model_of_the_map_resolves_alike(litellm: ModuleType, whole_map):
-    """Each name of the map has the provider, the name or the refusal that litellm gives it."""
+    """Each name of the map resolves, or is refused, as in litellm."""
     different = {
         model: (ours, theirs)
         for model in whole_map
@@ -88,7 +88,7 @@ def test_every_model_of_the_map_resolves_alike(litellm: ModuleType, whole_map):
     ],
 )
 def test_a_given_provider_resolves_alike(litellm: ModuleType, model: str, provider: str):
-    """custom_llm_provider leads where litellm's leads."""
+    """custom_llm_provider resolves as in litellm."""
     assert _resolved(model, provider) == _resolved_by(litellm, model, provider)
 
 
@@ -112,12 +112,12 @@ def test_a_given_provider_resolves_alike(litellm: ModuleType, model: str, provid
     ],
 )
 def test_names_that_are_not_in_the_map_resolve_alike(litellm: ModuleType, model: str):
-    """Deployments, fine-tuned, dated and future models lead where litellm leads."""
+    """Deployments, fine-tuned, dated and future models resolve as in litellm."""
     assert _resolved(model) == _resolved_by(litellm, model)
 
 
-def test_every_endpoint_that_litellm_knows_resolves_alike(litellm: ModuleType):
-    """A base_url leads to litellm's provider, and to the host's owner where litellm names none."""
+def test_every_endpoint_of_litellms_resolves_alike(litellm: ModuleType):
+    """A base_url resolves as in litellm, or to the owner of the host where litellm has no provider."""
     urls = [url if "://" in url else f"https://{url}" for url in litellm.openai_compatible_endpoints]
     different = {}
     for url in urls:
@@ -133,17 +133,17 @@ def test_every_endpoint_that_litellm_knows_resolves_alike(litellm: ModuleType):
     "provider", sorted(PROVIDERS - {*LOGIN, "azure", "openai", "mistral", "ragflow", "vercel_ai_gateway"})
 )
 def test_keys_are_found_where_litellm_finds_them(litellm: ModuleType, monkeypatch: pytest.MonkeyPatch, provider: str):
-    """Of the variables listed, litellm takes them in the order given.
+    """litellm reads the listed variables in the listed order.
 
-    Left out: azure and openai read theirs later, in the call; mistral, since an Azure key of the same models comes
-    first there and is not listed here; ragflow has no simple name; vercel's second variable is a token.
+    Left out: azure and openai read theirs later, in the call; for mistral an Azure key comes first, which is not
+    listed here; ragflow has no simple name; vercel's second variable is a token.
     """
     for variable in key_variables(provider):
         monkeypatch.setenv(variable, f"value of {variable}")
     for variable in key_variables(provider):
         found = litellm.get_llm_provider(f"{provider}/m/n")[2]
         if not isinstance(found, str) or not found.startswith("value of"):
-            return  # litellm reads this provider's key in the call itself.
+            return  # litellm reads this provider's key in the call
         assert found == f"value of {variable}"
         monkeypatch.delenv(variable)
 
@@ -167,13 +167,13 @@ def test_keys_are_found_where_litellm_finds_them(litellm: ModuleType, monkeypatc
     ],
 )
 def test_the_variable_that_litellm_asks_for_is_listed(litellm: ModuleType, model: str, missing: str):
-    """What litellm says is missing is among the variables of the provider."""
+    """The variable that litellm reports as missing is one of the listed ones."""
     assert missing in litellm.validate_environment(model)["missing_keys"]
     assert missing in key_variables(model.partition("/")[0])
 
 
 def test_every_way_into_aws_is_a_field(litellm: ModuleType):
-    """A profile can say all that litellm signs a request with; tags are a list of tables, which a call may pass."""
+    """Everything that litellm signs a request with is a field, except tags: a list of tables, which a call may pass."""
     from litellm.llms.bedrock.base_aws_llm import BaseAWSLLM
 
     assert set(BaseAWSLLM().aws_authentication_params) - {"aws_session_tags"} <= set(LLMConfig.model_fields)
@@ -193,9 +193,9 @@ def test_endpoints_are_found_where_litellm_finds_them(
 
 @pytest.mark.usefixtures("parsed_catalog")
 def test_costs_are_litellms(litellm: ModuleType, whole_map):
-    """For each kind of price list six usages cost what litellm says; the exceptions are those with a reason.
+    """For each kind of price list, six usages cost the same as in litellm, apart from listed exceptions.
 
-    With ASYNCLLM_WHOLE_MAP=1 not one model of each kind is compared but all 3,000, which takes 15 to 30 s.
+    ASYNCLLM_WHOLE_MAP=1 compares all 3,000 models rather than one of each kind, which takes 15 to 30 s.
     """
     whole = os.environ.get("ASYNCLLM_WHOLE_MAP") == "1"
     from litellm._internal_context import pinned_billing_time
@@ -216,7 +216,7 @@ def test_costs_are_litellms(litellm: ModuleType, whole_map):
     assert compared > (15_000 if whole else 1_500)
 
 
-# How many models of the map cost another figure here than litellm says, and why.
+# The number of models whose cost differs from litellm's, by reason.
 EXCEPTIONS = {
     "the map has no price, which litellm takes for 0 and asyncllm for unknown": 83,
     "the map has a price for the answer alone, so that litellm charges nothing for the prompt": 7,
@@ -240,7 +240,7 @@ def _reason(entry: dict[str, Any], ours: float | None, theirs: float | None) -> 
 
 
 def _chat_models(whole_map: dict[str, dict[str, Any]], whole: bool) -> Iterator[tuple[ModelInfo, str]]:
-    """Yield all chat models, or one for each provider and set of prices listed."""
+    """Yield all chat models, or one for each provider and set of listed prices."""
     seen = set()
     for model, entry in whole_map.items():
         if entry.get("mode") not in ("chat", "completion", "responses") or model.startswith(LOGIN):
@@ -253,7 +253,7 @@ def _chat_models(whole_map: dict[str, dict[str, Any]], whole: bool) -> Iterator[
         try:
             info = model_info(model)
         except ConfigError:
-            continue  # A price of the map that belongs to no provider: the test of the names shows litellm agrees.
+            continue  # a price without a provider, for litellm too: see the test of the names
         yield info, model
 
 
@@ -278,7 +278,7 @@ def _cost_by(litellm: ModuleType, info: ModelInfo, usage: Any) -> float | None:
     answer = litellm.ModelResponse(model=info.name, usage=usage)
     try:
         cost: float = litellm.completion_cost(answer, model=info.name, custom_llm_provider=info.provider)
-    except Exception:  # litellm raises bare Exceptions for a model it has no price for.
+    except Exception:  # litellm raises bare Exceptions for a model without a price
         return None
     return cost
 

@@ -1,4 +1,4 @@
-"""What a usage costs."""
+"""Costs of usages, actual and worst case."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ RATES = Rates(
     ],
 )
 def test_each_kind_of_token_is_charged_once_at_its_rate(usage: Usage, dollars: float):
-    """Cached, written, reasoning and audio tokens are parts of the totals, each at its own price."""
+    """Cached, cache-write, reasoning and audio tokens are parts of the totals, each at its own price."""
     assert cost_usd(usage, Prices(RATES)) == pytest.approx(dollars)
 
 
 def test_tokens_kept_for_an_hour_have_their_own_rate():
-    """Of the tokens written to the cache, those for an hour are dearer."""
+    """Tokens written to the cache for an hour have their own price."""
     usage = Usage(100, 0, cache_write_tokens=40)
     assert cost_usd(usage, Prices(RATES), cache_write_1h_tokens=10) == pytest.approx(60 + 30 * 1.25 + 10 * 2.0)
 
 
 def test_a_kind_without_a_rate_is_charged_as_plain():
-    """Where a model states input and output alone, they hold for every kind."""
+    """With only input and output prices, these apply to every kind of token."""
     usage = Usage(100, 10, cached_tokens=50, cache_write_tokens=10, reasoning_tokens=5, audio_input_tokens=5)
     assert cost_usd(usage, Prices(Rates(input=1.0, output=10.0))) == pytest.approx(200)
 
@@ -58,7 +58,7 @@ def test_unknown_tokens_have_no_cost(usage: Usage):
 
 @pytest.mark.parametrize("prices", [None, Prices(Rates()), Prices(Rates(output=1.0)), Prices(Rates(input=1.0))])
 def test_an_unknown_price_has_no_cost(prices: Prices | None):
-    """A price that the tokens need and nobody knows makes the cost unknown, not 0."""
+    """The cost is unknown, not 0, when a price that the tokens need is."""
     assert cost_usd(Usage(100, 10), prices) is None
 
 
@@ -68,7 +68,7 @@ def test_a_free_model_costs_nothing():
 
 
 def test_a_long_prompt_pays_the_step_it_reached():
-    """Above a length every token of the request pays the higher rates; the length itself is still below."""
+    """Above a threshold the higher rates apply to every token of the request; the threshold itself is below it."""
     prices = parse_prices(
         {
             "input_cost_per_token": 1.0,
@@ -83,7 +83,7 @@ def test_a_long_prompt_pays_the_step_it_reached():
 
 
 def test_a_service_tier_pays_its_own_rates():
-    """flex and batch are cheaper where the map says so; a tier that is not listed pays the standard rates."""
+    """A listed tier has its own rates; any other has the standard rates."""
     prices = parse_prices(
         {
             "input_cost_per_token": 4.0,
@@ -99,8 +99,8 @@ def test_a_service_tier_pays_its_own_rates():
     assert costs == {None: 105, "flex": 55, "batch": 90, "priority": 105, "auto": 105}
 
 
-def test_quiet_hours_are_cheaper():
-    """In its window, on its days, a model charges its off-peak rates."""
+def test_off_peak_hours_are_cheaper():
+    """In its hours, on its days, the off-peak rates apply."""
     prices = parse_prices(
         {
             "input_cost_per_token": 2.0,
@@ -126,14 +126,14 @@ def test_quiet_hours_are_cheaper():
 
 
 def test_prices_by_the_unit_are_kept_and_not_charged():
-    """The price of an image is there to be read; tokens alone do not tell how many there were."""
+    """The price of an image is kept, but not charged: a usage does not count images."""
     prices = parse_prices({"input_cost_per_image": 0.5})
     assert prices is not None
     assert (dict(prices.per_unit), cost_usd(Usage(1, 1), prices)) == ({"input_cost_per_image": 0.5}, None)
 
 
 def test_own_prices_hold_for_all_lengths_and_tiers():
-    """What a profile names is charged everywhere, and discounts of the other price do not survive it."""
+    """A set price applies at any length and tier, in place of cached rates too."""
     base = parse_prices(
         {
             "input_cost_per_token": 4.0,
@@ -151,36 +151,36 @@ def test_own_prices_hold_for_all_lengths_and_tiers():
 
 
 def test_own_prices_need_no_model():
-    """A model that nobody knows is priced by its profile."""
+    """A profile can set the prices of an unknown model."""
     assert cost_usd(Usage(10, 2, cached_tokens=4), own_prices(1.0, 5.0, 0.5)) == 6 + 2 + 10
 
 
 def test_half_an_own_price_is_no_price_for_the_rest():
-    """Where only the input is named, an answer's cost stays unknown."""
+    """With only an input price, the cost of an answer is unknown."""
     assert cost_usd(Usage(10, 2), own_prices(input_cost_per_token=1.0)) is None
 
 
 def test_nothing_named_leaves_the_models_prices():
-    """Without prices of its own a profile has the model's."""
+    """A profile without prices has the model's."""
     base = Prices(RATES)
     assert own_prices(base=base) is base
 
 
 def test_the_worst_case_has_no_discount():
-    """A budget reserves the full prompt and the longest answer, at the dearest rate they may meet."""
+    """The worst case is the full prompt and the longest answer, at the highest rates that may apply."""
     assert worst_case_cost(Prices(RATES), input_tokens=100, max_output_tokens=10) == 100 + 200
     assert worst_case_cost(Prices(RATES), input_tokens=100, max_output_tokens=10, writes_cache=True) == 200 + 200
     assert worst_case_cost(Prices(RATES), input_tokens=100, max_output_tokens=10, audio=True) == 300 + 300
 
 
 def test_the_worst_case_of_an_unknown_price_is_unknown():
-    """A budget cannot reserve for a model without a price."""
+    """A model without a price has no worst case."""
     assert worst_case_cost(model_info("azure/my-deployment"), input_tokens=1, max_output_tokens=1) is None
 
 
 @pytest.mark.parametrize("usage", [Usage(300_000, 500, cached_tokens=100), Usage(10, 50, reasoning_tokens=50)])
 def test_the_worst_case_is_never_below_the_cost(usage: Usage):
-    """No usage within the limits costs more than was reserved."""
+    """No usage within the limits costs more than the worst case."""
     for model in ("gemini/gemini-2.5-pro", "gpt-5-mini", "claude-sonnet-4-5", "xai/grok-4.3"):
         info = model_info(model)
         assert usage.input_tokens is not None

@@ -1,4 +1,4 @@
-"""What is known about a model."""
+"""Facts about models, from litellm's map and from a proxy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def test_a_model_of_the_map_is_known(whole_map):
     assert (info.vision, info.tools, info.parallel_tools, info.json_mode) == (True, True, True, True)
 
 
-def test_what_the_map_does_not_say_is_none():
-    """An ability that the entry does not mention is unknown, not absent."""
+def test_a_missing_fact_is_none():
+    """An ability that the entry does not mention is unknown, not False."""
     assert model_info("groq/whisper-large-v3").vision is None
 
 
 def test_a_deprecation_date_is_a_date(whole_map):
-    """The day on which a model may go is read where the map has it."""
+    """The deprecation date of the map is a date."""
     key = next(key for key, entry in whole_map.items() if key.startswith("gpt-") and "deprecation_date" in entry)
     assert model_info(key).deprecated_on == date.fromisoformat(whole_map[key]["deprecation_date"])
 
@@ -44,30 +44,30 @@ def test_a_deprecation_date_is_a_date(whole_map):
     ],
 )
 def test_an_entry_is_found_under_other_forms_of_the_name(whole_map, model: str, key: str):
-    """Routes, regions, versions, owners and another case lead to the entry that litellm would take."""
+    """Routes, regions, versions, owners and another case find the entry that litellm would take."""
     assert model_info(model).context_window == whole_map[key]["max_input_tokens"]
 
 
 def test_an_unknown_model_is_not_known_and_has_no_price():
-    """A deployment of one's own has a provider and nothing else."""
+    """A private deployment has a provider and no other facts."""
     info = model_info("azure/my-deployment")
     assert (info.known, info.context_window, info.vision, info.prices) == (False, None, None, None)
 
 
 def test_a_new_member_of_a_known_family_has_its_abilities_and_no_price():
-    """litellm's rules say what an unmapped Claude can do, not what it costs."""
+    """An unlisted Claude has the abilities of litellm's rules, and no price."""
     info = model_info("anthropic/claude-someday-9-1")
     assert (info.known, info.tools, info.vision, info.prices) == (False, True, True, None)
     assert info.context_window is not None
 
 
 def test_an_entry_of_another_provider_does_not_count():
-    """gpt-4o at Groq is not OpenAI's: no price is borrowed."""
+    """gpt-4o at Groq does not have the price of OpenAI's."""
     assert model_info("groq/gpt-4o").prices is None
 
 
 def test_own_prices_replace_the_models():
-    """A profile's prices are in its info, and in no other."""
+    """A profile's prices are in its own info only."""
     own = Prices(Rates(input=1.0, output=2.0))
     assert model_info("gpt-4o", prices=own).prices is own
     assert model_info("gpt-4o").prices != own
@@ -82,13 +82,13 @@ def test_a_simulated_model_has_plain_prices():
 
 
 def test_an_info_pickles():
-    """What is known of a model can go to another process."""
+    """A ModelInfo survives a pickle."""
     info = model_info("gemini/gemini-2.5-pro")
     assert pickle.loads(pickle.dumps(info)) == info
 
 
 def test_a_proxys_answer_is_read():
-    """A LiteLLM proxy's models are known under the names its users ask for."""
+    """A LiteLLM proxy's models are found under the names of the proxy."""
     answer = {
         "data": [
             {
@@ -115,7 +115,7 @@ def test_a_proxys_answer_is_read():
 
 
 def test_a_proxys_zero_for_an_unknown_price_is_no_price():
-    """A proxy answers 0 where its map has no price; its operator's own 0 stays one."""
+    """A 0 for a model of the proxy's map is an unknown price; a 0 of its operator is a price."""
     row = {"model_name": "a", "model_info": {"key": "x/a", "input_cost_per_token": 0, "output_cost_per_token": 0}}
     own = {"model_name": "b", "model_info": {"input_cost_per_token": 0, "output_cost_per_token": 0}}
     infos = parse_proxy_model_info({"data": [row, own]})
@@ -123,8 +123,8 @@ def test_a_proxys_zero_for_an_unknown_price_is_no_price():
     assert infos["b"].prices == Prices(Rates(input=0, output=0))
 
 
-def test_deployments_that_share_a_name_say_what_they_have_in_common():
-    """Limits are the lowest; what they do not agree on is unknown."""
+def test_deployments_that_share_a_name_have_their_common_facts():
+    """Limits are the lowest; facts that they do not agree on are unknown."""
     rows = [
         {"model_name": "a", "model_info": {"max_input_tokens": 10, "supports_vision": True, "mode": "chat"}},
         {"model_name": "a", "model_info": {"max_input_tokens": 20, "supports_vision": False, "mode": "chat"}},
@@ -135,5 +135,5 @@ def test_deployments_that_share_a_name_say_what_they_have_in_common():
 
 @pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": [{}]}])
 def test_an_empty_answer_of_a_proxy_is_no_model(answer):
-    """An answer without models is read as none."""
+    """An answer without models is an empty dict."""
     assert parse_proxy_model_info(answer) == {}

@@ -1,4 +1,4 @@
-"""How many tokens a prompt is."""
+"""Token counts and estimates of prompts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncllm.models import TokenCount, count_tokens, counts_at_once, estimate_t
 from asyncllm.models.token_estimates import estimate_text
 from tests.models.texts import LANGUAGES, MACHINE
 
-# The example of the OpenAI cookbook, "How to count tokens with tiktoken", which gives what the API charged for it.
+# The example of the OpenAI cookbook, "How to count tokens with tiktoken", with the counts that the API charged.
 COOKBOOK = [
     {
         "role": "system",
@@ -47,13 +47,13 @@ COOKBOOK = [
 
 @pytest.mark.parametrize(("model", "tokens"), [("gpt-4", 129), ("openrouter/openai/gpt-4o", 124)])
 def test_a_chat_with_openai_counts_as_the_api_charged_it(model: str, tokens: int):
-    """The published figures of OpenAI's own example, for two vocabularies."""
+    """The counts of OpenAI's published example are exact, for two vocabularies."""
     assert count_tokens(COOKBOOK, model) == TokenCount(tokens, exact=True)
 
 
 @pytest.mark.parametrize("encoding", ["cl100k_base", "o200k_base", "p50k_base"])
 def test_an_encoding_is_tiktokens(monkeypatch: pytest.MonkeyPatch, encoding: str):
-    """Read from the file alone, each encoding cuts every text as tiktoken's own does."""
+    """Each encoding, loaded from its file, counts as tiktoken does."""
     import tiktoken
 
     path = tokenizers._openai_file(encoding)
@@ -68,33 +68,33 @@ def test_an_encoding_is_tiktokens(monkeypatch: pytest.MonkeyPatch, encoding: str
 
 @pytest.mark.parametrize(("name", "text"), {**LANGUAGES, **MACHINE}.items())
 def test_an_estimate_is_near_the_truth(name: str, text: str):
-    """In every script and kind of text an estimate is between 0.9 and 1.75 times the count."""
+    """For every script and kind of text the estimate is 0.9 to 1.75 times the count."""
     truth = count_tokens(text, "gpt-4o").tokens
     assert 0.9 <= estimate_text(text) / truth <= 1.75, name
 
 
 @given(st.text(min_size=1))
-def test_a_text_is_never_nothing(text: str):
-    """No text that is not empty has 0 tokens, whatever it is made of."""
+def test_a_text_has_tokens(text: str):
+    """A non-empty text has at least one token."""
     assert estimate_tokens(text) >= 1
     assert count_tokens(text, "gpt-4o").tokens >= 1
 
 
-def test_an_empty_text_is_nothing():
-    """The empty text has no tokens."""
+def test_an_empty_text_has_no_tokens():
+    """The empty text has 0 tokens."""
     assert (estimate_tokens(""), count_tokens("", "gpt-4o")) == (0, TokenCount(0, exact=True))
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
 def test_half_a_character_is_counted(text: str):
-    """A lone surrogate, which JSON may hold, is no error."""
+    """A lone surrogate, which JSON may contain, is counted."""
     assert estimate_tokens(text) >= 1
     assert count_tokens(text, "gpt-4o").tokens >= 1
 
 
 @pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-pro", "simulated/x", "davinci"])
 def test_a_model_without_a_tokenizer_here_is_estimated(model: str):
-    """Where nothing can count exactly, the result says so."""
+    """Without a tokenizer the count is an estimate, and marked as one."""
     assert count_tokens("Hello, world!", model) == TokenCount(estimate_tokens("Hello, world!"), exact=False)
 
 
@@ -109,7 +109,7 @@ def test_a_model_without_a_tokenizer_here_is_estimated(model: str):
     ],
 )
 def test_what_is_not_text_makes_an_estimate(part: dict[str, Any]):
-    """An image, a sound or a file adds tokens and takes the exactness away."""
+    """An image, audio or a file adds estimated tokens."""
     text = {"type": "text", "text": "What is this?"}
     plain = count_tokens([{"role": "user", "content": [text]}], "gpt-4o")
     mixed = count_tokens([{"role": "user", "content": [text, part]}], "gpt-4o")
@@ -119,7 +119,7 @@ def test_what_is_not_text_makes_an_estimate(part: dict[str, Any]):
 
 
 def test_an_image_in_low_detail_is_cheaper():
-    """The detail that is asked for decides what an image takes."""
+    """An image in low detail has fewer tokens."""
 
     def tokens(detail: str) -> int:
         image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": detail}}
@@ -135,7 +135,7 @@ def test_the_bytes_of_an_image_are_not_text():
 
 
 def test_tools_and_their_calls_count():
-    """Declared tools, calls and results all take tokens, as estimates."""
+    """Declared tools, calls and results add estimated tokens."""
     tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
     call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
     asked: list[dict[str, Any]] = [{"role": "user", "content": "Weather?"}]
@@ -148,14 +148,14 @@ def test_tools_and_their_calls_count():
 
 
 def test_cache_control_takes_no_tokens():
-    """A mark for the provider's cache is not part of the prompt."""
+    """A cache mark has no tokens."""
     marked = [{"role": "user", "content": "Hi", "cache_control": {"type": "ephemeral"}}]
     assert count_tokens(marked, "gpt-4o") == count_tokens([{"role": "user", "content": "Hi"}], "gpt-4o")
 
 
 @pytest.fixture
 def word_tokenizer(tmp_path: Path) -> Path:
-    """A tokenizer.json that counts words."""
+    """Return a tokenizer.json that counts words."""
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     path = tmp_path / "tokenizer.json"
@@ -165,24 +165,24 @@ def word_tokenizer(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", [str, lambda path: str(path.parent)])
 def test_a_tokenizer_of_ones_own_counts(word_tokenizer: Path, form: Callable[[Path], str]):
-    """The path of a tokenizer.json, or of its folder, is used for any model."""
+    """The path of a tokenizer.json, or of its folder, works for any model."""
     counted = count_tokens("one two three", "ollama/llama3", custom_tokenizer=form(word_tokenizer))
     assert counted == TokenCount(3, exact=True)
 
 
 def test_the_frame_of_a_chat_with_ones_own_tokenizer_is_estimated(word_tokenizer: Path):
-    """How another family frames its messages is not known, and the result says so."""
+    """The frame of messages is an estimate for models other than OpenAI's."""
     counted = count_tokens([{"role": "user", "content": "one two"}], "x/y", custom_tokenizer=str(word_tokenizer))
     assert not counted.exact
 
 
 def test_an_encoding_can_be_named():
-    """One of OpenAI's encodings counts for a model that only resembles theirs."""
+    """One of OpenAI's encodings works for any model."""
     assert count_tokens("Hello, world!", "x/y", custom_tokenizer="o200k_base") == TokenCount(4, exact=True)
 
 
 def test_a_tokenizer_of_the_local_cache_is_found(word_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The id of a Hugging Face model is looked up on the disk."""
+    """The id of a Hugging Face model is looked up in the local cache."""
     import huggingface_hub
 
     def cached(repo: str, name: str) -> str:
@@ -197,13 +197,13 @@ def test_a_tokenizer_of_the_local_cache_is_found(word_tokenizer: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["org/not-here", "no/such/path/tokenizer.json", "plain"])
 def test_a_tokenizer_that_is_not_here_is_not_downloaded(name: str):
-    """A name that is not on the disk is an error with the remedy; nothing leaves the machine."""
+    """A tokenizer that is not on this machine is an error with the remedy; nothing is downloaded."""
     with pytest.raises(ConfigError, match="downloads nothing"):
         count_tokens("Hi", "x/y", custom_tokenizer=name)
 
 
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path):
-    """A broken tokenizer.json is reported with its path."""
+    """An invalid tokenizer.json is reported with its path."""
     path = tmp_path / "tokenizer.json"
     path.write_text("{}")
     with pytest.raises(ConfigError, match="cannot be read as a tokenizer"):
@@ -211,7 +211,7 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path):
 
 
 def test_whether_a_count_is_immediate_can_be_asked():
-    """A model that is estimated never has to load; OpenAI's are ready after their first count."""
+    """Estimated models load nothing; OpenAI's are loaded after the first count."""
     count_tokens("Hi", "gpt-4o")
     assert counts_at_once("gpt-4o")
     assert counts_at_once("anthropic/claude-sonnet-4-5")

@@ -1,6 +1,6 @@
-"""Texts of many kinds, to hold token estimates against real tokenizers.
+"""Texts of many kinds, for comparing token estimates with real tokenizers.
 
-The languages are represented by the first article of the Universal Declaration of Human Rights.
+For each language it is the first article of the Universal Declaration of Human Rights.
 """
 
 from __future__ import annotations
