@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from ..errors import ConfigError
@@ -20,17 +21,26 @@ class ResolvedModel:
     Attributes:
         provider: litellm's name of the provider.
         name: The model without the provider's prefix.
+        guessed_from: `family` for a bare name that litellm cannot resolve and whose beginning names its maker, `server`
+            for any other one at a `base_url`; None when litellm resolves the name alike.
     """
 
     provider: str
     name: str
+    guessed_from: Literal["family", "server"] | None = field(default=None, compare=False)
+
+    @property
+    def prefixed(self) -> str:
+        """The name as litellm resolves it to the provider in any case."""
+        return f"{self.provider}/{self.name}"
 
 
 def resolve_provider(model: str, custom_llm_provider: str | None = None, base_url: str | None = None) -> ResolvedModel:
-    """Return the provider of a model as litellm resolves it, without importing litellm.
+    """Return the provider of a model as litellm resolves it, without importing litellm; more names than litellm can.
 
     In this order: `custom_llm_provider`, the prefix before the first slash, a provider's known endpoint, the bare name
-    in litellm's map, litellm's rules for names that are not in the map.
+    in litellm's map, litellm's rules for names that are not in the map; then the family that the name begins with, so
+    that new and retired models work; and with a `base_url` any other bare name is one of an OpenAI-compatible server.
 
     Args:
         model: The model's name, with or without the provider's prefix.
@@ -52,7 +62,14 @@ def _resolve(model: str, given: str | None, base_url: str | None) -> ResolvedMod
         raise ConfigError(f"The model name {model!r} is incomplete.", hint='Write "provider/model".')
     if SIMULATED in (head, given) and (slash or given):
         return ResolvedModel(SIMULATED, rest if head == SIMULATED else model)
-    return _explicit(model, given, base_url) or _by_endpoint(model, base_url) or _by_name(model) or _unresolved(model)
+    return (
+        _explicit(model, given, base_url)
+        or _by_endpoint(model, base_url)
+        or _by_name(model)
+        or _by_maker(model)
+        or _by_server(model, base_url)
+        or _unresolved(model)
+    )
 
 
 def _explicit(model: str, given: str | None, base_url: str | None) -> ResolvedModel | None:
@@ -141,6 +158,21 @@ def _by_family(model: str) -> str | None:
     return None
 
 
+def _by_maker(model: str) -> ResolvedModel | None:
+    """Resolve a bare name by its beginning: models that are newer or older than the map."""
+    found = _MAKERS.match(model)
+    provider = None if found is None else next(name for name, start in found.groupdict().items() if start is not None)
+    return None if provider is None else ResolvedModel(provider, model, "family")
+
+
+def _by_server(model: str, base_url: str | None) -> ResolvedModel | None:
+    """Resolve any other name at an endpoint of one's own, unless its prefix may be a misspelt provider."""
+    head, slash, _ = model.partition("/")
+    if base_url is None or (slash and nearest(head, PROVIDERS) is not None) or (not slash and head in PROVIDERS):
+        return None
+    return ResolvedModel("openai", model, "server")
+
+
 def _older_interface(provider: str, name: str) -> ResolvedModel | None:
     if provider == "cohere" and _is_listed(name, "cohere_chat"):
         return ResolvedModel("cohere_chat", name)
@@ -209,6 +241,13 @@ _AWS_REGION = re.compile(r"[a-z]{2}(-gov)?-[a-z]+-\d")
 _BEDROCK_PRICE_ONLY = re.compile(r"bedrock/[a-zA-Z0-9_-]+/.+")
 _ANTHROPIC_TEXT_MODELS = ("claude-2", "claude-instant-1")
 _AZURE_FOUNDRY = ".services.ai.azure.com"
+
+# The families of names that their makers keep to themselves, by the provider that serves them.
+_MAKERS = re.compile(
+    r"(?P<anthropic>claude-)|(?P<openai>gpt-|chatgpt-|o\d)|(?P<gemini>gemini-)"
+    r"|(?P<mistral>(?:mi|mini|magi)stral-|codestral-|pixtral-|devstral-)"
+    r"|(?P<deepseek>deepseek-)|(?P<cohere_chat>command-)|(?P<xai>grok-)"
+)
 
 # The provider of a bare name, by the `litellm_provider` of its entry. The models of all other providers are listed with
 # their prefix, and not found by a bare name.

@@ -16,7 +16,7 @@ import anyio
 from ..config import LLMConfig
 from ..errors import AuthenticationError
 from ..limits import Budget, Slots
-from ..models import ModelInfo, needs_key
+from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.backend import import_backend
 from ..transports.base import NO_KEY, Connection, Transport
@@ -152,7 +152,9 @@ class SharedState:
                 provider=config.provider,
                 profile=config.profile,
             )
-        return Connection(config.provider, secret, options, config.connect_timeout), config.model
+        resolved = resolve_provider(config.model, config.custom_llm_provider, config.base_url)
+        model = config.model if resolved.guessed_from is None else resolved.prefixed
+        return Connection(config.provider, secret, options, config.connect_timeout), model
 
     async def _started_simulator(self) -> Simulator:
         async with await self._lock():

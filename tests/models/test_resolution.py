@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncllm.errors import ConfigError
-from asyncllm.models import ResolvedModel, base_url_variables, key_variables, needs_key, resolve_provider
+from asyncllm.models import ResolvedModel, base_url_variables, key_variables, model_info, needs_key, resolve_provider
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,61 @@ def test_a_known_endpoint_resolves_to_its_provider():
     ],
 )
 def test_an_endpoint_that_only_looks_alike_is_unknown(base_url: str):
-    """A host or path that contains a known one is not that endpoint, and gets no key."""
-    with pytest.raises(ConfigError):
-        resolve_provider("some-model", base_url=base_url)
+    """A host or path that contains a known one is not that endpoint, and its provider's key stays away from it."""
+    assert resolve_provider("some-model", base_url=base_url).provider == "openai"
 
 
-def test_an_endpoint_of_ones_own_needs_a_provider():
-    """A local server's URL has no provider; the message shows how to set one."""
+@pytest.mark.parametrize("model", ["my-model", "meta-llama/Llama-3.1-8B-Instruct"])
+def test_any_other_name_at_an_endpoint_of_ones_own_is_an_openai_compatible_servers(model: str):
+    """A name of no family is sent to the server of the base_url as it is; without one, the message shows what to do."""
+    resolved = resolve_provider(model, base_url="http://localhost:8000/v1")
+    assert (resolved, resolved.guessed_from) == (ResolvedModel("openai", model), "server")
+    assert resolved.prefixed == f"openai/{model}"
     with pytest.raises(ConfigError, match=r'"openai/<model>"'):
-        resolve_provider("my-model", base_url="http://localhost:8000/v1")
+        resolve_provider(model)
+
+
+@pytest.mark.parametrize("model", ["opnai/gpt-5", "openai"])
+def test_a_misspelt_or_bare_provider_is_refused_at_any_endpoint(model: str):
+    """What may be a provider's name is not taken for a server's model."""
+    with pytest.raises(ConfigError):
+        resolve_provider(model, base_url="http://localhost:8000/v1")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("claude-3-5-sonnet-20241022", "anthropic"),
+        ("claude-2.1", "anthropic"),
+        ("gpt-9-mini", "openai"),
+        ("chatgpt-99-latest", "openai"),
+        ("o9-mini", "openai"),
+        ("gemini-99-pro", "gemini"),
+        ("mistral-next-99", "mistral"),
+        ("ministral-99b", "mistral"),
+        ("magistral-99", "mistral"),
+        ("codestral-9999", "mistral"),
+        ("pixtral-99", "mistral"),
+        ("devstral-99", "mistral"),
+        ("deepseek-v99", "deepseek"),
+        ("command-z-99", "cohere_chat"),
+        ("grok-99", "xai"),
+    ],
+)
+@pytest.mark.parametrize("base_url", [None, "http://localhost:8000/v1"])
+def test_a_bare_name_that_is_not_in_the_map_resolves_by_its_family(model: str, provider: str, base_url: str | None):
+    """New and retired models work, at an endpoint of one's own too; their price and window are unknown."""
+    resolved = resolve_provider(model, base_url=base_url)
+    assert (resolved.provider, resolved.name) == (provider, model)
+    info = model_info(model, base_url=base_url)
+    assert (info.known, info.context_window, info.prices) == (False, None, None)
+
+
+@pytest.mark.parametrize("model", ["claudette-1", "ogpt-1", "omni-1", "o-1", "commander-1", "mistralish", "groking"])
+def test_a_name_that_only_begins_like_a_family_is_unknown(model: str):
+    """A family is named up to its dash."""
+    with pytest.raises(ConfigError):
+        resolve_provider(model)
 
 
 @pytest.mark.parametrize(
