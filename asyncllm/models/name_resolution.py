@@ -166,11 +166,9 @@ def _by_maker(model: str) -> ResolvedModel | None:
 
 
 def _by_server(model: str, base_url: str | None) -> ResolvedModel | None:
-    """Resolve any other name at an endpoint of one's own, unless its prefix may be a misspelt provider."""
-    head, slash, _ = model.partition("/")
-    if base_url is None or (slash and nearest(head, PROVIDERS) is not None) or (not slash and head in PROVIDERS):
-        return None
-    return ResolvedModel("openai", model, "server")
+    """Resolve any other bare name at an endpoint of one's own; a prefix may be a misspelt provider."""
+    is_bare = "/" not in model and model not in PROVIDERS
+    return ResolvedModel("openai", model, "server") if base_url is not None and is_bare else None
 
 
 def _older_interface(provider: str, name: str) -> ResolvedModel | None:

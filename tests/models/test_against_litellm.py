@@ -98,7 +98,6 @@ def test_a_given_provider_resolves_alike(litellm: ModuleType, model: str, provid
     [
         "gpt-image-9",
         "ft:gpt-4o:org:suffix:id",
-        "claude-2",
         "anthropic/claude-2",
         "claude-opus-9",
         "us.anthropic.claude-opus-9",

@@ -57,7 +57,7 @@ def test_an_endpoint_that_only_looks_alike_is_unknown(base_url: str):
     assert resolve_provider("some-model", base_url=base_url).provider == "openai"
 
 
-@pytest.mark.parametrize("model", ["my-model", "meta-llama/Llama-3.1-8B-Instruct"])
+@pytest.mark.parametrize("model", ["my-model", "llama3.1:8b"])
 def test_any_other_name_at_an_endpoint_of_ones_own_is_an_openai_compatible_servers(model: str):
     """A name of no family is sent to the server of the base_url as it is; without one, the message shows what to do."""
     resolved = resolve_provider(model, base_url="http://localhost:8000/v1")
