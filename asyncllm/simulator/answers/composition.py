@@ -9,7 +9,6 @@ from typing import Any
 
 from .conversation import CHARS_PER_TOKEN, Ask, SimulatedAnswer, SimulatedToolCall, Tool, stable_number
 from .typed import typed_answer
-from .words import EMPTY_WORDS
 
 # Enough of the question to recognise it in a table, short enough to leave the answer its own words.
 _QUOTE_CHARS = 60
@@ -23,6 +22,10 @@ _FILLER = (
 )
 _LENGTH_IN_MODEL = re.compile(r"(\d+)-?tokens?\b")
 _WORD = re.compile(r"[^\W_]+")
+# Too common in the descriptions of tools to tell one tool from another.
+_EMPTY_WORDS = frozenset(
+    _WORD.findall("a an and are by for from get given in is it of on or returns set that the this to use with")
+)
 
 
 def compose(ask: Ask) -> list[SimulatedAnswer]:
@@ -145,7 +148,7 @@ def _mentioned(ask: Ask) -> list[Tool]:
 
 def _telling_words(tool: Tool) -> set[str]:
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", tool.name).replace("_", " ")
-    return {word.lower() for word in _WORD.findall(f"{name} {tool.description}")} - EMPTY_WORDS
+    return {word.lower() for word in _WORD.findall(f"{name} {tool.description}")} - _EMPTY_WORDS
 
 
 def _schema_in_prompt(ask: Ask) -> Mapping[str, Any] | None:

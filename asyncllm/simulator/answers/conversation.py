@@ -6,13 +6,10 @@ writes in its own way.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
-
-from pydantic_core import to_json
 
 # English text has about four characters to a token in current tokenizers; the simulator only needs it to be stable.
 CHARS_PER_TOKEN = 4
@@ -123,14 +120,6 @@ class SimulatedAnswer:
 def count_tokens(text: str) -> int:
     """Estimate the tokens of a text: about four characters each, at least one."""
     return max(1, -(-len(text) // CHARS_PER_TOKEN))
-
-
-def encode_json(value: object) -> bytes:
-    """Encode compactly as UTF-8; a lone surrogate, which UTF-8 does not have, is escaped as JSON allows."""
-    try:
-        return to_json(value)
-    except ValueError:
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def stable_number(*parts: str) -> int:

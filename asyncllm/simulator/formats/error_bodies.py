@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..answers.conversation import encode_json
+from ..answers.json_values import encode_json
 from .anthropic import AnthropicFormat
 from .openai import OpenAIFormat
 from .provider_format import Refusal

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..answers.conversation import Ask, BadAskError, SimulatedAnswer, Tool, count_tokens, encode_json, pieces_of
+from ..answers.conversation import Ask, BadAskError, SimulatedAnswer, Tool, count_tokens, pieces_of
+from ..answers.json_values import encode_json
 from .openai import MODELS, read_messages
 from .provider_format import ProviderFormat, Refusal, chunk_chars, take_positive
 

@@ -15,9 +15,9 @@ from ..answers.conversation import (
     SimulatedAnswer,
     Tool,
     count_tokens,
-    encode_json,
     pieces_of,
 )
+from ..answers.json_values import encode_json
 from ..server.rate_limits import State
 from .provider_format import ProviderFormat, Refusal, chunk_chars, read_text, take_positive, tightest, whole_number
 

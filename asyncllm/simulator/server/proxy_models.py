@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from ..answers.conversation import encode_json
+from ..answers.json_values import encode_json
 
 # Prices in US dollars per million tokens, in and out, and the context window: round figures that no real model has.
 _MODELS = {
