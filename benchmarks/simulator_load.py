@@ -39,6 +39,11 @@ async def main():
     await asyncio.Event().wait()
 asyncio.run(main())
 """
+_SIMULATOR = """
+from asyncllm.simulator.server.foreground import serve
+from asyncllm.simulator.server.options import SimulatorOptions
+serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True))
+"""
 _REQUEST = {"model": "asyncllm-simulator", "messages": [{"role": "user", "content": "How many a second?"}]}
 
 
@@ -97,7 +102,7 @@ def main() -> int:
     seconds = parser.parse_args().seconds
     plain = json.dumps(_REQUEST).encode()
     stream = json.dumps({**_REQUEST, "stream": True, "simulator": {"answer_tokens": 100}}).encode()
-    simulator = ("-m", "asyncllm.simulator", "--port", "0")
+    simulator = ("-c", _SIMULATOR)
     bare = measure(("-c", _BARE_SERVER), plain, seconds)
     rows = {
         "bare aiohttp server": bare,

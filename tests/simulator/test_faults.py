@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncllm.simulator import Fault, Limit, Script, Simulator
-from asyncllm.simulator.faults import KINDS, FaultPlan, Sought
+from asyncllm.simulator.faults import KINDS, FaultPlan, RequestTraits
 
 from .http import Raw, chat, messages, ollama, request
 
@@ -241,7 +241,7 @@ def test_rate_is_drawn_from_the_seed() -> None:
 
     def drawn(seed: int) -> list[bool]:
         plan = FaultPlan([Fault("status", rate=0.3)], seed)
-        return [plan.pick(Sought("/", "m", "k", False, "")) is not None for _ in range(1000)]
+        return [plan.pick(RequestTraits("/", "m", "k", False, "")) is not None for _ in range(1000)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert 250 < sum(drawn(1)) < 350

@@ -12,7 +12,9 @@ from urllib.request import urlopen
 import pytest
 
 from asyncllm.simulator import Fault, Latency, Limit
-from asyncllm.simulator.faults import KINDS
+from asyncllm.simulator.faults import AT, GARBAGE, KINDS, RETRY_AFTER_FORMS
+from asyncllm.simulator.faults.kinds import REDIRECTS
+from asyncllm.simulator.formats.error_bodies import STYLES
 from asyncllm.simulator.server.options import manual, parse_fault, parse_latency, parse_limit
 
 
@@ -41,32 +43,26 @@ def test_mistakes_are_explained(text: str, said: str) -> None:
 
 
 def test_manual_covers_the_vocabulary() -> None:
-    """The manual names every kind of fault and every option of a fault, a limit and a latency."""
+    """The manual names every kind of fault, every option of a fault, a limit and a latency, and their values."""
     text = manual()
-    words = {*KINDS, *Fault.__dataclass_fields__, *Limit.__dataclass_fields__, *Latency.__dataclass_fields__} - {"kind"}
+    options = {*Fault.__dataclass_fields__, *Limit.__dataclass_fields__, *Latency.__dataclass_fields__} - {"kind"}
+    words = {*options, *KINDS, *GARBAGE, *STYLES, *RETRY_AFTER_FORMS, *AT, *REDIRECTS}
     assert not [word for word in words if word not in text]
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_module_serves_until_it_is_told_to_stop() -> None:
-    """`python -m asyncllm.simulator` prints its URL, serves, and ends cleanly at SIGTERM."""
-    command = [sys.executable, "-m", "asyncllm.simulator", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def test_it_serves_in_the_foreground_until_it_is_told_to_stop() -> None:
+    """`serve` announces the running simulator, and returns it for its log at SIGTERM."""
+    code = (
+        "from asyncllm.simulator.server.foreground import serve; "
+        "from asyncllm.simulator.server.options import SimulatorOptions; "
+        "print(serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True)).seen)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
         url = process.stdout.readline().strip()
         with urlopen(f"{url}/models", timeout=10) as answer:
             assert b"simulator" in answer.read()
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(timeout=10) == 0
-        said = process.stderr.read()
-    assert "simulator, not a real provider" in said
-    assert "requests=1" in said
-
-
-def test_module_explains_a_mistake() -> None:
-    """A wrong option ends with exit code 2 and the reason."""
-    command = [sys.executable, "-m", "asyncllm.simulator", "--limit", "requests"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert ended.returncode == 2
-    assert "exactly one of per_minute and per_second" in ended.stderr
+        assert "requests=1" in process.stdout.read()

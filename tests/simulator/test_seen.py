@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asyncllm.simulator import Fault, Latency, Simulator
-from asyncllm.simulator.server import request_log as seen_module
+from asyncllm.simulator.server import request_recorder
 
 from .http import Raw, chat, request
 
@@ -32,11 +32,11 @@ def test_nothing_is_kept_without_record() -> None:
 
 def test_kept_requests_are_bounded(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the last requests are kept, by their number and by their size."""
-    monkeypatch.setattr(seen_module, "_MAX_KEPT", 3)
+    monkeypatch.setattr(request_recorder, "_MAX_KEPT", 3)
     for number in range(5):
         chat(simulator, str(number))
     assert [body["messages"][0]["content"] for body in simulator.seen.bodies] == ["2", "3", "4"]
-    monkeypatch.setattr(seen_module, "_MAX_KEPT_BYTES", 10_000)
+    monkeypatch.setattr(request_recorder, "_MAX_KEPT_BYTES", 10_000)
     chat(simulator, "x" * 9_950)
     assert len(simulator.seen.bodies) == 1
 

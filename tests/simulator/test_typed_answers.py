@@ -302,7 +302,8 @@ def test_amounts_are_read_in_several_spellings(written: str, value: float) -> No
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]"]
+    "pattern",
+    [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]", "^[一-龥]+$"],
 )
 def test_patterns_are_met(pattern: str) -> None:
     """A string can be made for the patterns that schemas have."""

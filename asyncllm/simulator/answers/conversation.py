@@ -1,7 +1,7 @@
-"""What is asked and what is answered, the same for every wire format.
+"""Requests and answers in the form that all wire formats share.
 
-A format turns a request body into an `Ask`; `compose` turns the `Ask` into `SimulatedAnswer`s, which the format
-writes in its own way.
+A format reads a request body into a `ChatRequest`; `compose` makes `SimulatedAnswer`s of it, which the format writes in
+its own way.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
 
 # English text has about four characters to a token in current tokenizers; the simulator only needs it to be stable.
 CHARS_PER_TOKEN = 4
@@ -17,11 +16,11 @@ CHARS_PER_TOKEN = 4
 TOKENS_PER_IMAGE = 85
 
 
-class BadAskError(Exception):
-    """The request body is not one that the provider would accept.
+class InvalidRequestError(Exception):
+    """The request is not one that the provider would accept.
 
     Args:
-        message: What is wrong, as the provider would say it.
+        message: What is wrong, in the provider's words.
         param: The field that is wrong.
     """
 
@@ -37,18 +36,18 @@ class Tool:
 
     name: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
 
 
 @dataclass(slots=True)
-class Ask:
-    """One request, read from whatever format it came in.
+class ChatRequest:
+    """One request, read from any format.
 
     Attributes:
         model: The model's name as it was sent.
         id: What the answer's id is made of; stable for the same request.
-        user_texts: What the user said, in order, without the instructions of the system.
-        system_text: What the system and developer roles said.
+        user_texts: The messages of the user, in order.
+        system_text: The messages of the system and developer roles.
         tool_result: The last tool result when the conversation ends with one.
         prompt_tokens: The estimate for everything that was sent.
         cached_prefix: What a `cache_control` mark asked to cache; empty when there was none.
@@ -64,7 +63,7 @@ class Ask:
     images: int = 0
     prompt_tokens: int = 0
     cached_prefix: str = ""
-    schema: Mapping[str, Any] | None = None
+    schema: Mapping[str, object] | None = None
     json_object: bool = False
     tools: list[Tool] = field(default_factory=list)
     tool_choice: str = "auto"
@@ -76,16 +75,16 @@ class Ask:
     include_usage: bool = False
     logprobs: bool = False
     thinking: bool = False
-    script: Mapping[str, Any] = field(default_factory=dict)
+    script: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def all_text(self) -> str:
-        """What the system and the user said."""
+        """The messages of the system and the user."""
         return "\n".join([self.system_text, *self.user_texts])
 
     @property
     def last_text(self) -> str:
-        """What the user said last."""
+        """The last message of the user."""
         return self.user_texts[-1] if self.user_texts else ""
 
 
@@ -123,7 +122,7 @@ def count_tokens(text: str) -> int:
 
 
 def stable_number(*parts: str) -> int:
-    """Give a number of 64 bits that depends on the texts alone, in every process alike."""
+    """Return a number of 64 bits that depends on the texts alone, in every process alike."""
     return int.from_bytes(blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 

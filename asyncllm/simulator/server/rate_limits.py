@@ -1,18 +1,18 @@
-"""Rate limits as providers keep them: three algorithms, pure, with the clock passed in."""
+"""Rate limits as providers keep them: three algorithms without a clock of their own."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Algorithm = Literal["token_bucket", "fixed_window", "sliding_window"]
 RetryAfterForm = Literal["seconds", "fraction", "date", "ms", "none"]
 
-# A wait computed from rates may miss its end by rounding; a client that comes back exactly then must be let in.
+# A wait computed from rates may miss its end by rounding; a client that comes back exactly then must be admitted.
 _TOLERANCE = 1e-9
 
 
@@ -22,13 +22,13 @@ class Limit:
 
     Args:
         kind: What is counted: requests, or the tokens of prompt and answer together.
-        per_minute: How many in a minute; exactly one of this and `per_second` is given.
-        per_second: How many in a second.
+        per_minute: The number in a minute; exactly one of this and `per_second` is given.
+        per_second: The number in a second.
         algorithm: `token_bucket` fills steadily up to `burst`; `fixed_window` starts anew every minute (or second);
             `sliding_window` looks back over the last minute (or second).
-        burst: What a full bucket holds; by default the stated number.
+        burst: The capacity of the bucket; by default the stated number.
         scope: Counted for each key by itself, or for all together.
-        retry_after: How a refusal says when to come back: in whole `seconds`, as a `fraction`, an HTTP `date`, `ms` (in
+        retry_after: The form of Retry-After in a 429: whole `seconds`, a `fraction`, an HTTP `date`, `ms` (in
             retry-after-ms), or `none`.
         headers: Whether answers carry the provider's rate-limit headers.
     """
@@ -59,7 +59,7 @@ class Limit:
 
     @property
     def amount(self) -> float:
-        """How many fit into a window."""
+        """The number that fits into a window."""
         return self.per_minute or self.per_second or 0.0
 
     @property
@@ -67,13 +67,13 @@ class Limit:
         """The window in seconds."""
         return 1.0 if self.per_minute is None else 60.0
 
-    def counter(self, now: float) -> Count:
-        """Start counting at a moment."""
+    def counter(self, now: float) -> LimitCounter:
+        """Return a counter that starts at a moment."""
         return _COUNTERS[self.algorithm](self, now)
 
 
-class Count(ABC):
-    """What one limit has counted for one key."""
+class LimitCounter(ABC):
+    """The count of one limit for one key."""
 
     def __init__(self, limit: Limit, now: float) -> None:
         self.amount = limit.amount
@@ -81,7 +81,7 @@ class Count(ABC):
 
     @abstractmethod
     def wait_s(self, amount: float, now: float) -> float:
-        """Seconds until `amount` would be let in: 0 for now, infinity for never."""
+        """Return the seconds until `amount` would be admitted: 0 for now, infinity for never."""
 
     @abstractmethod
     def take(self, amount: float, now: float) -> None:
@@ -89,14 +89,14 @@ class Count(ABC):
 
     @abstractmethod
     def remaining(self, now: float) -> float:
-        """How much would be let in now."""
+        """Return how much would be admitted now."""
 
     @abstractmethod
     def reset_s(self, now: float) -> float:
-        """Seconds until all of it is available again."""
+        """Return the seconds until all of it is available again."""
 
 
-class TokenBucket(Count):
+class TokenBucketLimit(LimitCounter):
     """Fills at a steady rate up to a burst."""
 
     def __init__(self, limit: Limit, now: float) -> None:
@@ -123,7 +123,7 @@ class TokenBucket(Count):
         return (self._capacity - self.remaining(now)) / self._rate
 
 
-class FixedWindow(Count):
+class FixedWindowLimit(LimitCounter):
     """Starts anew at the beginning of every window; windows are counted from the first moment."""
 
     def __init__(self, limit: Limit, now: float) -> None:
@@ -131,32 +131,32 @@ class FixedWindow(Count):
         self._start = now
         self._used = 0.0
 
-    def _turn(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
         passed = math.floor((now - self._start) / self.window_s + _TOLERANCE)
         if passed > 0:
             self._start += passed * self.window_s
             self._used = 0.0
 
     def wait_s(self, amount: float, now: float) -> float:
-        self._turn(now)
+        self._advance(now)
         if amount > self.amount:
             return math.inf
         return 0.0 if self._used + amount <= self.amount else self.reset_s(now)
 
     def take(self, amount: float, now: float) -> None:
-        self._turn(now)
+        self._advance(now)
         self._used += amount
 
     def remaining(self, now: float) -> float:
-        self._turn(now)
+        self._advance(now)
         return self.amount - self._used
 
     def reset_s(self, now: float) -> float:
-        self._turn(now)
+        self._advance(now)
         return self._start + self.window_s - now
 
 
-class SlidingWindow(Count):
+class SlidingWindowLimit(LimitCounter):
     """Looks back over the last window."""
 
     def __init__(self, limit: Limit, now: float) -> None:
@@ -195,16 +195,16 @@ class SlidingWindow(Count):
         return self._taken[-1][0] + self.window_s - now if self._taken else 0.0
 
 
-_COUNTERS: dict[str, type[Count]] = {
-    "token_bucket": TokenBucket,
-    "fixed_window": FixedWindow,
-    "sliding_window": SlidingWindow,
+_COUNTERS: Mapping[str, type[LimitCounter]] = {
+    "token_bucket": TokenBucketLimit,
+    "fixed_window": FixedWindowLimit,
+    "sliding_window": SlidingWindowLimit,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where one limit stands after a request, for the headers."""
+class LimitState:
+    """The state of one limit after a request, for the headers."""
 
     limit: Limit
     remaining: float
@@ -213,23 +213,23 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class LimitDecision:
-    """Whether a request was let in; if not, by which limit and for how long (infinity: it never fits)."""
+    """Whether a request is admitted; if not, the limit that refuses it and for how long (infinity: it never fits)."""
 
-    states: tuple[State, ...] = ()
+    states: tuple[LimitState, ...] = ()
     refused_by: Limit | None = None
     wait_s: float = 0.0
 
 
 class Limiter:
-    """Several limits together: a request is let in by all of them or counted by none."""
+    """Several limits together: a request is admitted by all of them or counted by none."""
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self.limits = tuple(limits)
         self.counts_tokens = any(limit.kind == "tokens" for limit in self.limits)
-        self._counts: dict[tuple[int, str], Count] = {}
+        self._counts: dict[tuple[int, str], LimitCounter] = {}
 
     def admit(self, key: str, tokens: int, now: float) -> LimitDecision:
-        """Count one request of so many tokens, or say which limit refuses it."""
+        """Count one request of so many tokens, or return the limit that refuses it."""
         refused_by, wait_s = None, 0.0
         counted = [(limit, self._count(index, limit, key, now)) for index, limit in enumerate(self.limits)]
         for limit, count in counted:
@@ -240,11 +240,11 @@ class Limiter:
             for limit, count in counted:
                 count.take(tokens if limit.kind == "tokens" else 1, now)
         states = tuple(
-            State(limit, count.remaining(now), count.reset_s(now)) for limit, count in counted if limit.headers
+            LimitState(limit, count.remaining(now), count.reset_s(now)) for limit, count in counted if limit.headers
         )
         return LimitDecision(states, refused_by, wait_s)
 
-    def _count(self, index: int, limit: Limit, key: str, now: float) -> Count:
+    def _count(self, index: int, limit: Limit, key: str, now: float) -> LimitCounter:
         name = (index, key if limit.scope == "key" else "")
         if name not in self._counts:
             self._counts[name] = limit.counter(now)

@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy tells about its models."""
+"""The models of a LiteLLM proxy, with their prices and context windows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODELS = {
 
 @cache
 def model_info() -> bytes:
-    """Give the answer of GET /model/info."""
+    """Return the answer of GET /model/info."""
     return encode_json(
         {
             "data": [
