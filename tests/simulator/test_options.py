@@ -1,4 +1,4 @@
-"""The simulator's words for a command line, and serving in the foreground."""
+"""The options of a simulator on a command line, and the foreground."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncllm.simulator.server.options import manual, parse_fault, parse_latency
 
 
 def test_options_are_read_from_text() -> None:
-    """Latency, limits and faults have a spelling of one line each."""
+    """Latency, limits and faults are read from one line each."""
     assert parse_latency("first_token_s=0.3, tokens_per_s=80") == Latency(first_token_s=0.3, tokens_per_s=80)
     assert parse_limit("tokens,per_minute=90000,headers=false") == Limit(kind="tokens", per_minute=90000, headers=False)
     assert parse_fault("status,code=429,retry_after=2,rate=0.1") == Fault("status", code=429, retry_after=2, rate=0.1)
@@ -27,7 +27,7 @@ def test_options_are_read_from_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("status,kode=429", "no option kode; it has kind, rate"),
         ("status,code=many", "code takes a number, not 'many'"),
@@ -36,13 +36,13 @@ def test_options_are_read_from_text() -> None:
         ("explode", "must be one of status, delay"),
     ],
 )
-def test_mistakes_are_explained(text: str, said: str) -> None:
-    """A mistake is a ValueError that says what would be right."""
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_mistakes_are_explained(text: str, message: str) -> None:
+    """A mistake is a ValueError that names what would be right."""
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_fault(text)
 
 
-def test_manual_covers_the_vocabulary() -> None:
+def test_the_manual_is_complete() -> None:
     """The manual names every kind of fault, every option of a fault, a limit and a latency, and their values."""
     text = manual()
     options = {*Fault.__dataclass_fields__, *Limit.__dataclass_fields__, *Latency.__dataclass_fields__} - {"kind"}
@@ -51,7 +51,7 @@ def test_manual_covers_the_vocabulary() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_it_serves_in_the_foreground_until_it_is_told_to_stop() -> None:
+def test_it_serves_in_the_foreground_until_sigterm() -> None:
     """`serve` announces the running simulator, and returns it for its log at SIGTERM."""
     code = (
         "from asyncllm.simulator.server.foreground import serve; "

@@ -1,4 +1,4 @@
-"""Typed answers: valid for any schema, and sensible over the texts that people extract from."""
+"""Typed answers: valid for any schema, and with the plain values of a text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TEXTS = st.sampled_from([INVOICE, MAIL, "", "12 34 56", "日本語のテキス�
 
 
 def _bounded(low: str, high: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any of two bounds, the lower not above the upper."""
+    """Return a strategy for two bounds, the lower not above the upper, each of which may be absent."""
     pair = st.tuples(values, values).map(sorted)
     both = pair.map(lambda ends: {low: ends[0], high: ends[1]})
     return st.one_of(st.just({}), values.map(lambda v: {low: v}), values.map(lambda v: {high: v}), both)
@@ -116,7 +116,7 @@ _SCHEMAS = st.recursive(_SCALARS, _containers, max_leaves=12)
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=_SCHEMAS, text=_TEXTS)
 def test_any_schema_gets_a_valid_value(schema: dict[str, Any], text: str) -> None:
-    """Whatever the schema and the text, the answer is valid for the schema."""
+    """For every schema and text, the answer is valid for the schema."""
     value = typed_answer(schema, text)
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     checker.validate(value)
@@ -146,7 +146,7 @@ def test_any_schema_gets_a_valid_value(schema: dict[str, Any], text: str) -> Non
     ],
 )
 def test_rarer_keywords_are_honoured(schema: Any) -> None:
-    """Keywords that libraries use seldom hold too."""
+    """Answers also meet the keywords that libraries seldom use."""
     jsonschema.validate(typed_answer(schema, MAIL), schema)
 
 
@@ -196,13 +196,13 @@ class Holder(BaseModel):
     ],
 )
 def test_types_of_pydantic_get_values_that_validate(type_: Any) -> None:
-    """What pydantic makes of real types comes back as a value that it accepts, recursive ones included."""
+    """The schemas of pydantic get values that it accepts, those of recursive types included."""
     adapter: TypeAdapter[Any] = TypeAdapter(type_)
     adapter.validate_python(typed_answer(adapter.json_schema(), MAIL))
 
 
 def test_recursion_without_an_end_has_no_value() -> None:
-    """A type that can only be infinite ends in no value rather than in endless recursion."""
+    """A type that can only be infinite gets no value, rather than endless recursion."""
     schema = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}
     assert typed_answer(schema, "") is not None
     schema["$defs"]["A"]["required"] = ["a"]  # type: ignore[index]
@@ -210,7 +210,7 @@ def test_recursion_without_an_end_has_no_value() -> None:
 
 
 class Invoice(BaseModel):
-    """What people extract first."""
+    """A typical type of extraction."""
 
     number: str
     name: str = Field(description="Name of the customer")
@@ -239,7 +239,7 @@ def test_an_invoice_is_read_sensibly() -> None:
 
 
 def test_a_mail_is_read_sensibly() -> None:
-    """Over a mail every field has the value that a reader would give, whatever the spelling of its name."""
+    """Over a mail every field has the value that a reader would give, in any spelling of its name."""
 
     class Ticket(BaseModel):
         customer: str
@@ -306,13 +306,13 @@ def test_amounts_are_read_in_several_spellings(written: str, value: float) -> No
     [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]", "^[一-龥]+$"],
 )
 def test_patterns_are_met(pattern: str) -> None:
-    """A string can be made for the patterns that schemas have."""
+    """The patterns that schemas have get a string that matches."""
     made = matching_string(pattern, 0, math.inf)
     assert made is not None
     jsonschema.validate(made, {"pattern": pattern})
 
 
 def test_pattern_that_cannot_be_met_has_no_string() -> None:
-    """Where the simple way does not lead to a match there is no string, rather than a wrong one."""
+    """A pattern that is too hard gets no string, rather than a wrong one."""
     assert matching_string(r"^(?=b)a$", 0, math.inf) is None
     assert matching_string(r"(", 0, math.inf) is None

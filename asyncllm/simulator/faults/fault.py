@@ -49,7 +49,7 @@ class Fault:
         gzipped: `huge_body`: compressed to a thousandth of its size.
         count: `repeat`: how often the event is repeated.
         to: `redirect`: `same` (the same host), `other` (another name of it) or `loop`.
-        text: `answer`: the text of the answer, or the arguments of its tool call. `garbage`: what is sent, in place of
+        text: `answer`: the text of the answer, or the arguments of its tool call. `garbage`: what is sent, instead of
             `what`.
         path: Only requests whose path matches this (`*` stands for anything); without it, all chats and nothing else.
         model: Only requests whose model matches this.

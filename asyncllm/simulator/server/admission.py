@@ -54,7 +54,7 @@ class ConnectionGate:
         self._server.stopping = False
 
     async def close(self) -> None:
-        """Give up the port; connections stay."""
+        """Close the listening socket; connections stay."""
         if self._accepting is not None:
             # A connection that is being accepted is known after a few turns of the loop; a server that is closed
             # before would drop it with its socket open.
