@@ -17,7 +17,7 @@ TOKENS_PER_IMAGE = 85
 
 
 class InvalidRequestError(Exception):
-    """The request is not one that the provider would accept.
+    """The provider would not accept the request.
 
     Args:
         message: What is wrong, in the provider's words.

@@ -1,4 +1,4 @@
-"""The value of one field: its name, description and format say what to look for in a text."""
+"""Values of single fields, found in a text by the name, description and format of the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .text_values import TextValues
 
 T = TypeVar("T")
 
-# Enough of a text to recognise it, where nothing tells which part of it a field is about.
+# Enough of a text to recognise it, for a string of no known kind.
 _MAX_TEXT_CHARS = 120
 
 
@@ -47,14 +47,14 @@ class Field:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of text: the names and formats of its fields, how it is found, and what stands where a text has none."""
+    """A kind of string: the names and formats of its fields, its finder, and a placeholder for texts that have none."""
 
     names: frozenset[str]
     find: Callable[[TextValues], Sequence[str]]
     placeholder: str = ""
 
 
-# The first that a field is named for counts, its format before its name and its name before its description.
+# The first match counts: by the format of a field, then by its name, then by its description.
 _KINDS = (
     _Kind(frozenset(("email", "mail", "idn-email")), lambda text: text.emails, "simulated@example.com"),
     _Kind(frozenset(("url", "uri", "link", "website")), lambda text: text.urls, "https://simulator.example.com/"),
@@ -64,7 +64,7 @@ _KINDS = (
     _Kind(frozenset(("number", "order", "invoice", "code", "id")), lambda text: text.codes),
     _Kind(frozenset(("name", "customer", "person", "author", "who")), lambda text: text.names),
 )
-# What a format demands that is not looked for in a text.
+# Placeholders of formats that are not looked for in a text.
 _OF_FORMAT: Mapping[str, str] = {
     "time": "12:00:00Z",
     "duration": "PT1H",
@@ -107,7 +107,7 @@ def find_number(field: Field, text: TextValues, low: float, high: float, salt: s
 
 
 def find_boolean(field: Field, text: TextValues) -> bool:
-    """Return whether the text has a telling word of the field's name."""
+    """Return whether the text has a word of the field's name, short ones like `is` apart."""
     return any(len(word) > 3 and word in text.words for word in field.words)
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas: the type that one is of, the values that lie within it, and two of them joined into one."""
+"""JSON Schemas: their keywords, types and bounds, and the join of two."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _KEYWORDS_OF_TYPE: Mapping[str, frozenset[str]] = {
     "string": frozenset(("pattern", "format", "minLength", "maxLength")),
     "number": frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
 }
-# The keywords that bind a value, beside those that choose one.
+# The keywords that constrain a value, or refer to schemas that do.
 BINDING = frozenset(("$ref", "type", "anyOf", "oneOf")).union(*_KEYWORDS_OF_TYPE.values())
 
 _JSON_TYPES: Mapping[type, str] = {
@@ -71,7 +71,7 @@ def type_of(schema: Schema) -> str:
 
 
 def bounds(schema: Schema, kind: str) -> tuple[float, float]:
-    """Return the closed bounds; an open one is moved inwards by one or, for a number, by the least step that counts."""
+    """Return the closed bounds; an open one is moved inwards by one or, for a number, by the smallest step."""
     low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     if (above := schema.get("exclusiveMinimum")) is not None:
         low = max(low, math.floor(above) + 1 if kind == "integer" else math.nextafter(above, math.inf))
@@ -113,7 +113,7 @@ def schema_of_other(schema: Schema, name: str) -> Schema | bool:
 
 
 def is_same(one: object, other: object) -> bool:
-    """Return whether two values are the same in JSON, which tells true from 1 as Python's equality does not."""
+    """Return whether two values are equal in JSON, where true is not 1 as it is in Python."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
@@ -123,7 +123,7 @@ def without(schema: Schema, *keywords: str) -> Schema:
 
 
 def merge(one: Schema | bool, other: Schema | bool) -> Schema | bool:
-    """Join two schemas that both have to hold."""
+    """Return the schema of the values that are valid for both."""
     if isinstance(one, bool):
         return other if one else False
     if isinstance(other, bool):

@@ -80,7 +80,7 @@ class TextValues:
 
     @cached_property
     def numbers(self) -> list[float]:
-        """The numbers that are no part of a date, a code or an address."""
+        """The numbers outside of dates, codes and addresses."""
         rest = self.text
         for pattern in (*_DATES, EMAIL, URL):
             rest = pattern.sub(" ", rest)
@@ -88,7 +88,7 @@ class TextValues:
 
     @cached_property
     def names(self) -> list[str]:
-        """What looks like the names of persons: signatures first."""
+        """Probable names of persons, signatures first."""
         return [name for pattern in _NAMES for name in pattern.findall(self.text)]
 
     @cached_property

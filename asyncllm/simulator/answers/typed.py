@@ -30,15 +30,15 @@ from .json_values import is_array, is_object
 from .regex_strings import matching_string
 from .text_values import TextValues
 
-# A reference met again inside itself this often is not followed further; two levels show that a type is recursive.
+# A reference inside itself is followed this often; two levels show that a type is recursive.
 _MAX_REPEATS = 2
-# Below this depth fields that may be left out are left out, so that wide recursive types stay small.
+# Below this depth optional fields are left out, so that wide recursive types stay small.
 _OPTIONAL_DEPTH = 4
-# A chain of references beside other keywords ends or is impossible.
+# A longer chain of references beside other keywords is taken for endless.
 _MAX_CHAINED_REFS = 10
-# Keywords beside which the bounds of a schema do not say all.
+# Keywords that constrain a value beyond the bounds of its type.
 _CHOICES = frozenset(("allOf", "anyOf", "oneOf", "const"))
-# A pattern that none of so many plain keys fits has no more of them.
+# Plain keys that are tried for a schema of property names.
 _KEYS_TRIED = 1000
 
 

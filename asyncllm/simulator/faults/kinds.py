@@ -118,7 +118,7 @@ def _cut_after(fault: Fault) -> int:
 async def _missing_done(fault: Fault, responder: Responder) -> None:
     reply = responder.reply()
     if reply.events is not None and not reply.done:
-        # A stream without a mark of its end has its last event for one.
+        # Without a mark of the end, the last event is the mark.
         events = list(reply.events)
         reply.events = islice(events, len(events) - 1)
     reply.done = b""

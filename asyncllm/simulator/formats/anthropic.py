@@ -96,7 +96,7 @@ class AnthropicFormat(ProviderFormat):
         return status, encode_json({"type": "error", "error": body, "request_id": "req_sim"})
 
     def error_event(self, error: ErrorDetails) -> bytes:
-        # The provider being overloaded is what this event stands for when nothing else is asked for.
+        # This event usually means that the provider is overloaded.
         return _event("error", error=_error(error if error.status or error.reason else ErrorDetails(529))[1])
 
     def garbled_event(self) -> bytes:

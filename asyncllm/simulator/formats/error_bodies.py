@@ -85,7 +85,7 @@ def _openrouter(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
     if error.reason == "content_policy":
         body["metadata"] = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "OpenAI"}
     elif status == 429 or status >= 500:
-        # What went wrong at the provider behind it stands in the metadata alone.
+        # The error of the provider behind it is in the metadata alone.
         metadata = {"raw": message, "provider_name": "Simulated"}
         body = {"code": status, "message": "Provider returned error", "metadata": metadata}
     if not in_stream:
@@ -132,7 +132,7 @@ _GEMINI: _Messages = {
     "content_policy": (400, "The request was blocked by the safety system."),
     "quota": (429, "Your prepayment credits are depleted. Please manage your project and billing."),
     401: (401, "Request had invalid authentication credentials."),
-    # The words are those of a quota that is used up; what tells them apart are the details.
+    # Worded like a quota that is used up; only the details differ.
     429: (
         429,
         "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric:"

@@ -12,7 +12,7 @@ from .rate_limits import Limiter
 
 @dataclass
 class Behaviour:
-    """The parts of a simulator's behaviour: each is replaced as a whole, from any thread; `concurrency` on its own.
+    """Each part is replaced as a whole, from any thread; `concurrency` is changed on the simulator's own.
 
     Attributes:
         keys: The accepted keys; None accepts any.

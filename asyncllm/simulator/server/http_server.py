@@ -1,4 +1,4 @@
-"""aiohttp's server, with reports of connections and with answers that are written by hand."""
+"""aiohttp's server, with reports of connections, and for responses that are written byte by byte."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class HttpServer(web.Server):
 
 
 class _Written(web.StreamResponse):
-    """Tells aiohttp that the answer has been written already."""
+    """A response that has been written already, for aiohttp."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
@@ -74,5 +74,5 @@ class _Written(web.StreamResponse):
         return None
 
 
-# What a handler returns for an answer that it has written, by whether the connection stays open.
+# What a handler returns after it has written a response, by whether the connection stays open.
 WRITTEN: dict[bool, web.StreamResponse] = {keep: _Written(keep_alive=keep) for keep in (False, True)}

@@ -135,7 +135,7 @@ class Provider:
     async def _serve_other(
         self, request: web.BaseRequest, path: str, logged: LoggedRequest, response: RawResponse, body: bytes
     ) -> None:
-        """Answer what is no chat: lists of models, information about them, and paths that do not exist."""
+        """Answer requests that are no chat: about models, and with unknown paths."""
         format_ = format_of_errors(path, request.headers)
         endpoint = model_endpoint(path, body)
         if endpoint is None:

@@ -77,7 +77,7 @@ class LimitCounter(ABC):
         self.now = now
 
     def advance(self, now: float) -> None:
-        """Go on to a later moment."""
+        """Advance to a later moment."""
         self.now = now
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The answering of one request, for faults to take part in."""
+"""The answer to one request, as it is composed and sent, for faults to change."""
 
 from __future__ import annotations
 

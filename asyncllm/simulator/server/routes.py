@@ -1,4 +1,4 @@
-"""The paths of the simulated provider: the format of each, and what of a request is for the simulator itself."""
+"""The paths of the simulated provider, their formats, and the instructions of a request to the simulator itself."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Simulator:
             thread = self._request_stop(setter_for_this_loop(ended))
             if thread is not None:
                 await ended.wait()
-                # Nothing but the end of the thread is left to wait for.
+                # The thread is about to end.
                 thread.join()
                 self._thread = None
 
