@@ -1,4 +1,4 @@
-"""For tests of code that uses asyncllm: a provider on loopback."""
+"""A provider on loopback, for tests of code that uses asyncllm."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Fault", "Latency", "Limit", "Simulator", "simulated_provider"]
 
 
 def simulated_provider(**options: Any) -> Simulator:
-    """Make a simulated provider that remembers what it was sent; use it in `with` or `async with`.
+    """Return a simulated provider that records its requests; use it in `with` or `async with`.
 
-    Its `url` goes into `base_url`, with any `openai/...` model and any key:
+    Its `url` is the `base_url` for any `openai/...` model and any key:
 
         with simulated_provider() as provider:
             llm = AsyncLLM(model="openai/gpt-5-mini", base_url=provider.url, api_key="any")
 
     Args:
-        **options: What `Simulator` takes: `latency`, `limits`, `faults`, `keys`, ...
+        **options: The arguments of `Simulator`: `latency`, `limits`, `faults`, `keys`, ...
     """
-    return Simulator(**{"record": True, **options})
+    return Simulator(**options)

@@ -1,10 +1,10 @@
-"""How many requests a second one simulator answers, so that no other benchmark measures it by mistake.
+"""The rate at which one simulator answers, so that no other benchmark measures the simulator by mistake.
 
     python benchmarks/simulator_load.py [--seconds 3]
 
-The simulator runs in a process of its own, as `asyncllm simulate` would; lean aiohttp clients load it from this one.
-The peer of the ratio is an aiohttp server that answers as many bytes without looking at the request. On a busy machine
-the CPU time of an answer says more than the rate.
+The simulator runs in a process of its own, as with `asyncllm simulate`; lean aiohttp clients load it from this one.
+The peer of the ratio is an aiohttp server that answers as many bytes without reading the request. On a busy machine the
+CPU time of an answer is more telling than the rate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import aiohttp
 
 CLIENT_TASKS = 32
 WARM_UP_S = 0.5
-# What other benchmarks need to measure a client, not the simulator.
+# The rate that other benchmarks need to measure a client rather than the simulator.
 REQUIRED_PER_S = 3000
 
 _BARE_SERVER = """
@@ -39,11 +39,16 @@ async def main():
     await asyncio.Event().wait()
 asyncio.run(main())
 """
+_SIMULATOR = """
+from asyncllm.simulator.server.foreground import serve
+from asyncllm.simulator.server.options import SimulatorOptions
+serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True))
+"""
 _REQUEST = {"model": "asyncllm-simulator", "messages": [{"role": "user", "content": "How many a second?"}]}
 
 
 class Measured(NamedTuple):
-    """What one server did under load; the CPU time includes its start."""
+    """One server under load; the CPU time includes its start."""
 
     per_s: float
     size: float
@@ -51,7 +56,7 @@ class Measured(NamedTuple):
 
 
 def measure(arguments: Sequence[str], body: bytes, seconds: float) -> Measured:
-    """Start a server in another process, load it and stop it."""
+    """Measure a server in another process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -66,7 +71,7 @@ def measure(arguments: Sequence[str], body: bytes, seconds: float) -> Measured:
 
 
 async def load(url: str, body: bytes, seconds: float) -> tuple[int, int]:
-    """Ask for `seconds` after a warm-up; gives the answers and their bytes."""
+    """Send requests for `seconds` after a warm-up; return the number of answers and their bytes."""
     answers = size = 0
     started = time.perf_counter() + WARM_UP_S
     end = started + seconds
@@ -91,13 +96,13 @@ async def load(url: str, body: bytes, seconds: float) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Measure and print; 1 when the simulator is too slow."""
+    """Measure and print; return 1 when the simulator is too slow."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each measurement takes")
     seconds = parser.parse_args().seconds
     plain = json.dumps(_REQUEST).encode()
     stream = json.dumps({**_REQUEST, "stream": True, "simulator": {"answer_tokens": 100}}).encode()
-    simulator = ("-m", "asyncllm.simulator", "--port", "0")
+    simulator = ("-c", _SIMULATOR)
     bare = measure(("-c", _BARE_SERVER), plain, seconds)
     rows = {
         "bare aiohttp server": bare,

@@ -1,4 +1,4 @@
-"""The faults, and how a call that meets one ends: what the documentation promises, and the test measures.
+"""The faults, each with the ending of a call that meets it, for the documentation and its test.
 
 A case is played to a plain call, a stream and a typed call, each over both transports, with one retry allowed.
 """
@@ -20,12 +20,12 @@ CELLS: tuple[Cell, ...] = tuple((transport, shape) for transport in TRANSPORTS f
 
 
 class Ending(NamedTuple):
-    """How a call ended.
+    """The ending of a call.
 
     Attributes:
         error: The class of the error; empty when there was an answer.
-        attempts: How many are in the record.
-        requests: How many arrived at the provider.
+        attempts: The number in the record.
+        requests: The number that arrived at the provider.
         cost: `none`, `possible` (an answer that was lost may be billed), `known` or `estimated`.
     """
 
@@ -37,18 +37,18 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A fault and how it ends.
+    """A fault and its endings.
 
     Attributes:
         name: The fault in words.
-        fault: How the simulator plays it.
-        ends: How it ends, where nothing else is said.
-        stream: How it ends for a stream.
-        wire: How it ends over the wire.
-        litellm: How it ends over litellm.
-        options: Of the client.
-        server: `http`; `https` with a certificate that nobody trusts; `http_as_https`, where TLS is not spoken; or
-            `nowhere`, a name that does not resolve.
+        fault: The fault of the simulator.
+        ends: The usual ending.
+        stream: The ending of a stream, where it differs.
+        wire: The ending over the wire, where it differs.
+        litellm: The ending over litellm, where it differs.
+        options: Options of the client.
+        server: `http`; `https` with an untrusted certificate; `http_as_https`, where TLS is not spoken; or `nowhere`, a
+            name that does not resolve.
         primed: Each client makes a call before the fault is switched on.
         sampled: It is played under trio as well.
     """
@@ -65,29 +65,29 @@ class Case:
     sampled: bool = False
 
     def expected(self, cell: Cell) -> Ending:
-        """Return how a cell ends."""
+        """Return the ending of a cell."""
         transport, shape = cell
         of_shape = self.stream if shape == "stream" else None
         return of_shape or (self.wire if transport == "wire" else self.litellm) or self.ends
 
 
 def _refused(error: str) -> Ending:
-    """Make the ending of what another try would not change."""
+    """Return the ending of a request that a retry would not change."""
     return Ending(error, 1, 1, "none")
 
 
 def _failed(error: str) -> Ending:
-    """Make the ending of what is tried again and fails again, and costs nothing."""
+    """Return the ending of a request that is retried, fails again and costs nothing."""
     return Ending(error, 2, 2, "none")
 
 
 def _lost(error: str) -> Ending:
-    """Make the ending of what is tried again and fails again, when the provider may have done the work."""
+    """Return the ending of a request that is retried and fails again, when the provider may have done the work."""
     return Ending(error, 2, 2, "possible")
 
 
 def _unreached(error: str) -> Ending:
-    """Make the ending of requests that never arrived."""
+    """Return the ending of requests that never arrived."""
     return Ending(error, 2, 0, "none")
 
 
@@ -99,19 +99,19 @@ _INTERRUPTED = Ending("StreamInterruptedError", 1, 1, "estimated")
 _REDIRECTED = _refused("ProviderError")
 _LIMITED = _failed("RateLimitError")
 
-# Long enough for a busy machine to send the request in, and short enough to wait for.
+# Long enough for a busy machine to send the request, and short enough to wait for.
 _WAIT_S = 1.0
-_IMPATIENT = {"timeout": _WAIT_S, "first_token_timeout": _WAIT_S, "idle_timeout": _WAIT_S}
-# The stream's first chunk comes, and then no other.
-_IDLING = {"timeout": _WAIT_S, "idle_timeout": _WAIT_S}
+_SHORT_TIMEOUTS = {"timeout": _WAIT_S, "first_token_timeout": _WAIT_S, "idle_timeout": _WAIT_S}
+# The first chunk of the stream arrives, and then no other.
+_SHORT_IDLE = {"timeout": _WAIT_S, "idle_timeout": _WAIT_S}
 _SOON: dict[str, Any] = {"retry_after": 0.01, "retry_after_form": "fraction"}
-_READ_S = 0.5  # what was sent before a connection breaks has been read by then
-_HUGE_BYTES = 4 * 1024 * 1024  # the test lowers the bounds
+_READ_S = 0.5  # the client has read by then what was sent before the connection breaks
+_HUGE_BYTES = 4 * 1024 * 1024  # above the lowered bounds of the test
 
 
-def _status(code: int, ends: Ending, words: str = "", **options: Any) -> Case:
+def _status(code: int, ends: Ending, suffix: str = "", **options: Any) -> Case:
     sampled = code in (401, 500)
-    return Case(f"HTTP {code}{words}", Fault("status", code=code, **options), ends, sampled=sampled)
+    return Case(f"HTTP {code}{suffix}", Fault("status", code=code, **options), ends, sampled=sampled)
 
 
 def _reason(name: str, reason: str, ends: Ending, style: str = "") -> Case:
@@ -190,12 +190,12 @@ CONNECTIONS = (
         primed=True,
         sampled=True,
     ),
-    Case("stall before the headers", Fault("stall"), _TIMED_OUT, options=_IMPATIENT, primed=True),
+    Case("stall before the headers", Fault("stall"), _TIMED_OUT, options=_SHORT_TIMEOUTS, primed=True),
     Case(
         "stall after the headers",
         Fault("stall", at="after_headers"),
         _TIMED_OUT,
-        options=_IMPATIENT,
+        options=_SHORT_TIMEOUTS,
         primed=True,
         sampled=True,
     ),
@@ -204,10 +204,10 @@ CONNECTIONS = (
         Fault("stall", at="body", after_chunks=2),
         _TIMED_OUT,
         stream=Ending("ProviderTimeoutError", 1, 1, "estimated"),
-        options=_IDLING,
+        options=_SHORT_IDLE,
         primed=True,
     ),
-    Case("one byte a second", Fault("drip", seconds=1.0), _TIMED_OUT, options=_IMPATIENT, primed=True),
+    Case("one byte a second", Fault("drip", seconds=1.0), _TIMED_OUT, options=_SHORT_TIMEOUTS, primed=True),
     Case("redirect to the same host", Fault("redirect"), _REDIRECTED),
     Case("redirect to another host", Fault("redirect", to="other"), _REDIRECTED, sampled=True),
     Case("redirect in a loop", Fault("redirect", to="loop"), _REDIRECTED),
@@ -229,7 +229,14 @@ BODIES = (
     Case("nested without end", Fault("garbage", what="deep_nesting", after_chunks=0), _UNREADABLE),
     Case("nested without end, later", Fault("garbage", what="deep_nesting"), _UNREADABLE, stream=_INTERRUPTED),
     Case("gzip cut short", Fault("truncated_gzip"), _UNREADABLE, stream=_INTERRUPTED),
-    Case("shorter than announced", Fault("wrong_length"), _TIMED_OUT, stream=_ANSWERED, options=_IDLING, primed=True),
+    Case(
+        "shorter than announced",
+        Fault("wrong_length"),
+        _TIMED_OUT,
+        stream=_ANSWERED,
+        options=_SHORT_IDLE,
+        primed=True,
+    ),
     Case("longer than announced", Fault("wrong_length", size_bytes=-100), _UNREADABLE),
     Case("a header without end", Fault("huge_header"), _UNREADABLE),
     Case("larger than any answer", Fault("huge_body", size_bytes=_HUGE_BYTES), _UNREADABLE),

@@ -1,4 +1,4 @@
-"""What the tests of faults share with those of the core, and the libraries' own logs out of the way."""
+"""Fixtures of the tests of faults: the libraries imported once, and their logs silenced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Play a case to calls of every shape over both transports, and see how they end."""
+"""The measured endings of a case: calls of every shape, over both transports."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.support.secrets import SECRET
 
 from .cases import CELLS, Case, Cell, Ending, Shape
 
-# Far above what any cell takes: one that is still on its way after it hangs.
+# Far above the time of any cell: one that takes longer hangs.
 _HANGS_AFTER_S = 60.0
 _TEXT = "Paris, the capital of France, has 2000000 inhabitants."
 
 
 class City(BaseModel):
-    """What the typed calls ask for."""
+    """The type of the typed calls."""
 
     name: str
     inhabitants: int
@@ -74,13 +74,13 @@ async def _play(llm: AsyncLLM, cell: Cell, simulator: Simulator) -> Ending:
         completion, attempts, error = await _ask(llm, cell[1])
     except AsyncLLMError as raised:
         _check(raised)
-        completion, attempts, error = None, list(getattr(raised, "attempts", ())), type(raised).__name__
+        completion, attempts, error = None, [*getattr(raised, "attempts", ())], type(raised).__name__
     requests = simulator.seen.per_key[key] - before
     return Ending(error, len(attempts), requests, _cost(completion, attempts))
 
 
 async def _ask(llm: AsyncLLM, shape: Shape) -> tuple[Completion, list[Attempt], str]:
-    """Make a call; one that ended early gives the answer so far, and its error."""
+    """Make a call; return its answer, or what a stream had so far with its error."""
     if shape == "plain":
         completion = await llm.acompletion(_TEXT)
     elif shape == "typed":
@@ -113,7 +113,7 @@ def _cost(completion: Completion | None, attempts: list[Attempt]) -> str:
 
 
 def _check(error: AsyncLLMError) -> None:
-    """See that an error is one of the package, whole and without a key."""
+    """Check that an error is one of the package, pickles, and holds no key."""
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy)) == (type(error), str(error))
     assert error.message
@@ -127,6 +127,7 @@ def _check(error: AsyncLLMError) -> None:
 
 @asynccontextmanager
 async def _client(case: Case, cell: Cell, simulator: Simulator) -> AsyncIterator[AsyncLLM]:
+    options: dict[str, Any] = {"timeout": _HANGS_AFTER_S, "first_token_timeout": _HANGS_AFTER_S, **case.options}
     url = {"http_as_https": simulator.url.replace("http://", "https://"), "nowhere": "http://provider.invalid/v1"}
     async with AsyncLLM(
         model="openai/gpt-4o-mini",
@@ -136,7 +137,7 @@ async def _client(case: Case, cell: Cell, simulator: Simulator) -> AsyncIterator
         num_retries=1,
         retry_min_wait=0.001,
         retry_max_wait=0.002,
-        **{"timeout": _HANGS_AFTER_S, "first_token_timeout": _HANGS_AFTER_S, **case.options},
+        **options,
     ) as llm:
         yield llm
 
@@ -160,7 +161,7 @@ def _untrusted() -> ssl.SSLContext:
 
 @contextmanager
 def _low_bounds() -> Iterator[None]:
-    """Bound answers so low that more than any can be sent in no time."""
+    """Lower the bounds of answers, so that exceeding them takes no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(size_limits, "MAX_ANSWER_BYTES", 1024 * 1024)
         patch.setattr(size_limits, "MAX_EVENT_BYTES", 256 * 1024)

@@ -1,6 +1,6 @@
 """The table of the documentation, from the cases: `python -m tests.faults.table` writes it into the page.
 
-With `--measure` it plays every case first, and names the cells that end otherwise.
+With `--measure` it plays every case first, and names the cells that end differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HEAD = "| fault | calls | ends as | tried again | requests | cost |\n|---|---|-
 
 
 def render() -> str:
-    """Write the tables, one for each section."""
+    """Return the tables, one for each section."""
     parts = []
     for section, cases in SECTIONS.items():
         rows = [row for case in cases for row in _rows(case)]
@@ -26,24 +26,24 @@ def render() -> str:
 
 
 def on_page(text: str) -> str:
-    """Return what stands between the marks of a page."""
+    """Return the text between the marks of a page."""
     return text.partition(BEGIN)[2].partition(END)[0].strip()
 
 
 def _rows(case: Case) -> Iterator[str]:
-    """Write a row for each way in which a case ends."""
+    """Return a row for each ending of a case."""
     cells: dict[Ending, list[Cell]] = {}
     for cell in CELLS:
         cells.setdefault(case.expected(cell), []).append(cell)
-    for place, (ending, those) in enumerate(cells.items()):
+    for index, (ending, those) in enumerate(cells.items()):
         error = f"`{ending.error}`" if ending.error else "the answer"
         again = "yes" if ending.attempts > 1 else "no"
-        name = "" if place else case.name
+        name = "" if index else case.name
         yield f"| {name} | {_calls(those)} | {error} | {again} | {ending.requests} | {ending.cost} |"
 
 
 def _calls(cells: list[Cell]) -> str:
-    """Name some of the cells."""
+    """Return the name of a group of cells."""
     if len(cells) == len(CELLS):
         return "all"
     shapes = [shape for shape in SHAPES if any(cell[1] == shape for cell in cells)]
@@ -62,12 +62,12 @@ def _measure() -> int:
             if ending != case.expected(cell):
                 wrong += 1
                 print(f"{name}, {' '.join(cell)}: {ending}, not {case.expected(cell)}")
-    print(f"{len(CASES)} cases, {len(CASES) * len(CELLS)} cells, {wrong} otherwise than the table says")
+    print(f"{len(CASES)} cases, {len(CASES) * len(CELLS)} cells, {wrong} end differently from the table")
     return wrong
 
 
 def main() -> int:
-    """Write the table; return the exit code."""
+    """Write the table, and return the exit code."""
     wrong = _measure() if "--measure" in sys.argv else 0
     page = PAGE.read_text(encoding="utf-8")
     before, after = page.partition(BEGIN)[0], page.partition(END)[2]

@@ -1,4 +1,4 @@
-"""Answers in which anything at all may stand in place of what should: an answer or an error, and never a crash."""
+"""Answers with junk in them: each is an answer or an error of the package, never a crash."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CHUNK = {
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the way to everything in a JSON value."""
+    """Yield the path to everything in a JSON value."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
@@ -67,26 +67,26 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def mutants(value: Any) -> list[Any]:
-    """Put junk in place of everything in turn, and leave everything out in turn."""
+    """Return copies of a value in which each part in turn is replaced with junk, or left out."""
     found = []
     for path in paths(value):
         if not path:
             continue
         for junk in (*JUNK, ...):
             mutant = copy.deepcopy(value)
-            place = mutant
+            parent = mutant
             for key in path[:-1]:
-                place = place[key]
+                parent = parent[key]
             if junk is ...:
-                del place[path[-1]]
+                del parent[path[-1]]
             else:
-                place[path[-1]] = junk
+                parent[path[-1]] = junk
             found.append(mutant)
     return found
 
 
 def use(answer: Any) -> None:
-    """Read everything that an answer offers."""
+    """Read every attribute of an answer."""
     for name in ("text", "reasoning", "refusal", "tool_calls", "message", "finish_reason", "choices", "cost_usd"):
         getattr(answer, name)
     repr(answer)
@@ -94,7 +94,7 @@ def use(answer: Any) -> None:
 
 
 async def read(stream: CompletionStream) -> None:
-    """Read a stream to its end, with everything that its chunks offer."""
+    """Read a stream to its end, with every attribute of its chunks."""
     async for chunk in stream:
         repr((chunk.text, chunk.reasoning, chunk.refusal, chunk.tool_calls, chunk.usage, chunk.choices))
 
@@ -105,7 +105,7 @@ def llm(simulator: Simulator) -> AsyncLLM:
 
 
 async def test_a_plain_answer_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Whatever stands where in an answer, it is one that can be read, or a MalformedResponseError."""
+    """An answer with junk anywhere can be read, or is a MalformedResponseError."""
     bodies = [json.dumps(mutant) for mutant in mutants(ANSWER)]
     outcomes = {"read": 0, "refused": 0}
     async with llm:
@@ -122,8 +122,8 @@ async def test_a_plain_answer_with_junk_in_it(llm: AsyncLLM, simulator: Simulato
 
 
 async def test_a_stream_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Whatever stands where in an event, the stream ends with what came before, and closes its connection."""
-    # Without the one that ends the answer properly.
+    """A stream with junk in an event ends with what came before, and closes its connection."""
+    # All but the mutant that ends the answer properly.
     events = [event for event in map(json.dumps, mutants(CHUNK)) if '"finish_reason": "text"' not in event]
     async with llm:
         for event in events:
@@ -138,12 +138,12 @@ async def test_a_stream_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> 
 
 
 async def test_an_error_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Whatever stands where in the body of an error, its status decides."""
+    """The status of an error decides, with junk anywhere in its body."""
     bodies = [json.dumps(mutant) for mutant in mutants(GOOGLE_ERROR)]
     async with llm:
         for number, body in enumerate(bodies):
             simulator.faults(Fault("garbage", code=503, text=body))
-            # Each with a key of its own: the wait that most of them ask for is one for the key.
+            # Each with a key of its own, since the delay that most of them ask for is per key.
             with pytest.raises(ServerError) as caught:
                 await llm.with_options(api_key=f"{SECRET}-{number}").acompletion("hi")
             assert caught.value.status_code == 503
@@ -151,19 +151,19 @@ async def test_an_error_with_junk_in_it(llm: AsyncLLM, simulator: Simulator) -> 
 
 
 @pytest.mark.parametrize("usage", [None, [], "text", {}, {"prompt_tokens": "3"}, {"prompt_tokens": -1}])
-def test_a_usage_that_is_none_is_unknown(usage: Any) -> None:
-    """What is no count of tokens counts as unknown, and never as 0."""
+def test_a_usage_without_counts_is_unknown(usage: Any) -> None:
+    """A usage without counts of tokens is unknown, and never 0."""
     assert Usage.from_dict(usage if isinstance(usage, dict) else None) == UNKNOWN_USAGE
 
 
 def test_counts_are_whole_numbers() -> None:
-    """A server that counts in floats is understood; a count that is none is unknown, and the others stay."""
+    """Whole floats are counts; a value of another type is unknown, and the other counts stay."""
     usage = Usage.from_dict({"prompt_tokens": 3.0, "completion_tokens": "2", "prompt_tokens_details": [1]})
     assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens) == (3, None, None)
 
 
 def test_arguments_that_come_decoded_are_encoded() -> None:
-    """Some servers send the arguments of a tool call as an object; they are the text that everybody expects."""
+    """Some servers send the arguments of a tool call as an object; they are encoded as JSON text."""
     answer = copy.deepcopy(ANSWER)
     answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"city": "Rome"}  # type: ignore[index]
     read = read_answer(json.dumps(answer).encode(), Call(Connection("openai"), "m", [], {}, 1.0))
@@ -171,13 +171,13 @@ def test_arguments_that_come_decoded_are_encoded() -> None:
 
 
 @pytest.mark.parametrize("depth", [300, 100_000])
-def test_deep_nesting_is_no_json(depth: int) -> None:
-    """What no answer is nested like is refused before anything that walks through it recursively meets it."""
+def test_deep_nesting_is_refused(depth: int) -> None:
+    """JSON nested more deeply than any answer is refused by the decoder, before recursive code reads it."""
     with pytest.raises(ValueError, match="recursion limit"):
         decode(b"[" * depth + b"]" * depth)
 
 
 def test_a_large_error_is_read_from_its_start() -> None:
-    """A page of megabytes with an error status costs no more than its beginning."""
+    """Of a page of megabytes with an error status only the beginning is read."""
     body = b"<p>bad gateway</p>" + b"x" * (size_limits.MAX_ERROR_BYTES * 4)
     assert failure(502, body).message.startswith("bad gateway xxx")

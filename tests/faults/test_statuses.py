@@ -1,4 +1,4 @@
-"""Every status from 400 to 599, in the words of every provider, has the class and the retries that belong to it."""
+"""The classes and retries of every status from 400 to 599, in the words of every provider."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ def class_of(status: int) -> type[ProviderError]:
     }.get(status, ProviderError)
 
 
-def passes(status: int) -> bool:
-    """Tell whether a status may pass by itself."""
+def is_transient(status: int) -> bool:
+    """Return whether a retry may succeed after a status."""
     return status >= 500 or status in (408, 409, 429)
 
 
 def status_fault(status: int, style: str, path: str | None = None) -> Fault:
-    # A short Retry-After, so that the next request does not have to wait for the closed bucket.
+    # A short Retry-After, so that the next request does not wait for the cooldown.
     wait = 0.001 if status == 429 else None
     return Fault("status", code=status, style=style, retry_after=wait, retry_after_form="ms", path=path)
 
 
 async def mistakes(llm: AsyncLLM, simulator: Simulator, faults: Iterable[Fault], *, stream: bool = False) -> list[str]:
-    """Make a call for each fault, and tell which did not end as they should."""
+    """Make a call for each fault, and return a line for each that ended with the wrong error."""
     wrong = []
     for fault in faults:
         simulator.faults(fault)
@@ -95,7 +95,7 @@ async def mistakes(llm: AsyncLLM, simulator: Simulator, faults: Iterable[Fault],
         except AsyncLLMError as error:
             status = getattr(error, "status_code", None)
             expected = REASONS[fault.reason] if fault.reason else class_of(fault.code or 0)
-            again = expected is RateLimitError if fault.reason else passes(fault.code or 0)
+            again = expected is RateLimitError if fault.reason else is_transient(fault.code or 0)
             if type(error) is not expected or (fault.code or status) != status or is_retryable(error) is not again:
                 wrong.append(f"{fault.code or fault.reason}: {type(error).__name__} {status}, {error}")
         else:
@@ -117,7 +117,7 @@ def client(simulator: Simulator, route: Route, transport: str) -> AsyncLLM:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_status_over_the_wire(simulator: Simulator, style: str) -> None:
-    """Two hundred statuses in a provider's words each end by their number."""
+    """All two hundred statuses are classified by their number, in the words of each provider."""
 
     async def run() -> list[str]:
         async with client(simulator, ROUTES["openai"], "wire") as llm:
@@ -158,7 +158,7 @@ def test_statuses_of_a_provider_over_litellm(simulator: Simulator, route: str, s
 @pytest.mark.parametrize("transport", ["wire", "litellm"])
 @pytest.mark.parametrize("style", STYLES)
 def test_reasons_in_every_style(simulator: Simulator, style: str, transport: str) -> None:
-    """What a provider says of a prompt, a policy or an account is understood in its own words."""
+    """Errors about a prompt, a policy or an account are recognised in each provider's own words."""
 
     async def run() -> list[str]:
         async with client(simulator, ROUTES["openai"], transport) as llm:

@@ -1,4 +1,4 @@
-"""A plain blocking client, so that nothing but the simulator is tested."""
+"""A plain blocking HTTP client, so that the simulator alone is tested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response, read to its end."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def events(self) -> list[Any]:
-        """The data of the events of a stream, decoded; the mark of the end as text."""
+        """The data of the events of a stream, decoded; `[DONE]` as text."""
         data = [line[6:] for line in self.body.decode().splitlines() if line.startswith("data: ")]
         return [one if one == "[DONE]" else json.loads(one) for one in data]
 
@@ -68,24 +68,24 @@ def post(sim: Simulator, path: str, body: object, **headers: str) -> Answer:
 
 
 def chat(sim: Simulator, text: str = "What is a simulator?", *, key: str | None = None, **params: Any) -> Answer:
-    """Ask in the OpenAI format."""
+    """Send a chat in the OpenAI format."""
     body = {"model": "sim", "messages": [{"role": "user", "content": text}], **params}
     return post(sim, "/v1/chat/completions", body, **({"Authorization": f"Bearer {key}"} if key else {}))
 
 
 def messages(sim: Simulator, text: str = "What is a simulator?", **params: Any) -> Answer:
-    """Ask in the Anthropic format."""
+    """Send a chat in the Anthropic format."""
     body = {"model": "sim", "max_tokens": 1000, "messages": [{"role": "user", "content": text}], **params}
     return post(sim, "/v1/messages", body, **ANTHROPIC)
 
 
 def ollama(sim: Simulator, text: str = "What is a simulator?", **params: Any) -> Answer:
-    """Ask in the Ollama format."""
+    """Send a chat in the Ollama format."""
     return post(sim, "/api/chat", {"model": "sim", "messages": [{"role": "user", "content": text}], **params})
 
 
 class Raw:
-    """A connection that shows every byte and every way of ending."""
+    """A request on a socket, which shows every byte and how the connection ends."""
 
     def __init__(self, sim: Simulator, **params: Any) -> None:
         address = urlsplit(sim.root_url)
@@ -103,7 +103,7 @@ class Raw:
         self.socket.close()
 
     def read_until(self, mark: bytes) -> bytes:
-        """Read until a mark has come."""
+        """Read until a mark has been received."""
         data = b""
         while mark not in data:
             piece = self.socket.recv(65_536)
@@ -112,7 +112,7 @@ class Raw:
         return data
 
     def read_to_end(self) -> bytes:
-        """Read until the other side closes; a reset raises ConnectionResetError."""
+        """Read until the server closes; a reset raises ConnectionResetError."""
         data = b""
         while piece := self.socket.recv(65_536):
             data += piece

@@ -1,4 +1,4 @@
-"""Faults: each as it looks on the wire, and which requests meet it."""
+"""Faults: each on the wire, and the requests that meet it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncllm.simulator import Fault, Limit, Script, Simulator
-from asyncllm.simulator.faults import KINDS, FaultPlan, Sought
+from asyncllm.simulator.faults import KINDS, FaultPlan, RequestTraits
 
 from .http import Raw, chat, messages, ollama, request
 
@@ -38,7 +38,7 @@ def test_status_has_the_body_of_each_provider(simulator: Simulator, code: int) -
         ("quota", (429, "insufficient_quota"), (400, "credit balance")),
     ],
 )
-def test_reasons_are_said_in_the_provider_s_words(
+def test_reasons_are_in_the_provider_s_words(
     simulator: Simulator, reason: str, openai: tuple[int, str], anthropic: tuple[int, str]
 ) -> None:
     """A reason gives the status and the words that clients know it by."""
@@ -64,8 +64,8 @@ def test_retry_after_comes_in_every_form(simulator: Simulator, form: str, header
     assert chat(simulator).headers[header] == value
 
 
-def test_retry_after_as_a_date_lies_ahead(simulator: Simulator) -> None:
-    """As an HTTP date it lies as many seconds after the Date of the answer."""
+def test_retry_after_as_a_date_is_ahead(simulator: Simulator) -> None:
+    """As an HTTP date it is as many seconds after the Date of the answer."""
     simulator.faults(Fault("status", code=429, retry_after=100, retry_after_form="date"))
     headers = chat(simulator).headers
     ahead = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
@@ -73,15 +73,15 @@ def test_retry_after_as_a_date_lies_ahead(simulator: Simulator) -> None:
 
 
 def test_delay_answers_after_all(simulator: Simulator) -> None:
-    """A delayed answer is complete, and comes no earlier than it should."""
+    """A delayed answer is complete, and not early."""
     simulator.faults(Fault("delay", seconds=0.02))
     assert chat(simulator).status == 200
-    (exchange,) = simulator.seen.exchanges
-    assert exchange.ended_s - exchange.started_s >= 0.02
+    (logged,) = simulator.seen.exchanges
+    assert logged.ended_s - logged.started_s >= 0.02
 
 
 def test_reset_before_the_headers(simulator: Simulator) -> None:
-    """A reset connection raises where a closed one would only end."""
+    """A reset connection raises ConnectionResetError."""
     simulator.faults(Fault("reset"))
     with Raw(simulator) as raw, pytest.raises(ConnectionResetError):
         raw.read_to_end()
@@ -95,9 +95,9 @@ def test_reset_in_a_stream_comes_after_its_chunks(simulator: Simulator) -> None:
         with pytest.raises(ConnectionResetError):
             raw.read_to_end()
     simulator.seen.wait(lambda seen: seen.in_flight == 0)
-    (exchange,) = simulator.seen.exchanges
-    assert (exchange.outcome, exchange.status, exchange.fault) == ("faulted", 200, "reset")
-    assert exchange.bytes_sent > 200
+    (logged,) = simulator.seen.exchanges
+    assert (logged.outcome, logged.status, logged.fault) == ("faulted", 200, "reset")
+    assert logged.bytes_sent > 200
 
 
 def test_cut_before_the_headers_is_a_clean_close(simulator: Simulator) -> None:
@@ -126,7 +126,7 @@ def test_cut_stream_has_its_chunks_and_no_end(simulator: Simulator) -> None:
 
 
 def test_unframed_cut_looks_like_an_end(simulator: Simulator) -> None:
-    """Without framing a cut stream is a complete HTTP message, which only the missing [DONE] gives away."""
+    """Without framing a cut stream is a complete HTTP message, which lacks [DONE] alone."""
     simulator.faults(Fault("cut", after_chunks=3, framed=False))
     answer = chat(simulator, stream=True)
     assert len(answer.events) == 3
@@ -135,7 +135,7 @@ def test_unframed_cut_looks_like_an_end(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize(("at", "chunks"), [("before_headers", None), ("after_headers", None), ("before_headers", 2)])
 def test_stall_keeps_the_connection_until_the_client_leaves(simulator: Simulator, at: Any, chunks: int | None) -> None:
-    """A stalled answer stays in flight; when the client leaves, that is known and the request is over."""
+    """A stalled answer stays in flight until the client leaves, which is counted and ends the request."""
     simulator.faults(Fault("stall", at=at, after_chunks=chunks))
     with Raw(simulator, stream=True) as raw:
         if at == "after_headers" or chunks:
@@ -157,7 +157,7 @@ def test_stall_keeps_the_connection_until_the_client_leaves(simulator: Simulator
     ],
 )
 def test_garbage_comes_with_status_200(simulator: Simulator, what: str, body: bytes) -> None:
-    """Garbage is a complete answer of status 200 that is none."""
+    """Garbage is a complete HTTP response of status 200 that is not an answer."""
     simulator.faults(Fault("garbage", what=what))
     answer = chat(simulator)
     assert answer.status == 200
@@ -186,7 +186,7 @@ def test_error_event_ends_a_stream(simulator: Simulator) -> None:
 
 
 def test_missing_done_is_the_only_thing_missing(simulator: Simulator) -> None:
-    """Everything but the mark of the end comes, in each format."""
+    """Everything but the mark of the end is sent, in each format."""
     whole = [len(chat(simulator, stream=True).events), len(ollama(simulator).lines)]
     simulator.faults(Fault("missing_done"))
     assert [len(chat(simulator, stream=True).events), len(ollama(simulator).lines)] == [one - 1 for one in whole]
@@ -202,7 +202,7 @@ def test_drip_sends_everything_byte_by_byte(simulator: Simulator) -> None:
 
 
 def test_answer_replaces_the_text_or_the_arguments(simulator: Simulator) -> None:
-    """A scripted answer takes the place of the text, or of the arguments of a tool that had to be called."""
+    """A scripted answer replaces the text, or the arguments of a tool that had to be called."""
     simulator.faults(Fault("answer", text="not what you want"))
     assert chat(simulator).text == "not what you want"
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
@@ -211,14 +211,14 @@ def test_answer_replaces_the_text_or_the_arguments(simulator: Simulator) -> None
 
 
 def test_answer_replaces_what_a_token_limit_had_composed(simulator: Simulator) -> None:
-    """A scripted answer also holds where a token limit needed the length of the usual one."""
+    """A scripted answer also replaces one that was composed for a token limit."""
     simulator.limits(Limit(kind="tokens", per_minute=1_000_000))
     simulator.faults(Fault("answer", text="short"))
     assert chat(simulator).text == "short"
 
 
 def test_script_is_played_in_order_and_then_over(simulator: Simulator) -> None:
-    """A script gives each request its own fault, lets one pass for None, and is then over."""
+    """A script plays one fault for each request, lets one pass for None, and is then over."""
     simulator.faults(Script([Fault("status", code=500), None, Fault("status", code=503)]))
     assert statuses(simulator, 5) == [500, 200, 503, 200, 200]
     assert simulator.seen.faults_played == 2
@@ -241,7 +241,7 @@ def test_rate_is_drawn_from_the_seed() -> None:
 
     def drawn(seed: int) -> list[bool]:
         plan = FaultPlan([Fault("status", rate=0.3)], seed)
-        return [plan.pick(Sought("/", "m", "k", False, "")) is not None for _ in range(1000)]
+        return [plan.pick(RequestTraits("/", "m", "k", False, "")) is not None for _ in range(1000)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert 250 < sum(drawn(1)) < 350
@@ -265,8 +265,8 @@ def test_only_matching_requests_meet_it(
     assert chat(simulator, **passes).status == 200
 
 
-def test_path_is_needed_for_what_is_no_chat(simulator: Simulator) -> None:
-    """Lists of models meet a fault that names their path, and no other, so that they do not use it up."""
+def test_a_path_is_needed_for_other_requests(simulator: Simulator) -> None:
+    """Lists of models meet a fault that names their path, and use up no other."""
     simulator.faults(Fault("status", times=1))
     assert request(simulator, "GET", "/v1/models").status == 200
     assert chat(simulator).status == 500
@@ -275,7 +275,7 @@ def test_path_is_needed_for_what_is_no_chat(simulator: Simulator) -> None:
 
 
 def test_request_can_ask_for_its_own_fault(simulator: Simulator) -> None:
-    """The body field asks for a fault of this one request; one that does not exist is a 400 that says so."""
+    """The body field asks for a fault of this one request; one that does not exist is a 400 with an explanation."""
     assert chat(simulator, simulator={"fault": {"kind": "status", "code": 418}}).status == 418
     assert chat(simulator).status == 200
     refused = chat(simulator, simulator={"fault": {"kind": "explode"}})
@@ -294,15 +294,15 @@ def test_request_can_ask_for_its_own_fault(simulator: Simulator) -> None:
         {"kind": "redirect", "to": "x"},
     ],
 )
-def test_unknown_words_are_refused(options: dict[str, Any]) -> None:
-    """A word that is not of the vocabulary is a ValueError that names those that are."""
+def test_unknown_values_are_refused(options: dict[str, Any]) -> None:
+    """An unknown value is a ValueError that names the known ones."""
     with pytest.raises(ValueError, match="must be"):
         Fault(**options)
 
 
 def test_every_kind_is_played() -> None:
-    """Each entry of the table runs against a plain and a streamed request without an error of the simulator's own."""
-    # Those that never end of themselves, and the one that lets no request in.
+    """Each kind is played to a plain and a streamed request without an error of the simulator's own."""
+    # All but those that never end by themselves, and the one that admits no request.
     for kind in KINDS.keys() - {"stall", "endless", "wrong_length", "refuse"}:
         with Simulator(faults=[Fault(kind, size_bytes=1000)]) as sim:
             with Raw(sim, simulator={"text": "hi"}):

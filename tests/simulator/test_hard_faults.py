@@ -1,4 +1,4 @@
-"""Faults of connections, of lengths and encodings, and of other providers' words: each as it looks on the wire."""
+"""Faults of connections, lengths and encodings, and errors in other providers' words: each on the wire."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kept(sim: Simulator) -> Iterator[http.client.HTTPConnection]:
         connection.close()
 
 
-def ask(connection: http.client.HTTPConnection) -> int:
+def send_chat(connection: http.client.HTTPConnection) -> int:
     connection.request("POST", "/v1/chat/completions", CHAT)
     response = connection.getresponse()
     response.read()
@@ -47,21 +47,21 @@ def address(sim: Simulator) -> tuple[str, int]:
 
 
 def test_refused_connections_come_back(simulator: Simulator) -> None:
-    """While connections are refused nobody gets in, open ones are closed, and afterwards the same port answers."""
+    """While connections are refused, open ones are closed; afterwards the same port answers."""
     with kept(simulator) as connection:
-        assert ask(connection) == 200
+        assert send_chat(connection) == 200
         simulator.faults(Fault("refuse"))
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address(simulator), timeout=10)
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-            ask(connection)
+            send_chat(connection)
     assert simulator.seen.connections_open == 0
     simulator.faults()
     assert chat(simulator).status == 200
 
 
 def test_a_simulator_can_refuse_from_the_start() -> None:
-    """A provider that is down when it is started is down."""
+    """A simulator that starts with `refuse` accepts no connection."""
     with Simulator(faults=[Fault("refuse")]) as sim:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address(sim), timeout=10)
@@ -69,7 +69,7 @@ def test_a_simulator_can_refuse_from_the_start() -> None:
 
 
 def test_refusing_ends_what_is_being_answered(simulator: Simulator) -> None:
-    """A provider that goes down takes its running answers along."""
+    """`refuse` breaks off the answers under way."""
     simulator.faults(Fault("stall", at="after_headers"))
     with Raw(simulator) as raw:
         raw.read_until(b"\r\n\r\n")
@@ -82,12 +82,12 @@ def test_refusing_ends_what_is_being_answered(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("option", [{"times": 1}, {"rate": 0.5}, {"path": "*"}, {"code": 500}])
 def test_refusing_is_for_every_connection(option: dict[str, Any]) -> None:
-    """What is refused before it is asked cannot be chosen by what it asks."""
+    """A connection is refused before its request, so no trait of a request can choose it."""
     with pytest.raises(ValueError, match="must be given alone"):
         Fault("refuse", **option)
 
 
-def test_refusing_has_no_place_in_a_request(simulator: Simulator) -> None:
+def test_refusing_is_not_for_one_request(simulator: Simulator) -> None:
     """Neither a script nor a request can ask for it."""
     with pytest.raises(ValueError, match="for connections"):
         Script([Fault("refuse")])
@@ -100,14 +100,14 @@ def test_a_kept_connection_is_closed_under_the_next_request(simulator: Simulator
     """The first request of a connection is answered, the second never."""
     simulator.faults(Fault("close_kept"))
     with kept(simulator) as connection:
-        assert ask(connection) == 200
+        assert send_chat(connection) == 200
         with pytest.raises(http.client.RemoteDisconnected):
-            ask(connection)
+            send_chat(connection)
     assert chat(simulator).status == 200
 
 
 def test_a_body_is_shorter_than_announced(simulator: Simulator) -> None:
-    """All of the answer comes, and the connection stays open for the rest that does not."""
+    """All of the answer is sent, and the connection stays open for the announced rest."""
     simulator.faults(Fault("wrong_length", size_bytes=7))
     with Raw(simulator) as raw:
         head, _, start = raw.read_until(b"}]").partition(b"\r\n\r\n")
@@ -185,8 +185,8 @@ def test_an_event_comes_more_than_once(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("to", ["same", "other", "loop"])
-def test_redirects_lead_where_they_say(simulator: Simulator, to: Any) -> None:
-    """To the same host and to another name of it, where the answer is; or back to where the client is."""
+def test_redirects_lead_to_their_target(simulator: Simulator, to: Any) -> None:
+    """A redirect leads to the answer on the same host or under another name of it, or back to its own address."""
     simulator.faults(Fault("redirect", to=to))
     answer = chat(simulator)
     assert answer.status == 307
@@ -199,8 +199,8 @@ def test_redirects_lead_where_they_say(simulator: Simulator, to: Any) -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("code", [401, 429, 500])
-def test_a_status_can_be_said_in_any_style(simulator: Simulator, style: str, code: int) -> None:
-    """A proxy passes on what the provider behind it says, whatever the format that it was asked in."""
+def test_a_status_comes_in_any_style(simulator: Simulator, style: str, code: int) -> None:
+    """An error can be in any provider's words, as behind a proxy, in every format of requests."""
     simulator.faults(Fault("status", code=code, style=style, message="the engine coughed"))
     answers = [chat(simulator), messages(simulator)]
     assert [answer.status for answer in answers] == [code, code]
@@ -208,22 +208,22 @@ def test_a_status_can_be_said_in_any_style(simulator: Simulator, style: str, cod
 
 
 def test_styles_differ_in_their_shape(simulator: Simulator) -> None:
-    """Each provider has its own place for the message."""
+    """Each provider has its own shape of error bodies."""
 
-    def said(style: str, code: int = 400) -> Any:
+    def error_of(style: str, code: int = 400) -> Any:
         simulator.faults(Fault("status", code=code, style=style))
         return chat(simulator).json
 
-    assert said("azure")["error"]["code"] == "400"
-    assert said("anthropic")["type"] == "error"
-    assert said("gemini", 429)["error"]["details"][1]["retryDelay"].endswith("s")
-    assert said("mistral", 401) == {"detail": "Unauthorized (simulated)"}
-    assert said("mistral", 422)["message"]["detail"][0]["loc"] == ["body", "messages"]
-    assert said("vllm")["object"] == "error"
-    assert said("openrouter", 502)["error"]["metadata"]["raw"].startswith("The provider behind it")
+    assert error_of("azure")["error"]["code"] == "400"
+    assert error_of("anthropic")["type"] == "error"
+    assert error_of("gemini", 429)["error"]["details"][1]["retryDelay"].endswith("s")
+    assert error_of("mistral", 401) == {"detail": "Unauthorized (simulated)"}
+    assert error_of("mistral", 422)["message"]["detail"][0]["loc"] == ["body", "messages"]
+    assert error_of("vllm")["object"] == "error"
+    assert error_of("openrouter", 502)["error"]["metadata"]["raw"].startswith("The provider behind it")
 
 
-def test_an_error_event_can_be_said_in_any_style(simulator: Simulator) -> None:
+def test_an_error_event_comes_in_any_style(simulator: Simulator) -> None:
     """OpenRouter sends its error with a choice that ends, and Gemini in a list."""
     simulator.faults(Fault("error_event", code=502, style="openrouter"))
     last = chat(simulator, stream=True).events[-1]
@@ -233,7 +233,7 @@ def test_an_error_event_can_be_said_in_any_style(simulator: Simulator) -> None:
 
 
 def test_garbage_can_have_a_status_and_a_text(simulator: Simulator) -> None:
-    """A proxy's page comes with an error status, and any text can take the place of an answer."""
+    """A proxy's page has an error status, and any text can replace an answer."""
     simulator.faults(Fault("garbage", code=502))
     page = chat(simulator, stream=True)
     assert (page.status, page.headers["content-type"]) == (502, "text/html")
@@ -255,6 +255,6 @@ def test_a_path_that_does_not_exist_can_have_a_fault(simulator: Simulator) -> No
 
 @pytest.mark.parametrize(("form", "value"), [("negative", "-2"), ("past", "GMT")])
 def test_retry_after_can_be_nonsense(simulator: Simulator, form: str, value: str) -> None:
-    """Waits that nobody can wait for: a negative number, and a date that is past."""
+    """Retry-After can be a negative number, and a date in the past."""
     simulator.faults(Fault("status", code=429, retry_after=2, retry_after_form=form))
     assert chat(simulator).headers["retry-after"].endswith(value)

@@ -1,4 +1,4 @@
-"""Limits: the three algorithms by a clock that is passed in, and the answers of a simulator that has them."""
+"""Limits: the three algorithms with a clock that is passed in, and a simulator that has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def admitted(limiter: Limiter, times: list[float], *, key: str = "k", tokens: in
     return [limiter.admit(key, tokens, now).refused_by is None for now in times]
 
 
-def test_token_bucket_lets_a_burst_in_and_then_the_rate() -> None:
+def test_token_bucket_admits_a_burst_and_then_the_rate() -> None:
     """A full bucket admits its burst at once, then one for each that flows in."""
     limiter = Limiter([Limit(per_second=2, burst=3)])
     assert admitted(limiter, [0, 0, 0, 0]) == [True, True, True, False]
@@ -33,14 +33,14 @@ def test_fixed_window_starts_anew() -> None:
 
 
 def test_sliding_window_looks_back() -> None:
-    """A sliding window counts what lies within the last window, so that no two windows' worth pass at an edge."""
+    """A sliding window counts the requests of the last window, so that no two windows' worth pass at an edge."""
     limiter = Limiter([Limit(per_minute=2, algorithm="sliding_window")])
     assert admitted(limiter, [0, 59, 60, 60.1, 119]) == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize("algorithm", ["token_bucket", "fixed_window", "sliding_window"])
 def test_stated_wait_is_exactly_enough(algorithm: Any) -> None:
-    """Who comes back after the stated wait is let in; who comes a little earlier is not."""
+    """A request after the stated wait is admitted; one a little earlier is not."""
     limiter = Limiter([Limit(kind="tokens", per_minute=100, algorithm=algorithm)])
     assert admitted(limiter, [0], tokens=70) == [True]
     wait = limiter.admit("k", 50, 1.0).wait_s
@@ -51,20 +51,20 @@ def test_stated_wait_is_exactly_enough(algorithm: Any) -> None:
 @pytest.mark.parametrize("algorithm", ["token_bucket", "fixed_window", "sliding_window"])
 def test_what_never_fits_waits_for_ever(algorithm: Any) -> None:
     """A request larger than the limit is refused with an infinite wait."""
-    verdict = Limiter([Limit(kind="tokens", per_minute=10, algorithm=algorithm)]).admit("k", 11, 0.0)
-    assert verdict.refused_by is not None
-    assert math.isinf(verdict.wait_s)
+    decision = Limiter([Limit(kind="tokens", per_minute=10, algorithm=algorithm)]).admit("k", 11, 0.0)
+    assert decision.refused_by is not None
+    assert math.isinf(decision.wait_s)
 
 
-def test_refused_request_is_counted_by_no_limit() -> None:
-    """A request that one limit refuses takes nothing from the others."""
+def test_a_refused_request_is_counted_by_no_limit() -> None:
+    """A request that one limit refuses does not count against the others."""
     limiter = Limiter([Limit(per_minute=2), Limit(kind="tokens", per_minute=10)])
     assert admitted(limiter, [0], tokens=11) == [False]
     assert admitted(limiter, [0, 0, 0], tokens=1) == [True, True, False]
 
 
 def test_keys_are_counted_apart_unless_the_limit_is_for_all() -> None:
-    """Each key has its own count; with scope all they share one."""
+    """Each key has its own count; with the scope `all` they share one."""
     apart, together = Limiter([Limit(per_minute=1)]), Limiter([Limit(per_minute=1, scope="all")])
     assert [admitted(apart, [0], key=key) for key in "ab"] == [[True], [True]]
     assert [admitted(together, [0], key=key) for key in "ab"] == [[True], [False]]
@@ -75,12 +75,12 @@ def test_keys_are_counted_apart_unless_the_limit_is_for_all() -> None:
     [{}, {"per_minute": 1, "per_second": 1}, {"per_minute": 0}, {"per_minute": 1, "algorithm": "leaky"}, {"kind": "x"}],
 )
 def test_impossible_limits_are_refused(options: dict[str, Any]) -> None:
-    """A limit that cannot be meant is a ValueError."""
+    """An impossible limit is a ValueError."""
     with pytest.raises(ValueError, match=r"limit|must be"):
         Limit(**options)
 
 
-def test_refusal_is_a_429_in_each_format() -> None:
+def test_a_limit_is_a_429_in_each_format() -> None:
     """Beyond the limit each provider's own 429 is sent, and counted."""
     with Simulator(limits=[Limit(per_minute=3)]) as sim:
         assert [chat(sim).status, messages(sim).status, ollama(sim).status] == [200] * 3
@@ -119,7 +119,7 @@ def test_anthropic_headers_are_its_own() -> None:
     ],
 )
 def test_retry_after_has_the_form_asked_for(form: Any, header: str, read: Any) -> None:
-    """A refusal says when to come back in the form that the limit states."""
+    """A 429 has Retry-After in the form of the limit."""
     with Simulator(limits=[Limit(per_minute=1, retry_after=form)]) as sim:
         chat(sim)
         refused = chat(sim)
@@ -130,7 +130,7 @@ def test_retry_after_has_the_form_asked_for(form: Any, header: str, read: Any) -
 
 
 def test_limit_can_be_silent() -> None:
-    """A limit without headers and Retry-After tells nothing, as some providers do."""
+    """A limit without headers and Retry-After is announced by nothing, as with some providers."""
     with Simulator(limits=[Limit(per_minute=1, retry_after="none", headers=False)]) as sim:
         chat(sim)
         refused = chat(sim)

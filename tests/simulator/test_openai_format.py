@@ -15,15 +15,15 @@ WEATHER = {
     "type": "function",
     "function": {
         "name": "get_weather",
-        "description": "Tell the weather of a place",
+        "description": "Return the weather of a city",
         "parameters": {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]},
     },
 }
 STOCKS = {"type": "function", "function": {"name": "get_stock_price", "parameters": {"type": "object"}}}
 
 
-def test_answer_quotes_the_question_and_says_what_it_is(simulator: Simulator) -> None:
-    """An answer quotes the question, calls itself simulated and names the simulator as what made it."""
+def test_an_answer_quotes_the_question_and_calls_itself_simulated(simulator: Simulator) -> None:
+    """An answer quotes the question, calls itself simulated and names the simulator in its fingerprint."""
     answer = chat(simulator, "Why is the sky blue?")
     assert answer.status == 200
     assert answer.text.startswith('Simulated answer to: "Why is the sky blue?"')
@@ -66,7 +66,7 @@ def test_stream_usage_comes_last_without_choices(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_token_limit_cuts_the_answer(simulator: Simulator, field: str) -> None:
-    """A token limit cuts the answer at that many tokens and is given as the reason."""
+    """A token limit cuts the answer at that many tokens, with the finish reason `length`."""
     limit: dict[str, Any] = {field: 5}
     answer = chat(simulator, **limit)
     assert answer.json["usage"]["completion_tokens"] == 5
@@ -113,7 +113,7 @@ def test_named_tool_is_called_with_arguments_of_its_schema(simulator: Simulator)
 def test_tool_choice_decides_what_is_called(
     simulator: Simulator, question: str, choice: str, called: list[str]
 ) -> None:
-    """auto calls what the question is about, required at least one, none nothing."""
+    """`auto` calls the tools that the question is about, `required` at least one, `none` nothing."""
     answer = chat(simulator, question, tools=[WEATHER, STOCKS], tool_choice=choice)
     assert [call["function"]["name"] for call in answer.message.get("tool_calls", [])] == called
 
@@ -175,7 +175,7 @@ def test_reasoning_models_reason(simulator: Simulator) -> None:
 
 
 def test_images_are_counted_not_looked_at(simulator: Simulator) -> None:
-    """The answer tells how many images came, and each costs tokens."""
+    """The answer names the number of images, and each costs tokens."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     content = [{"type": "text", "text": "What is this?"}, image, image]
     answer = chat(simulator, messages=[{"role": "user", "content": content}])
@@ -210,7 +210,7 @@ def test_cached_prompt_is_read_the_second_time(simulator: Simulator) -> None:
     ],
 )
 def test_script_gives_an_exact_answer(simulator: Simulator, script: object, expected: str | None) -> None:
-    """The body field `simulator` decides the answer exactly."""
+    """The body field `simulator` gives the exact answer."""
     assert chat(simulator, simulator=script).text == expected
 
 
@@ -242,13 +242,13 @@ def test_text_outside_utf8_survives(simulator: Simulator) -> None:
 
 
 def test_models_are_listed_as_simulated(simulator: Simulator) -> None:
-    """GET /v1/models lists models whose names and owner say what they are."""
+    """GET /v1/models lists models whose names and owner call them simulated."""
     models = request(simulator, "GET", "/v1/models").json["data"]
     assert all("simulator" in model["id"] and model["owned_by"] == "asyncllm-simulator" for model in models)
     assert request(simulator, "GET", f"/v1/models/{models[0]['id']}").json == models[0]
 
 
-def test_proxy_tells_prices_and_windows(simulator: Simulator) -> None:
+def test_the_proxy_lists_prices_and_windows(simulator: Simulator) -> None:
     """/model/info answers as a LiteLLM proxy does, with prices and the context window, under both its paths."""
     for path in ("/model/info", "/v1/model/info"):
         info = request(simulator, "GET", path).json["data"][0]["model_info"]
@@ -270,13 +270,13 @@ def test_proxy_tells_prices_and_windows(simulator: Simulator) -> None:
     ],
 )
 def test_wrong_bodies_are_refused(simulator: Simulator, body: object, param: str | None) -> None:
-    """A body that the provider would not take is a 400, which names the field where that is known."""
+    """A body that the provider would refuse is a 400, which names the field where that is known."""
     answer = post(simulator, "/v1/chat/completions", body)
     assert answer.status == 400
     assert answer.json["error"]["param"] == param
 
 
-def test_body_that_is_no_json_is_refused(simulator: Simulator) -> None:
+def test_a_body_that_is_not_json_is_refused(simulator: Simulator) -> None:
     """A body that cannot be parsed is a 400 in the provider's words."""
     answer = request(simulator, "POST", "/v1/chat/completions", b"{nope")
     assert answer.status == 400
@@ -284,6 +284,6 @@ def test_body_that_is_no_json_is_refused(simulator: Simulator) -> None:
 
 
 def test_unknown_model_is_not_found(simulator: Simulator) -> None:
-    """A model whose name says that it does not exist is a 404."""
+    """A model with `no-such-model` in its name is a 404."""
     answer = chat(simulator, model="no-such-model")
     assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")

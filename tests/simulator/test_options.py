@@ -1,4 +1,4 @@
-"""The simulator's words for a command line, and serving in the foreground."""
+"""The options of a simulator on a command line, and the foreground."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from urllib.request import urlopen
 import pytest
 
 from asyncllm.simulator import Fault, Latency, Limit
-from asyncllm.simulator.faults import KINDS
+from asyncllm.simulator.faults import AT, GARBAGE, KINDS, RETRY_AFTER_FORMS
+from asyncllm.simulator.faults.kinds import REDIRECTS
+from asyncllm.simulator.formats.error_bodies import STYLES
 from asyncllm.simulator.server.options import manual, parse_fault, parse_latency, parse_limit
 
 
 def test_options_are_read_from_text() -> None:
-    """Latency, limits and faults have a spelling of one line each."""
+    """Latency, limits and faults are read from one line each."""
     assert parse_latency("first_token_s=0.3, tokens_per_s=80") == Latency(first_token_s=0.3, tokens_per_s=80)
     assert parse_limit("tokens,per_minute=90000,headers=false") == Limit(kind="tokens", per_minute=90000, headers=False)
     assert parse_fault("status,code=429,retry_after=2,rate=0.1") == Fault("status", code=429, retry_after=2, rate=0.1)
@@ -25,7 +27,7 @@ def test_options_are_read_from_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("status,kode=429", "no option kode; it has kind, rate"),
         ("status,code=many", "code takes a number, not 'many'"),
@@ -34,39 +36,33 @@ def test_options_are_read_from_text() -> None:
         ("explode", "must be one of status, delay"),
     ],
 )
-def test_mistakes_are_explained(text: str, said: str) -> None:
-    """A mistake is a ValueError that says what would be right."""
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_mistakes_are_explained(text: str, message: str) -> None:
+    """A mistake is a ValueError that names what would be right."""
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_fault(text)
 
 
-def test_manual_covers_the_vocabulary() -> None:
-    """The manual names every kind of fault and every option of a fault, a limit and a latency."""
+def test_the_manual_is_complete() -> None:
+    """The manual names every kind of fault, every option of a fault, a limit and a latency, and their values."""
     text = manual()
-    words = {*KINDS, *Fault.__dataclass_fields__, *Limit.__dataclass_fields__, *Latency.__dataclass_fields__} - {"kind"}
+    options = {*Fault.__dataclass_fields__, *Limit.__dataclass_fields__, *Latency.__dataclass_fields__} - {"kind"}
+    words = {*options, *KINDS, *GARBAGE, *STYLES, *RETRY_AFTER_FORMS, *AT, *REDIRECTS}
     assert not [word for word in words if word not in text]
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_module_serves_until_it_is_told_to_stop() -> None:
-    """`python -m asyncllm.simulator` prints its URL, serves, and ends cleanly at SIGTERM."""
-    command = [sys.executable, "-m", "asyncllm.simulator", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def test_it_serves_in_the_foreground_until_sigterm() -> None:
+    """`serve` announces the running simulator, and returns it for its log at SIGTERM."""
+    code = (
+        "from asyncllm.simulator.server.foreground import serve; "
+        "from asyncllm.simulator.server.options import SimulatorOptions; "
+        "print(serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True)).seen)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
         url = process.stdout.readline().strip()
         with urlopen(f"{url}/models", timeout=10) as answer:
             assert b"simulator" in answer.read()
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(timeout=10) == 0
-        said = process.stderr.read()
-    assert "simulator, not a real provider" in said
-    assert "requests=1" in said
-
-
-def test_module_explains_a_mistake() -> None:
-    """A wrong option ends with exit code 2 and the reason."""
-    command = [sys.executable, "-m", "asyncllm.simulator", "--limit", "requests"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert ended.returncode == 2
-    assert "exactly one of per_minute and per_second" in ended.stderr
+        assert "requests=1" in process.stdout.read()

@@ -1,4 +1,4 @@
-"""The simulator in the Anthropic and Ollama formats, and its ways of saying no in each."""
+"""The simulator in the Anthropic and Ollama formats, and the requests that each format refuses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_anthropic_cache_is_written_then_read(simulator: Simulator) -> None:
 
 
 def test_anthropic_limit_and_stop_sequence_are_reasons(simulator: Simulator) -> None:
-    """The stop reason tells the token limit from a stop sequence."""
+    """The stop reason is `max_tokens` or `stop_sequence`."""
     assert messages(simulator, max_tokens=2).json["stop_reason"] == "max_tokens"
     stopped = messages(simulator, stop_sequences=["answer"]).json
     assert (stopped["stop_reason"], stopped["stop_sequence"]) == ("stop_sequence", "answer")
@@ -76,7 +76,7 @@ def test_anthropic_version_is_required(simulator: Simulator) -> None:
 
 
 def test_anthropic_needs_max_tokens(simulator: Simulator) -> None:
-    """max_tokens is required there."""
+    """A request without max_tokens is refused."""
     answer = post(simulator, "/v1/messages", {"model": "sim", "messages": QUESTION}, **ANTHROPIC)
     assert answer.status == 400
     assert "max_tokens" in answer.json["error"]["message"]
@@ -92,7 +92,7 @@ def test_ollama_streams_lines_by_default(simulator: Simulator) -> None:
 
 
 def test_ollama_follows_a_schema(simulator: Simulator) -> None:
-    """`format` takes a schema, and the answer is of it."""
+    """`format` takes a schema, and the answer is valid for it."""
     answer = ollama(simulator, "Mail me: z@example.org", stream=False, format=SCHEMA).json
     assert json.loads(answer["message"]["content"]) == {"email": "z@example.org"}
 
@@ -107,7 +107,7 @@ def test_ollama_calls_tools_with_decoded_arguments(simulator: Simulator) -> None
 
 
 def test_ollama_honours_num_predict(simulator: Simulator) -> None:
-    """num_predict is the token limit there."""
+    """num_predict is the token limit of Ollama."""
     answer = ollama(simulator, stream=False, options={"num_predict": 4}).json
     assert (answer["eval_count"], answer["done_reason"]) == (4, "length")
 
@@ -120,8 +120,8 @@ def test_ollama_lists_and_shows_models(simulator: Simulator) -> None:
     assert post(simulator, "/api/show", {"model": "no-such-model"}).status == 404
 
 
-def test_unknown_paths_are_refused_in_the_format_of_the_caller(simulator: Simulator) -> None:
-    """A wrong path is a 404 in the body that the caller's own client reads."""
+def test_unknown_paths_are_refused_in_the_format_of_the_client(simulator: Simulator) -> None:
+    """A wrong path is a 404 in the format of the client."""
     assert request(simulator, "POST", "/v1/nope").json["error"]["type"] == "invalid_request_error"
     assert request(simulator, "POST", "/v1/nope", headers=ANTHROPIC).json["error"]["type"] == "not_found_error"
     assert isinstance(request(simulator, "POST", "/api/nope").json["error"], str)
@@ -133,14 +133,14 @@ def test_unknown_paths_are_refused_in_the_format_of_the_caller(simulator: Simula
     [("GET", "/v1/chat/completions", "POST"), ("DELETE", "/v1/messages", "POST"), ("POST", "/v1/models", "GET")],
 )
 def test_wrong_methods_are_refused(simulator: Simulator, method: str, path: str, allowed: str) -> None:
-    """A wrong method is a 405 that says which is allowed."""
+    """A wrong method is a 405 that names the allowed one."""
     answer = request(simulator, method, path)
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
 @pytest.mark.parametrize("header", ["Authorization", "x-api-key", "api-key"])
 def test_only_accepted_keys_are_served(header: str) -> None:
-    """With `keys`, a key in any of the providers' headers is accepted when it is one of them, and only then."""
+    """With `keys`, only these are accepted, in the header of any provider."""
     with Simulator(keys={"right"}) as sim:
         statuses = []
         for key in ("right", "wrong"):

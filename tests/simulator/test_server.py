@@ -1,4 +1,4 @@
-"""The simulator as a service: started, stopped, slowed down, crowded."""
+"""The life of a simulator: start and stop, latency, and limits of concurrency."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_two_hundred_simulators_leave_nothing() -> None:
 @pytest.mark.anyio
 @pytest.mark.leaks
 async def test_async_with_works_on_both_backends() -> None:
-    """`async with` starts and stops it without a thread of the caller's loop."""
+    """`async with` starts it, and stops it with its thread."""
     async with Simulator() as sim:
         with socket.create_connection(("127.0.0.1", urlsplit(sim.url).port or 0)):
             await sim.seen.wait_async(lambda seen: seen.connections_open == 1)
@@ -48,7 +48,7 @@ async def test_async_with_works_on_both_backends() -> None:
 
 @pytest.mark.leaks
 def test_a_connection_that_comes_with_the_stop_is_closed() -> None:
-    """What is accepted in the very moment of stopping is closed like every other connection."""
+    """A connection that is accepted while the simulator stops is closed like every other."""
     with Simulator() as sim:
         loop, stopping = sim._loop, sim._stopping
         assert loop is not None
@@ -57,7 +57,7 @@ def test_a_connection_that_comes_with_the_stop_is_closed() -> None:
 
         def connect() -> None:
             late.connect(("127.0.0.1", urlsplit(sim.url).port or 0))
-            # The loop takes this before it looks at its sockets: it accepts in the turn in which it is told to stop.
+            # The loop runs this before it looks at its sockets: it accepts in the turn in which it stops.
             loop.call_soon(stopping.set)
             connected.set()
 
@@ -69,7 +69,7 @@ def test_a_connection_that_comes_with_the_stop_is_closed() -> None:
 
 
 def test_many_serve_side_by_side() -> None:
-    """Several simulators in one process keep apart."""
+    """Several simulators in one process are independent."""
     with Simulator() as one, Simulator() as other:
         chat(one)
         assert one.url != other.url
@@ -77,7 +77,7 @@ def test_many_serve_side_by_side() -> None:
 
 
 def test_it_can_be_started_again() -> None:
-    """After a stop it can be started anew; what it saw stays readable in between."""
+    """After a stop it can be started again; its log stays readable in between."""
     sim = Simulator()
     for number in (1, 2):
         with sim:
@@ -87,7 +87,7 @@ def test_it_can_be_started_again() -> None:
     sim.stop()
 
 
-def test_starting_twice_is_a_mistake(simulator: Simulator) -> None:
+def test_starting_twice_is_an_error(simulator: Simulator) -> None:
     """A running simulator cannot be started."""
     with pytest.raises(RuntimeError, match="running already"):
         simulator.start()
@@ -103,7 +103,7 @@ def test_taken_port_is_an_error_at_start(simulator: Simulator) -> None:
 
 
 def test_no_address_before_the_start() -> None:
-    """The address is asked for too early: an error says so."""
+    """The address of a simulator that was never started is an error."""
     with pytest.raises(RuntimeError, match="before it is started"):
         _ = Simulator().url
 
@@ -125,24 +125,24 @@ def test_connection_is_kept_for_the_next_request(simulator: Simulator) -> None:
     connection.close()
 
 
-def test_large_bodies_and_headers_are_taken(simulator: Simulator) -> None:
-    """A prompt of several megabytes and a long header are no error of the simulator's."""
+def test_large_bodies_and_headers_are_accepted(simulator: Simulator) -> None:
+    """A prompt of several megabytes and a long header are accepted."""
     assert chat(simulator, "x" * 3_000_000).json["usage"]["prompt_tokens"] == 750_000
     assert chat(simulator, key="k" * 20_000).status == 200
 
 
 def test_latency_takes_its_time() -> None:
-    """A plain answer takes the time of its first token and of all others, a stream the same from first to last."""
+    """A plain answer takes the time of all of its tokens, and so does a stream."""
     with Simulator(latency=Latency(first_token_s=0.02, tokens_per_s=1000)) as sim:
         for stream in (False, True):
             chat(sim, stream=stream, simulator={"answer_tokens": 20})
-        seconds = [exchange.ended_s - exchange.started_s for exchange in sim.seen.exchanges]
+        seconds = [logged.ended_s - logged.started_s for logged in sim.seen.exchanges]
     assert seconds[0] >= 0.04
     assert seconds[1] >= 0.035
 
 
 def test_latency_spreads_by_the_seed() -> None:
-    """The spread is drawn within its size_limits."""
+    """The spread is drawn within its limits."""
     latency = Latency(first_token_s=1.0, spread=0.5)
     drawn = [pace.first_s for _ in range(50) if (pace := latency.pace(Random(_)))]
     assert all(0.5 <= one <= 1.5 for one in drawn)
@@ -150,8 +150,8 @@ def test_latency_spreads_by_the_seed() -> None:
     assert Latency().pace(Random(0)) is None
 
 
-def test_slots_refuse_whoever_is_too_many() -> None:
-    """Beyond `max_in_flight` a request is a 429, and let in again when a place is free."""
+def test_a_request_without_a_slot_is_refused() -> None:
+    """Beyond `max_in_flight` a request is a 429, until a slot is free."""
     with Simulator(max_in_flight=1, faults=[Fault("stall", times=1)]) as sim:
         with Raw(sim):
             sim.seen.wait(lambda seen: seen.in_flight == 1)
@@ -161,8 +161,8 @@ def test_slots_refuse_whoever_is_too_many() -> None:
         assert sim.seen.rejected == 1
 
 
-def test_slots_queue_whoever_is_too_many() -> None:
-    """With a queue, requests wait for a place; one that leaves the queue takes none."""
+def test_a_request_without_a_slot_is_queued() -> None:
+    """With a queue, requests wait for a slot; one that leaves the queue takes none."""
     with Simulator(max_in_flight=1, queue=True, faults=[Fault("stall", times=1)]) as sim, ThreadPoolExecutor() as pool:
         with Raw(sim):
             sim.seen.wait(lambda seen: seen.in_flight == 1)
@@ -174,8 +174,8 @@ def test_slots_queue_whoever_is_too_many() -> None:
         assert [one.result().status for one in waiting] == [200] * 3
 
 
-def test_more_slots_let_the_queue_in() -> None:
-    """A larger number takes effect at once for whoever waits."""
+def test_more_slots_admit_the_queue() -> None:
+    """A larger number takes effect at once for waiting requests."""
     stalled_first = Simulator(max_in_flight=1, queue=True, faults=[Fault("stall", times=1)])
     with stalled_first as sim, ThreadPoolExecutor() as pool, Raw(sim):
         sim.seen.wait(lambda seen: seen.in_flight == 1)
@@ -186,7 +186,7 @@ def test_more_slots_let_the_queue_in() -> None:
 
 
 def test_import_is_light() -> None:
-    """Importing the package brings neither the HTTP server nor anything else of asyncllm's own."""
+    """Importing the package imports neither the HTTP server nor the rest of asyncllm."""
     code = (
         "import sys, asyncllm.simulator as s; "
         "own = [m for m in sys.modules if m.startswith('asyncllm.') and not m.startswith('asyncllm.simulator')]; "
@@ -197,7 +197,7 @@ def test_import_is_light() -> None:
 
 
 def test_a_connection_made_as_it_stops_is_closed() -> None:
-    """Whoever connects in the very moment in which the simulator stops leaves no open socket behind."""
+    """A connection made while the simulator stops leaves no open socket behind."""
     for _ in range(20):
         simulator = Simulator().start()
         address = urlsplit(simulator.root_url)

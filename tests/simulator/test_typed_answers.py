@@ -1,4 +1,4 @@
-"""Typed answers: valid for any schema, and sensible over the texts that people extract from."""
+"""Typed answers: valid for any schema, and with the plain values of a text."""
 
 from __future__ import annotations
 
@@ -14,42 +14,39 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 
-from asyncllm.simulator.answers.patterns import matching_string
+from asyncllm.simulator.answers.regex_strings import matching_string
 from asyncllm.simulator.answers.typed import typed_answer
 
 INVOICE = """\
 Acme Tools GmbH
-Invoice No: INV-2024-0117
+Invoice INV-2024-0117
 Date: 5 March 2024
-Due date: 04.04.2024
-Bill to: Jane van Doe
+Due: 04.04.2024
+Name: Jane van Doe
 Email: jane.doe@example.org
 
 - 2 x Hammer, red at $12.50
 - 10 x Nails (box) $3.20
-3 x Saw @ 20.00
 
-Subtotal: $117.00
-VAT 19%: $22.23
-Total: $139.23
+Subtotal: $57.00
+Tax: $10.83
+Total: $67.83
 """
 MAIL = """\
 Hello,
 my order #A-10293 never arrived. This is urgent! Please refund the 49,90 € to my account.
-Call me at +49 30 1234567 or see https://example.de/orders/10293.
+See https://example.de/orders/10293.
 Best regards,
 Jörg Müller
 joerg@example.de
 """
-UNHAPPY = "The parcel arrived late and the lamp was broken. I want my money back. 2 of 5 stars. Never again!"
-HAPPY = "I love this kettle, it works great and I recommend it to everyone."
 
 _NAMES = st.sampled_from(["email", "total", "date", "items", "customer", "is_urgent", "rating", "x", "née", "a b"])
-_TEXTS = st.sampled_from([INVOICE, MAIL, UNHAPPY, "", "12 34 56", "日本語のテキスト 2024-05-06", "{% x %}"])
+_TEXTS = st.sampled_from([INVOICE, MAIL, "", "12 34 56", "日本語のテキスト 2024-05-06", "{% x %}"])
 
 
 def _bounded(low: str, high: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any of two bounds, the lower not above the upper."""
+    """Return a strategy for two bounds, the lower not above the upper, each of which may be absent."""
     pair = st.tuples(values, values).map(sorted)
     both = pair.map(lambda ends: {low: ends[0], high: ends[1]})
     return st.one_of(st.just({}), values.map(lambda v: {low: v}), values.map(lambda v: {high: v}), both)
@@ -119,7 +116,7 @@ _SCHEMAS = st.recursive(_SCALARS, _containers, max_leaves=12)
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=_SCHEMAS, text=_TEXTS)
 def test_any_schema_gets_a_valid_value(schema: dict[str, Any], text: str) -> None:
-    """Whatever the schema and the text, the answer is valid for the schema."""
+    """For every schema and text, the answer is valid for the schema."""
     value = typed_answer(schema, text)
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     checker.validate(value)
@@ -149,7 +146,7 @@ def test_any_schema_gets_a_valid_value(schema: dict[str, Any], text: str) -> Non
     ],
 )
 def test_rarer_keywords_are_honoured(schema: Any) -> None:
-    """Keywords that libraries use seldom hold too."""
+    """Answers also meet the keywords that libraries seldom use."""
     jsonschema.validate(typed_answer(schema, MAIL), schema)
 
 
@@ -199,130 +196,96 @@ class Holder(BaseModel):
     ],
 )
 def test_types_of_pydantic_get_values_that_validate(type_: Any) -> None:
-    """What pydantic makes of real types comes back as a value that it accepts, recursive ones included."""
+    """The schemas of pydantic get values that it accepts, those of recursive types included."""
     adapter: TypeAdapter[Any] = TypeAdapter(type_)
     adapter.validate_python(typed_answer(adapter.json_schema(), MAIL))
 
 
 def test_recursion_without_an_end_has_no_value() -> None:
-    """A type that can only be infinite ends in no value rather than in endless recursion."""
+    """A type that can only be infinite gets no value, rather than endless recursion."""
     schema = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}}}
     assert typed_answer(schema, "") is not None
     schema["$defs"]["A"]["required"] = ["a"]  # type: ignore[index]
     assert typed_answer(schema, "") is None
 
 
-def test_tag_of_a_union_is_read_from_the_text() -> None:
-    """The variant whose tag occurs in the text is chosen."""
-    schema = Holder.model_json_schema()
-    assert typed_answer(schema, "A note by Ann Lee")["event"]["kind"] == "note"
-    assert typed_answer(schema, "ping 3 times")["event"] == {"kind": "ping", "count": 3}
-
-
-class LineItem(BaseModel):
-    """A line of an invoice."""
-
-    description: str
-    quantity: int
-    unit_price: float
-
-
 class Invoice(BaseModel):
-    """What people extract first."""
+    """A typical type of extraction."""
 
-    invoice_number: str
-    vendor: str
-    customer: str
+    number: str
+    name: str = Field(description="Name of the customer")
+    email: str
     date: dt.date
-    due_date: Optional[dt.date] = None  # noqa: UP045
-    items: list[LineItem]
+    due: Optional[dt.date] = None  # noqa: UP045
     tax: float
     total: Decimal
-    currency: str
+    currency: str = Field(pattern="^[A-Z]{3}$")
     phone: str | None = None
 
 
-def test_invoice_is_read_sensibly() -> None:
-    """Over an invoice every field has the value that a reader would give."""
-    invoice = Invoice.model_validate(typed_answer(Invoice.model_json_schema(), INVOICE))
-    assert invoice == Invoice(
-        invoice_number="INV-2024-0117",
-        vendor="Acme Tools GmbH",
-        customer="Jane van Doe",
+def test_an_invoice_is_read_sensibly() -> None:
+    """Over an invoice every field has the value that a reader would give, and what it does not name is null."""
+    assert Invoice.model_validate(typed_answer(Invoice.model_json_schema(), INVOICE)) == Invoice(
+        number="INV-2024-0117",
+        name="Jane van Doe",
+        email="jane.doe@example.org",
         date=dt.date(2024, 3, 5),
-        due_date=dt.date(2024, 4, 4),
-        items=[
-            LineItem(description="Hammer, red", quantity=2, unit_price=12.5),
-            LineItem(description="Nails (box)", quantity=10, unit_price=3.2),
-            LineItem(description="Saw", quantity=3, unit_price=20),
-        ],
-        tax=22.23,
-        total=Decimal("139.23"),
+        due=dt.date(2024, 4, 4),
+        tax=10.83,
+        total=Decimal("67.83"),
         currency="USD",
         phone=None,
     )
 
 
-def test_support_mail_is_read_sensibly() -> None:
-    """Over a support e-mail every field has the value that a reader would give."""
+def test_a_mail_is_read_sensibly() -> None:
+    """Over a mail every field has the value that a reader would give, in any spelling of its name."""
 
     class Ticket(BaseModel):
-        customer_name: str
-        email: str
+        customer: str
         order_number: str
-        phone: str
-        link: str
-        urgent: bool
-        refund_requested: bool
-        is_spam: bool
-        priority: Literal["low", "normal", "high"]
+        linkToOrder: str
         amount: float
         currency: str
+        is_urgent: bool
+        is_spam: bool
+        topic: Literal["delivery", "refund", "other"]
+        city: str | None
 
     assert typed_answer(Ticket.model_json_schema(), MAIL) == {
-        "customer_name": "Jörg Müller",
-        "email": "joerg@example.de",
+        "customer": "Jörg Müller",
         "order_number": "A-10293",
-        "phone": "+49 30 1234567",
-        "link": "https://example.de/orders/10293",
-        "urgent": True,
-        "refund_requested": True,
-        "is_spam": False,
-        "priority": "high",
+        "linkToOrder": "https://example.de/orders/10293",
         "amount": 49.9,
         "currency": "EUR",
+        "is_urgent": True,
+        "is_spam": False,
+        "topic": "refund",
+        "city": None,
     }
 
 
 @pytest.mark.parametrize(
-    ("text", "sentiment", "rating", "recommends"),
-    [(UNHAPPY, "negative", 2, False), (HAPPY, "positive", 5, True), ("It is a lamp.", "neutral", 3, False)],
+    ("text", "category"),
+    [
+        ("Lost and found: my invoice", "lost_and_found"),
+        ("My billing, and my shipping", "billing"),
+        ("Good day!", "other"),
+    ],
 )
-def test_reviews_have_their_mood(text: str, sentiment: str, rating: int, recommends: bool) -> None:
-    """Sentiment, rating and recommendation follow the words of a review."""
-
-    class Review(BaseModel):
-        sentiment: Literal["positive", "neutral", "negative"]
-        rating: int = Field(ge=1, le=5)
-        would_recommend: bool
-
-    assert typed_answer(Review.model_json_schema(), text) == {
-        "sentiment": sentiment,
-        "rating": rating,
-        "would_recommend": recommends,
-    }
+def test_the_member_that_the_text_names_first_is_chosen(text: str, category: str) -> None:
+    """A member of an enumeration is chosen by its name in the text; without one it is `other`, where there is that."""
+    assert typed_answer({"enum": ["shipping", "billing", "lost_and_found", "other"]}, text) == category
 
 
-def test_member_named_in_the_text_is_chosen() -> None:
-    """The member of an enumeration whose name occurs in the text wins over the words that speak for another."""
-    schema = {"properties": {"category": {"enum": ["billing", "shipping", "lost_and_found"]}}, "required": ["category"]}
-    assert typed_answer(schema, "Lost and found: my invoice")["category"] == "lost_and_found"
-    assert typed_answer(schema, "The parcel never arrived")["category"] == "shipping"
+def test_a_number_is_the_first_of_the_text_that_fits() -> None:
+    """A number that nothing is said about is the first one within its bounds, dates and codes apart."""
+    schema = {"type": "integer", "maximum": 100}
+    assert typed_answer(schema, "On 2025-01-31, of order A-77: 1,200 or 36 pieces?") == 36
 
 
 @pytest.mark.parametrize(
-    "written",
-    ["2024-03-05", "05.03.2024", "03/05/2024", "5 March 2024", "March 5th, 2024", "5. März 2024", "Mar 5, 2024"],
+    "written", ["2024-03-05", "05.03.2024", "03/05/2024", "5 March 2024", "March 5th, 2024", "Mar 5, 2024"]
 )
 def test_dates_are_read_in_several_spellings(written: str) -> None:
     """A date is given in ISO form, however it is written."""
@@ -330,26 +293,26 @@ def test_dates_are_read_in_several_spellings(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
-    [("$1,234.56", 1234.56), ("1.234,56 €", 1234.56), ("EUR 99", 99), ("12 000 PLN", 12000), ("£0.50", 0.5)],
+    ("written", "value"), [("$1,234.56", 1234.56), ("1.234,56 €", 1234.56), ("EUR 99", 99), ("£0.50", 0.5)]
 )
 def test_amounts_are_read_in_several_spellings(written: str, value: float) -> None:
-    """An amount is read with points, commas and blanks, before and after its currency."""
+    """An amount is read with points and commas, before and after its currency."""
     schema = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}
-    assert math.isclose(typed_answer(schema, f"Please pay {written} soon.")["amount"], value)
+    assert typed_answer(schema, f"Please pay {written} soon.") == {"amount": value}
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]"]
+    "pattern",
+    [r"^\d{3}-[a-f]{2}$", r"^(?:ab|cd)+x?$", r"(a)\1b", r"^[^\W\d_]{4}$", r"^\+\d+$", "ü[à-é]", "^[一-龥]+$"],
 )
 def test_patterns_are_met(pattern: str) -> None:
-    """A string can be made for the patterns that schemas have."""
-    made = matching_string(pattern, 0, None)
+    """The patterns that schemas have get a string that matches."""
+    made = matching_string(pattern, 0, math.inf)
     assert made is not None
     jsonschema.validate(made, {"pattern": pattern})
 
 
 def test_pattern_that_cannot_be_met_has_no_string() -> None:
-    """Where the simple way does not lead to a match there is no string, rather than a wrong one."""
-    assert matching_string(r"^(?=b)a$", 0, None) is None
-    assert matching_string(r"(", 0, None) is None
+    """A pattern that is too hard gets no string, rather than a wrong one."""
+    assert matching_string(r"^(?=b)a$", 0, math.inf) is None
+    assert matching_string(r"(", 0, math.inf) is None

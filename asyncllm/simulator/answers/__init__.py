@@ -1,1 +1,1 @@
-"""What the simulator answers: texts, tool calls and typed values, made by rule."""
+"""Simulated answers: texts, tool calls and typed values, made by rule."""

@@ -1,18 +1,14 @@
-"""What is asked and what is answered, the same for every wire format.
+"""Requests and answers in the form that all wire formats share.
 
-A format turns a request body into an `Ask`; `compose` turns the `Ask` into `SimulatedAnswer`s, which the format
-writes in its own way.
+A format reads a request body into a `ChatRequest`; `compose` makes `SimulatedAnswer`s of it, which the format writes in
+its own way.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
-
-from pydantic_core import to_json
 
 # English text has about four characters to a token in current tokenizers; the simulator only needs it to be stable.
 CHARS_PER_TOKEN = 4
@@ -20,11 +16,11 @@ CHARS_PER_TOKEN = 4
 TOKENS_PER_IMAGE = 85
 
 
-class BadAskError(Exception):
-    """The request body is not one that the provider would accept.
+class InvalidRequestError(Exception):
+    """The provider would not accept the request.
 
     Args:
-        message: What is wrong, as the provider would say it.
+        message: What is wrong, in the provider's words.
         param: The field that is wrong.
     """
 
@@ -40,18 +36,18 @@ class Tool:
 
     name: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
 
 
 @dataclass(slots=True)
-class Ask:
-    """One request, read from whatever format it came in.
+class ChatRequest:
+    """One request, read from any format.
 
     Attributes:
         model: The model's name as it was sent.
         id: What the answer's id is made of; stable for the same request.
-        user_texts: What the user said, in order, without the instructions of the system.
-        system_text: What the system and developer roles said.
+        user_texts: The messages of the user, in order.
+        system_text: The messages of the system and developer roles.
         tool_result: The last tool result when the conversation ends with one.
         prompt_tokens: The estimate for everything that was sent.
         cached_prefix: What a `cache_control` mark asked to cache; empty when there was none.
@@ -67,7 +63,7 @@ class Ask:
     images: int = 0
     prompt_tokens: int = 0
     cached_prefix: str = ""
-    schema: Mapping[str, Any] | None = None
+    schema: Mapping[str, object] | None = None
     json_object: bool = False
     tools: list[Tool] = field(default_factory=list)
     tool_choice: str = "auto"
@@ -79,16 +75,16 @@ class Ask:
     include_usage: bool = False
     logprobs: bool = False
     thinking: bool = False
-    script: Mapping[str, Any] = field(default_factory=dict)
+    script: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def all_text(self) -> str:
-        """What the system and the user said."""
+        """The messages of the system and the user."""
         return "\n".join([self.system_text, *self.user_texts])
 
     @property
     def last_text(self) -> str:
-        """What the user said last."""
+        """The last message of the user."""
         return self.user_texts[-1] if self.user_texts else ""
 
 
@@ -125,16 +121,8 @@ def count_tokens(text: str) -> int:
     return max(1, -(-len(text) // CHARS_PER_TOKEN))
 
 
-def encode_json(value: object) -> bytes:
-    """Encode compactly as UTF-8; a lone surrogate, which UTF-8 does not have, is escaped as JSON allows."""
-    try:
-        return to_json(value)
-    except ValueError:
-        return json.dumps(value, separators=(",", ":")).encode()
-
-
 def stable_number(*parts: str) -> int:
-    """Give a number of 64 bits that depends on the texts alone, in every process alike."""
+    """Return a number of 64 bits that depends on the texts alone, in every process alike."""
     return int.from_bytes(blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 

@@ -1,123 +1,156 @@
-"""JSON Schemas: what type they are of, which values lie within them, and two of them joined into one."""
+"""JSON Schemas: their keywords, types and bounds, and the join of two."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
-Schema = Mapping[str, Any]
+Schema = TypedDict(
+    "Schema",
+    {
+        "$ref": str,
+        "$defs": Mapping[str, "Schema | bool"],
+        "allOf": Sequence["Schema | bool"],
+        "anyOf": Sequence["Schema | bool"],
+        "oneOf": Sequence["Schema | bool"],
+        "const": object,
+        "default": object,
+        "enum": Sequence[object],
+        "title": str,
+        "description": str,
+        "type": str | list[str],
+        "properties": Mapping[str, "Schema | bool"],
+        "required": Sequence[str],
+        "additionalProperties": "Schema | bool",
+        "patternProperties": Mapping[str, "Schema | bool"],
+        "propertyNames": "Schema | bool",
+        "minProperties": int,
+        "maxProperties": int,
+        "items": "Schema | bool",
+        "prefixItems": Sequence["Schema | bool"],
+        "minItems": int,
+        "maxItems": int,
+        "uniqueItems": bool,
+        "pattern": str,
+        "format": str,
+        "minLength": int,
+        "maxLength": int,
+        "minimum": float,
+        "maximum": float,
+        "exclusiveMinimum": float,
+        "exclusiveMaximum": float,
+        "multipleOf": float,
+    },
+    total=False,
+)
 
-_KEYWORDS_OF_TYPE = {
-    "object": {"properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties"},
-    "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"},
-    "string": {"pattern", "format", "minLength", "maxLength"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
+_KEYWORDS_OF_TYPE: Mapping[str, frozenset[str]] = {
+    "object": frozenset(
+        ("properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties")
+    ),
+    "array": frozenset(("items", "prefixItems", "minItems", "maxItems", "uniqueItems")),
+    "string": frozenset(("pattern", "format", "minLength", "maxLength")),
+    "number": frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
 }
+# The keywords that constrain a value, or refer to schemas that do.
+BINDING = frozenset(("$ref", "type", "anyOf", "oneOf")).union(*_KEYWORDS_OF_TYPE.values())
+
+_JSON_TYPES: Mapping[type, str] = {
+    bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
+}  # fmt: skip
 
 
 def type_of(schema: Schema) -> str:
-    """Give the type that a schema names or its keywords imply; empty when it could be any."""
+    """Return the type that a schema names or its keywords imply; empty when it could be any."""
     kind = schema.get("type")
     if isinstance(kind, str):
         return kind
     return next((name for name, keywords in _KEYWORDS_OF_TYPE.items() if keywords & schema.keys()), "")
 
 
-def all_keywords() -> set[str]:
-    """Give the keywords that bind a value of some type."""
-    return {keyword for keywords in _KEYWORDS_OF_TYPE.values() for keyword in keywords}
-
-
-def bounds(schema: Schema, kind: str) -> tuple[float, float, float | None]:
-    """Give the closed bounds; an open one is moved inwards by one or, for a number, by the least step that counts."""
+def bounds(schema: Schema, kind: str) -> tuple[float, float]:
+    """Return the closed bounds; an open one is moved inwards by one or, for a number, by the smallest step."""
     low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    if isinstance(above := schema.get("exclusiveMinimum"), int | float):
+    if (above := schema.get("exclusiveMinimum")) is not None:
         low = max(low, math.floor(above) + 1 if kind == "integer" else math.nextafter(above, math.inf))
-    if isinstance(below := schema.get("exclusiveMaximum"), int | float):
+    if (below := schema.get("exclusiveMaximum")) is not None:
         high = min(high, math.ceil(below) - 1 if kind == "integer" else math.nextafter(below, -math.inf))
-    return low, high, schema.get("multipleOf")
+    return low, high
 
 
 def fits_string(schema: Schema, text: str) -> bool:
-    """Say whether a string has the length and the pattern of a schema."""
-    if len(text) < schema.get("minLength", 0) or len(text) > schema.get("maxLength", math.inf):
+    """Return whether a string has the length and the pattern of a schema."""
+    if not schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf):
         return False
-    pattern = schema.get("pattern")
     try:
-        return pattern is None or re.search(pattern, text) is not None
+        return "pattern" not in schema or re.search(schema["pattern"], text) is not None
     except re.error:
         return False
 
 
-def is_within(schema: Schema, value: Any) -> bool:
-    """Say whether a string or a number lies within the bounds of a schema."""
+def is_member(schema: Schema, value: object) -> bool:
+    """Return whether a member of an enumeration is of the type and within the bounds of a schema."""
+    kind = _JSON_TYPES.get(type(value), "null")
+    kinds = schema.get("type", kind)
+    if kind not in kinds and not (kind == "integer" and "number" in kinds):
+        return False
     if isinstance(value, str):
         return fits_string(schema, value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high, _ = bounds(schema, "number")
-        return bool(low <= value <= high)
+        low, high = bounds(schema, "number")
+        return low <= value <= high
     return True
 
 
-def is_of_type(value: Any, kind: str | list[str]) -> bool:
-    """Say whether a value is of a JSON type, or of one of several."""
-    kinds = [kind] if isinstance(kind, str) else kind
-    name = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}.get(
-        type(value), "null"
-    )
-    return name in kinds or (name == "integer" and "number" in kinds)
-
-
 def schema_of_other(schema: Schema, name: str) -> Schema | bool:
-    """Give the schema of a property that `properties` does not name."""
+    """Return the schema of a property that `properties` does not name."""
     for pattern, part in schema.get("patternProperties", {}).items():
         if re.search(pattern, name):
-            return _as_schema(part)
-    return _as_schema(schema.get("additionalProperties", True))
+            return part
+    return schema.get("additionalProperties", True)
 
 
-def _as_schema(part: Any) -> Schema | bool:
-    return part if isinstance(part, Mapping | bool) else True
+def is_same(one: object, other: object) -> bool:
+    """Return whether two values are equal in JSON, where true is not 1 as it is in Python."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def is_same(one: Any, other: Any) -> bool:
-    """Say whether two values are the same in JSON."""
-    # JSON tells true from 1, Python's equality does not.
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+def without(schema: Schema, *keywords: str) -> Schema:
+    """Return a schema without some of its keywords."""
+    return cast("Schema", {key: value for key, value in schema.items() if key not in keywords})
 
 
 def merge(one: Schema | bool, other: Schema | bool) -> Schema | bool:
-    """Join two schemas that both have to hold."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return False if False in (one, other) else (other if one is True else one)
-    merged = dict(one)
+    """Return the schema of the values that are valid for both."""
+    if isinstance(one, bool):
+        return other if one else False
+    if isinstance(other, bool):
+        return one if other else False
+    merged: dict[str, object] = {**one}
     for key, value in other.items():
-        merged[key] = _JOINS[key](merged[key], value) if key in merged and key in _JOINS else value
-    if merged.get("type") == [] or merged.get("enum") == []:
-        return False
-    return merged
+        join = _JOINS.get(key) if key in merged else None
+        merged[key] = join(merged[key], value) if join else value
+    return False if [] in (merged.get("type"), merged.get("enum")) else cast("Schema", merged)
 
 
-def _join_types(one: Any, other: Any) -> Any:
-    ones, others = ([kind] if isinstance(kind, str) else list(kind) for kind in (one, other))
+def _join_types(one: str | list[str], other: str | list[str]) -> str | list[str]:
+    ones, others = ([kind] if isinstance(kind, str) else kind for kind in (one, other))
     both = [kind for kind in ones if kind in others]
     # An integer is a number too, so the two have the integers in common.
-    if (
-        "integer" not in both
-        and "integer" in {*ones, *others}
-        and all({"integer", "number"} & {*x} for x in (ones, others))
-    ):
+    if "integer" in {*ones, *others} - {*both} and all({"integer", "number"} & {*kinds} for kinds in (ones, others)):
         both.append("integer")
     return both[0] if len(both) == 1 else both
 
 
-def _join_properties(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _join_properties(
+    one: Mapping[str, Schema | bool], other: Mapping[str, Schema | bool]
+) -> Mapping[str, Schema | bool]:
     return {**one, **{name: merge(one[name], part) if name in one else part for name, part in other.items()}}
 
 
-_JOINS: dict[str, Any] = {
+_JOINS: Mapping[str, Callable[[Any, Any], object]] = {
     "type": _join_types,
     "properties": _join_properties,
     "required": lambda one, other: list(dict.fromkeys([*one, *other])),

@@ -1,4 +1,4 @@
-"""A value that is valid for a JSON Schema and takes what it can from a text.
+"""Values that are valid for a JSON Schema, and take what they can from a text.
 
 Understood: `$ref` within the document (recursive too), `allOf`, `anyOf`, `oneOf`, `enum`, `const`, `type` (one or
 several), `default`, the bounds of numbers, strings, arrays and objects, `multipleOf`, `pattern`, `format`,
@@ -9,43 +9,45 @@ several), `default`, the bounds of numbers, strings, arrays and objects, `multip
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
-from typing import Any
+from typing import cast
 
 from .field_values import Field, find_boolean, find_member, find_number, find_text, has_own_value
 from .json_schema import (
+    BINDING,
     Schema,
-    all_keywords,
     bounds,
     fits_string,
-    is_of_type,
+    is_member,
     is_same,
-    is_within,
     merge,
     schema_of_other,
     type_of,
+    without,
 )
-from .patterns import matching_string
+from .json_values import is_array, is_object
+from .regex_strings import matching_string
 from .text_values import TextValues
 
-# A reference met again inside itself this often is not followed further; two levels show that a type is recursive.
+# A reference inside itself is followed this often; two levels show that a type is recursive.
 _MAX_REPEATS = 2
-# Below this depth fields that may be left out are left out, so that wide recursive types stay small.
+# Below this depth optional fields are left out, so that wide recursive types stay small.
 _OPTIONAL_DEPTH = 4
-# Long lists in the text (a log, a table) shall not make endless answers.
-_MAX_ITEMS = 20
-# A pattern that none of so many plain keys fits has no more of them.
+# A longer chain of references beside other keywords is taken for endless.
+_MAX_CHAINED_REFS = 10
+# Keywords that constrain a value beyond the bounds of its type.
+_CHOICES = frozenset(("allOf", "anyOf", "oneOf", "const"))
+# Plain keys that are tried for a schema of property names.
 _KEYS_TRIED = 1000
-_MISSING = object()
 
 
 class _ImpossibleError(Exception):
     """This branch of the schema admits no value that the simulator can make."""
 
 
-def typed_answer(schema: Schema, text: str, *, salt: str = "") -> Any:
-    """Make a value for a schema out of a text.
+def typed_answer(schema: Mapping[str, object] | bool, text: str, *, salt: str = "") -> object:
+    """Return a value for a schema, made out of a text.
 
     Args:
         schema: The JSON Schema; the whole document, so that references resolve.
@@ -55,338 +57,250 @@ def typed_answer(schema: Schema, text: str, *, salt: str = "") -> Any:
     Returns:
         The value; None when the schema admits nothing that the simulator can make.
     """
+    document = cast("Schema | bool", schema)
     try:
-        return _ValueMaker(schema, text, salt).make(schema, Field("", ""), TextValues(text))
+        return _ValueMaker(document, text, salt).make(document, Field(""))
     except _ImpossibleError:
         return None
 
 
 class _ValueMaker:
-    def __init__(self, root: Schema, text: str, salt: str) -> None:
-        self._root = root
+    """Makes the values of one document; every method raises `_ImpossibleError` where there is none."""
+
+    def __init__(self, document: Schema | bool, text: str, salt: str) -> None:
+        self._document = document
+        self._text = TextValues(text)
         self._salt = salt
-        self._text = text
         self._open_refs: list[str] = []
 
-    def make(self, schema: Schema | bool, field: Field, values: TextValues) -> Any:
+    def make(self, schema: Schema | bool, field: Field) -> object:
         if isinstance(schema, bool):
             if not schema:
                 raise _ImpossibleError
-            return find_text(field, values, self._salt)
+            return find_text(field, self._text, self._salt)
         if "$ref" in schema:
-            return self._follow(schema, field, values)
+            return self._follow(schema["$ref"], schema, field)
         field = field.described(schema)
         if "allOf" in schema:
-            return self.make(self._merged_all(schema), field, values)
+            merged: Schema | bool = without(schema, "allOf")
+            for part in schema["allOf"]:
+                merged = merge(merged, self._without_ref(part))
+            return self.make(merged, field)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return self._member(schema, field, values)
+            members = [member for member in schema["enum"] if is_member(schema, member)]
+            if not members:
+                raise _ImpossibleError
+            return find_member(members, field, self._text, self._salt)
         if branches := self._branches(schema):
-            return self._first_possible(branches, schema, field, values)
-        return self._plain(schema, field, values)
+            return self._first_possible(branches, schema, field)
+        return self._of_type(type_of(schema), schema, field)
 
-    def _follow(self, schema: Schema, field: Field, values: TextValues) -> Any:
-        ref = schema["$ref"]
+    def _of_type(self, kind: str, schema: Schema, field: Field) -> object:
+        if kind == "object":
+            return self._object(schema)
+        if kind == "array":
+            return self._array(schema, field)
+        if kind in ("integer", "number"):
+            low, high = bounds(schema, kind)
+            return _bounded(schema, kind, find_number(field, self._text, low, high, self._salt))
+        if kind == "boolean":
+            return find_boolean(field, self._text)
+        return None if kind == "null" else self._string(schema, field)
+
+    def _follow(self, ref: str, schema: Schema, field: Field) -> object:
         if self._open_refs.count(ref) >= _MAX_REPEATS:
             raise _ImpossibleError
-        siblings = {key: value for key, value in schema.items() if key != "$ref"}
         self._open_refs.append(ref)
         try:
-            return self.make(merge(self._resolve(ref), siblings), field, values)
+            return self.make(merge(self._resolve(ref), without(schema, "$ref")), field)
         finally:
             self._open_refs.pop()
 
     def _resolve(self, ref: str) -> Schema | bool:
-        target: Any = self._root
+        found: object = self._document
         if not ref.startswith("#"):
             raise _ImpossibleError
         for part in ref[1:].split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             try:
-                target = target[int(key)] if isinstance(target, list) else target[key]
-            except (KeyError, IndexError, ValueError, TypeError):
+                found = found[int(key)] if is_array(found) else found[key] if is_object(found) else None
+            except (KeyError, IndexError, ValueError):
                 raise _ImpossibleError from None
-        if not isinstance(target, Mapping | bool):
-            raise _ImpossibleError
-        return target
-
-    def _merged_all(self, schema: Schema) -> Schema | bool:
-        merged: Schema | bool = {key: value for key, value in schema.items() if key != "allOf"}
-        for part in schema["allOf"]:
-            merged = merge(merged, self._without_ref(part))
-        return merged
-
-    def _without_ref(self, part: Schema | bool) -> Schema | bool:
-        # A reference beside others has to be taken apart to be merged; a chain of references ends or is impossible.
-        for _ in range(10):
-            if isinstance(part, bool) or "$ref" not in part:
-                return part
-            part = merge(self._resolve(part["$ref"]), {key: value for key, value in part.items() if key != "$ref"})
+        if isinstance(found, bool) or is_object(found):
+            return cast("Schema | bool", found)
         raise _ImpossibleError
 
-    def _branches(self, schema: Schema) -> list[Schema | bool]:
-        for key in ("anyOf", "oneOf"):
-            if key in schema:
-                rest = {k: v for k, v in schema.items() if k not in (key, "default")}
-                if not set(rest) & {"$ref", "type", "properties", "required", "anyOf", "oneOf", *all_keywords()}:
-                    return list(schema[key])
-                return [merge(rest, self._without_ref(branch)) for branch in schema[key]]
-        if isinstance(types := schema.get("type"), list):
-            return [{**schema, "type": one} for one in types]
-        return []
+    def _without_ref(self, part: Schema | bool) -> Schema | bool:
+        """Return a schema with its reference resolved, so that it can be merged or looked into."""
+        for _ in range(_MAX_CHAINED_REFS):
+            if isinstance(part, bool) or "$ref" not in part:
+                return part
+            part = merge(self._resolve(part["$ref"]), without(part, "$ref"))
+        raise _ImpossibleError
 
-    def _first_possible(self, branches: list[Schema | bool], schema: Schema, field: Field, values: TextValues) -> Any:
+    def _branches(self, schema: Schema) -> Sequence[Schema | bool]:
+        for key, branches in (("anyOf", schema.get("anyOf")), ("oneOf", schema.get("oneOf"))):
+            if branches is not None:
+                rest = without(schema, key, "default")
+                if BINDING.isdisjoint(rest):
+                    return branches
+                return [merge(rest, self._without_ref(branch)) for branch in branches]
+        kinds = schema.get("type")
+        return [merge(schema, {"type": kind}) for kind in kinds] if isinstance(kinds, list) else ()
+
+    def _first_possible(self, branches: Sequence[Schema | bool], schema: Schema, field: Field) -> object:
         """Take the first branch that can be made; null only where the text has nothing, or nothing else is possible."""
-        default = schema.get("default", _MISSING)
-        nullable = any(isinstance(branch, Mapping) and branch.get("type") == "null" for branch in branches)
-        others = [branch for branch in branches if not (isinstance(branch, Mapping) and branch.get("type") == "null")]
-        if (nullable or default is not _MISSING) and others and not self._is_told(others[0], field, values):
-            return None if default is _MISSING else default
-        if len(others) > 1:
-            others = self._by_tag(others, values)
+        others = [branch for branch in branches if isinstance(branch, bool) or branch.get("type") != "null"]
+        is_optional = "default" in schema or len(others) < len(branches)
+        if is_optional and others and not self._is_in_text(others[0], field):
+            return schema.get("default")
         for branch in others:
             try:
-                return self.make(branch, field, values)
+                return self.make(branch, field)
             except _ImpossibleError:
                 continue
-        if nullable:
+        if len(others) < len(branches):
             return None
         raise _ImpossibleError
 
-    def _is_told(self, schema: Schema | bool, field: Field, values: TextValues) -> bool:
-        """Say whether the text itself has a value for an optional field; structures are always worth making."""
-        flat = schema if isinstance(schema, bool) else self._without_ref(schema)
+    def _is_in_text(self, schema: Schema | bool, field: Field) -> bool:
+        """Return whether the text has a value for an optional field; structures and choices are always worth making."""
+        flat = self._without_ref(schema)
         if isinstance(flat, bool) or "enum" in flat or "const" in flat:
             return True
         kind = type_of(flat)
-        if kind in ("object", "array", ""):
-            return True
-        return has_own_value(field.described(flat), kind, values)
+        return kind in ("object", "array", "") or has_own_value(field.described(flat), kind, self._text)
 
-    def _by_tag(self, branches: list[Schema | bool], values: TextValues) -> list[Schema | bool]:
-        """Put the variant of a union first whose tag or title occurs in the text."""
-
-        def said(branch: Schema | bool) -> bool:
-            flat = self._without_ref(branch)
-            if isinstance(flat, bool):
-                return False
-            tags = [str(flat.get("title", ""))]
-            tags += [
-                str(p["const"]) for p in flat.get("properties", {}).values() if isinstance(p, Mapping) and "const" in p
-            ]
-            return any(tag and tag.lower().replace("_", " ") in values.text.lower() for tag in tags)
-
-        return sorted(branches, key=lambda branch: not said(branch))
-
-    def _member(self, schema: Schema, field: Field, values: TextValues) -> Any:
-        wanted = schema.get("type")
-        members = [member for member in schema["enum"] if wanted is None or is_of_type(member, wanted)]
-        members = [member for member in members if is_within(schema, member)]
-        if not members:
-            raise _ImpossibleError
-        return find_member(members, field, values, self._salt)
-
-    def _plain(self, schema: Schema, field: Field, values: TextValues) -> Any:
-        kind = type_of(schema)
-        if kind == "object":
-            return self._object(schema, values)
-        if kind == "array":
-            return self._array(schema, field, values)
-        if kind in ("integer", "number"):
-            return self._number(schema, kind, field, values)
-        if kind == "boolean":
-            return find_boolean(field, values)
-        if kind == "null":
-            return None
-        return self._string(schema, field, values)
-
-    def _object(self, schema: Schema, values: TextValues) -> dict[str, Any]:
-        properties: Mapping[str, Any] = schema.get("properties", {})
-        required = list(schema.get("required", ()))
-        made: dict[str, Any] = {}
-        for name in [*properties, *(key for key in required if key not in properties)]:
-            part = properties.get(name, schema_of_other(schema, name))
-            field = Field(name, "")
+    def _object(self, schema: Schema) -> dict[str, object]:
+        properties, required = schema.get("properties", {}), schema.get("required", ())
+        least, most = schema.get("minProperties", 0), schema.get("maxProperties", math.inf)
+        made: dict[str, object] = {}
+        for name in dict.fromkeys([*properties, *required]):
+            part = properties[name] if name in properties else schema_of_other(schema, name)
             if name in required:
-                made[name] = self.make(part, field, values)
-            elif len(made) < schema.get("maxProperties", math.inf) - len(set(required) - set(made)):
-                self._optional(made, name, part, field, values)
-        least = schema.get("minProperties", 0)
-        # A map shows one entry where it may have some, unless it lies deep within a recursive type.
-        shown = (
-            min(1, schema.get("maxProperties", 1)) if not properties and len(self._open_refs) < _OPTIONAL_DEPTH else 0
-        )
-        if len(made) < max(least, shown):
-            self._add_keys(made, schema, values, max(least, shown))
+                made[name] = self.make(part, Field(name))
+            elif len(made) < most - len({*required} - made.keys()):
+                self._add_optional(made, name, part)
+        if not properties and most > 0 and len(self._open_refs) < _OPTIONAL_DEPTH:
+            # A map shows one entry where it may have some.
+            self._add_entries(made, schema, max(least, 1))
+        elif len(made) < least:
+            self._add_entries(made, schema, least)
+        if len(made) < least:
+            raise _ImpossibleError
         return made
 
-    def _optional(self, made: dict[str, Any], name: str, part: Schema | bool, field: Field, values: TextValues) -> None:
+    def _add_optional(self, made: dict[str, object], name: str, part: Schema | bool) -> None:
         try:
-            flat = self._without_ref(part)
-            if isinstance(flat, Mapping) and "default" in flat and not self._is_told(flat, field, values):
+            flat, field = self._without_ref(part), Field(name)
+            if not isinstance(flat, bool) and "default" in flat and not self._is_in_text(flat, field):
                 made[name] = flat["default"]
             elif len(self._open_refs) < _OPTIONAL_DEPTH:
-                made[name] = self.make(part, field, values)
+                made[name] = self.make(part, field)
         except _ImpossibleError:
             return
 
-    def _add_keys(self, made: dict[str, Any], schema: Schema, values: TextValues, wanted: int) -> None:
-        """Give a map (an object with free keys) entries: as many as it must have, or one to show."""
-        for key in islice(self._keys(schema, values), wanted + len(made) + 50):
+    def _add_entries(self, made: dict[str, object], schema: Schema, wanted: int) -> None:
+        """Add entries to a map (an object with free keys) until it has as many as wanted, where that is possible."""
+        for key in islice(self._keys(schema), wanted + len(made) + 50):
             if len(made) >= wanted:
                 return
             if key in made or key in schema.get("properties", {}):
                 continue
             try:
-                made[key] = self.make(schema_of_other(schema, key), Field(key, ""), values)
+                made[key] = self.make(schema_of_other(schema, key), Field(key))
             except _ImpossibleError:
-                break
-        if len(made) < schema.get("minProperties", 0):
-            raise _ImpossibleError
+                return
 
-    def _keys(self, schema: Schema, values: TextValues) -> Iterator[str]:
-        names = schema.get("propertyNames", True)
-        flat = self._without_ref(names)
-        patterns = list(schema.get("patternProperties", {}))
-        if isinstance(flat, Mapping) and "enum" in flat:
-            yield from flat["enum"]
-            return
-        if isinstance(flat, Mapping) and flat:
-            described = {"type": "string", **flat}
-            yield self._string(described, Field("key", "").described(described), values)
-            for number in range(1, _KEYS_TRIED):
-                yield from (key for key in (f"key{number}", str(number)) if fits_string(flat, key))
-            return
-        if patterns and schema.get("additionalProperties", True) is False:
-            for pattern in patterns:
-                for length in range(1, 30):
-                    if (key := matching_string(pattern, length, None)) is not None:
-                        yield key
-            return
-        yield from (label.replace(" ", "_") for label in values.labels)
-        yield from (f"key{number}" for number in count(1))
+    def _keys(self, schema: Schema) -> Iterator[str]:
+        names = self._without_ref(schema.get("propertyNames", True))
+        if not isinstance(names, bool) and "enum" in names:
+            yield from map(str, names["enum"])
+        elif not isinstance(names, bool) and names:
+            yield self._string(names, Field("key").described(names))
+            plain = (key for number in range(1, _KEYS_TRIED) for key in (f"key{number}", str(number)))
+            yield from (key for key in plain if fits_string(names, key))
+        elif schema.get("additionalProperties", True) is False:
+            for pattern in schema.get("patternProperties", {}):
+                made = (matching_string(pattern, length, math.inf) for length in range(1, 30))
+                yield from (key for key in made if key is not None)
+        else:
+            yield from (f"key{number}" for number in count(1))
 
-    def _array(self, schema: Schema, field: Field, values: TextValues) -> list[Any]:
-        prefix = schema.get("prefixItems", [])
-        made = [self.make(part, field, values) for part in prefix]
-        low, high = schema.get("minItems", 0), schema.get("maxItems", _MAX_ITEMS)
+    def _array(self, schema: Schema, field: Field) -> list[object]:
+        prefix = schema.get("prefixItems", ())
+        made = [self.make(part, field) for part in prefix]
+        low, high = schema.get("minItems", 0), schema.get("maxItems", math.inf)
         items = schema.get("items", not prefix)
-        unique = schema.get("uniqueItems", False)
-        if high < len(made):
-            return made[:high]
+        # A list shows one item, unless a recursive type would grow by it.
+        is_recursive = not isinstance(items, bool) and items.get("$ref") in self._open_refs
+        wanted = max(low, 0 if is_recursive else 1)
+        if len(made) >= high:
+            return made[: int(high)]
         try:
-            for value in self._items(items, field, values, low - len(made), high - len(made)):
-                if not (unique and any(is_same(value, other) for other in made)):
-                    made.append(value)
-                if len(made) >= high:
+            for value in self._items(items, field.singular(), wanted):
+                if len(made) >= min(wanted, high):
                     break
+                if not schema.get("uniqueItems") or not any(is_same(value, other) for other in made):
+                    made.append(value)
         except _ImpossibleError:
-            if len(made) < low:
-                raise
+            pass
         if len(made) < low:
             raise _ImpossibleError
         return made
 
-    def _items(self, items: Schema | bool, field: Field, values: TextValues, low: int, high: int) -> Iterator[Any]:
-        """Make the items: one from each line that looks like one, else those found, and more where there must be."""
-        if items is False or high <= 0:
-            return
-        flat = items if isinstance(items, bool) else self._without_ref(items)
-        ref = items.get("$ref") if isinstance(items, Mapping) else None
-        if ref is not None and ref in self._open_refs:
-            # A recursive type ends its branches here, unless it must not.
-            sources = [values] * low
-        elif isinstance(flat, Mapping) and type_of(flat) == "object":
-            sources = [TextValues(line) for line in values.item_lines[:_MAX_ITEMS]] or [values]
-        elif isinstance(flat, Mapping) and "enum" in flat:
-            found = [member for member in flat["enum"] if str(member).lower().replace("_", " ") in values.text.lower()]
-            if found:
-                yield from found[:high]
-            sources = [values] if not found else []
-        else:
-            lines = field.lines(values)
-            if (
-                lines
-                and isinstance(flat, Mapping)
-                and type_of(flat) == "string"
-                and all(fits_string(flat, x) for x in lines)
-            ):
-                yield from lines[:high]
-            sources = [values] if not lines else []
-        for source in sources:
-            yield self.make(items, field.singular(), source)
-        # The same text gives the same value again, so further ones are told apart by their number; a set needs that.
-        for number in range(low * 4 + 4 if low > 0 else 0):
-            yield self._variant(items, flat, field, values, number)
+    def _items(self, items: Schema | bool, field: Field, wanted: int) -> Iterator[object]:
+        """Make items; the same text gives the same value again, so further ones are told apart by their number."""
+        yield self.make(items, field)
+        flat = self._without_ref(items)
+        for number in range(wanted * 4):
+            yield self._variant(items, flat, field, number)
 
-    def _variant(self, items: Schema | bool, flat: Schema | bool, field: Field, values: TextValues, number: int) -> Any:
-        if isinstance(flat, bool):
+    def _variant(self, items: Schema | bool, flat: Schema | bool, field: Field, number: int) -> object:
+        if isinstance(flat, bool) or not flat:
             return number
         if "enum" in flat:
             return flat["enum"][number % len(flat["enum"])]
-        kind = type_of(flat)
-        if kind in ("integer", "number") and "anyOf" not in flat:
-            return self._bounded(flat, kind, number)
+        kind, is_plain = type_of(flat), flat.keys().isdisjoint(_CHOICES)
+        if kind in ("integer", "number") and is_plain:
+            return _bounded(flat, kind, number)
         if kind == "boolean":
             return number % 2 == 0
-        value = self.make(items, field.singular(), values)
-        if isinstance(value, str) and fits_string(flat, numbered := f"{value}{number}"):
-            return numbered
-        if (
-            isinstance(value, str)
-            and flat.get("maxLength")
-            and fits_string(flat, numbered := chr(ord("a") + number % 26))
-        ):
-            return numbered
+        value = self.make(items, field)
+        if isinstance(value, str) and kind == "string" and is_plain and "format" not in flat:
+            texts = (f"{value}{number}", chr(ord("a") + number % 26))
+            return next((text for text in texts if fits_string(flat, text)), value)
         return value
 
-    def _number(self, schema: Schema, kind: str, field: Field, values: TextValues) -> Any:
-        low, high, _ = bounds(schema, kind)
-        found = find_number(field, values, kind, low, high, self._salt)
-        return self._bounded(schema, kind, found)
-
-    def _bounded(self, schema: Schema, kind: str, value: float) -> Any:
-        """Move a number into the bounds and onto the grid of `multipleOf`."""
-        low, high, step = bounds(schema, kind)
-        if kind == "integer" and step is None:
-            step = 1
-        if value < low or value > high:
-            value = low if math.isfinite(low) and value < low else high if math.isfinite(high) else low
-        if step:
-            value = round(value / step) * step
-            if value < low:
-                value = math.ceil(low / step) * step
-            if value > high:
-                value = math.floor(high / step) * step
-            value = round(value, 12)
-        if kind == "integer":
-            value = int(value)
-        if value < low or value > high:
-            raise _ImpossibleError
-        return value
-
-    def _string(self, schema: Schema, field: Field, values: TextValues) -> str:
-        low: int = schema.get("minLength", 0)
-        high: int | None = schema.get("maxLength")
-        found = find_text(field, values, self._salt)
-        if fits_string(schema, found):
+    def _string(self, schema: Schema, field: Field) -> str:
+        found = find_text(field, self._text, self._salt)
+        if "format" in schema or fits_string(schema, found):
             return found
-        if "format" in schema:
-            return found
-        if pattern := schema.get("pattern"):
-            words = (word.strip(".,;:!?()\"'") for word in self._text.split())
-            for candidate in islice(words, 500):
-                if candidate and fits_string(schema, candidate):
-                    return candidate
-            for candidate in ("10.00", "10", "2025-01-31", "user@example.com", "A-100"):
-                if fits_string(schema, candidate):
-                    return candidate
-            made = matching_string(pattern, low, high)
+        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if "pattern" in schema:
+            words = (word.strip(".,;:!?()\"'") for word in self._text.text.split())
+            fitting = next((word for word in words if word and fits_string(schema, word)), None)
+            made = fitting or matching_string(schema["pattern"], low, math.inf if high is None else high)
             if made is None:
                 raise _ImpossibleError
             return made
-        if high is not None:
-            cut = found[:high].rstrip()
-            found = cut if len(cut) >= low else found[:high]
-        return found + "." * (low - len(found))
+        return found[:high].ljust(low, ".")
+
+
+def _bounded(schema: Schema, kind: str, value: float) -> float:
+    """Move a number into the bounds and onto the grid of `multipleOf`."""
+    low, high = bounds(schema, kind)
+    if not low <= value <= high:
+        value = low if math.isfinite(low) and (value < low or not math.isfinite(high)) else high
+    if step := schema.get("multipleOf", 1 if kind == "integer" else 0):
+        value = round(value / step) * step
+        if value < low:
+            value = math.ceil(low / step) * step
+        if value > high:
+            value = math.floor(high / step) * step
+        value = round(value, 12)
+    if not low <= value <= high:
+        raise _ImpossibleError
+    return int(value) if kind == "integer" else value

@@ -1,4 +1,4 @@
-"""One fault: what happens, and to whom."""
+"""One fault, and the requests that meet it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .kinds import KINDS, REDIRECTS
 from .retry_after import RETRY_AFTER_FORMS
 
 if TYPE_CHECKING:
-    from ..server.provider import ReplyTurn
-    from .plan import Sought
+    from ..server.responder import Responder
+    from .plan import RequestTraits
 
 At = Literal["before_headers", "after_headers", "body"]
 AT = ("before_headers", "after_headers", "body")
@@ -25,29 +25,31 @@ class Fault:
     """One way of answering wrongly, and the requests that meet it.
 
     Args:
-        kind: A name of `KINDS`.
-        rate: The share of the matching requests, drawn from the simulator's seed.
-        times: After this many the fault is over; None for never.
+        kind: What goes wrong: a key of `KINDS`.
+        rate: The share of the matching requests, 0 to 1, drawn from the simulator's seed.
+        times: The number of requests after which the fault is over; None for never.
         code: `status`: the HTTP status; by default what the provider uses for the reason, else 500. `garbage`: the
             status, instead of 200. `redirect`: 307 by default.
         reason: `status`, `error_event`: `context_window`, `content_policy`, `quota`, `tokens`, or empty.
         message: `status`, `error_event`: replaces the provider's usual message.
-        style: `status`, `error_event`: in whose words: `openai`, `azure`, `anthropic`, `gemini`, `mistral`, `vllm` or
-            `openrouter`; without it, in those of the format that was asked in.
+        style: `status`, `error_event`: the provider whose words it is in: `openai`, `azure`, `anthropic`, `gemini`,
+            `mistral`, `vllm` or `openrouter`; by default that of the request's format.
         retry_after: `status`: seconds in a Retry-After header.
         retry_after_form: `status`: `seconds`, `fraction`, `date`, `ms` (retry-after-ms), `none`, `nonsense`, `negative`
             or `past` (a date).
-        seconds: `delay`: before the headers; `drip`: between two bytes; `reset`, `cut`: before it strikes, so that the
-            client has read what was sent.
+        seconds: `delay`: before the headers; `drip`: between two bytes; `reset`, `cut`: before it happens, so that
+            the client has read what was sent.
         at: `stall`, `reset`, `cut`: `before_headers`, `after_headers` or `body` (in the middle of it).
         after_chunks: `stall`, `reset`, `cut`, `error_event`, `garbage`, `repeat`: in a stream, after this many events.
         framed: `cut`: False sends a body that the closing connection ends, so that a cut looks like its end.
-        what: `garbage`: a name of `GARBAGE`.
-        size_bytes: `huge_body`, `huge_header`: how large; `wrong_length`: how much more is announced than sent.
+        what: `garbage`: `html`, `invalid_json`, `empty`, `wrong_shape`, `wrong_types`, `null`, `invalid_utf8` or
+            `deep_nesting`.
+        size_bytes: `huge_body`, `huge_header`: the size; `wrong_length`: how much more is announced than sent, or less
+            when negative.
         gzipped: `huge_body`: compressed to a thousandth of its size.
-        count: `repeat`: how many more times the event comes.
+        count: `repeat`: how often the event is repeated.
         to: `redirect`: `same` (the same host), `other` (another name of it) or `loop`.
-        text: `answer`: the text of the answer, or the arguments of its tool call. `garbage`: what is sent, in place of
+        text: `answer`: the text of the answer, or the arguments of its tool call. `garbage`: what is sent, instead of
             `what`.
         path: Only requests whose path matches this (`*` stands for anything); without it, all chats and nothing else.
         model: Only requests whose model matches this.
@@ -98,21 +100,21 @@ class Fault:
         if self.of_connections and any(
             getattr(self, one.name) != one.default for one in fields(self) if one.name not in ("kind", "_")
         ):
-            raise ValueError(f"{self.kind} must be given alone: it is for every connection, whatever would be asked")
+            raise ValueError(f"{self.kind} must be given alone: it is for every connection, before there is a request")
 
     @property
     def of_connections(self) -> bool:
-        """Whether this fault is one of connections, which strikes before there is a request."""
+        """Whether this fault is one of connections, which comes before there is a request."""
         return KINDS[self.kind].play is None
 
-    async def play(self, turn: ReplyTurn) -> None:
-        """Answer a request in this way."""
+    async def play(self, responder: Responder) -> None:
+        """Answer a request with this fault."""
         play = KINDS[self.kind].play
         assert play is not None, "a fault of connections is not played to a request"
-        await play(self, turn)
+        await play(self, responder)
 
-    def matches(self, request: Sought) -> bool:
-        """Say whether a request is one of those that this fault is for."""
+    def matches(self, request: RequestTraits) -> bool:
+        """Return whether this fault is for a request."""
         return (
             (self.path is None or fnmatchcase(request.path, self.path))
             and (self.model is None or fnmatchcase(request.model, self.model))

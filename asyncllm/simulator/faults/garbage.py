@@ -1,4 +1,4 @@
-"""Bodies that are no answers."""
+"""Bodies that are not answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DEPTH = 100_000
 
 
 class Garbage(NamedTuple):
-    """A body that is no answer; without a content type it comes with that of the format."""
+    """A body that is not an answer; without a content type it comes with that of the format."""
 
     body: bytes
     content_type: bytes = b""

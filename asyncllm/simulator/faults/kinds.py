@@ -1,4 +1,4 @@
-"""The vocabulary: what each kind of fault does to an answer."""
+"""The kinds of faults, and what each does to an answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..formats.error_bodies import error_body
-from ..formats.provider_format import Refusal
+from ..formats.provider_format import ErrorDetails
 from ..server.raw_response import Reply
 from .garbage import GARBAGE, Garbage
 from .retry_after import retry_after_headers
 
 if TYPE_CHECKING:
-    from ..server.provider import ReplyTurn
+    from ..server.responder import Responder
     from .fault import Fault
 
 REDIRECTS = ("same", "other", "loop")
@@ -29,147 +29,147 @@ _WRONG_BY_BYTES = 100
 
 
 class FaultKind(NamedTuple):
-    """One entry of the vocabulary: what it does in a sentence, which options it reads, and how it is played.
+    """One kind of fault: a sentence about it, the options that it reads, and the function that plays it.
 
-    Without `play` it is no fault of a request but one of connections.
+    Without `play` it is a fault of connections, not of requests.
     """
 
     description: str
     options: tuple[str, ...]
-    play: Callable[[Fault, ReplyTurn], Awaitable[None]] | None
+    play: Callable[[Fault, Responder], Awaitable[None]] | None
 
 
-async def _status(fault: Fault, turn: ReplyTurn) -> None:
-    refusal = Refusal(fault.code, fault.reason, fault.message, tokens=turn.prompt_tokens)
+async def _status(fault: Fault, responder: Responder) -> None:
+    error = ErrorDetails(fault.code, fault.reason, fault.message, tokens=responder.prompt_tokens)
     headers = [] if fault.retry_after is None else retry_after_headers(fault.retry_after, fault.retry_after_form)
     if not fault.style:
-        await turn.refuse(refusal, headers)
+        await responder.refuse(error, headers)
         return
-    status, body = error_body(fault.style, refusal)
-    await turn.wire.send(Reply(status=status, body=body, headers=turn.headers + headers))
+    status, body = error_body(fault.style, error)
+    await responder.response.send(Reply(status=status, body=body, headers=responder.headers + headers))
 
 
-async def _delay(fault: Fault, turn: ReplyTurn) -> None:
+async def _delay(fault: Fault, responder: Responder) -> None:
     await asyncio.sleep(fault.seconds)
-    await turn.answer()
+    await responder.answer()
 
 
-async def _stall(fault: Fault, turn: ReplyTurn) -> None:
-    await _begin(fault, turn)
-    await turn.wire.hang()
+async def _stall(fault: Fault, responder: Responder) -> None:
+    await _begin(fault, responder)
+    await responder.response.hang()
 
 
-async def _reset(fault: Fault, turn: ReplyTurn) -> None:
-    await _begin(fault, turn)
+async def _reset(fault: Fault, responder: Responder) -> None:
+    await _begin(fault, responder)
     await asyncio.sleep(fault.seconds)
-    turn.wire.break_off("reset")
+    responder.response.break_off("reset")
 
 
-async def _cut(fault: Fault, turn: ReplyTurn) -> None:
-    await _begin(fault, turn)
+async def _cut(fault: Fault, responder: Responder) -> None:
+    await _begin(fault, responder)
     await asyncio.sleep(fault.seconds)
-    turn.wire.break_off("cut")
+    responder.response.break_off("cut")
 
 
-async def _begin(fault: Fault, turn: ReplyTurn) -> None:
-    """Send the answer up to the point where the fault strikes."""
+async def _begin(fault: Fault, responder: Responder) -> None:
+    """Send the answer up to the point of the fault."""
     if fault.at == "before_headers" and fault.after_chunks is None:
         return
-    reply = turn.reply()
-    await turn.wire.begin(reply, framed=fault.framed)
+    reply = responder.reply()
+    await responder.response.begin(reply, framed=fault.framed)
     if fault.at == "body" or fault.after_chunks is not None:
-        await turn.wire.send_events(reply, turn.pace, limit=_cut_after(fault))
+        await responder.response.send_events(reply, responder.pace, limit=_cut_after(fault))
 
 
-async def _garbage(fault: Fault, turn: ReplyTurn) -> None:
+async def _garbage(fault: Fault, responder: Responder) -> None:
     garbage = Garbage(fault.text.encode()) if fault.text else GARBAGE[fault.what]
-    reply = turn.reply()
+    reply = responder.reply()
     if reply.events is None or fault.code is not None or (fault.what in ("html", "empty") and not fault.text):
         content_type = garbage.content_type or (reply.content_type if fault.code is None else b"application/json")
-        await turn.wire.send(Reply(status=fault.code or 200, content_type=content_type, body=garbage.body))
+        await responder.response.send(Reply(status=fault.code or 200, content_type=content_type, body=garbage.body))
         return
-    garbled = fault.what == "invalid_json" and not fault.text
-    await _with_event(turn, turn.format.garbled_event() if garbled else turn.format.framed_event(garbage.body), fault)
+    is_garbled, format_ = fault.what == "invalid_json" and not fault.text, responder.format
+    await _with_event(responder, format_.garbled_event() if is_garbled else format_.framed_event(garbage.body), fault)
 
 
-async def _error_event(fault: Fault, turn: ReplyTurn) -> None:
-    if turn.reply().events is None:
-        await _status(fault, turn)
+async def _error_event(fault: Fault, responder: Responder) -> None:
+    if responder.reply().events is None:
+        await _status(fault, responder)
         return
-    refusal = Refusal(fault.code, fault.reason, fault.message)
-    event = turn.format.error_event(refusal)
+    error = ErrorDetails(fault.code, fault.reason, fault.message)
+    event = responder.format.error_event(error)
     if fault.style:
-        event = turn.format.framed_event(error_body(fault.style, refusal, in_stream=True)[1])
-    await _with_event(turn, event, fault)
+        event = responder.format.framed_event(error_body(fault.style, error, in_stream=True)[1])
+    await _with_event(responder, event, fault)
 
 
-async def _with_event(turn: ReplyTurn, event: bytes, fault: Fault) -> None:
-    """Send the stream up to a point, then another event, and the end without the mark of a complete answer."""
-    reply = turn.reply()
-    await turn.wire.begin(reply)
-    await turn.wire.send_events(reply, turn.pace, limit=_cut_after(fault))
-    await turn.wire.end(event)
+async def _with_event(responder: Responder, event: bytes, fault: Fault) -> None:
+    """Send the stream up to a point, then another event, and end it without the mark of a complete answer."""
+    reply = responder.reply()
+    await responder.response.begin(reply)
+    await responder.response.send_events(reply, responder.pace, limit=_cut_after(fault))
+    await responder.response.end(event)
 
 
 def _cut_after(fault: Fault) -> int:
     return 1 if fault.after_chunks is None else fault.after_chunks
 
 
-async def _missing_done(fault: Fault, turn: ReplyTurn) -> None:
-    reply = turn.reply()
+async def _missing_done(fault: Fault, responder: Responder) -> None:
+    reply = responder.reply()
     if reply.events is not None and not reply.done:
-        # Where no mark ends the stream its last event does.
+        # Without a mark of the end, the last event is the mark.
         events = list(reply.events)
         reply.events = islice(events, len(events) - 1)
     reply.done = b""
-    await turn.wire.send(reply, turn.pace)
+    await responder.response.send(reply, responder.pace)
 
 
-async def _drip(fault: Fault, turn: ReplyTurn) -> None:
-    reply = turn.reply()
-    await turn.wire.begin(reply)
-    data = _whole(reply)
+async def _drip(fault: Fault, responder: Responder) -> None:
+    reply = responder.reply()
+    await responder.response.begin(reply)
+    data = _whole_body(reply)
     for at in range(len(data)):
-        await turn.wire.send_piece(data[at : at + 1])
+        await responder.response.send_piece(data[at : at + 1])
         await asyncio.sleep(fault.seconds)
     if reply.events is not None:
-        await turn.wire.end()
+        await responder.response.end()
 
 
-async def _wrong_length(fault: Fault, turn: ReplyTurn) -> None:
-    reply = turn.reply()
-    data = _whole(reply)
+async def _wrong_length(fault: Fault, responder: Responder) -> None:
+    reply = responder.reply()
+    data = _whole_body(reply)
     more = _WRONG_BY_BYTES if fault.size_bytes is None else fault.size_bytes
-    # In one piece: what a client makes of bytes that follow the announced ones depends on whether it has read them.
-    await turn.wire.send_piece(turn.wire.head(reply, max(0, len(data) + more)) + data)
+    # In one write: what a client makes of bytes beyond the announced ones depends on whether it has read them.
+    await responder.response.send_piece(responder.response.head(reply, max(0, len(data) + more)) + data)
     if more > 0:
-        await turn.wire.hang()
+        await responder.response.hang()
 
 
-async def _truncated_gzip(fault: Fault, turn: ReplyTurn) -> None:
-    reply = turn.reply()
-    data = gzip.compress(_whole(reply))
+async def _truncated_gzip(fault: Fault, responder: Responder) -> None:
+    reply = responder.reply()
+    data = gzip.compress(_whole_body(reply))
     half = Reply(content_type=reply.content_type, body=data[: len(data) // 2])
     half.headers = [*reply.headers, (b"content-encoding", b"gzip")]
-    await turn.wire.send(half)
+    await responder.response.send(half)
 
 
-async def _huge_body(fault: Fault, turn: ReplyTurn) -> None:
-    """Send an answer whose text, or one of whose events, has no end in sight."""
+async def _huge_body(fault: Fault, responder: Responder) -> None:
+    """Send an answer, or one event of a stream, whose text is of any size."""
     size = _HUGE_BODY_BYTES if fault.size_bytes is None else fault.size_bytes
-    reply = turn.reply()
+    reply = responder.reply()
     before, after = b'{"id": "sim", "choices": [{"index": 0, "message": {"role": "assistant", "content": "', b'"}}]}'
     if reply.events is not None:
-        before, after = turn.format.framed_event(before).rstrip(b"\n"), after + b"\n\n"
+        before, after = responder.format.framed_event(before).rstrip(b"\n"), after + b"\n\n"
     endless = Reply(content_type=reply.content_type, events=(), headers=list(reply.headers))
     pieces = _pieces(before, size, after)
     if fault.gzipped:
         endless.headers.append((b"content-encoding", b"gzip"))
         pieces = _compressed(pieces)
-    await turn.wire.begin(endless)
+    await responder.response.begin(endless)
     async for piece in pieces:
-        await turn.wire.send_piece(piece)
-    await turn.wire.end()
+        await responder.response.send_piece(piece)
+    await responder.response.end()
 
 
 async def _pieces(before: bytes, size: int, after: bytes) -> AsyncIterator[bytes]:
@@ -190,62 +190,62 @@ async def _compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield packer.flush()
 
 
-async def _huge_header(fault: Fault, turn: ReplyTurn) -> None:
+async def _huge_header(fault: Fault, responder: Responder) -> None:
     size = _HUGE_HEADER_BYTES if fault.size_bytes is None else fault.size_bytes
-    reply = turn.reply()
+    reply = responder.reply()
     reply.headers = [*reply.headers, (b"x-simulated", b"x" * size)]
-    await turn.wire.send(reply, turn.pace)
+    await responder.response.send(reply, responder.pace)
 
 
-async def _endless(fault: Fault, turn: ReplyTurn) -> None:
-    """Never come to the end: blanks before a plain answer, the same events of a stream again and again."""
-    reply = turn.reply()
+async def _endless(fault: Fault, responder: Responder) -> None:
+    """Send without end: blanks before a plain answer, the same events of a stream again and again."""
+    reply = responder.reply()
     events: Iterable[bytes] = (b" " * _PIECE_BYTES,)
     if reply.events is not None:
         # Without the last events, which would say that the answer is over.
         events = list(reply.events)[:2]
-    await turn.wire.begin(Reply(content_type=reply.content_type, events=(), headers=list(reply.headers)))
+    await responder.response.begin(Reply(content_type=reply.content_type, events=(), headers=list(reply.headers)))
     piece = b"".join(events)
     piece *= max(1, _PIECE_BYTES // len(piece))
     while True:
-        await turn.wire.send_piece(piece)
+        await responder.response.send_piece(piece)
         await asyncio.sleep(0)
 
 
-async def _repeat(fault: Fault, turn: ReplyTurn) -> None:
-    reply = turn.reply()
+async def _repeat(fault: Fault, responder: Responder) -> None:
+    reply = responder.reply()
     if reply.events is not None:
         events = list(reply.events)
         at = min(_cut_after(fault), len(events) - 1)
         reply.events = [*events[:at], *[events[at]] * fault.count, *events[at:]]
-    await turn.wire.send(reply, turn.pace)
+    await responder.response.send(reply, responder.pace)
 
 
-async def _redirect(fault: Fault, turn: ReplyTurn) -> None:
-    if turn.wire.redirected and fault.to != "loop":
-        await turn.answer()
+async def _redirect(fault: Fault, responder: Responder) -> None:
+    if responder.response.redirected and fault.to != "loop":
+        await responder.answer()
     else:
-        await turn.wire.redirect(fault.code or 307, fault.to)
+        await responder.response.redirect(fault.code or 307, fault.to)
 
 
-async def _close_kept(fault: Fault, turn: ReplyTurn) -> None:
-    if turn.wire.fresh:
-        await turn.answer()
+async def _close_kept(fault: Fault, responder: Responder) -> None:
+    if responder.response.fresh:
+        await responder.answer()
     else:
-        turn.wire.break_off("cut")
+        responder.response.break_off("cut")
 
 
-async def _answer(fault: Fault, turn: ReplyTurn) -> None:
-    script: Mapping[str, Any] = {"text": fault.text}
-    ask = turn.ask
-    if ask is not None and ask.tools and ask.tool_choice not in ("auto", "none"):
-        name = ask.tools[0].name if ask.tool_choice == "required" else ask.tool_choice
+async def _answer(fault: Fault, responder: Responder) -> None:
+    script: Mapping[str, object] = {"text": fault.text}
+    chat = responder.chat
+    if chat is not None and chat.tools and chat.tool_choice not in ("auto", "none"):
+        name = chat.tools[0].name if chat.tool_choice == "required" else chat.tool_choice
         script = {"tool_calls": [{"name": name, "arguments": fault.text}]}
-    turn.rescript(script)
-    await turn.answer()
+    responder.add_to_script(script)
+    await responder.answer()
 
 
-def _whole(reply: Reply) -> bytes:
+def _whole_body(reply: Reply) -> bytes:
     return reply.body if reply.events is None else b"".join(reply.events) + reply.done
 
 

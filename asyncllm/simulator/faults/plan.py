@@ -1,4 +1,4 @@
-"""Which fault a request meets."""
+"""The choice of the fault that a request meets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from .fault import Fault
 
 
-class Sought(NamedTuple):
-    """What of a request decides about faults."""
+class RequestTraits(NamedTuple):
+    """The traits of a request that faults are chosen by."""
 
     path: str
     model: str
@@ -23,7 +23,7 @@ class Script:
     """Faults in a fixed order, one for each request; None lets one pass.
 
     Args:
-        faults: What the first, second, ... request meets.
+        faults: The faults of the first, second, ... request.
         repeat: Begin again at the end, instead of being over.
 
     Raises:
@@ -38,7 +38,7 @@ class Script:
 
 
 class FaultPlan:
-    """Decides which fault a request meets: the first of the list that applies.
+    """Chooses the fault that a request meets: the first of the list that applies.
 
     Attributes:
         refuses: Whether no connection is accepted at all.
@@ -49,8 +49,8 @@ class FaultPlan:
         self._entries = [entry for entry in entries if not entry.of_connections]
         self.refuses = len(self._entries) < len(entries)
 
-    def pick(self, request: Sought, *, only_by_path: bool = False) -> Fault | None:
-        """Choose the fault for the next request; `only_by_path` leaves out those that name no path."""
+    def pick(self, request: RequestTraits, *, only_by_path: bool = False) -> Fault | None:
+        """Return the fault for the next request; `only_by_path` leaves out those that name no path."""
         for entry in self._entries:
             if only_by_path and not entry.names_path:
                 continue
@@ -61,7 +61,7 @@ class FaultPlan:
 
 
 class _Entry:
-    def __init__(self, item: Fault | Script, random: Random) -> None:
+    def __init__(self, item: object, random: Random) -> None:
         if not isinstance(item, Fault | Script):
             raise TypeError(f"a fault is a Fault or a Script, not {type(item).__name__}")
         self._item = item
@@ -70,7 +70,7 @@ class _Entry:
         self.names_path = isinstance(item, Fault) and item.path is not None
         self.of_connections = isinstance(item, Fault) and item.of_connections
 
-    def next_for(self, request: Sought) -> Fault | None:
+    def next_for(self, request: RequestTraits) -> Fault | None:
         item = self._item
         if isinstance(item, Script):
             index = self._count

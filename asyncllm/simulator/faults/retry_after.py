@@ -1,4 +1,4 @@
-"""The ways in which providers say when to come back."""
+"""The forms of Retry-After."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RETRY_AFTER_FORMS = ("seconds", "fraction", "date", "ms", "none", "nonsense", "n
 
 
 def retry_after_headers(seconds: float, form: str) -> list[tuple[bytes, bytes]]:
-    """Write a wait the way a provider would."""
+    """Return the headers for a wait, in one of `RETRY_AFTER_FORMS`."""
     if form == "none" or math.isinf(seconds):
         return []
     name, value = {

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from ..answers.conversation import (
     TOKENS_PER_IMAGE,
-    Ask,
-    BadAskError,
+    ChatRequest,
+    InvalidRequestError,
     SimulatedAnswer,
+    SimulatedToolCall,
     Tool,
     count_tokens,
-    encode_json,
     pieces_of,
 )
-from ..server.rate_limits import State
-from .provider_format import ProviderFormat, Refusal, chunk_chars, read_text, take_positive, tightest
+from ..answers.json_values import as_array, as_object, encode_json, is_array, is_object
+from ..server.rate_limits import LimitState
+from .provider_format import ErrorDetails, ProviderFormat, chunk_chars, read_positive, read_stops, read_text, tightest
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _TYPES = {
@@ -47,70 +48,62 @@ class AnthropicFormat(ProviderFormat):
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
         if "anthropic-version" not in headers:
-            raise BadAskError("anthropic-version: header is required")
+            raise InvalidRequestError("anthropic-version: header is required")
 
-    def read(self, body: Mapping[str, Any], path_model: str | None) -> Ask:
-        if not isinstance(body.get("model"), str):
-            raise BadAskError("model: Field required", "model")
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            raise BadAskError("messages: at least one message is required", "messages")
-        ask = Ask(model=body["model"], stream=bool(body.get("stream")), include_usage=True)
-        ask.max_tokens = take_positive(body, "max_tokens")
-        if ask.max_tokens is None:
-            raise BadAskError("max_tokens: Field required", "max_tokens")
-        ask.stop = list(body.get("stop_sequences") or ())
-        ask.thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
-        output = body.get("output_format") or (body.get("output_config") or {}).get("format") or {}
-        if output.get("type") == "json_schema":
-            ask.schema = output.get("schema")
-        _read_messages(ask, body.get("system"), messages)
-        _read_tools(ask, body)
-        return ask
+    def read(self, body: Mapping[str, object], path_model: str | None) -> ChatRequest:
+        model, messages = body.get("model"), body.get("messages")
+        if not isinstance(model, str):
+            raise InvalidRequestError("model: Field required", "model")
+        if not is_array(messages) or not messages:
+            raise InvalidRequestError("messages: at least one message is required", "messages")
+        chat = ChatRequest(model=model, stream=bool(body.get("stream")), include_usage=True)
+        chat.max_tokens = read_positive(body, "max_tokens")
+        if chat.max_tokens is None:
+            raise InvalidRequestError("max_tokens: Field required", "max_tokens")
+        chat.stop = read_stops(body.get("stop_sequences"))
+        chat.thinking = as_object(body.get("thinking")).get("type") in ("enabled", "adaptive")
+        output = as_object(body.get("output_format") or as_object(body.get("output_config")).get("format"))
+        schema = output.get("schema")
+        if output.get("type") == "json_schema" and is_object(schema):
+            chat.schema = schema
+        _read_messages(chat, body.get("system"), messages)
+        _read_tools(chat, body.get("tools"))
+        _read_tool_choice(chat, as_object(body.get("tool_choice")))
+        return chat
 
-    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
+    def plain(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         answer = answers[0]
-        return encode_json(
-            {
-                **_message(ask, answer),
-                "content": [_shown(block) for block in _blocks(answer)],
-                "usage": _usage(ask, answer, cached),
-            }
-        )
+        content = [block.whole for block in _blocks(answer, chunk_chars(chat))]
+        return encode_json({**_message(chat, answer), "content": content, "usage": _usage(chat, answer, cached)})
 
-    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
-        size = chunk_chars(ask)
-        usage = _usage(ask, answer, cached)
-        start = {**_message(ask, answer), "content": [], "stop_reason": None, "stop_sequence": None}
+        message, usage = _message(chat, answer), _usage(chat, answer, cached)
+        start: dict[str, object] = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
         yield _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
-        for index, block in enumerate(_blocks(answer)):
-            yield _event("content_block_start", index=index, content_block=_emptied(block))
+        for index, block in enumerate(_blocks(answer, chunk_chars(chat))):
+            yield _event("content_block_start", index=index, content_block={**block.whole, **block.empty})
             if index == 0:
                 yield _event("ping")
-            for delta in _deltas(block, size):
+            for delta in block.deltas:
                 yield _event("content_block_delta", index=index, delta=delta)
             yield _event("content_block_stop", index=index)
-        end = _message(ask, answer)
-        yield _event(
-            "message_delta",
-            delta={"stop_reason": end["stop_reason"], "stop_sequence": end["stop_sequence"]},
-            usage=usage,
-        )
+        delta = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
+        yield _event("message_delta", delta=delta, usage=usage)
 
-    def error(self, refusal: Refusal) -> tuple[int, bytes]:
-        status, error = _error(refusal)
-        return status, encode_json({"type": "error", "error": error, "request_id": "req_sim"})
+    def error(self, error: ErrorDetails) -> tuple[int, bytes]:
+        status, body = _error(error)
+        return status, encode_json({"type": "error", "error": body, "request_id": "req_sim"})
 
-    def error_event(self, refusal: Refusal) -> bytes:
-        # The provider being overloaded is what this event stands for when nothing else is asked for.
-        return _event("error", error=_error(refusal if refusal.status or refusal.reason else Refusal(529))[1])
+    def error_event(self, error: ErrorDetails) -> bytes:
+        # This event usually means that the provider is overloaded.
+        return _event("error", error=_error(error if error.status or error.reason else ErrorDetails(529))[1])
 
     def garbled_event(self) -> bytes:
         return b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": {"text": \n\n'
 
-    def limit_headers(self, states: Sequence[State]) -> list[tuple[bytes, bytes]]:
-        headers = []
+    def limit_headers(self, states: Sequence[LimitState]) -> list[tuple[bytes, bytes]]:
+        headers: list[tuple[bytes, bytes]] = []
         for state in tightest(states):
             name = b"anthropic-ratelimit-" + state.limit.kind.encode()
             reset = datetime.now(UTC) + timedelta(seconds=state.reset_s)
@@ -122,128 +115,114 @@ class AnthropicFormat(ProviderFormat):
         return headers
 
 
-def _read_messages(ask: Ask, system: Any, messages: Sequence[Any]) -> None:
-    text, _, marked = read_text(system)
-    ask.system_text = text
-    so_far = [text]
+def _read_messages(chat: ChatRequest, system: object, messages: Sequence[object]) -> None:
+    chat.system_text, _, marked = read_text(system)
+    texts = [chat.system_text]
     if marked:
-        ask.cached_prefix = text
+        chat.cached_prefix = chat.system_text
     for message in messages:
-        if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant"):
-            raise BadAskError("messages: every message needs the role user or assistant", "messages")
+        if not is_object(message) or message.get("role") not in ("user", "assistant"):
+            raise InvalidRequestError("messages: every message needs the role user or assistant", "messages")
         content = message.get("content")
         text, images, marked = read_text(content)
-        results = [part for part in content if part.get("type") == "tool_result"] if isinstance(content, list) else []
-        ask.images += images
-        so_far.append(text)
+        chat.images += images
+        texts.append(text)
         if marked:
-            ask.cached_prefix = "\n".join(so_far)
-        if results:
-            ask.tool_result = text
+            chat.cached_prefix = "\n".join(texts)
+        if is_array(content) and any(is_object(part) and part.get("type") == "tool_result" for part in content):
+            chat.tool_result = text
         elif message["role"] == "user":
-            ask.user_texts.append(text)
-            ask.tool_result = ""
-    ask.prompt_tokens = max(1, -(-sum(map(len, so_far)) // 4)) + ask.images * TOKENS_PER_IMAGE
+            chat.user_texts.append(text)
+            chat.tool_result = ""
+    chat.prompt_tokens = max(1, -(-sum(map(len, texts)) // 4)) + chat.images * TOKENS_PER_IMAGE
 
 
-def _read_tools(ask: Ask, body: Mapping[str, Any]) -> None:
-    for tool in body.get("tools") or ():
-        if not isinstance(tool, Mapping) or not isinstance(tool.get("name"), str):
-            raise BadAskError("tools: every tool needs a name", "tools")
-        ask.tools.append(
-            Tool(tool["name"], str(tool.get("description") or ""), tool.get("input_schema") or {"type": "object"})
-        )
-    if ask.tools:
-        ask.prompt_tokens += count_tokens(json.dumps(body["tools"]))
-    choice = body.get("tool_choice") or {}
-    kind = choice.get("type", "auto")
-    ask.tool_choice = {"any": "required", "tool": choice.get("name", "")}.get(kind, kind)
-    if kind == "tool" and ask.tool_choice not in {tool.name for tool in ask.tools}:
-        raise BadAskError(f"tool_choice: Tool '{ask.tool_choice}' not found in provided tools", "tool_choice")
-    ask.parallel_tool_calls = not choice.get("disable_parallel_tool_use")
+def _read_tools(chat: ChatRequest, tools: object) -> None:
+    for tool in as_array(tools):
+        name = tool.get("name") if is_object(tool) else None
+        if not is_object(tool) or not isinstance(name, str):
+            raise InvalidRequestError("tools: every tool needs a name", "tools")
+        parameters = as_object(tool.get("input_schema")) or {"type": "object"}
+        chat.tools.append(Tool(name, str(tool.get("description") or ""), parameters))
+    if chat.tools:
+        chat.prompt_tokens += count_tokens(json.dumps(tools))
 
 
-def _message(ask: Ask, answer: SimulatedAnswer) -> dict[str, Any]:
+def _read_tool_choice(chat: ChatRequest, choice: Mapping[str, object]) -> None:
+    kind, name = str(choice.get("type", "auto")), str(choice.get("name", ""))
+    if kind == "tool" and name not in {tool.name for tool in chat.tools}:
+        raise InvalidRequestError(f"tool_choice: Tool '{name}' not found in provided tools", "tool_choice")
+    chat.tool_choice = {"any": "required", "tool": name}.get(kind, kind)
+    chat.parallel_tool_calls = not choice.get("disable_parallel_tool_use")
+
+
+def _message(chat: ChatRequest, answer: SimulatedAnswer) -> dict[str, object]:
     reason = "stop_sequence" if answer.stop_sequence is not None else _STOP_REASONS.get(answer.finish, answer.finish)
-    if answer.refusal is not None:
-        reason = "refusal"
     return {
-        "id": f"msg_{ask.id}",
+        "id": f"msg_{chat.id}",
         "type": "message",
         "role": "assistant",
-        "model": ask.model,
-        "stop_reason": reason,
+        "model": chat.model,
+        "stop_reason": reason if answer.refusal is None else "refusal",
         "stop_sequence": answer.stop_sequence,
     }
 
 
-def _blocks(answer: SimulatedAnswer) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
-    if answer.reasoning:
-        blocks.append({"type": "thinking", "thinking": answer.reasoning, "signature": "simulated"})
-    if answer.text or answer.refusal or not answer.tool_calls:
-        blocks.append({"type": "text", "text": answer.refusal or answer.text})
+class _Block(NamedTuple):
+    """A content block as a plain answer has it, what of it is empty at the start of a stream, and the deltas."""
+
+    whole: Mapping[str, object]
+    empty: Mapping[str, object]
+    deltas: Iterable[Mapping[str, object]]
+
+
+def _blocks(answer: SimulatedAnswer, size: int) -> Iterator[_Block]:
+    if text := answer.reasoning:
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces_of(text, size)]
+        deltas.append({"type": "signature_delta", "signature": "simulated"})
+        whole = {"type": "thinking", "thinking": text, "signature": "simulated"}
+        yield _Block(whole, {"thinking": "", "signature": ""}, deltas)
+    text = answer.refusal or answer.text
+    if text or not answer.tool_calls:
+        deltas = [{"type": "text_delta", "text": piece} for piece in pieces_of(text, size)]
+        yield _Block({"type": "text", "text": text}, {"text": ""}, deltas)
     for call in answer.tool_calls:
-        try:
-            arguments = json.loads(call.arguments)
-        except ValueError:
-            # Cut by max_tokens: a plain answer shows as much of the input as was complete, here nothing.
-            arguments = {}
-        blocks.append(
-            {"type": "tool_use", "id": _tool_id(call.id), "name": call.name, "input": arguments, "_raw": call.arguments}
-        )
-    return blocks
+        pieces = ["", *pieces_of(call.arguments, size)]
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+        tool_id = "toolu_" + call.id.removeprefix("call_")
+        whole = {"type": "tool_use", "id": tool_id, "name": call.name}
+        yield _Block({**whole, "input": _decoded_arguments(call)}, {"input": {}}, deltas)
 
 
-def _tool_id(call_id: str) -> str:
-    return "toolu_" + call_id.removeprefix("call_")
+def _decoded_arguments(call: SimulatedToolCall) -> object:
+    try:
+        return json.loads(call.arguments)
+    except ValueError:
+        # Cut by max_tokens: a plain answer shows as much of the input as was complete, here nothing.
+        return {}
 
 
-def _usage(ask: Ask, answer: SimulatedAnswer, cached: tuple[int, int]) -> dict[str, Any]:
+def _usage(chat: ChatRequest, answer: SimulatedAnswer, cached: tuple[int, int]) -> dict[str, object]:
     written, read = cached
-    usage = {
-        "input_tokens": max(0, ask.prompt_tokens - written - read),
+    return {
+        "input_tokens": max(0, chat.prompt_tokens - written - read),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
         "output_tokens": answer.tokens,
+        **as_object(chat.script.get("usage")),
     }
-    usage.update(ask.script.get("usage", {}))
-    return usage
 
 
-def _shown(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in block.items() if key != "_raw"}
-
-
-def _emptied(block: Mapping[str, Any]) -> dict[str, Any]:
-    empty: dict[str, Any] = {"text": "", "thinking": "", "signature": "", "input": {}}
-    return {key: empty.get(key, value) for key, value in _shown(block).items()}
-
-
-def _deltas(block: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
-    if block["type"] == "text":
-        for piece in pieces_of(block["text"], size):
-            yield {"type": "text_delta", "text": piece}
-    elif block["type"] == "thinking":
-        for piece in pieces_of(block["thinking"], size):
-            yield {"type": "thinking_delta", "thinking": piece}
-        yield {"type": "signature_delta", "signature": block["signature"]}
-    else:
-        for piece in ["", *pieces_of(block["_raw"], size)]:
-            yield {"type": "input_json_delta", "partial_json": piece}
-
-
-def _event(kind: str, **fields: Any) -> bytes:
+def _event(kind: str, **fields: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), encode_json({"type": kind, **fields}))
 
 
-def _error(refusal: Refusal) -> tuple[int, dict[str, str]]:
-    if refusal.reason in _REASONS:
-        status, kind, message = _REASONS[refusal.reason]
-        status = refusal.status or status
+def _error(error: ErrorDetails) -> tuple[int, dict[str, str]]:
+    if error.reason in _REASONS:
+        status, kind, message = _REASONS[error.reason]
+        status = error.status or status
     else:
-        status = refusal.status or 500
+        status = error.status or 500
         kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
         message = _MESSAGES.get(status, "Internal server error" if status >= 500 else "Invalid request")
-    message = refusal.message or f"{message.format(tokens=refusal.tokens)} (simulated)"
-    return status, {"type": kind, "message": message}
+    return status, {"type": kind, "message": error.message or f"{message.format(tokens=error.tokens)} (simulated)"}

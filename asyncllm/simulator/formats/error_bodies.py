@@ -1,4 +1,4 @@
-"""Error bodies in the words of the providers that speak OpenAI's format, or stand behind who does.
+"""Error bodies in the words of the providers that speak OpenAI's format, or stand behind one that does.
 
 Sources: the providers' API references, and what their servers are known to send where those are silent.
 """
@@ -6,106 +6,96 @@ Sources: the providers' API references, and what their servers are known to send
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from ..answers.conversation import encode_json
+from ..answers.json_values import encode_json
 from .anthropic import AnthropicFormat
 from .openai import OpenAIFormat
-from .provider_format import Refusal
-
-_SIMULATED = " (simulated)"
+from .provider_format import ErrorDetails
 
 
-def error_body(style: str, refusal: Refusal, *, in_stream: bool = False) -> tuple[int, bytes]:
-    """Give the status and the body of an error as a provider writes it.
+def error_body(style: str, error: ErrorDetails, *, in_stream: bool = False) -> tuple[int, bytes]:
+    """Return the status and the body of an error as a provider writes it.
 
     Args:
         style: A name of `STYLES`.
-        refusal: What is refused.
-        in_stream: Whether it is said in the middle of a stream, which some do in another form.
+        error: What went wrong.
+        in_stream: Whether it comes in the middle of a stream, where some providers use another form.
     """
-    return STYLES[style](refusal, in_stream)
+    return STYLES[style](error, in_stream)
 
 
-def _openai(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    return OpenAIFormat().error(refusal)
+def _openai(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    return OpenAIFormat().error(error)
 
 
-def _anthropic(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    return AnthropicFormat().error(refusal)
+def _anthropic(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    return AnthropicFormat().error(error)
 
 
-def _azure(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _said(refusal, _AZURE)
-    if refusal.reason == "content_policy":
+def _azure(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _status_and_message(error, _AZURE)
+    if error.reason == "content_policy":
         filtered = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": True, "severity": "high"}}
         inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": filtered}
-        error = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": status}
-        return status, encode_json({"error": {**error, "innererror": inner}})
+        body = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": status}
+        return status, encode_json({"error": {**body, "innererror": inner}})
     codes = {"context_window": "context_length_exceeded", "quota": "insufficient_quota"}
     usual = "DeploymentNotFound" if status == 404 else str(status)
-    return status, encode_json({"error": {"code": codes.get(refusal.reason, usual), "message": message}})
+    return status, encode_json({"error": {"code": codes.get(error.reason, usual), "message": message}})
 
 
-def _gemini(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _said(refusal, _GEMINI)
-    error: dict[str, Any] = {"code": status, "message": message, "status": _GEMINI_STATUSES.get(status, "UNKNOWN")}
-    if status == 429 and refusal.reason != "quota":
-        error["details"] = [
+def _gemini(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _status_and_message(error, _GEMINI)
+    body: dict[str, object] = {"code": status, "message": message, "status": _GEMINI_STATUSES.get(status, "UNKNOWN")}
+    if status == 429 and error.reason != "quota":
+        body["details"] = [
             {
                 "@type": "type.googleapis.com/google.rpc.QuotaFailure",
                 "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel", "quotaValue": "15"}],
             },
             {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.005s"},
         ]
-    return status, encode_json([{"error": error}] if in_stream else {"error": error})
+    return status, encode_json([{"error": body}] if in_stream else {"error": body})
 
 
-def _mistral(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _said(refusal, _MISTRAL)
+def _mistral(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _status_and_message(error, _MISTRAL)
     if status in (401, 402, 403):
         return status, encode_json({"detail": message})
-    if status == 422:
-        wrong = {"type": "missing", "loc": ["body", "messages"], "msg": message, "input": {}}
-        text: object = {"detail": [wrong]}
-    else:
-        text = message
+    wrong: dict[str, object] = {"type": "missing", "loc": ["body", "messages"], "msg": message, "input": {}}
     kind, code = _MISTRAL_KINDS.get(status, ("internal_server_error", "3000"))
-    if refusal.reason == "context_window":
+    if error.reason == "context_window":
         kind, code = "invalid_request_prompt", "3051"
-    return status, encode_json({"object": "error", "message": text, "type": kind, "param": None, "code": code})
+    body = {"object": "error", "type": kind, "param": None, "code": code}
+    return status, encode_json({**body, "message": {"detail": [wrong]} if status == 422 else message})
 
 
-def _vllm(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _said(refusal, _VLLM)
+def _vllm(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _status_and_message(error, _VLLM)
     kind = {404: "NotFoundError", 401: "AuthenticationError"}.get(
         status, "BadRequestError" if status < 500 else "InternalServerError"
     )
-    error = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
-    return status, encode_json({"error": error} if in_stream else error)
+    body = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
+    return status, encode_json({"error": body} if in_stream else body)
 
 
-def _openrouter(refusal: Refusal, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _said(refusal, _OPENROUTER)
-    error: dict[str, Any] = {"code": status, "message": message}
-    if refusal.reason == "content_policy":
-        flagged = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "OpenAI"}
-        error["metadata"] = flagged
+def _openrouter(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
+    status, message = _status_and_message(error, _OPENROUTER)
+    body: dict[str, object] = {"code": status, "message": message}
+    if error.reason == "content_policy":
+        body["metadata"] = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "OpenAI"}
     elif status == 429 or status >= 500:
-        # What went wrong at the provider behind it stands in the metadata alone.
-        error = {
-            "code": status,
-            "message": "Provider returned error",
-            "metadata": {"raw": message, "provider_name": "Simulated"},
-        }
+        # The error of the provider behind it is in the metadata alone.
+        metadata = {"raw": message, "provider_name": "Simulated"}
+        body = {"code": status, "message": "Provider returned error", "metadata": metadata}
     if not in_stream:
-        return status, encode_json({"error": error, "user_id": "user_simulated"})
+        return status, encode_json({"error": body, "user_id": "user_simulated"})
     choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
-    chunk = {"id": "gen-sim", "object": "chat.completion.chunk", "model": "simulated", "error": error}
+    chunk = {"id": "gen-sim", "object": "chat.completion.chunk", "model": "simulated", "error": body}
     return status, encode_json({**chunk, "choices": [choice]})
 
 
-STYLES: Mapping[str, Callable[[Refusal, bool], tuple[int, bytes]]] = {
+STYLES: Mapping[str, Callable[[ErrorDetails, bool], tuple[int, bytes]]] = {
     "openai": _openai,
     "azure": _azure,
     "anthropic": _anthropic,
@@ -115,9 +105,9 @@ STYLES: Mapping[str, Callable[[Refusal, bool], tuple[int, bytes]]] = {
     "openrouter": _openrouter,
 }
 
-_Words = Mapping[str | int, tuple[int, str]]
+_Messages = Mapping[str | int, tuple[int, str]]
 
-_AZURE: _Words = {
+_AZURE: _Messages = {
     "context_window": (
         400,
         "This model's maximum context length is 128000 tokens. However, your messages resulted in {tokens} tokens."
@@ -137,12 +127,12 @@ _AZURE: _Words = {
         " current OpenAI S0 pricing tier. Please retry after 1 second.",
     ),
 }
-_GEMINI: _Words = {
+_GEMINI: _Messages = {
     "context_window": (400, "The input token count ({tokens}) exceeds the maximum number of tokens allowed (1048576)."),
     "content_policy": (400, "The request was blocked by the safety system."),
     "quota": (429, "Your prepayment credits are depleted. Please manage your project and billing."),
     401: (401, "Request had invalid authentication credentials."),
-    # The words are those of a quota that is used up; what tells them apart are the details.
+    # Worded like a quota that is used up; only the details differ.
     429: (
         429,
         "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric:"
@@ -155,7 +145,7 @@ _GEMINI_STATUSES: Mapping[int, str] = {
     429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }  # fmt: skip
-_MISTRAL: _Words = {
+_MISTRAL: _Messages = {
     "context_window": (
         400,
         "Prompt contains {tokens} tokens and 0 draft tokens, too large for model with 32768 maximum context length",
@@ -174,7 +164,7 @@ _MISTRAL_KINDS: Mapping[int, tuple[str, str]] = {
     422: ("invalid_request_error", "3000"),
     429: ("rate_limited", "1300"),
 }
-_VLLM: _Words = {
+_VLLM: _Messages = {
     "context_window": (
         400, "The decoder prompt (length {tokens}) is longer than the maximum model length of 4096. Make sure that"
         " `max_model_len` is no smaller than the number of text tokens.",
@@ -185,7 +175,7 @@ _VLLM: _Words = {
     404: (404, "The model `simulated` does not exist."),
     503: (503, "The engine is dead."),
 }  # fmt: skip
-_OPENROUTER: _Words = {
+_OPENROUTER: _Messages = {
     "context_window": (
         400, "This endpoint's maximum context length is 32768 tokens. However, you requested about {tokens} tokens.",
     ),
@@ -200,10 +190,9 @@ _OPENROUTER: _Words = {
 _TOKENS = (429, "Rate limit reached for tokens. Please try again later.")
 
 
-def _said(refusal: Refusal, words: _Words) -> tuple[int, str]:
-    """Choose the status and the message."""
-    of_reason = words.get(refusal.reason) or (_TOKENS if refusal.reason == "tokens" else None)
-    status = refusal.status or (of_reason[0] if of_reason else 500)
+def _status_and_message(error: ErrorDetails, messages: _Messages) -> tuple[int, str]:
+    of_reason = messages.get(error.reason) or (_TOKENS if error.reason == "tokens" else None)
+    status = error.status or (of_reason[0] if of_reason else 500)
     usual = "The server failed" if status >= 500 else "The request was refused"
-    _, message = of_reason or words.get(status) or (status, usual)
-    return status, refusal.message or message.format(tokens=refusal.tokens) + _SIMULATED
+    _, message = of_reason or messages.get(status) or (status, usual)
+    return status, error.message or f"{message.format(tokens=error.tokens)} (simulated)"

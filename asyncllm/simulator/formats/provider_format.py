@@ -1,22 +1,23 @@
-"""What every wire format can do, and what their readers share."""
+"""The interface of a wire format, and the readers that the formats share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..answers.conversation import Ask, BadAskError, SimulatedAnswer
-from ..server.rate_limits import State
+from ..answers.conversation import ChatRequest, InvalidRequestError, SimulatedAnswer
+from ..answers.json_values import as_number, is_array, is_object
+from ..server.rate_limits import LimitState
 
 # Four tokens: several tokens come together from real providers under load.
 _CHUNK_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error to be said in a provider's own words.
+class ErrorDetails:
+    """An error to be written in a provider's own words.
 
     Attributes:
         status: The HTTP status; None takes what the provider uses for the reason.
@@ -34,7 +35,7 @@ class Refusal:
 
 
 class ProviderFormat(ABC):
-    """One provider's way of writing requests and answers.
+    """One provider's form of requests and answers.
 
     Attributes:
         stream_type: The content type of a stream.
@@ -47,58 +48,58 @@ class ProviderFormat(ABC):
     request_id_header: ClassVar[bytes] = b"x-request-id"
 
     @abstractmethod
-    def read(self, body: Mapping[str, Any], path_model: str | None) -> Ask:
+    def read(self, body: Mapping[str, object], path_model: str | None) -> ChatRequest:
         """Read a request body; `path_model` is the model that the path names.
 
         Raises:
-            BadAskError: The provider would not accept the body.
+            InvalidRequestError: The provider would not accept the body.
         """
 
     @abstractmethod
-    def plain(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
+    def plain(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         """Write the whole answer; `cached` is the prompt tokens written to and read from the cache."""
 
     @abstractmethod
-    def events(self, ask: Ask, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
+    def events(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         """Write the answer as the events of a stream, without what ends it (`done`)."""
 
     @abstractmethod
-    def error(self, refusal: Refusal) -> tuple[int, bytes]:
-        """Give the status and the body of an error."""
+    def error(self, error: ErrorDetails) -> tuple[int, bytes]:
+        """Return the status and the body of an error."""
 
     @abstractmethod
-    def error_event(self, refusal: Refusal) -> bytes:
-        """Give an error in the middle of a stream."""
+    def error_event(self, error: ErrorDetails) -> bytes:
+        """Return an error in the middle of a stream."""
 
     @abstractmethod
     def garbled_event(self) -> bytes:
-        """Give an event that is not JSON."""
+        """Return an event that is not JSON."""
 
     def framed_event(self, data: bytes) -> bytes:
-        """Put data into the frame of an event, whatever it is."""
+        """Put any data into the frame of an event."""
         return b"data: " + data + b"\n\n"
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
         """Check what the provider demands of the headers.
 
         Raises:
-            BadAskError: The provider would refuse them.
+            InvalidRequestError: The provider would refuse them.
         """
         return
 
-    def limit_headers(self, states: Sequence[State]) -> list[tuple[bytes, bytes]]:
-        """Give the rate-limit headers of an answer; a provider without such headers has none."""
+    def limit_headers(self, states: Sequence[LimitState]) -> list[tuple[bytes, bytes]]:
+        """Return the rate-limit headers of an answer; a provider without such headers has none."""
         return []
 
 
-def chunk_chars(ask: Ask) -> int:
-    """Give the characters in one event of a stream."""
-    return max(1, int(ask.script.get("chunk_chars", _CHUNK_CHARS)))
+def chunk_chars(chat: ChatRequest) -> int:
+    """Return the characters in one event of a stream."""
+    return max(1, int(as_number(chat.script.get("chunk_chars", _CHUNK_CHARS))))
 
 
-def tightest(states: Sequence[State]) -> list[State]:
-    """Give one state for each kind of limit: where several count the same, the one with the least left."""
-    by_kind: dict[str, State] = {}
+def tightest(states: Sequence[LimitState]) -> list[LimitState]:
+    """Return one state for each kind of limit: where several count the same, the one with the least left."""
+    by_kind: dict[str, LimitState] = {}
     for state in states:
         other = by_kind.get(state.limit.kind)
         if other is None or state.remaining / state.limit.amount < other.remaining / other.limit.amount:
@@ -106,7 +107,7 @@ def tightest(states: Sequence[State]) -> list[State]:
     return list(by_kind.values())
 
 
-def read_text(content: Any) -> tuple[str, int, bool]:
+def read_text(content: object) -> tuple[str, int, bool]:
     """Read a message's content: a string or a list of parts.
 
     Returns:
@@ -116,34 +117,44 @@ def read_text(content: Any) -> tuple[str, int, bool]:
         return content, 0, False
     if content is None:
         return "", 0, False
-    if not isinstance(content, list):
-        raise BadAskError("'content' must be a string or an array of parts", "messages")
-    texts, images, marked = [], 0, False
+    if not is_array(content):
+        raise InvalidRequestError("'content' must be a string or an array of parts", "messages")
+    texts: list[str] = []
+    images, marked = 0, False
     for part in content:
-        if not isinstance(part, Mapping):
-            raise BadAskError("every part of 'content' must be an object", "messages")
+        if not is_object(part):
+            raise InvalidRequestError("every part of 'content' must be an object", "messages")
         marked = marked or bool(part.get("cache_control"))
+        text = part.get("text")
         if "image" in str(part.get("type", "")):
             images += 1
-        elif isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif part.get("type") == "tool_result":
-            text, more, _ = read_text(part.get("content"))
+        elif isinstance(text, str):
             texts.append(text)
+        elif part.get("type") == "tool_result":
+            result, more, _ = read_text(part.get("content"))
+            texts.append(result)
             images += more
     return "\n".join(texts), images, marked
 
 
-def take_positive(body: Mapping[str, Any], name: str) -> int | None:
-    """Take a token limit from a body: a positive whole number or nothing."""
+def read_positive(body: Mapping[str, object], name: str) -> int | None:
+    """Read a positive whole number, or nothing."""
     value = body.get(name)
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadAskError(f"Invalid value for '{name}': expected a positive integer, got {value!r}.", name)
+        raise InvalidRequestError(f"Invalid value for '{name}': expected a positive integer, got {value!r}.", name)
     return value
 
 
-def whole_number(body: Mapping[str, Any], name: str, usual: int) -> int:
-    """Take a count from a body: a positive whole number, `usual` where it is not given."""
-    return take_positive(body, name) or usual
+def read_stops(value: object) -> list[str]:
+    """Read stop sequences: one, a list of them, or nothing.
+
+    Raises:
+        TypeError: They are none of these.
+    """
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not is_array(value):
+        raise TypeError(f"stop sequences must be a string or an array, not {value!r}")
+    return [str(stop) for stop in value or ()]

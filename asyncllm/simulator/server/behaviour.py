@@ -1,4 +1,4 @@
-"""What a simulator does with requests, shared between its owner's thread and its own."""
+"""The behaviour of a simulator, shared between its owner's thread and its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .rate_limits import Limiter
 
 @dataclass
 class Behaviour:
-    """Changed from any thread by replacing a part as a whole; `concurrency` on the simulator's own thread.
+    """Each part is replaced as a whole, from any thread; `concurrency` is changed on the simulator's own.
 
     Attributes:
         keys: The accepted keys; None accepts any.

@@ -1,4 +1,4 @@
-"""How many requests are answered at a time."""
+"""The limit of requests answered at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class ConcurrencyLimit:
-    """A number of slots, with a queue before them or without.
+    """A number of slots, with or without a queue before them.
 
     Args:
         number: Requests answered at a time; None for any number.
@@ -24,40 +24,40 @@ class ConcurrencyLimit:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> bool:
-        """Take a slot, waiting for one when there is a queue; False when there is neither."""
+        """Take a slot, waiting for one when there is a queue; return False when there is neither."""
         if self.number is None or (self._taken < self.number and not self._waiting):
             self._taken += 1
             return True
         if not self.queue:
             return False
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.cancelled():
-                # The queue may have passed over it already.
+            if waiter.cancelled():
+                # It may have been dropped from the queue already.
                 with suppress(ValueError):
-                    self._waiting.remove(turn)
+                    self._waiting.remove(waiter)
             else:
                 self.leave()
             raise
         return True
 
     def leave(self) -> None:
-        """Give the slot back, to the first in the queue."""
+        """Release the slot to the first in the queue."""
         self._taken -= 1
-        self._let_in()
+        self._admit_waiting()
 
     def change(self, to: ConcurrencyLimit) -> None:
-        """Take over another number and way of waiting; who is in stays in."""
+        """Take over another number and way of waiting; requests that have a slot keep it."""
         self.number, self.queue = to.number, to.queue
-        self._let_in()
+        self._admit_waiting()
 
-    def _let_in(self) -> None:
+    def _admit_waiting(self) -> None:
         while self._waiting and (self.number is None or self._taken < self.number):
-            turn = self._waiting.popleft()
-            # A request whose client has left is cancelled already, but may not have run to take itself out.
-            if not turn.done():
+            waiter = self._waiting.popleft()
+            # The waiter of a client that has left is cancelled, but may not have run to leave the queue.
+            if not waiter.done():
                 self._taken += 1
-                turn.set_result(None)
+                waiter.set_result(None)

@@ -1,4 +1,4 @@
-"""Serving in the foreground, until it is interrupted."""
+"""The simulator in the foreground, until it is interrupted."""
 
 from __future__ import annotations
 
@@ -11,21 +11,6 @@ from .options import SimulatorOptions
 from .simulator import Simulator
 
 
-def simulator_for(options: SimulatorOptions) -> Simulator:
-    """Make the simulator that the options describe; it keeps no bodies, because it may run for long."""
-    return Simulator(
-        options.port,
-        keys=options.keys,
-        latency=options.latency,
-        limits=options.limits,
-        faults=options.faults,
-        seed=options.seed,
-        max_in_flight=options.max_in_flight,
-        queue=options.queue,
-        record=False,
-    )
-
-
 def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> Simulator:
     """Serve until Ctrl-C or SIGTERM; to be called on the main thread.
 
@@ -34,7 +19,7 @@ def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> S
         announce: Called with the running simulator when it accepts connections.
 
     Returns:
-        The stopped simulator, for what it saw.
+        The stopped simulator, for its log.
 
     Raises:
         OSError: The port is not free.
@@ -46,7 +31,8 @@ def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> S
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with simulator_for(options) as simulator:
+        # It keeps no bodies, because it may run for long.
+        with Simulator(**vars(options), record=False) as simulator:
             announce(simulator)
             interrupted.wait()
         return simulator

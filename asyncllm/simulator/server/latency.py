@@ -1,4 +1,4 @@
-"""How long answers take."""
+"""The latency of answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Latency:
     Args:
         first_token_s: Seconds to the first token.
         tokens_per_s: Tokens a second after it; None for all at once.
-        spread: How much a request may differ: 0.2 lets each be up to 20 % slower or faster, drawn from the seed.
+        spread: The variation between requests: 0.2 makes each up to 20 % slower or faster, drawn from the seed.
     """
 
     first_token_s: float = 0.0
@@ -29,7 +29,7 @@ class Latency:
             raise ValueError("spread must be between 0 and 1")
 
     def pace(self, random: Random) -> Pace | None:
-        """Draw the pace of one request; None when there is nothing to wait for."""
+        """Draw the pace of one request; return None when there is nothing to wait for."""
         if not self.first_token_s and self.tokens_per_s is None:
             return None
         factor = random.uniform(1 - self.spread, 1 + self.spread) if self.spread else 1.0
@@ -44,5 +44,5 @@ class Pace:
     per_token_s: float
 
     def whole_s(self, tokens: int) -> float:
-        """Seconds that a plain answer takes."""
+        """Return the seconds that a plain answer takes."""
         return self.first_s + self.per_token_s * tokens

@@ -1,29 +1,29 @@
-"""Everything that a simulator can be told, in words: the manual, and the spelling of options on a command line."""
+"""The options of a simulator on a command line: their spelling, and the manual."""
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..faults import GARBAGE, KINDS, RETRY_AFTER_FORMS, Fault
-from ..formats.error_bodies import STYLES
+from ..faults import KINDS, Fault
 from .latency import Latency
 from .rate_limits import Limit
 
-T = TypeVar("T")
+T = TypeVar("T", Latency, Limit, Fault)
 
-_COLUMNS = 80  # of the narrowest terminal that a help is read in
+_COLUMNS = 80  # of the narrowest terminal that a help text is read in
 
-# The body field `simulator` (or the header x-simulator, as JSON) speaks to the simulator, not to the model.
+# The body field `simulator` (or the header x-simulator, as JSON) is for the simulator, not for the model.
 SCRIPT: Mapping[str, str] = {
     "text": "the exact answer",
     "answer_tokens": "the exact length of the answer in tokens (4 characters); or in the model's name: x-500-tokens",
     "tool_calls": 'the exact tool calls: [{"name": ..., "arguments": {...} or text}]',
     "refusal": "the model declines with this text",
     "reasoning": "the text of the reasoning",
-    "finish_reason": "the reason for which the answer ended",
+    "finish_reason": "the reason why the answer ended",
     "usage": "figures that replace those of the usage",
     "chunk_chars": "characters in one event of a stream (16)",
     "events_per_write": "events that are written at once where no latency is set (32)",
@@ -32,47 +32,19 @@ SCRIPT: Mapping[str, str] = {
     "fault": 'one fault for this request: {"kind": "stall", "after_chunks": 2}',
 }
 
-_FAULT_OPTIONS: Mapping[str, str] = {
-    "rate": "the share of requests that meet it, 0 to 1",
-    "times": "how many requests meet it before it is over",
-    "path": "only requests with this path (* stands for anything)",
-    "model": "only requests for this model (* stands for anything)",
-    "key": "only requests with this key",
-    "stream": "only streams (true) or only plain requests (false)",
-    "contains": "only requests with this text in their messages",
-}
-_KIND_OPTIONS: Mapping[str, str] = {
-    "code": "the HTTP status",
-    "style": f"in whose words: {', '.join(STYLES)}",
-    "reason": "context_window, content_policy, quota or tokens, in the provider's words",
-    "message": "replaces the provider's message",
-    "retry_after": "seconds to come back after",
-    "retry_after_form": f"how that is said: {', '.join(RETRY_AFTER_FORMS)}",
-    "seconds": "how long",
-    "at": "before_headers, after_headers or body",
-    "after_chunks": "after so many events of a stream",
-    "framed": "false: the body ends with the connection, so that a cut looks like its end",
-    "what": ", ".join(GARBAGE),
-    "size_bytes": "how large; wrong_length: how much more is announced than sent, or less when negative",
-    "gzipped": "true: compressed to a thousandth of it",
-    "count": "how many more times the event comes",
-    "to": "same, other or loop",
-    "text": "the text",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorOptions:
-    """What `serve` needs to know; each field's `help` is the sentence for a command line.
+    """The options of a simulator, each with its `help` for a command line.
 
-    The fields are those of `Simulator`, with the defaults of a server that somebody starts by hand.
+    The fields are those of `Simulator`, with the defaults of a server that is started by hand.
     """
 
     port: int = field(default=8400, metadata={"help": "port on 127.0.0.1; 0 takes a free one"})
     keys: tuple[str, ...] | None = field(
         default=None, metadata={"help": "API key that is accepted (may be repeated); without it any is"}
     )
-    latency: Latency | None = field(default=None, metadata={"help": "how long answers take, see LATENCY below"})
+    latency: Latency | None = field(default=None, metadata={"help": "the speed of answers, see LATENCY below"})
     limits: tuple[Limit, ...] = field(default=(), metadata={"help": "a rate limit (may be repeated), see LIMITS below"})
     faults: tuple[Fault, ...] = field(default=(), metadata={"help": "a fault (may be repeated), see FAULTS below"})
     seed: int = field(default=0, metadata={"help": "decides every draw"})
@@ -84,74 +56,60 @@ def parse_latency(text: str) -> Latency:
     """Read `first_token_s=0.3,tokens_per_s=80,spread=0.2`.
 
     Raises:
-        ValueError: The text is no latency; the message says why.
+        ValueError: The text is not a latency; the message says why.
     """
-    return _build(Latency, "latency", _pairs(text), _types(Latency))
+    return _build(Latency, _pairs(text))
 
 
 def parse_limit(text: str) -> Limit:
     """Read `requests,per_minute=500,algorithm=fixed_window`: the kind first, then its options.
 
     Raises:
-        ValueError: The text is no limit; the message says why.
+        ValueError: The text is not a limit; the message says why.
     """
     kind, _, rest = text.partition(",")
-    return _build(Limit, "limit", {"kind": kind.strip(), **_pairs(rest)}, _types(Limit))
+    return _build(Limit, {"kind": kind.strip(), **_pairs(rest)})
 
 
 def parse_fault(text: str) -> Fault:
     """Read `status,code=429,retry_after=2,rate=0.1`: the kind first, then its options.
 
     Raises:
-        ValueError: The text is no fault; the message says why.
+        ValueError: The text is not a fault; the message says why.
     """
     kind, _, rest = text.partition(",")
-    return _build(Fault, "fault", {"kind": kind.strip(), **_pairs(rest)}, _types(Fault))
+    return _build(Fault, {"kind": kind.strip(), **_pairs(rest)})
 
 
 def manual() -> str:
-    """Describe the vocabulary of latency, limits, faults and scripts, for a help text of 80 columns."""
+    """Describe the spelling of latency, limits, faults and scripts, for a help text of 80 columns."""
     lines = [
         "LATENCY",
-        "  first_token_s=SECONDS,tokens_per_s=NUMBER,spread=SHARE",
-        *_filled(
-            "Seconds to the first token, tokens a second after it, and how much a request may differ (0.2: 20 %)."
-        ),
-        "  Example: first_token_s=0.3,tokens_per_s=80,spread=0.2",
+        "  OPTION=VALUE[,...], for example first_token_s=0.3,tokens_per_s=80,spread=0.2",
+        *_table(_documented(Latency)),
         "",
         "LIMITS",
-        "  requests|tokens,per_minute=N|per_second=N[,algorithm=...][,burst=N]",
-        "      [,scope=key|all][,retry_after=seconds|fraction|date|ms|none]",
-        "      [,headers=true|false]",
-        *_filled(
-            "token_bucket (the default) fills steadily up to the burst; fixed_window starts anew every minute or "
-            "second; sliding_window looks back over the last minute or second. A refusal is a 429 that says when to "
-            "come back."
-        ),
-        "  Example: tokens,per_minute=90000,algorithm=sliding_window",
+        "  KIND[,OPTION=VALUE...], for example tokens,per_minute=90000",
+        *_table(_documented(Limit)),
         "",
         "FAULTS",
-        "  KIND[,OPTION=VALUE...]; a request meets the first that applies to it.",
-        "  Example: status,code=429,retry_after=2,rate=0.1",
+        "  KIND[,OPTION=VALUE...], for example status,code=429,retry_after=2,rate=0.1",
+        "  A request meets the first that applies to it.",
     ]
     for name, kind in KINDS.items():
         lines += _filled(kind.description, f"  {name:16}")
-        lines += _filled(f"with {', '.join(kind.options)}", " " * 18) if kind.options else []
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "  SimulatorOptions of every fault:",
-            *_table(_FAULT_OPTIONS),
-            "",
-            "  SimulatorOptions of some:",
-            *_table(_KIND_OPTIONS),
-            "",
-            "SCRIPTS",
-            *_filled('One request: the body field "simulator", or the header x-simulator, is a JSON object of'),
-            *_table(SCRIPT),
-        ]
-    )
+        if kind.options:
+            lines += _filled(f"with {', '.join(kind.options)}", " " * 18)
+    lines += ["", "  Their options:", *_table(_documented(Fault)), "", "SCRIPTS"]
+    script = 'One request: the body field "simulator", or the header x-simulator, is a JSON object of'
+    return "\n".join([*lines, *_filled(script), *_table(SCRIPT)])
+
+
+def _documented(cls: type[object]) -> Mapping[str, str]:
+    """Return the arguments of a class with their descriptions, from its docstring."""
+    arguments = (cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    described = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", arguments, re.MULTILINE)
+    return {name: " ".join(text.replace("`", "").split()) for name, text in described if name != "kind"}
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:
@@ -159,14 +117,14 @@ def _table(rows: Mapping[str, str]) -> list[str]:
 
 
 def _filled(text: str, before: str = "  ") -> list[str]:
-    """Fill a text into lines, the first of which begins with `before`; nothing in it is broken at a hyphen."""
+    """Wrap a text into lines, the first of which begins with `before`; words are not broken at hyphens."""
     return textwrap.wrap(
         text, _COLUMNS, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False
     )
 
 
 def _pairs(text: str) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         if not equals:
@@ -175,15 +133,13 @@ def _pairs(text: str) -> dict[str, str]:
     return pairs
 
 
-def _types(cls: type[Any]) -> dict[str, str]:
-    return {one.name: str(one.type) for one in fields(cls) if one.default is not MISSING or one.init}
-
-
-def _build(cls: Callable[..., T], noun: str, pairs: Mapping[str, str], types: Mapping[str, str]) -> T:
-    unknown = pairs.keys() - types.keys()
-    if unknown:
+def _build(cls: type[T], pairs: Mapping[str, str]) -> T:
+    types = {one.name: str(one.type) for one in fields(cls)}
+    if unknown := pairs.keys() - types.keys():
+        noun = cls.__name__.lower()
         raise ValueError(f"a {noun} has no option {', '.join(sorted(unknown))}; it has {', '.join(types)}")
-    return cls(**{name: _value(name, value, types[name]) for name, value in pairs.items()})
+    options: dict[str, Any] = {name: _value(name, value, types[name]) for name, value in pairs.items()}
+    return cls(**options)
 
 
 def _value(name: str, text: str, type_: str) -> object:

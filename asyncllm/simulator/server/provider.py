@@ -1,4 +1,4 @@
-"""The simulated provider: which request gets which answer.
+"""The simulated provider: the answer to each request.
 
 A request is routed by its path, checked for its key, read by its format, admitted by the limits, and then answered, or
 met by a fault.
@@ -10,31 +10,31 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ..answers.composition import compose
-from ..answers.conversation import CHARS_PER_TOKEN, Ask, BadAskError, count_tokens
-from ..faults import Fault, Sought, retry_after_headers
-from ..formats.provider_format import ProviderFormat, Refusal, chunk_chars
+from ..answers.conversation import ChatRequest, InvalidRequestError, count_tokens
+from ..answers.json_values import as_number
+from ..faults import Fault, RequestTraits, retry_after_headers
+from ..formats.provider_format import ErrorDetails
 from .behaviour import Behaviour
+from .http_server import WRITTEN
 from .latency import Latency, Pace
 from .rate_limits import LimitDecision
-from .raw_response import Reply, Wire
-from .request_log import LoggedRequest, RequestLog
+from .raw_response import RawResponse, Reply
+from .request_log import LoggedRequest
+from .request_recorder import RequestRecorder
+from .responder import Responder
 from .routes import (
     CHATS,
-    MALFORMED,
     MISSING_MODEL,
     chat_format,
     format_of_errors,
     key_of,
-    other_answer,
-    read_ask,
+    model_endpoint,
+    read_chat,
     scripted_fault,
 )
 
@@ -44,298 +44,168 @@ log = logging.getLogger("asyncllm.simulator")
 _MAX_CACHED_PROMPTS = 1000
 
 
-class ReplyTurn:
-    """One request in hand, for the code that answers it.
-
-    Attributes:
-        ask: What was asked; None for requests that are no chat.
-        pace: How fast to answer; None for at once.
-    """
-
-    def __init__(self, wire: Wire, format_: ProviderFormat, reply: Reply | None = None) -> None:
-        self.wire = wire
-        wire.request_id_header = format_.request_id_header
-        self.format = format_
-        self.ask: Ask | None = None
-        self.pace: Pace | None = None
-        self.cached = (0, 0)
-        self.headers: list[tuple[bytes, bytes]] = []
-        self._reply = reply
-
-    @property
-    def prompt_tokens(self) -> int:
-        """The tokens of the prompt; 0 when there is none."""
-        return self.ask.prompt_tokens if self.ask else 0
-
-    def reply(self) -> Reply:
-        """Compose the answer, without sending it.
-
-        Raises:
-            BadAskError: A schema or a script is not one that an answer can be made for.
-        """
-        if self._reply is None:
-            try:
-                self._reply = self._composed()
-            except MALFORMED as problem:
-                raise BadAskError(f"no answer can be made for this request: {problem!r}") from None
-        return self._reply
-
-    def rescript(self, script: Mapping[str, Any]) -> None:
-        """Add to the script of the request, and forget an answer that is composed already."""
-        if self.ask is not None:
-            self.ask.script = {**self.ask.script, **script}
-            self._reply = None
-
-    def _composed(self) -> Reply:
-        ask = self.ask
-        assert ask is not None
-        answers = compose(ask)
-        reply = Reply(headers=self.headers, tokens=sum(answer.tokens for answer in answers))
-        if ask.stream:
-            reply.content_type = self.format.stream_type
-            reply.events = self.format.events(ask, answers, self.cached)
-            reply.done = self.format.done
-            reply.event_tokens = max(1, chunk_chars(ask) // CHARS_PER_TOKEN)
-            reply.events_per_write = max(1, int(ask.script.get("events_per_write", reply.events_per_write)))
-        else:
-            reply.body = self.format.plain(ask, answers, self.cached)
-        return reply
-
-    async def answer(self) -> None:
-        """Send the answer as it should be."""
-        await self.wire.send(self.reply(), self.pace)
-
-    async def refuse(self, refusal: Refusal, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send an error in the provider's own words."""
-        status, body = self.format.error(refusal)
-        await self.wire.send(Reply(status=status, body=body, headers=self.headers + headers))
-
-
 class Provider:
     """Answers every request of one simulator; lives on its loop."""
 
-    def __init__(self, rules: Behaviour, seen: RequestLog) -> None:
-        self._rules = rules
-        self._seen = seen
-        self._random = Random(rules.seed)
+    def __init__(self, behaviour: Behaviour, recorder: RequestRecorder) -> None:
+        self._behaviour = behaviour
+        self._recorder = recorder
+        self._random = Random(behaviour.seed)
         self._cached_prompts: OrderedDict[str, None] = OrderedDict()
         self._open: dict[RequestHandler, LoggedRequest] = {}
         self._kept: set[RequestHandler] = set()
 
-    def server(self) -> _Server:
-        """Make the aiohttp server that this provider answers through."""
-        return _Server(self)
-
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; by the return everything is written."""
-        key = key_of(request.headers)
-        exchange = self._seen._begin(request.method, request.raw_path, key, request.headers)
+        logged = self._recorder.begin(request.method, request.raw_path, key_of(request.headers), request.headers)
         protocol = request.protocol
-        self._open[protocol] = exchange
-        wire = Wire(request, exchange, self._seen)
-        wire.fresh = protocol not in self._kept
+        self._open[protocol] = logged
+        response = RawResponse(request, logged, self._recorder)
+        response.fresh = protocol not in self._kept
         self._kept.add(protocol)
         try:
-            await self._serve(request, exchange, wire)
+            await self._serve(request, logged, response)
         except ConnectionError:
             # The client left while something was written; the connection's end is reported by connection_lost.
-            wire.keep_alive = False
+            response.keep_alive = False
             if request.transport is not None:
-                self._seen._aborted(exchange)
+                self._recorder.abort(logged)
         except asyncio.CancelledError:
-            if exchange.outcome == "open":
-                exchange.outcome = "stopped"
+            if logged.outcome == "open":
+                logged.outcome = "stopped"
             raise
         finally:
             self._open.pop(protocol, None)
-            self._seen._end(exchange)
-            log.debug("%s %s %d %s", request.method, request.raw_path, exchange.status, exchange.outcome)
-        return _KEEP if wire.keep_alive else _CLOSE
+            self._recorder.end(logged)
+            log.debug("%s %s %d %s", request.method, request.raw_path, logged.status, logged.outcome)
+        return WRITTEN[response.keep_alive]
 
     def connected(self) -> None:
         """Count a new connection."""
-        self._seen._connected()
+        self._recorder.connected()
 
     def disconnected(self, protocol: RequestHandler, *, by_client: bool) -> None:
-        """Count a connection that is gone, and the answer that it was to receive when it was the client who left."""
+        """Count a connection that is gone; when the client closed it, the answer under way is aborted."""
         self._kept.discard(protocol)
-        self._seen._disconnected(self._open.get(protocol) if by_client else None)
+        self._recorder.disconnected(self._open.get(protocol) if by_client else None)
 
-    async def _serve(self, request: web.BaseRequest, exchange: LoggedRequest, wire: Wire) -> None:
+    async def _serve(self, request: web.BaseRequest, logged: LoggedRequest, response: RawResponse) -> None:
         body = await request.read()
-        self._seen._received(exchange, body)
-        path = exchange.path.partition("?")[0]
+        self._recorder.received(logged, body)
+        path = logged.path.partition("?")[0]
         format_, path_model = chat_format(path)
-        turn = ReplyTurn(wire, format_ or format_of_errors(path, request.headers))
         if format_ is None:
-            await self._serve_other(request, path, turn, exchange, body)
+            await self._serve_other(request, path, logged, response, body)
             return
-        if request.method != "POST":
-            await turn.refuse(Refusal(405, message=f"Not allowed to {request.method} on {path}"), [(b"allow", b"POST")])
-            return
-        if not self._knows(exchange.key):
-            await turn.refuse(Refusal(401), [])
+        responder = Responder(response, format_)
+        if not await self._is_allowed(request, "POST", path, logged, responder):
             return
         try:
-            turn.ask = ask = read_ask(format_, body, request.headers, path_model)
-            exchange.model, exchange.stream = ask.model, ask.stream
-            await self._serve_chat(turn, exchange, path, ask)
-        except BadAskError as bad:
-            await turn.refuse(Refusal(400, message=bad.message, param=bad.param), [])
+            responder.chat = chat = read_chat(format_, body, request.headers, path_model)
+            logged.model, logged.stream = chat.model, chat.stream
+            await self._serve_chat(responder, logged, path, chat)
+        except InvalidRequestError as error:
+            await responder.refuse(ErrorDetails(400, message=error.message, param=error.param))
 
-    async def _serve_chat(self, turn: ReplyTurn, exchange: LoggedRequest, path: str, ask: Ask) -> None:
-        fault = scripted_fault(ask)
-        if MISSING_MODEL in ask.model:
-            await turn.refuse(Refusal(404), [])
+    async def _serve_chat(self, responder: Responder, logged: LoggedRequest, path: str, chat: ChatRequest) -> None:
+        fault = scripted_fault(chat)
+        if MISSING_MODEL in chat.model:
+            await responder.refuse(ErrorDetails(404))
             return
-        if not await self._rules.concurrency.enter():
-            exchange.outcome = "rejected"
-            await turn.refuse(Refusal(429), [])
+        if not await self._behaviour.concurrency.enter():
+            logged.outcome = "rejected"
+            await responder.refuse(ErrorDetails(429))
             return
         try:
-            await self._answer_chat(turn, exchange, path, ask, fault)
-        finally:
-            self._rules.concurrency.leave()
-
-    async def _answer_chat(
-        self, turn: ReplyTurn, exchange: LoggedRequest, path: str, ask: Ask, fault: Fault | None
-    ) -> None:
-        rules = self._rules
-        turn.pace = self._pace(ask)
-        if ask.cached_prefix:
-            turn.cached = self._cache(ask)
-        if rules.limiter.limits:
-            tokens = ask.prompt_tokens + turn.reply().tokens if rules.limiter.counts_tokens else 0
-            verdict = rules.limiter.admit(exchange.key, tokens, time.monotonic())
-            turn.headers += turn.format.limit_headers(verdict.states)
-            if verdict.refused_by is not None:
-                exchange.outcome = "rejected"
-                await _reject(turn, verdict)
+            responder.pace = self._pace(chat)
+            if chat.cached_prefix:
+                responder.cached = self._cache(chat)
+            decision = self._decision(responder, logged, chat)
+            if decision is not None and decision.refused_by is not None:
+                logged.outcome = "rejected"
+                reason = "tokens" if decision.refused_by.kind == "tokens" else ""
+                headers = retry_after_headers(decision.wait_s, decision.refused_by.retry_after)
+                await responder.refuse(ErrorDetails(429, reason), headers)
                 return
-        fault = fault or rules.faults.pick(Sought(path, ask.model, exchange.key, ask.stream, ask.all_text))
-        await self._play(fault, turn, exchange)
+            traits = RequestTraits(path, chat.model, logged.key, chat.stream, chat.all_text)
+            await self._play(fault or self._behaviour.faults.pick(traits), responder, logged)
+        finally:
+            self._behaviour.concurrency.leave()
 
     async def _serve_other(
-        self, request: web.BaseRequest, path: str, turn: ReplyTurn, exchange: LoggedRequest, body: bytes
+        self, request: web.BaseRequest, path: str, logged: LoggedRequest, response: RawResponse, body: bytes
     ) -> None:
-        """Answer what is no chat: lists of models, information about them, and paths that do not exist."""
-        answer = other_answer(path, body)
-        if answer is None:
+        """Answer requests that are no chat: about models, and with unknown paths."""
+        format_ = format_of_errors(path, request.headers)
+        endpoint = model_endpoint(path, body)
+        if endpoint is None:
             known = ", ".join(CHATS)
             message = f"Invalid URL ({request.method} {path}): the simulator serves {known} and lists of models."
-            status, said = turn.format.error(Refusal(404, "path", message))
-            turn = ReplyTurn(turn.wire, turn.format, Reply(status=status, body=said))
-            await self._play(self._fault_of_path(path, exchange), turn, exchange)
-            return
-        method, content = answer
+            status, content = format_.error(ErrorDetails(404, "path", message))
+        else:
+            (method, content), status = endpoint, 200
+            responder = Responder(response, format_)
+            if not await self._is_allowed(request, method, path, logged, responder):
+                return
+            if not content:
+                await responder.refuse(ErrorDetails(404))
+                return
+        fault = self._behaviour.faults.pick(RequestTraits(path, "", logged.key, False, ""), only_by_path=True)
+        await self._play(fault, Responder(response, format_, Reply(status=status, body=content)), logged)
+
+    async def _is_allowed(
+        self, request: web.BaseRequest, method: str, path: str, logged: LoggedRequest, responder: Responder
+    ) -> bool:
+        """Check the method and the key of a request; one that is refused is answered."""
+        keys = self._behaviour.keys
         if request.method != method:
-            await turn.refuse(
-                Refusal(405, message=f"Not allowed to {request.method} on {path}"), [(b"allow", method.encode())]
-            )
-            return
-        if not self._knows(exchange.key):
-            await turn.refuse(Refusal(401), [])
-            return
-        turn = ReplyTurn(turn.wire, turn.format, Reply(body=content) if content else None)
-        if not content:
-            await turn.refuse(Refusal(404), [])
-            return
-        await self._play(self._fault_of_path(path, exchange), turn, exchange)
+            error = ErrorDetails(405, message=f"Not allowed to {request.method} on {path}")
+            await responder.refuse(error, [(b"allow", method.encode())])
+        elif keys is not None and logged.key not in keys:
+            await responder.refuse(ErrorDetails(401))
+        else:
+            return True
+        return False
 
-    def _fault_of_path(self, path: str, exchange: LoggedRequest) -> Fault | None:
-        return self._rules.faults.pick(Sought(path, "", exchange.key, False, ""), only_by_path=True)
+    def _decision(self, responder: Responder, logged: LoggedRequest, chat: ChatRequest) -> LimitDecision | None:
+        """Count a request against the rate limits, and add their headers to its answer."""
+        limiter = self._behaviour.limiter
+        if not limiter.limits:
+            return None
+        tokens = chat.prompt_tokens + responder.reply().tokens if limiter.counts_tokens else 0
+        decision = limiter.admit(logged.key, tokens, time.monotonic())
+        responder.headers += responder.format.limit_headers(decision.states)
+        return decision
 
-    async def _play(self, fault: Fault | None, turn: ReplyTurn, exchange: LoggedRequest) -> None:
+    async def _play(self, fault: Fault | None, responder: Responder, logged: LoggedRequest) -> None:
         if fault is None:
-            await turn.answer()
+            await responder.answer()
             return
-        exchange.fault = fault.kind
-        await fault.play(turn)
+        logged.fault = fault.kind
+        await fault.play(responder)
 
-    def _knows(self, key: str) -> bool:
-        return self._rules.keys is None or key in self._rules.keys
-
-    def _pace(self, ask: Ask) -> Pace | None:
-        latency = self._rules.latency
-        script = ask.script
+    def _pace(self, chat: ChatRequest) -> Pace | None:
+        latency = self._behaviour.latency
+        script = chat.script
         if "first_token_s" in script or "tokens_per_s" in script:
-            latency = Latency(
-                float(script.get("first_token_s", latency.first_token_s)),
-                script.get("tokens_per_s", latency.tokens_per_s),
-                latency.spread,
-            )
+            per_s = script.get("tokens_per_s", latency.tokens_per_s)
+            try:
+                latency = Latency(
+                    as_number(script.get("first_token_s", latency.first_token_s)),
+                    None if per_s is None else as_number(per_s),
+                    latency.spread,
+                )
+            except (TypeError, ValueError) as problem:
+                raise InvalidRequestError(f"'simulator': {problem}", "simulator") from None
         return latency.pace(self._random)
 
-    def _cache(self, ask: Ask) -> tuple[int, int]:
-        """Give the prompt tokens written to and read from the cache: written the first time, read from then on."""
-        tokens = count_tokens(ask.cached_prefix)
-        name = f"{ask.model}\x00{ask.cached_prefix}"
+    def _cache(self, chat: ChatRequest) -> tuple[int, int]:
+        """Return the prompt tokens written to and read from the cache: written the first time, read from then on."""
+        tokens = count_tokens(chat.cached_prefix)
+        name = f"{chat.model}\x00{chat.cached_prefix}"
         if name in self._cached_prompts:
             return 0, tokens
         self._cached_prompts[name] = None
         if len(self._cached_prompts) > _MAX_CACHED_PROMPTS:
             self._cached_prompts.popitem(last=False)
         return tokens, 0
-
-
-class _Server(web.Server):
-    """aiohttp's server, which also tells when connections come and go."""
-
-    def __init__(self, provider: Provider) -> None:
-        # Limits far above any real header: refusing large requests is not what is simulated here.
-        super().__init__(
-            provider.handle,
-            request_factory=self._request,
-            handler_cancellation=True,
-            access_log=None,
-            max_line_size=65_536,
-            max_field_size=65_536,
-        )
-        self._provider = provider
-        self.stopping = False
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        self._provider.connected()
-
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        self._provider.disconnected(handler, by_client=not self.stopping)
-
-    def abort(self) -> None:
-        """Close every connection at once."""
-        self.stopping = True
-        for handler in self.connections:
-            if handler.transport is not None:
-                handler.transport.abort()
-
-    def _request(self, message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: Any) -> web.BaseRequest:
-        # 0 lifts aiohttp's bound of 1 MiB on a body, which images exceed.
-        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=0)
-
-
-class _Written(web.StreamResponse):
-    """Tells aiohttp that the answer has been written already."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        if not keep_alive:
-            self.force_close()
-        else:
-            self._keep_alive = True
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-_KEEP, _CLOSE = _Written(keep_alive=True), _Written(keep_alive=False)
-
-
-async def _reject(turn: ReplyTurn, verdict: LimitDecision) -> None:
-    limit = verdict.refused_by
-    assert limit is not None
-    reason = "tokens" if limit.kind == "tokens" else ""
-    await turn.refuse(Refusal(429, reason), retry_after_headers(verdict.wait_s, limit.retry_after))

@@ -1,4 +1,4 @@
-"""One connection's answer, written byte by byte, so that every way of answering wrongly is possible too."""
+"""An HTTP response written byte by byte, so that every way of answering wrongly is possible too."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from time import time
 from typing import TYPE_CHECKING, Literal
 
 from .latency import Pace
-from .request_log import LoggedRequest, RequestLog
+from .request_log import LoggedRequest
+from .request_recorder import RequestRecorder
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
 
 # Zero seconds of lingering turn the close of a socket into a reset.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-# The query of a request that was redirected already, and is to be answered.
+# The query of a request that was redirected already, and is answered.
 REDIRECTED = "redirected"
-# As many events go into one write as a busy network would deliver in one read, when nothing asks for a pause.
+# The events of one write, where no pace is set: as many as a busy network would deliver in one read.
 _EVENTS_PER_WRITE = 32
 # What a socket takes without waiting for the reader: asyncio's own high-water mark.
 _AT_ONCE_BYTES = 65_536
@@ -36,7 +37,7 @@ class Reply:
     Attributes:
         tokens: The tokens of the answer, for its pace.
         event_tokens: The tokens in one event, for its pace.
-        events_per_write: How many events are written at once when there is no pace to keep.
+        events_per_write: Events in one write where there is no pace to keep.
     """
 
     status: int = 200
@@ -50,8 +51,8 @@ class Reply:
     events_per_write: int = _EVENTS_PER_WRITE
 
 
-class Wire:
-    """Writes one answer; counts what it writes.
+class RawResponse:
+    """Writes the answer to one request, and counts its bytes.
 
     Attributes:
         keep_alive: Whether the connection stays open afterwards.
@@ -59,11 +60,11 @@ class Wire:
         request_id_header: The header that carries the id of the request.
     """
 
-    def __init__(self, request: BaseRequest, exchange: LoggedRequest, seen: RequestLog) -> None:
+    def __init__(self, request: BaseRequest, logged: LoggedRequest, recorder: RequestRecorder) -> None:
         self._request = request
         self._writer = request.writer
-        self._exchange = exchange
-        self._seen = seen
+        self._logged = logged
+        self._recorder = recorder
         self._chunked = False
         self.keep_alive = request.keep_alive
         self.fresh = True
@@ -114,7 +115,7 @@ class Wire:
             if len(batch) >= reply.events_per_write:
                 await self.send_piece(b"".join(batch))
                 batch.clear()
-                # A long stream must leave the loop to the others, and its events must not melt into one read.
+                # A long stream must leave the loop to other answers, and its events must not arrive in one read.
                 await asyncio.sleep(0)
         if batch:
             await self.send_piece(b"".join(batch))
@@ -134,9 +135,9 @@ class Wire:
 
     def head(self, reply: Reply, length: int | None) -> bytes:
         """Build the status line and the headers; without a length the body is chunked or ends with the connection."""
-        self._exchange.status = reply.status
+        self._logged.status = reply.status
         lines = [_status_line(reply.status, int(time())), b"Content-Type: ", reply.content_type, b"\r\n"]
-        lines.append(b"%b: req_sim%d\r\n" % (self.request_id_header, self._exchange.number))
+        lines.append(b"%b: req_sim%d\r\n" % (self.request_id_header, self._logged.number))
         if length is not None:
             lines.append(b"Content-Length: %d\r\n" % length)
         elif self._chunked:
@@ -152,7 +153,7 @@ class Wire:
         return b"".join(lines)
 
     async def redirect(self, status: int, to: str) -> None:
-        """Send the client to the same host, to another name of it, or (`loop`) back to where it is."""
+        """Redirect the client to the same host, to another name of it, or (`loop`) to the address that it asked."""
         url = self._request.url
         here = url.with_query(None)
         there = here.with_host("127.0.0.1" if url.host == "localhost" else "localhost") if to == "other" else here
@@ -167,7 +168,7 @@ class Wire:
         """Close the connection: with a reset, which drops what is not sent yet, or cleanly after it."""
         self.keep_alive = False
         transport = self._request.transport
-        self._seen._end(self._exchange)
+        self._recorder.end(self._logged)
         if transport is None:
             return
         if how == "cut":
@@ -178,10 +179,10 @@ class Wire:
         transport.abort()
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
-        self._seen._sent(self._exchange, len(data))
-        # Counted before it is sent, so that who has received the end of an answer finds it counted.
+        self._recorder.sent(self._logged, len(data))
+        # Counted before it is sent, so that a client that has received the end of an answer finds it counted.
         if last and len(data) <= _AT_ONCE_BYTES:
-            self._seen._end(self._exchange)
+            self._recorder.end(self._logged)
         # The writer raises when the client has left, and waits while it does not read.
         await self._writer.write(data)
         await self._writer.drain()
@@ -189,7 +190,7 @@ class Wire:
 
 @lru_cache(maxsize=64)
 def _status_line(status: int, now: int) -> bytes:
-    """Give the first lines, with the date, which is the same for a second."""
+    """Return the first lines, with the date, which is the same for a second."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

@@ -1,30 +1,31 @@
-"""Which path speaks which format, and what of a request is meant for the simulator itself."""
+"""The paths of the simulated provider, their formats, and the instructions of a request to the simulator itself."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
-from ..answers.conversation import Ask, BadAskError, stable_number
+from ..answers.conversation import ChatRequest, InvalidRequestError, stable_number
+from ..answers.json_values import is_object
 from ..faults import Fault
 from ..formats.anthropic import AnthropicFormat
 from ..formats.ollama import OllamaFormat
 from ..formats.openai import MODELS, OpenAIFormat
 from ..formats.provider_format import ProviderFormat
-from .proxy_models import model_info
+from ..formats.proxy_models import model_info
 
 # A model with this in its name does not exist, so that a test can ask for one.
 MISSING_MODEL = "no-such-model"
 # The header that carries what the body field `simulator` does, for clients that cannot add fields.
 SCRIPT_HEADER = "x-simulator"
 
-# What reading or answering raises when a field of a body is of the wrong type; the body is the caller's mistake.
+# What reading or answering raises when a field of a body is of the wrong type, which is the client's mistake.
 MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
 
 _OPENAI, _ANTHROPIC, _OLLAMA = OpenAIFormat(), AnthropicFormat(), OllamaFormat()
-CHATS: dict[str, ProviderFormat] = {
+CHATS: Mapping[str, ProviderFormat] = {
     "/v1/chat/completions": _OPENAI,
     "/chat/completions": _OPENAI,
     "/v1/messages": _ANTHROPIC,
@@ -34,7 +35,7 @@ _AZURE = ("/openai/deployments/", "/chat/completions")
 
 
 def chat_format(path: str) -> tuple[ProviderFormat | None, str | None]:
-    """Find the chat format of a path, and the model when the path names it."""
+    """Return the chat format of a path, and the model when the path names it."""
     found = CHATS.get(path)
     if found is None and path.startswith(_AZURE[0]) and path.endswith(_AZURE[1]):
         model = path[len(_AZURE[0]) : -len(_AZURE[1])]
@@ -43,14 +44,14 @@ def chat_format(path: str) -> tuple[ProviderFormat | None, str | None]:
 
 
 def format_of_errors(path: str, headers: Mapping[str, str]) -> ProviderFormat:
-    """Choose in whose words a path without a chat is refused."""
+    """Return the format in whose words a path without a chat is refused."""
     if path.startswith("/api/"):
         return _OLLAMA
     return _ANTHROPIC if "anthropic-version" in headers else _OPENAI
 
 
-def other_answer(path: str, body: bytes) -> tuple[str, bytes] | None:
-    """Give the method and the answer of a path that is no chat; an empty answer where the model does not exist."""
+def model_endpoint(path: str, body: bytes) -> tuple[str, bytes] | None:
+    """Return the method and the answer of a path about models; an empty answer where the model does not exist."""
     if path in ("/v1/models", "/models"):
         return "GET", _OPENAI.list_models()
     if path.startswith("/v1/models/"):
@@ -68,61 +69,63 @@ def other_answer(path: str, body: bytes) -> tuple[str, bytes] | None:
 
 
 def key_of(headers: Mapping[str, str]) -> str:
-    """Find the key that a request carries; empty when it carries none."""
+    """Return the key that a request carries; empty when it carries none."""
     bearer = headers.get("Authorization", "")
     if bearer[:7].lower() == "bearer ":
         return bearer[7:].strip()
     return headers.get("x-api-key") or headers.get("api-key") or ""
 
 
-def read_ask(format_: ProviderFormat, body: bytes, headers: Mapping[str, str], path_model: str | None) -> Ask:
+def read_chat(format_: ProviderFormat, body: bytes, headers: Mapping[str, str], path_model: str | None) -> ChatRequest:
     """Read a request.
 
     Raises:
-        BadAskError: The provider would not accept it.
+        InvalidRequestError: The provider would not accept it.
     """
     decoded = _decoded(body)
     format_.check_headers(headers)
     try:
-        ask = format_.read(decoded, path_model)
+        chat = format_.read(decoded, path_model)
     except MALFORMED as problem:
-        raise BadAskError(f"The request body is malformed: {problem!r}") from None
-    ask.script = _script(decoded, headers)
-    ask.id = f"sim{stable_number(body.decode('utf-8', 'replace')):016x}"
-    return ask
+        raise InvalidRequestError(f"The request body is malformed: {problem!r}") from None
+    if (script := _script(decoded, headers)) is not None:
+        chat.script = script
+    chat.id = f"sim{stable_number(body.decode('utf-8', 'replace')):016x}"
+    return chat
 
 
-def scripted_fault(ask: Ask) -> Fault | None:
-    """Read the fault that a request asks for."""
-    options = ask.script.get("fault")
+def scripted_fault(chat: ChatRequest) -> Fault | None:
+    """Return the fault that a request asks for."""
+    options = chat.script.get("fault")
     if options is None:
         return None
     try:
-        fault = Fault(**options)
+        fault = Fault(**cast("dict[str, Any]", options))
     except (TypeError, ValueError) as problem:
-        raise BadAskError(f"'simulator.fault': {problem}", "simulator") from None
+        raise InvalidRequestError(f"'simulator.fault': {problem}", "simulator") from None
     if fault.of_connections:
-        raise BadAskError(f"'simulator.fault': {fault.kind} is for connections, not for one request", "simulator")
+        message = f"'simulator.fault': {fault.kind} is for connections, not for one request"
+        raise InvalidRequestError(message, "simulator")
     return fault
 
 
-def _decoded(body: bytes) -> dict[str, Any]:
+def _decoded(body: bytes) -> Mapping[str, object]:
     try:
-        decoded = json.loads(body)
+        decoded: object = json.loads(body)
     except (ValueError, RecursionError):
-        raise BadAskError("We could not parse the JSON body of your request.") from None
-    if not isinstance(decoded, dict):
-        raise BadAskError("The body of your request must be a JSON object.")
+        raise InvalidRequestError("We could not parse the JSON body of your request.") from None
+    if not is_object(decoded):
+        raise InvalidRequestError("The body of your request must be a JSON object.")
     return decoded
 
 
-def _script(decoded: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, Any]:
+def _script(decoded: Mapping[str, object], headers: Mapping[str, str]) -> Mapping[str, object] | None:
     script = decoded.get("simulator")
     if script is None and (text := headers.get(SCRIPT_HEADER)) is not None:
         with suppress(ValueError):
             script = json.loads(text)
-        if not isinstance(script, dict):
-            raise BadAskError(f"the header {SCRIPT_HEADER} must be a JSON object", SCRIPT_HEADER)
-    if script is not None and not isinstance(script, dict):
-        raise BadAskError("'simulator' must be an object", "simulator")
-    return script or {}
+        if not is_object(script):
+            raise InvalidRequestError(f"the header {SCRIPT_HEADER} must be a JSON object", SCRIPT_HEADER)
+    if script is None or is_object(script):
+        return script
+    raise InvalidRequestError("'simulator' must be an object", "simulator")

@@ -1,4 +1,4 @@
-"""The simulator as an object: its thread, its port, and the switches that change it while it runs."""
+"""The simulator: its thread, its port, and the switches that change it while it runs."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Self
 
 from ..faults import Fault, FaultPlan, Script
-from .admission import BACKLOG, ConnectionGate, turns
+from .admission import BACKLOG, ConnectionGate, settle
 from .behaviour import Behaviour
 from .concurrency import ConcurrencyLimit
 from .latency import Latency
 from .rate_limits import Limit, Limiter
 from .request_log import RequestLog, setter_for_this_loop
+from .request_recorder import RequestRecorder
 
 
 class Simulator:
     """A provider of language models on loopback that answers by rule, without a model.
 
-    It serves the OpenAI, Azure, Anthropic and Ollama chat formats over real HTTP from a thread of its own, so that
-    blocking, asyncio and trio callers can use it. Use it as a context manager, plain or async, or call `start` and
-    `stop`.
+    It serves the OpenAI, Azure, Anthropic and Ollama chat formats over real HTTP from a thread of its own, for
+    blocking, asyncio and trio callers. Use it as a context manager, plain or async, or call `start` and `stop`.
 
     Args:
         port: The port on 127.0.0.1; 0 takes a free one.
-        keys: The API keys that are accepted; None accepts any, and none.
-        latency: How long answers take; None for no time at all.
-        limits: Rate limits, all of which hold.
-        faults: What goes wrong: a request meets the first that applies to it.
+        keys: The API keys that are accepted; None accepts any, and requests without one.
+        latency: The speed of answers; None for no delay.
+        limits: Rate limits; a request must pass all of them.
+        faults: Faults; a request meets the first that applies to it.
         seed: Decides every draw (faults by rate, the spread of the latency).
         max_in_flight: Requests answered at a time; None for any number.
         queue: Let requests beyond `max_in_flight` wait, instead of refusing them with a 429.
@@ -39,7 +38,7 @@ class Simulator:
         ssl_context: Serve https with this.
 
     Attributes:
-        seen: What it saw; readable at any time, also after the stop.
+        seen: The log of requests and connections; readable at any time, also after the stop.
     """
 
     def __init__(
@@ -58,18 +57,19 @@ class Simulator:
     ) -> None:
         if isinstance(keys, str):
             raise TypeError("keys is a collection of keys, not one key")
-        self.seen = RequestLog(record=record)
+        self._recorder = RequestRecorder(record=record)
+        self.seen: RequestLog = self._recorder
         self._wanted_port = port
         self._ssl_context = ssl_context
-        self._rules = Behaviour(None if keys is None else frozenset(keys), seed)
-        self._rules.latency = latency or Latency()
-        self._rules.limiter = Limiter(limits)
-        self._rules.faults = FaultPlan(faults, seed)
-        self._rules.concurrency = ConcurrencyLimit(max_in_flight, queue=queue)
+        self._behaviour = Behaviour(None if keys is None else frozenset(keys), seed)
+        self._behaviour.latency = latency or Latency()
+        self._behaviour.limiter = Limiter(limits)
+        self._behaviour.faults = FaultPlan(faults, seed)
+        self._behaviour.concurrency = ConcurrencyLimit(max_in_flight, queue=queue)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
-        self._door: ConnectionGate | None = None
+        self._gate: ConnectionGate | None = None
         self._port = 0
         self._failure: BaseException | None = None
         self._on_end: Callable[[], None] | None = None
@@ -94,7 +94,7 @@ class Simulator:
         return f"{'https' if self._ssl_context else 'http'}://127.0.0.1:{self._port}"
 
     def start(self) -> Self:
-        """Start serving; returns when connections are accepted.
+        """Start serving; return when connections are accepted.
 
         Raises:
             OSError: The port is not free.
@@ -108,7 +108,7 @@ class Simulator:
 
     def stop(self) -> None:
         """Close every connection and end the thread; does nothing when it is not running."""
-        thread = self._ask_to_stop(None)
+        thread = self._request_stop(None)
         if thread is not None:
             thread.join()
             self._thread = None
@@ -116,9 +116,7 @@ class Simulator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
@@ -131,46 +129,44 @@ class Simulator:
         self._check_started()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         import anyio
 
         ended = anyio.Event()
-        # Shielded, because a thread that is left behind would outlive the cancelled caller.
+        # Shielded: a thread that is left behind would outlive the cancelled caller.
         with anyio.CancelScope(shield=True):
-            thread = self._ask_to_stop(setter_for_this_loop(ended))
+            thread = self._request_stop(setter_for_this_loop(ended))
             if thread is not None:
                 await ended.wait()
-                # The thread has nothing left to do but to end.
+                # The thread is about to end.
                 thread.join()
                 self._thread = None
 
     def faults(self, *faults: Fault | Script) -> None:
         """Replace the faults, from the next request on."""
-        self._rules.faults = FaultPlan(faults, self._rules.seed)
-        if self._door is not None:
-            self._door.follow(self._rules.faults.refuses)
+        self._behaviour.faults = FaultPlan(faults, self._behaviour.seed)
+        if self._gate is not None:
+            self._gate.set_refusing(self._behaviour.faults.refuses)
 
     def limits(self, *limits: Limit) -> None:
         """Replace the rate limits, from the next request on; counting starts anew."""
-        self._rules.limiter = Limiter(limits)
+        self._behaviour.limiter = Limiter(limits)
 
     def latency(self, latency: Latency | None) -> None:
         """Replace the latency, from the next request on."""
-        self._rules.latency = latency or Latency()
+        self._behaviour.latency = latency or Latency()
 
     def max_in_flight(self, number: int | None, *, queue: bool = False) -> None:
         """Replace the number of requests answered at a time; those being answered stay."""
         concurrency = ConcurrencyLimit(number, queue=queue)
         if self._loop is None:
-            self._rules.concurrency = concurrency
+            self._behaviour.concurrency = concurrency
         else:
-            self._loop.call_soon_threadsafe(self._rules.concurrency.change, concurrency)
+            self._loop.call_soon_threadsafe(self._behaviour.concurrency.change, concurrency)
 
     def reset(self) -> None:
-        """Forget what was seen; open connections and running requests stay counted."""
-        self.seen._clear()
+        """Clear the log; open connections and running requests stay counted."""
+        self._recorder.clear()
 
     def _launch(self, on_ready: Callable[[], None]) -> None:
         if self._thread is not None:
@@ -178,7 +174,7 @@ class Simulator:
         listener = socket.create_server(("127.0.0.1", self._wanted_port), backlog=BACKLOG)
         self._port = listener.getsockname()[1]
         self._failure = None
-        # A daemon, so that a simulator nobody stopped does not keep the process alive.
+        # A daemon, so that a simulator that was not stopped does not keep the process alive.
         self._thread = threading.Thread(
             target=self._run, args=(listener, on_ready), name="asyncllm-simulator", daemon=True
         )
@@ -191,7 +187,7 @@ class Simulator:
             self._thread = None
             raise self._failure
 
-    def _ask_to_stop(self, on_end: Callable[[], None] | None) -> threading.Thread | None:
+    def _request_stop(self, on_end: Callable[[], None] | None) -> threading.Thread | None:
         loop, stopping = self._loop, self._stopping
         if self._thread is None or loop is None or stopping is None:
             return None
@@ -206,26 +202,27 @@ class Simulator:
             self._failure = error
             on_ready()
         finally:
-            self._loop = self._stopping = self._door = None
+            self._loop = self._stopping = self._gate = None
             listener.close()
             if self._on_end is not None:
                 self._on_end()
 
     async def _serve(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-        # aiohttp takes a quarter of a second to import: only who starts a simulator pays for it.
+        # aiohttp takes a quarter of a second to import, which only starting a simulator needs.
+        from .http_server import HttpServer
         from .provider import Provider
 
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = Provider(self._rules, self.seen).server()
-        door = ConnectionGate(server, listener, self._ssl_context)
-        await door.open()
-        if self._rules.faults.refuses:
-            await door.shut()
-        self._door = door
+        server = HttpServer(Provider(self._behaviour, self._recorder))
+        gate = ConnectionGate(server, listener, self._ssl_context)
+        await gate.accept()
+        if self._behaviour.faults.refuses:
+            await gate.refuse()
+        self._gate = gate
         on_ready()
         await self._stopping.wait()
-        self._door = None
-        await door.close()
+        self._gate = None
+        await gate.close()
         server.abort()
-        # And the connections tell that they are closed, before the run ends their handlers.
-        await turns()
+        # The connections report that they are closed before the run ends their handlers.
+        await settle()

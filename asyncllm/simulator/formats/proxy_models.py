@@ -1,10 +1,10 @@
-"""What a LiteLLM proxy tells about its models."""
+"""The models of a LiteLLM proxy, with their prices and context windows."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from ..answers.conversation import encode_json
+from ..answers.json_values import encode_json
 
 # Prices in US dollars per million tokens, in and out, and the context window: round figures that no real model has.
 _MODELS = {
@@ -16,7 +16,7 @@ _MODELS = {
 
 @cache
 def model_info() -> bytes:
-    """Give the answer of GET /model/info."""
+    """Return the answer of GET /model/info."""
     return encode_json(
         {
             "data": [

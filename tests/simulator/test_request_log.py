@@ -1,4 +1,4 @@
-"""What the simulator saw: counted at once, from any thread, on both backends."""
+"""The request log of a simulator: counted at once, readable from any thread and on both backends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asyncllm.simulator import Fault, Latency, Simulator
-from asyncllm.simulator.server import request_log as seen_module
+from asyncllm.simulator.server import request_recorder
 
 from .http import Raw, chat, request
 
@@ -32,32 +32,32 @@ def test_nothing_is_kept_without_record() -> None:
 
 def test_kept_requests_are_bounded(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the last requests are kept, by their number and by their size."""
-    monkeypatch.setattr(seen_module, "_MAX_KEPT", 3)
+    monkeypatch.setattr(request_recorder, "_MAX_KEPT", 3)
     for number in range(5):
         chat(simulator, str(number))
     assert [body["messages"][0]["content"] for body in simulator.seen.bodies] == ["2", "3", "4"]
-    monkeypatch.setattr(seen_module, "_MAX_KEPT_BYTES", 10_000)
+    monkeypatch.setattr(request_recorder, "_MAX_KEPT_BYTES", 10_000)
     chat(simulator, "x" * 9_950)
     assert len(simulator.seen.bodies) == 1
 
 
-def test_exchange_tells_what_became_of_a_request(simulator: Simulator) -> None:
-    """Each exchange has its path, model, status, size and outcome."""
+def test_each_request_is_logged_with_its_outcome(simulator: Simulator) -> None:
+    """The log of a request has its path, model, status, size and outcome."""
     answer = chat(simulator, model="m", stream=True)
-    (exchange,) = simulator.seen.exchanges
-    assert (exchange.path, exchange.model, exchange.stream) == ("/v1/chat/completions", "m", True)
-    assert (exchange.status, exchange.outcome, exchange.number) == (200, "answered", 1)
-    assert exchange.bytes_sent > len(answer.body)
+    (logged,) = simulator.seen.exchanges
+    assert (logged.path, logged.model, logged.stream) == ("/v1/chat/completions", "m", True)
+    assert (logged.status, logged.outcome, logged.number) == (200, "answered", 1)
+    assert logged.bytes_sent > len(answer.body)
     assert simulator.seen.statuses == {200: 1}
 
 
-def test_body_that_is_no_json_is_kept_as_bytes(simulator: Simulator) -> None:
-    """What cannot be decoded is shown as it came."""
+def test_a_body_that_is_not_json_is_kept_as_bytes(simulator: Simulator) -> None:
+    """A body that cannot be decoded is shown as bytes."""
     request(simulator, "POST", "/v1/chat/completions", b"{nope")
     assert simulator.seen.bodies == (b"{nope",)
 
 
-def test_reset_forgets_but_keeps_what_is_open(simulator: Simulator) -> None:
+def test_reset_keeps_what_is_open(simulator: Simulator) -> None:
     """After a reset the counters start anew, while a running request and its connection stay counted."""
     simulator.faults(Fault("stall", times=1))
     with Raw(simulator):
@@ -69,8 +69,8 @@ def test_reset_forgets_but_keeps_what_is_open(simulator: Simulator) -> None:
         assert (seen.requests, seen.in_flight, seen.connections_open, seen.connections_opened) == (0, 1, 1, 1)
 
 
-def test_client_that_leaves_in_a_stream_is_seen(simulator: Simulator) -> None:
-    """A client that closes in the middle of a stream is counted as such, and its request ends."""
+def test_a_client_that_leaves_in_a_stream_is_an_abort(simulator: Simulator) -> None:
+    """A client that closes in the middle of a stream is counted, and its request ends."""
     simulator.latency(Latency(tokens_per_s=1))
     with Raw(simulator, stream=True) as raw:
         raw.read_until(b"data: ")
@@ -78,7 +78,7 @@ def test_client_that_leaves_in_a_stream_is_seen(simulator: Simulator) -> None:
     assert simulator.seen.exchanges[0].outcome == "aborted"
 
 
-def test_client_that_leaves_after_its_answer_is_no_abort(simulator: Simulator) -> None:
+def test_a_client_that_leaves_after_its_answer_is_not_an_abort(simulator: Simulator) -> None:
     """Closing an idle connection aborts nothing."""
     with Raw(simulator) as raw:
         raw.read_until(b"system_fingerprint")
@@ -87,49 +87,49 @@ def test_client_that_leaves_after_its_answer_is_no_abort(simulator: Simulator) -
     assert simulator.seen.exchanges[0].outcome == "answered"
 
 
-def test_reader_that_stops_reading_stops_the_sending(simulator: Simulator) -> None:
-    """A stream is written no faster than it is read: what is on the way is bounded, and the rest waits."""
+def test_a_slow_reader_stops_the_sending(simulator: Simulator) -> None:
+    """A stream is written no faster than it is read: the bytes in transit are bounded, and the rest waits."""
     tokens = 20_000_000
     with Raw(simulator, stream=True, simulator={"answer_tokens": tokens, "chunk_chars": 100_000}) as raw:
         raw.read_until(b"data: ")
-        (exchange,) = simulator.seen.exchanges
+        (logged,) = simulator.seen.exchanges
         before = -1
-        while before != exchange.bytes_sent:
-            before = exchange.bytes_sent
+        while before != logged.bytes_sent:
+            before = logged.bytes_sent
             # Other answers give the loop of the simulator every chance to send more.
             for _ in range(5):
                 chat(simulator)
-        assert exchange.outcome == "open"
-        assert exchange.bytes_sent < tokens * 4 / 2
+        assert logged.outcome == "open"
+        assert logged.bytes_sent < tokens * 4 / 2
     simulator.seen.wait(lambda seen: seen.in_flight == 0)
 
 
-def test_wait_says_what_it_saw_when_time_is_up(simulator: Simulator) -> None:
-    """A condition that does not come true is a TimeoutError with the counters in it."""
+def test_a_wait_that_times_out_shows_the_counters(simulator: Simulator) -> None:
+    """A condition that does not hold in time is a TimeoutError with the counters in its message."""
     with pytest.raises(TimeoutError, match="requests=0"):
         simulator.seen.wait(lambda seen: seen.requests == 1, timeout=0.0)
 
 
-def test_error_in_a_condition_reaches_the_waiter(simulator: Simulator) -> None:
-    """A mistake in a condition is raised where it was made."""
+def test_an_error_in_a_condition_is_raised(simulator: Simulator) -> None:
+    """An exception of a condition is raised by the wait."""
     with pytest.raises(ZeroDivisionError):
         simulator.seen.wait(lambda seen: 1 // seen.requests)
 
 
 @pytest.mark.anyio
 async def test_async_wait_wakes_up_on_both_backends(simulator: Simulator) -> None:
-    """A task can wait for what the simulator sees, and so can a second one."""
+    """Several tasks can wait for the simulator at once."""
+    client = threading.Thread(target=lambda: [chat(simulator), chat(simulator)])
     async with anyio.create_task_group() as group:
         for wanted in (1, 2):
             group.start_soon(simulator.seen.wait_async, lambda seen, wanted=wanted: seen.requests >= wanted)
-        asker = threading.Thread(target=lambda: [chat(simulator), chat(simulator)])
-        asker.start()
+        client.start()
     assert simulator.seen.requests == 2
-    asker.join()
+    client.join()
 
 
 @pytest.mark.anyio
-async def test_async_wait_ends_with_its_time(simulator: Simulator) -> None:
-    """An async wait ends in a TimeoutError like the blocking one."""
+async def test_an_async_wait_times_out(simulator: Simulator) -> None:
+    """An async wait raises a TimeoutError like the blocking one."""
     with pytest.raises(TimeoutError, match="requests=0"):
         await simulator.seen.wait_async(lambda seen: seen.requests == 1, timeout=0.0)
