@@ -50,8 +50,13 @@ def into_this_loop() -> Callable[..., object]:
     return into
 
 
-async def run_in_own_thread(function: Callable[[], T]) -> T:
-    """Run a blocking function on a thread of its own; a pool's thread would outlive the client."""
+async def run_in_own_thread(function: Callable[[], T], *, abandon_on_cancel: bool = False) -> T:
+    """Run a blocking function on a thread of its own; a pool's thread would outlive the client.
+
+    Args:
+        function: The function.
+        abandon_on_cancel: Return at once when cancelled, and leave the thread to finish; otherwise wait for it first.
+    """
     results: list[T] = []
     errors: list[BaseException] = []
     done = ThreadEvent()
@@ -65,7 +70,7 @@ async def run_in_own_thread(function: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=run, name="asyncllm-worker", daemon=True)
     thread.start()
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=not abandon_on_cancel):
         await done.wait()
     thread.join()
     if errors:

@@ -17,6 +17,7 @@ FIGURES: Mapping[str, tuple[str, str, int]] = {
     "kib_each": ("memory each", "KiB", 1),
     "wall_ms": ("time", "ms", 0),
     "longest_gap_ms": ("longest gap", "ms", 1),
+    "warm_up_gap_ms": ("longest gap while warming up", "ms", 1),
 }
 # The figures that one command brings, where they mean something.
 _OF_SCENARIO: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +38,7 @@ _OF_SCENARIO: Mapping[str, tuple[str, ...]] = {
     "litellm-stream": ("cpu_us",),
     "trio-plain": ("cpu_us",),
     "trio-stream": ("cpu_us",),
-    "heartbeat": ("longest_gap_ms",),
+    "heartbeat": ("longest_gap_ms", "warm_up_gap_ms"),
 }
 
 

@@ -120,7 +120,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("trio-stream", "stream on trio", (LITELLM, OURS), streams(100, 10), OURS_TRIO),
     Scenario(
         "heartbeat",
-        "first call of the litellm transport",
+        "first call of the litellm transport after warm_up()",
         (OURS,),
         {"do": "heartbeat"},
         OURS_LITELLM,

@@ -27,7 +27,7 @@ os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
 from pydantic import BaseModel, create_model
 
 from asyncllm import AsyncLLM
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 
 CONCURRENCY = 20
 TEXT = "I am Jane Miller, jane@example.com"

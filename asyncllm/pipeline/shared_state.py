@@ -18,7 +18,6 @@ from ..errors import AuthenticationError
 from ..limits import Budget, Slots
 from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
-from ..transports.backend import import_backend
 from ..transports.base import NO_KEY, Connection, Transport
 from .endpoint import Endpoint, configured_model_info, connection_options
 from .pipeline import Counters
@@ -116,15 +115,14 @@ class SharedState:
     async def _import_transport(self, name: str) -> None:
         """Import a transport on a thread: a loop that serves others meanwhile would stand still for 0.1 s."""
         module = f"asyncllm.transports.{name}.transport"
-        async with await self._lock():
+        async with self._lock():
             if module not in sys.modules:
                 await run_in_own_thread(partial(import_module, module))
         if self.closed:  # meanwhile
             raise RuntimeError(_CLOSED)
 
-    async def _lock(self) -> anyio.Lock:
+    def _lock(self) -> anyio.Lock:
         """Return the lock of the first calls, which begin together; made in their loop."""
-        await import_backend()
         if self._starting is None:
             self._starting = anyio.Lock()
         return self._starting
@@ -157,7 +155,7 @@ class SharedState:
         return Connection(config.provider, secret, options, config.connect_timeout), model
 
     async def _started_simulator(self) -> Simulator:
-        async with await self._lock():
+        async with self._lock():
             if self._simulator is None:
                 self._simulator = await run_in_own_thread(_start_simulator)
         return self._simulator

@@ -35,6 +35,9 @@ class Asyncllm:
         self._llm = AsyncLLM(LLMConfig(model=f"openai/{MODEL}"), **options)
         self._reasoning = AsyncLLM(LLMConfig(model=f"openai/{REASONING_MODEL}"), **options)
 
+    async def warm_up(self) -> None:
+        await self._llm.warm_up()
+
     async def plain(self) -> Answer:
         r = await self._llm.acompletion(HELLO)
         return Answer(r.text, r.usage.total_tokens or 0)

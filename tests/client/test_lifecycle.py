@@ -175,33 +175,6 @@ anyio.run(main, backend="{backend}")
     assert (ran.stdout, ran.stderr) == ("False\n[True, True, True]\n", "")
 
 
-def test_calls_that_begin_together_set_litellm_up_once(tmp_path: Path, simulator: Simulator) -> None:
-    """A batch begins with many first calls; each that set litellm up again would make every later request longer."""
-    code = f"""
-import warnings, anyio, asyncllm
-warnings.simplefilter("ignore")  # litellm's own, at its import
-from asyncllm.transports.litellm import transport as litellm
-
-times = 0
-
-def wrap(*transports, wrap=litellm.wrap):
-    global times
-    times += 1
-    wrap(*transports)
-
-litellm.wrap = wrap
-
-async def main():
-    options = dict(model="openai/gpt-5-mini", base_url="{simulator.url}", api_key="sk-0", transport="litellm")
-    async with asyncllm.AsyncLLM(**options) as llm:
-        outcomes = await llm.gather(map(str, range(20)))
-        print(sum(outcome.ok for outcome in outcomes), times)
-
-anyio.run(main)
-"""
-    assert python(code, tmp_path).stdout == "20 1\n"
-
-
 def test_the_script_of_the_blocking_client(tmp_path: Path, simulator: Simulator) -> None:
     """`LLM(load_config())` without `with` works as it stands, prints its answer alone, and exits by itself."""
     (tmp_path / "config.toml").write_text(

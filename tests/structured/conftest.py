@@ -11,7 +11,7 @@ from asyncllm import AsyncLLM
 from asyncllm.config.options import Options
 from asyncllm.simulator import Simulator
 from asyncllm.structured.prompting import MODES, handlers
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 from tests.support.secrets import SECRET
 
 TRANSPORTS: dict[str, Options] = {"litellm": {"transport": "litellm"}, "wire": {"transport": "wire"}}

@@ -11,7 +11,7 @@ import pytest
 from asyncllm import AsyncLLM
 from asyncllm.config.options import Options
 from asyncllm.simulator import Simulator
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 from tests.support.secrets import SECRET
 
 # How the same model is reached over each transport: `auto` takes the wire for a custom endpoint of OpenAI's format.

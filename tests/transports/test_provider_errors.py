@@ -34,7 +34,7 @@ from asyncllm.simulator import Fault, Latency, Simulator
 from asyncllm.transports.base import Call, Connection
 from asyncllm.transports.errors import failure, redact
 from asyncllm.transports.litellm.errors import CLASSES, translate
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio

@@ -39,7 +39,7 @@ from ..errors import (
     unreadable_failure,
 )
 from ..wire.sse import SSEParser
-from .http_client import Exchange
+from .exchange import Exchange
 
 # What litellm raises and says, with a status of its own making, of a 200 that is no answer.
 _UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)

@@ -7,16 +7,14 @@ imported and called on the bridge's loop only.
 from __future__ import annotations
 
 import copy
-import os
-import threading
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 from asyncllm import telemetry
-from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderTimeoutError
-from asyncllm.threads import ThreadEvent
+from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderTimeoutError, UnsupportedError
+from asyncllm.threads import run_in_own_thread
 
 from ..base import Answer, Call, Connection
 from ..bridge.bridge import Bridge, CrossingStream
@@ -24,20 +22,12 @@ from ..errors import timeout_failure
 from ..wire.rules.openai_models import LOST
 from ..wire.rules.parameter_rules import DECIDED
 from .errors import hidden_error, no_end, stream_failure, translate
-from .http_client import Exchange, watched, wrap
-from .quiet_import import import_quietly
+from .exchange import Exchange, watch
+from .importing import import_litellm, is_imported
 
 # litellm keys its client cache by the timeout, so a timeout of its own for each call would make a connection pool for
 # each. The real timeouts are kept by the bridge; this one only has to be longer than any of them, a day.
 _NEVER_S = 86_400.0
-
-# These keep litellm from the network, from reading a `.env` of its own, and from printing; set before its import.
-_OFFLINE = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_OFFLINE_MODE": "true",
-    "LITELLM_MODE": "PRODUCTION",
-}
 
 # Where both transports send the parameters that litellm keeps for itself, or forgets.
 _TAKE_LOST = frozenset(("azure", "litellm_proxy", "openai"))
@@ -45,8 +35,6 @@ _TAKE_LOST = frozenset(("azure", "litellm_proxy", "openai"))
 _HEAD = frozenset(("choices", "created", "id", "model", "object", "system_fingerprint"))
 # No provider is without these, so that nobody needs to look them up.
 _TAKEN_BY_ALL = frozenset(("extra_body", "extra_headers", "max_tokens", "temperature"))
-
-_import_lock = threading.Lock()
 
 
 class LitellmTransport:
@@ -98,60 +86,17 @@ class LitellmTransport:
             bridge.drop()
 
     async def _ready(self) -> Bridge:
-        if self._bridge is None:
-            self._bridge = Bridge(_close_clients)
-        if import_litellm.cache_info().currsize == 0:
+        bridge = self._bridge
+        if bridge is None:
+            bridge = self._bridge = Bridge(_close_clients)
+        if not is_imported():
             # The import takes seconds, and cancelling must not wait for it.
-            await self._bridge.call(_import_aside)
-        return self._bridge
-
-
-@lru_cache(1)
-def import_litellm() -> ModuleType:
-    """Import litellm, offline; it takes seconds, so on a thread where nothing waits for it."""
-    with _import_lock:
-        return _imported()
-
-
-@lru_cache(1)
-def _imported() -> ModuleType:
-    """Import litellm and set it up; under the lock, because calls that begin together would each set it up again."""
-    for name, value in _OFFLINE.items():
-        os.environ.setdefault(name, value)
-    litellm = import_quietly("litellm")
-    litellm.suppress_debug_info = True  # type: ignore[attr-defined]
-    wrap(*_transports())
-    return litellm
-
-
-def _transports() -> list[type[Any]]:
-    """Return the classes through which litellm speaks HTTP."""
-    import httpx
-    from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
-
-    return [LiteLLMAiohttpTransport, httpx.AsyncHTTPTransport]
-
-
-async def _import_aside() -> None:
-    """Import litellm on a thread that nobody has to wait for: whoever gives up meanwhile leaves at once."""
-    done = ThreadEvent()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            import_litellm()
-        except BaseException as error:
-            failures.append(error)
-        done.set()
-
-    threading.Thread(target=run, name="asyncllm-import", daemon=True).start()
-    await done.wait()
-    if failures:
-        raise failures[0]
+            await run_in_own_thread(import_litellm, abandon_on_cancel=True)
+        return bridge
 
 
 async def _complete(call: Call) -> Answer:
-    exchange = watched()
+    exchange = watch()
     try:
         response = await import_litellm().acompletion(**_arguments(call))
     except Exception as error:
@@ -160,7 +105,7 @@ async def _complete(call: Call) -> Answer:
         hidden = hidden_error(call, exchange)
         if hidden is not None:
             raise hidden
-        data = response.model_dump()
+        data = response.model_dump(warnings=False)
         if not data.get("choices"):
             raise MalformedResponseError("the provider's answer has no choices.", status_code=exchange.status)
         _put_back_refusals(data)
@@ -182,12 +127,17 @@ async def _open_stream(call: Call, bridge: Bridge) -> CrossingStream:
     arguments = _arguments(call)
     arguments["stream"] = True
     arguments["stream_options"] = {"include_usage": True, **(call.params.get("stream_options") or {})}
-    exchange = watched(stream=True)
+    exchange = watch(stream=True)
     try:
         wrapper = await import_litellm().acompletion(**arguments)
     except Exception as error:
         caught = translate(error, call, exchange)
     else:
+        if inspect.isasyncgen(wrapper):
+            raise UnsupportedError(
+                f"litellm does not stream {call.model} as a chat.",
+                hint="Ask for the whole answer, or use a chat model.",
+            )
         # An answer may repeat a line of dashes as often as it likes; litellm takes a hundred of them for a loop.
         wrapper.raise_on_model_repetition = lambda: None
         return CrossingStream(_headers(wrapper), _build_response, bridge.stream(_chunks(wrapper, call, exchange)))
@@ -200,7 +150,7 @@ async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncIterator
     try:
         async for chunk in wrapper:
             if _ended_by_provider(wrapper) or not _ends(chunk):
-                data = chunk.model_dump(exclude_none=True)
+                data = chunk.model_dump(exclude_none=True, warnings=False)
                 has_begun = has_begun or not _says_nothing(data)
                 if has_begun:
                     yield (data,)
@@ -231,6 +181,8 @@ def _ends(chunk: Any) -> bool:
 
 
 def _arguments(call: Call) -> dict[str, Any]:
+    from .clients import clients  # not before litellm is imported
+
     connection = call.connection
     options = dict(connection.options)
     if "base_url" in options:
@@ -246,6 +198,7 @@ def _arguments(call: Call) -> dict[str, Any]:
     if call.drop_params:
         _tell_dropped(call)
     params = _parameters(call)
+    timeout = _timeout(connection.connect_timeout_s)
     # litellm changes messages and tools in place for several providers; the tools of a type are those of every call.
     tools = {"tools": copy.deepcopy(list(params["tools"]))} if params.get("tools") else {}
     return {
@@ -254,9 +207,10 @@ def _arguments(call: Call) -> dict[str, Any]:
         **options,
         "model": call.model,
         "messages": copy.deepcopy(list(call.messages)),
-        "timeout": _timeout(connection.connect_timeout_s),
+        "timeout": timeout,
         "max_retries": 0,
         "drop_params": call.drop_params,
+        "client": clients().client(call, timeout),
     }
 
 
@@ -314,13 +268,8 @@ def _build_response(data: dict[str, Any]) -> Any:
 
 
 async def _close_clients() -> None:
-    """Close litellm's cached clients, and forget them: a closed one in the cache would be used again."""
-    if import_litellm.cache_info().currsize == 0:
-        return
-    litellm = import_litellm()
-    await litellm.close_litellm_async_clients()
-    litellm.in_memory_llm_clients_cache.flush_cache()
-    # The streams of several providers go through one more client, which is in no cache and opens itself again.
-    shared = vars(litellm).get("module_level_aclient")
-    if shared is not None:
-        await shared.client._transport.aclose()
+    """Close the clients that litellm was handed, and those that it made for the bridge's loop."""
+    if is_imported():
+        from .clients import close_clients
+
+        await close_clients()

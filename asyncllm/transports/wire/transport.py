@@ -321,7 +321,7 @@ async def _reads(stream: WireStream) -> AsyncIterator[Sequence[dict[str, Any]]]:
 
 def build_response(data: dict[str, Any]) -> Any:
     """Make litellm's ModelResponse of an answer."""
-    from ..litellm.transport import import_litellm
+    from ..litellm.importing import import_litellm
 
     return import_litellm().ModelResponse(**data)
 

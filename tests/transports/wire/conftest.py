@@ -7,7 +7,7 @@ import logging
 import hypothesis  # noqa: F401  # before trio, whose random source it otherwise warns of at the end of the run
 import pytest
 
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 
 
 def pytest_configure(config: pytest.Config) -> None:

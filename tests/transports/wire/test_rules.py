@@ -13,7 +13,7 @@ from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.simulator import Simulator
 from asyncllm.transports.base import Connection
 from asyncllm.transports.bodies import encode
-from asyncllm.transports.litellm.transport import import_litellm
+from asyncllm.transports.litellm.importing import import_litellm
 from asyncllm.transports.wire.rules import ENDPOINTS, Route, route
 from asyncllm.transports.wire.rules.endpoints import AZURE_API_VERSION
 from asyncllm.transports.wire.rules.parameter_rules import DECIDED, PASSED_ON
