@@ -22,7 +22,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from ..models import resolve_provider
+from ..models import endpoint_provider, resolve_provider
 from .fields import CONNECTION_GROUP, CREDENTIALS, ENDPOINTS, KEY_FIELDS
 from .provenance import Origin
 
@@ -125,10 +125,7 @@ def provider_of(model: str, custom_llm_provider: str | None = None, base_url: st
 
 def endpoint_owner(base_url: str | None) -> str | None:
     """Return the provider that an endpoint belongs to; None when it is not known."""
-    if base_url is None:
-        return None
-    # No provider has a model of this name, so the endpoint alone decides.
-    return _provider_or_none("-", None, base_url)
+    return None if base_url is None else endpoint_provider(base_url)
 
 
 def url_origin(url: object) -> tuple[str, str | None, int | None]:

@@ -53,6 +53,16 @@ def resolve_provider(model: str, custom_llm_provider: str | None = None, base_ur
     return _resolve(model, custom_llm_provider or None, base_url or None)
 
 
+def endpoint_provider(base_url: str) -> str | None:
+    """Return the provider whose own endpoint a URL is; None for any other."""
+    url = _split(base_url)
+    for endpoint, provider in _ENDPOINTS:
+        known = _split(endpoint)
+        if (known.hostname or "") == (url.hostname or "") and _is_below(url.path, known.path):
+            return provider
+    return None
+
+
 @lru_cache(maxsize=512)  # One for each model and endpoint that a process uses.
 def _resolve(model: str, given: str | None, base_url: str | None) -> ResolvedModel:
     if given is not None and given not in PROVIDERS and given != SIMULATED:
@@ -104,14 +114,8 @@ def _within(provider: str, name: str, base_url: str | None) -> ResolvedModel:
 
 
 def _by_endpoint(model: str, base_url: str | None) -> ResolvedModel | None:
-    if base_url is None:
-        return None
-    url = _split(base_url)
-    for endpoint, provider in _ENDPOINTS:
-        known = _split(endpoint)
-        if (known.hostname or "") == (url.hostname or "") and _is_below(url.path, known.path):
-            return ResolvedModel(provider, model)
-    return None
+    provider = None if base_url is None else endpoint_provider(base_url)
+    return None if provider is None else ResolvedModel(provider, model)
 
 
 def _by_name(model: str) -> ResolvedModel | None:
