@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import hypothesis  # noqa: F401  # before trio, whose random generator it takes over without a warning only then
+import hypothesis  # before trio, whose random generator it takes over without a warning only then
 import pytest
 
 from tests.support import leaks, loopback
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "tests.support.secrets"]
 
 loopback.install()
+
+# A slow machine fails no test: timings live in benchmarks.
+hypothesis.settings.register_profile("asyncllm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("asyncllm")
 
 # Variables of the developer's machine that would change what a test sees: keys, endpoints, profiles, proxies.
 _FOREIGN_PREFIXES = ("LLM_", "AWS_", "OPENAI_", "ANTHROPIC_", "AZURE_", "LITELLM_")
