@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from typing import cast
 
@@ -88,13 +89,15 @@ class _ValueMaker:
             return self.make(merged, field)
         if "const" in schema:
             return schema["const"]
+        if "default" in schema and is_member(schema, schema["default"]) and not self._is_in_text(schema, field):
+            return schema["default"]
         if "enum" in schema:
             members = [member for member in schema["enum"] if is_member(schema, member)]
             if not members:
                 raise _ImpossibleError
             return find_member(members, field, self._text, self._salt)
         if branches := self._branches(schema):
-            return self._first_possible(branches, schema, field)
+            return self._first_possible(branches, field)
         return self._of_type(type_of(schema), schema, field)
 
     def _of_type(self, kind: str, schema: Schema, field: Field) -> object:
@@ -150,18 +153,15 @@ class _ValueMaker:
         kinds = schema.get("type")
         return [merge(schema, {"type": kind}) for kind in kinds] if isinstance(kinds, list) else ()
 
-    def _first_possible(self, branches: Sequence[Schema | bool], schema: Schema, field: Field) -> object:
+    def _first_possible(self, branches: Sequence[Schema | bool], field: Field) -> object:
         """Take the first branch that can be made; null only where the text has nothing, or nothing else is possible."""
         others = [branch for branch in branches if isinstance(branch, bool) or branch.get("type") != "null"]
-        is_optional = "default" in schema or len(others) < len(branches)
-        if is_optional and others and not self._is_in_text(others[0], field):
-            return schema.get("default")
-        for branch in others:
-            try:
-                return self.make(branch, field)
-            except _ImpossibleError:
-                continue
-        if len(others) < len(branches):
+        is_nullable = len(others) < len(branches)
+        if not is_nullable or (others and self._is_in_text(others[0], field)):
+            for branch in others:
+                with suppress(_ImpossibleError):
+                    return self.make(branch, field)
+        if is_nullable:
             return None
         raise _ImpossibleError
 
@@ -181,8 +181,9 @@ class _ValueMaker:
             part = properties[name] if name in properties else schema_of_other(schema, name)
             if name in required:
                 made[name] = self.make(part, Field(name))
-            elif len(made) < most - len({*required} - made.keys()):
-                self._add_optional(made, name, part)
+            elif len(made) < most - len({*required} - made.keys()) and len(self._open_refs) < _OPTIONAL_DEPTH:
+                with suppress(_ImpossibleError):
+                    made[name] = self.make(part, Field(name))
         if not properties and most > 0 and len(self._open_refs) < _OPTIONAL_DEPTH:
             # A map shows one entry where it may have some.
             self._add_entries(made, schema, max(least, 1))
@@ -191,16 +192,6 @@ class _ValueMaker:
         if len(made) < least:
             raise _ImpossibleError
         return made
-
-    def _add_optional(self, made: dict[str, object], name: str, part: Schema | bool) -> None:
-        try:
-            flat, field = self._without_ref(part), Field(name)
-            if not isinstance(flat, bool) and "default" in flat and not self._is_in_text(flat, field):
-                made[name] = flat["default"]
-            elif len(self._open_refs) < _OPTIONAL_DEPTH:
-                made[name] = self.make(part, field)
-        except _ImpossibleError:
-            return
 
     def _add_entries(self, made: dict[str, object], schema: Schema, wanted: int) -> None:
         """Add entries to a map (an object with free keys) until it has as many as wanted, where that is possible."""

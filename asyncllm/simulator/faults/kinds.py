@@ -59,16 +59,10 @@ async def _stall(fault: Fault, responder: Responder) -> None:
     await responder.response.hang()
 
 
-async def _reset(fault: Fault, responder: Responder) -> None:
+async def _break_off(fault: Fault, responder: Responder) -> None:
     await _begin(fault, responder)
     await asyncio.sleep(fault.seconds)
-    responder.response.break_off("reset")
-
-
-async def _cut(fault: Fault, responder: Responder) -> None:
-    await _begin(fault, responder)
-    await asyncio.sleep(fault.seconds)
-    responder.response.break_off("cut")
+    responder.response.break_off("reset" if fault.kind == "reset" else "cut")
 
 
 async def _begin(fault: Fault, responder: Responder) -> None:
@@ -261,8 +255,10 @@ KINDS: dict[str, FaultKind] = {
     "stall": FaultKind(
         "stops sending and keeps the connection open until the client leaves", ("at", "after_chunks"), _stall
     ),
-    "reset": FaultKind("resets the connection (RST)", ("at", "after_chunks", "seconds"), _reset),
-    "cut": FaultKind("closes the connection cleanly in the middle", ("at", "after_chunks", "seconds", "framed"), _cut),
+    "reset": FaultKind("resets the connection (RST)", ("at", "after_chunks", "seconds"), _break_off),
+    "cut": FaultKind(
+        "closes the connection cleanly in the middle", ("at", "after_chunks", "seconds", "framed"), _break_off
+    ),
     "refuse": FaultKind("refuses every connection, and closes those that are open", (), None),
     "close_kept": FaultKind(
         "closes a kept connection under its next request; on a fresh one it answers", (), _close_kept
