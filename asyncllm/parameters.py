@@ -90,16 +90,7 @@ _REFUSED = {
     "request_timeout": "set timeout",
     "stream": "call stream(), or acompletion(..., stream=True)",
 }
-_FROM_PROFILE = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "stop",
-    "reasoning_effort",
-    "safety_settings",
-    "extra_body",
-)
+_FROM_PROFILE = ("temperature", "top_p", "top_k", "seed", "stop", "reasoning_effort", "safety_settings", "extra_body")
 
 
 class FixedParams(dict[str, Any]):
