@@ -218,6 +218,18 @@ def without_none(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def optional_string(values: Mapping[str, object], key: str) -> str | None:
+    """Return a string of a chat-completions dict; None when it is not set.
+
+    Raises:
+        ValueError: The value is not a string.
+    """
+    value = values.get(key)
+    if not isinstance(value, str | None):
+        raise ValueError(f"{key} must be a str, not {type(value).__name__}")
+    return value
+
+
 def copied(mark: Mapping[str, object] | None) -> dict[str, object] | None:
     """Return a copy of a cache mark."""
     return None if mark is None else dict(mark)
@@ -238,16 +250,12 @@ def _part_from_dict(part: Mapping[str, object]) -> Part | None:
         case {"type": "image_url", "image_url": str(url)}:
             return Image(url, cache_control=cache_control)
         case {"type": "image_url", "image_url": {"url": str(url)}}:
-            return Image(url, _string(mapping_or_empty(part["image_url"]), "detail"), cache_control)
+            return Image(url, optional_string(mapping_or_empty(part["image_url"]), "detail"), cache_control)
         case {"type": "file", "file": file} if is_mapping(file):
-            return File(_string(file, "file_data"), _string(file, "file_id"), _string(file, "filename"), cache_control)
+            data, file_id, filename = (optional_string(file, key) for key in ("file_data", "file_id", "filename"))
+            return File(data, file_id, filename, cache_control)
         case _:
             return None
-
-
-def _string(values: Mapping[str, object], key: str) -> str | None:
-    value = values.get(key)
-    return value if isinstance(value, str) else None
 
 
 def _data_url(content: bytes, media_type: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args
 
-from .content import File, Image, Part, Text, ToolCall, copied, part_of, shortened, without_none
+from .content import File, Image, Part, Text, ToolCall, copied, optional_string, part_of, shortened, without_none
 from .narrowing import is_iterable, is_list, is_mapping, list_or_empty, mapping_or_empty
 from .suggestions import nearest
 
@@ -76,15 +76,15 @@ class Message:
 
         Raises:
             TypeError: The content is neither a text nor a list of parts.
-            ValueError: The role or a part is unknown.
+            ValueError: The role or a part is unknown, or a field has another type.
         """
         content, mark = data.get("content"), data.get("cache_control")
         return cls(
             role=cast(Role, data.get("role")),  # checked when the message is made
             content=content if isinstance(content, str | None) else _parts(content),
-            name=_string(data, "name"),
+            name=optional_string(data, "name"),
             tool_calls=[ToolCall.from_dict(mapping_or_empty(call)) for call in list_or_empty(data.get("tool_calls"))],
-            tool_call_id=_string(data, "tool_call_id"),
+            tool_call_id=optional_string(data, "tool_call_id"),
             cache_control=mark if is_mapping(mark) else None,
         )
 
@@ -269,13 +269,6 @@ def _parts(content: object) -> tuple[Part, ...]:
     if not is_iterable(content):
         raise TypeError(f"the content of a message must be a str or a list of parts, not {_type_name(content)}")
     return tuple(map(part_of, content))
-
-
-def _string(data: Mapping[str, object], key: str) -> str | None:
-    value = data.get(key)
-    if not isinstance(value, str | None):
-        raise TypeError(f"{key} of a message must be a str, not {_type_name(value)}")
-    return value
 
 
 def _cache_marked(message: dict[str, object]) -> dict[str, object]:

@@ -75,25 +75,8 @@ class CallOptions(ChatParams, total=False):
 
 
 KNOWN: frozenset[str] = frozenset(ChatParams.__annotations__)
-# Other named parameters of litellm, which are passed through.
-_LITELLM_OPTIONS = frozenset(
-    (
-        "additional_drop_params",
-        "allowed_openai_params",
-        "cache_control_injection_points",
-        "context_management",
-        "deployment_id",
-        "enable_json_schema_validation",
-        "include_server_side_tool_invocations",
-        "merge_reasoning_content_in_choices",
-        "mock_response",
-        "organization",
-    )
-)
-# Sampling parameters of some servers, which resemble known names.
-_LOOKALIKES = frozenset(
-    ("best_of", "min_p", "min_tokens", "repetition_penalty", "stop_token_ids", "top_a", "typical_p")
-)
+# Sampling parameters of some servers that are similar enough to a known name to be taken for a misspelt one.
+_LOOKALIKES = frozenset({"min_tokens", "top_a"})
 # Results kept for fixed parameters: as many as there are prepared types.
 _KEPT = 256
 # The least similarity of a misspelt name: one wrong, missing or doubled letter in five.
@@ -107,16 +90,7 @@ _REFUSED = {
     "request_timeout": "set timeout",
     "stream": "call stream(), or acompletion(..., stream=True)",
 }
-_FROM_PROFILE = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "stop",
-    "reasoning_effort",
-    "safety_settings",
-    "extra_body",
-)
+_FROM_PROFILE = ("temperature", "top_p", "top_k", "seed", "stop", "reasoning_effort", "safety_settings", "extra_body")
 
 
 class FixedParams(dict[str, Any]):
@@ -211,7 +185,7 @@ def _check_unknown(name: str, options: frozenset[str]) -> None:
     if name in Fields.model_fields:
         # Of these, an endpoint would even receive the profile's key.
         raise TypeError(f"{name!r} is an option of a client, not of a call; use with_options({name}=...) or a profile.")
-    if name in _LITELLM_OPTIONS or name in _LOOKALIKES:
+    if name in _LOOKALIKES:
         return
     near = nearest(name, KNOWN | options, cutoff=_MISSPELT)
     if near is not None:

@@ -253,31 +253,13 @@ TABLE_FIELDS = frozenset({"extra_headers", "extra_body", "safety_settings"})
 HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS
 """Fields whose values are never shown in messages."""
 
-SHARED_WITH_FALLBACKS = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "seed",
-        "stop",
-        "reasoning_effort",
-        "max_output_tokens",
-        "timeout",
-        "connect_timeout",
-        "first_token_timeout",
-        "idle_timeout",
-        "deadline",
-        "num_retries",
-        "retry_min_wait",
-        "retry_max_wait",
-        "retry_multiplier",
-        "drop_params",
-        "disable_vision",
-        "caching_prompt",
-        "max_reasks",
-        "log_prompts",
-    }
-)
+_SHARED = """
+temperature top_p top_k seed stop reasoning_effort max_output_tokens
+timeout connect_timeout first_token_timeout idle_timeout deadline
+num_retries retry_min_wait retry_max_wait retry_multiplier
+drop_params disable_vision caching_prompt max_reasks log_prompts
+"""
+SHARED_WITH_FALLBACKS = frozenset(_SHARED.split())
 """Fields that, set as an argument, apply to the fallbacks of the profile too: none of them says where requests go."""
 
 

@@ -251,30 +251,18 @@ _MAKERS = re.compile(
     r"|(?P<deepseek>deepseek-)|(?P<cohere_chat>command-)|(?P<xai>grok-)"
 )
 
+_VERTEX_KINDS = ("chat", "code-chat", "code-text", "embedding", "language", "text", "vision")
+_WITHOUT_PREFIX = """
+aleph_alpha anthropic bedrock cohere cohere_chat empower gradient_ai nlp_cloud openai openrouter text-completion-openai
+watsonx
+"""
 # The provider of a bare name, by the `litellm_provider` of its entry. The models of all other providers are listed with
 # their prefix, and not found by a bare name.
 _LISTED = {
+    **{name: name for name in _WITHOUT_PREFIX.split()},
+    **{f"vertex_ai-{kind}-models": "vertex_ai" for kind in _VERTEX_KINDS},
     "ai21": "ai21_chat",
-    "aleph_alpha": "aleph_alpha",
-    "anthropic": "anthropic",
-    "bedrock": "bedrock",
     "bedrock_converse": "bedrock",
-    "cohere": "cohere",
-    "cohere_chat": "cohere_chat",
-    "empower": "empower",
-    "gradient_ai": "gradient_ai",
-    "nlp_cloud": "nlp_cloud",
-    "openai": "openai",
-    "openrouter": "openrouter",
-    "text-completion-openai": "text-completion-openai",
-    "vertex_ai-chat-models": "vertex_ai",
-    "vertex_ai-code-chat-models": "vertex_ai",
-    "vertex_ai-code-text-models": "vertex_ai",
-    "vertex_ai-embedding-models": "vertex_ai",
-    "vertex_ai-language-models": "vertex_ai",
-    "vertex_ai-text-models": "vertex_ai",
-    "vertex_ai-vision-models": "vertex_ai",
-    "watsonx": "watsonx",
 }
 
 # Vertex AI's image and video models are listed with their prefix, and found without it.

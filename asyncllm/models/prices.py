@@ -313,19 +313,11 @@ _IGNORED_KEYS = {
     "qwen_ai_platform": _ALIBABA,
 }
 
-_PER_UNIT = (
-    "citation_cost_per_token",
-    "cost_per_second",
-    "input_cost_per_audio_per_second",
-    "input_cost_per_character",
-    "input_cost_per_image",
-    "input_cost_per_image_token",
-    "input_cost_per_request",
-    "input_cost_per_second",
-    "input_cost_per_video_per_second",
-    "output_cost_per_character",
-    "output_cost_per_image",
-    "output_cost_per_image_token",
-    "output_cost_per_second",
-    "output_cost_per_video_token",
-)
+# The keys of `Prices.per_unit`.
+_UNIT_KEYS = """
+citation_cost_per_token cost_per_second input_cost_per_audio_per_second input_cost_per_character input_cost_per_image
+input_cost_per_image_token input_cost_per_request input_cost_per_second input_cost_per_video_per_second
+output_cost_per_character output_cost_per_image output_cost_per_image_token output_cost_per_second
+output_cost_per_video_token
+"""
+_PER_UNIT = tuple(_UNIT_KEYS.split())

@@ -7,6 +7,8 @@ import pickle
 import pytest
 
 from asyncllm import AsyncLLM, ConfigError, LLMConfig
+from asyncllm.config import describe_fields
+from asyncllm.config.fields import SHARED_WITH_FALLBACKS
 
 from .conftest import Project
 
@@ -76,6 +78,12 @@ def test_arguments_hold_for_fallbacks_too(project: Project) -> None:
     (standby,) = config.fallback_configs()
     assert (standby.model, standby.timeout, standby.temperature) == ("groq/b", 7, 0.25)
     assert (standby.top_p, standby.base_url, standby.api_key) == (None, None, None)
+
+
+def test_the_fields_shared_with_fallbacks_are_fields_of_a_call() -> None:
+    """No field of the connection, the limits or the prices is shared."""
+    groups = {doc.name: doc.group for doc in describe_fields()}
+    assert {groups[name] for name in SHARED_WITH_FALLBACKS} == {"sampling", "tokens", "time", "retries", "behaviour"}
 
 
 def test_fallbacks_survive_pickling(project: Project) -> None:

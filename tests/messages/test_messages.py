@@ -247,9 +247,19 @@ def test_invalid_messages_are_refused(messages: Any, error: type[Exception], tex
         ({"role": "user", "content": [{"type": "text"}]}, ValueError, "not {'type': 'text'}"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, ValueError, "a message part must be"),
         ({"role": "user", "content": [{"type": "file", "file": "x"}]}, ValueError, "a message part must be"),
+        (
+            {"role": "user", "content": [{"type": "file", "file": {"filename": 5}}]},
+            ValueError,
+            "filename must be a str",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "detail": 1}}]},
+            ValueError,
+            "detail must be a str, not int",
+        ),
         ({"role": "user", "content": [{"type": "video", "text": "x"}]}, ValueError, "a message part must be"),
-        ({"role": "user", "content": "Hi", "name": 5}, TypeError, "name of a message must be a str, not int"),
-        ({"role": "tool", "content": "x", "tool_call_id": 5}, TypeError, "tool_call_id of a message must be a str"),
+        ({"role": "user", "content": "Hi", "name": 5}, ValueError, "name must be a str, not int"),
+        ({"role": "tool", "content": "x", "tool_call_id": 5}, ValueError, "tool_call_id must be a str"),
     ],
 )
 def test_an_invalid_dict_is_no_message(data: dict[str, Any], error: type[Exception], text: str) -> None:
