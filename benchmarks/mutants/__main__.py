@@ -27,6 +27,7 @@ from .workers import CACHE, Baseline, Trial, Worker
 _SLOWER, _SLACK_S = 6.0, 10.0
 # The tests that run a line may take minutes; a mutant that lives through this much of them, quickest first, survives.
 _TESTS_LIMIT_S = 20.0
+_SHOWN = 100  # characters of the id of a test
 _SURVIVORS = CACHE / "survivors.json"
 
 
@@ -108,7 +109,10 @@ def run(workers: Sequence[Worker], parts: dict[str, Part], sample: dict[str, lis
             finally:
                 free.put(worker)
             result = Result(part, mutant, is_equivalent, trial, time.monotonic() - began)
-            print(f"{result.seconds:6.1f} s  {result.outcome:10}  {mutant}  {trial.noticed_by or ''}", flush=True)
+            print(
+                f"{result.seconds:6.1f} s  {result.outcome:10}  {mutant}  {(trial.noticed_by or '')[:_SHOWN]}",
+                flush=True,
+            )
             return result
 
         jobs = [(name, mutant) for name, mutants in sample.items() for mutant in mutants]
@@ -148,7 +152,9 @@ def report(results: Iterable[Result], seconds: float, at_least: float) -> int:
     by_part: dict[str, list[Result]] = {}
     for result in results:
         by_part.setdefault(result.part, []).append(result)
-    for result in sorted((one for some in by_part.values() for one in some), key=lambda one: str(one.mutant)):
+    for result in sorted(
+        (one for some in by_part.values() for one in some), key=lambda one: (one.mutant.path, one.mutant.first_line)
+    ):
         if result.outcome == "survived":
             print(f"\n{result.mutant}", *result.mutant.diff, sep="\n  ")
     print(f"\n{'part':12}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}{'rate':>9}")

@@ -26,6 +26,8 @@ _LEFT_OUT = (
         func=m.OneOf(*(m.Name(name) for name in ("len", "isinstance", "issubclass", "cast", "TypeVar", "NewType")))
     )
     | m.If(test=m.Name("TYPE_CHECKING"))
+    | m.Assign(value=m.Call(func=m.Name("TypeVar")))
+    | m.Raise(exc=m.Call(func=m.Name("AssertionError")))
     | m.Assign(targets=[m.AssignTarget(m.Name("__slots__") | m.Name("__all__"))])
     | m.AnnAssign(annotation=m.Annotation(m.Name("TypeAlias")))
 )

@@ -46,7 +46,7 @@ _OFFLINE = {
     "LITELLM_MODE": "PRODUCTION",
 }
 _OPTIONS = (
-    *("--quiet", "--exitfirst", "--no-header", "--no-summary", "--tb=line", "-rN", "--basetemp=../tmp"),
+    *("--quiet", "--no-header", "--no-summary", "--tb=line", "-rN", "--basetemp=../tmp"),
     # The one writes into the checkout, the other warns of what has been imported ahead.
     *("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
@@ -126,7 +126,6 @@ def _become_child() -> None:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    faulthandler.dump_traceback_later(_START_LIMIT_S, exit=True)
     from hypothesis import Phase, settings
 
     # The same examples each time, none kept for the next mutant, and no time spent to make a failure small.
@@ -194,7 +193,6 @@ class _Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        faulthandler.cancel_dump_traceback_later()
         self._watched.switch_context(item.nodeid)
         try:
             return (yield)
@@ -210,11 +208,12 @@ class _Recorder:
 
 def _try(limits: dict[str, float]) -> dict[str, Any]:
     """Run tests in the order given, each within its limit, until one fails."""
+    faulthandler.dump_traceback_later(_START_LIMIT_S, exit=True)
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     chosen = _Chosen(limits)
     files = dict.fromkeys(name.partition("::")[0] for name in limits)
-    code = pytest.main([*_OPTIONS, *files], [chosen])
+    code = pytest.main([*_OPTIONS, "--exitfirst", *files], [chosen])
     return {"code": int(code), "noticed_by": chosen.failed, "ran": chosen.ran}
 
 

@@ -18,8 +18,8 @@ from .parts import ROOT, Part
 CACHE = ROOT / ".cache" / "mutants"
 # No test of a part needs these, and they make the copies large.
 _NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "site", "dist", "out", "*.egg-info")
-# pytest's codes for a run in which all tests passed, and for one that had none to run.
-_NOT_NOTICED = (0, 5)
+# pytest's codes: all tests passed, some failed, there was none to run.
+_PASSED, _FAILED, _NONE = 0, 1, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,10 @@ class Worker:
         return list(self._kept("probe", {"tests": tests})["modules"])
 
     def baseline(self, part: Part) -> Baseline:
-        """Run the tests of a part on the code as it is.
-
-        Raises:
-            RuntimeError: A test fails.
-        """
+        """Run the tests of a part on the code as it is; those that fail are left out, and named."""
         found = self._kept("baseline", {"sources": part.modules(), "tests": part.tests})
+        for name in found["failed"]:
+            print(f"left out, because it fails without any mutant: {name}", file=sys.stderr, flush=True)
         ids = found["tests"]
         return Baseline(
             found["seconds"],
@@ -105,16 +103,20 @@ class Worker:
         found = self._ask({"try": {"path": path, "source": source, "limits": limits}})
         if found is None:
             return Trial(is_killed=True)
-        return Trial(found["code"] not in _NOT_NOTICED, found["noticed_by"])
+        return Trial(found["code"] not in (_PASSED, _NONE), found["noticed_by"])
 
     def _kept(self, name: str, request: dict[str, Any]) -> Any:
-        """Answer a request about the code as it is; the last answer stands while no file has changed."""
+        """Ask about the code as it is; the last answer stands while no file has changed.
+
+        Raises:
+            RuntimeError: The tests cannot be run.
+        """
         kept = CACHE / f"{name}-{_fingerprint(request)}.json"
         if kept.exists():
             return json.loads(kept.read_text(encoding="utf-8"))
         found = self._ask({name: request})
-        if found is None or found["code"]:
-            raise RuntimeError(f"the tests do not pass on the code as it is; see {self._home / 'tests.log'}")
+        if found is None or found["code"] not in (_PASSED, _FAILED):
+            raise RuntimeError(f"the tests do not run on the code as it is; see {self._home / 'tests.log'}")
         kept.write_text(json.dumps(found), encoding="utf-8")
         return found
 
