@@ -65,10 +65,10 @@ def test_the_error_names_the_deadline_and_what_the_call_was_doing() -> None:
 
 def test_the_error_names_the_last_failure() -> None:
     """The class and the words of the last error follow, with one full stop at the end."""
-    last = ServerError("the provider failed.")
+    last = ServerError("the provider failed at X.")
     error = Deadline(20).error("waiting to retry", last)
     assert error.message == (
         "the call took longer than its deadline of 20 s (it was waiting to retry) "
-        "after ServerError: the provider failed."
+        "after ServerError: the provider failed at X."
     )
     assert error.last_error is last

@@ -18,7 +18,7 @@ from asyncllm.pipeline.fallback import FallbackTurn, goes_on, in_turn
 pytestmark = pytest.mark.anyio
 
 PAUSE = "the provider asked for a longer pause than retry_max_wait"
-DOWN = errors.ServerError("the provider failed.", status_code=500)
+DOWN = errors.ServerError("the provider failed at X.", status_code=500)
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Provider:
     failure: errors.AsyncLLMError | None = None
     sends: bool = True
     paused: bool = False
-    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(lambda: 1000.0))
     turns: list[bool] = field(default_factory=list)
 
     def closed_too_long(self) -> bool:
@@ -98,7 +98,7 @@ class Call:
 
 def opened() -> CircuitBreaker:
     """Return the breaker of an endpoint that has failed the last calls."""
-    breaker = CircuitBreaker()
+    breaker = CircuitBreaker(lambda: 1000.0)
     for _ in range(3):
         breaker.failed()
     return breaker
@@ -209,7 +209,7 @@ async def test_the_last_endpoint_is_asked_whatever_it_did_before() -> None:
 
 async def test_a_failed_endpoint_is_reported(events: Events) -> None:
     """The event has the class, the status and the words of the error; the attempts are in the record."""
-    call = Call(Provider("first", DOWN), Provider("second"))
+    call = Call(Provider("first", DOWN), Provider("second"), Provider("third"))
     await call.run()
     assert events.seen == [
         (
@@ -220,7 +220,7 @@ async def test_a_failed_endpoint_is_reported(events: Events) -> None:
                 "next_profile": "second",
                 "error": "ServerError",
                 "status_code": 500,
-                "message": "the provider failed.",
+                "message": "the provider failed at X.",
             },
         )
     ]
@@ -243,11 +243,13 @@ async def test_an_endpoint_that_sent_nothing_is_skipped_with_its_error() -> None
 
 async def test_the_last_error_names_the_endpoints_before_it() -> None:
     """Those that failed are named by their errors, those that were passed over by the reason; the last one is not."""
-    error = errors.NotFoundError("no such model.", hint="Check the name.")
+    error = errors.NotFoundError("no such model as X.", hint="Check the name.")
     call = Call(Provider("first", DOWN), Provider("second", paused=True), Provider("third", error))
     with pytest.raises(errors.NotFoundError) as caught:
         await call.run()
-    assert str(caught.value) == (f"no such model; tried before: first (ServerError), second ({PAUSE}). Check the name.")
+    assert str(caught.value) == (
+        f"no such model as X; tried before: first (ServerError), second ({PAUSE}). Check the name."
+    )
     assert caught.value.args == (caught.value.message,)
 
 
