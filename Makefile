@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test lint docs bench bench-quick bench-environment bench-limits soak lock clean
+.PHONY: help demo test coverage mutants lint docs bench bench-quick bench-environment bench-limits soak lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -33,6 +33,15 @@ demo: $(VENV)/run.stamp ## a call, a stream, a typed answer and a batch, on the 
 
 test: $(VENV)/dev.stamp ## run the tests; TESTS=path runs some of them
 	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
+
+coverage: $(VENV)/dev.stamp ## run the tests and measure which branches of the package they take; fails under 95 %
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+mutants: $(VENV)/dev.stamp ## count the small faults that the tests notice, in half an hour; PART=name for one part
+	@$(BIN)/python -m benchmarks.mutants $(PART)
 
 lint: $(VENV)/dev.stamp ## style, types and the direction of imports
 	@$(BIN)/ruff check .
