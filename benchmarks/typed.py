@@ -1,4 +1,4 @@
-"""What a typed call costs, beside instructor over litellm and beside asyncllm's own plain call; and typed streams.
+"""CPU of a typed call, against instructor over litellm and asyncllm's own plain call; and of typed streams.
 
     python -m benchmarks.typed [--rounds 5] [--json FILE]
 
@@ -68,7 +68,7 @@ Forty: type[BaseModel] = create_model("Forty", **_FIELDS)
 
 
 class Report(BaseModel):
-    """What is streamed."""
+    """The type of the streams."""
 
     title: str
     lines: list[Address]
@@ -76,14 +76,14 @@ class Report(BaseModel):
 
 
 def report(size: int) -> str:
-    """Make an answer of a size in characters: half of it a list of objects, half a text."""
+    """Make an answer of a size in characters: half a list of objects, half a string."""
     line = {"street": "Long Street 1", "city": "Berlin", "country": "de", "numbers": [1, 22, 333]}
     lines = [line] * (size // 2 // len(json.dumps(line)))
     return json.dumps({"title": "A report", "lines": lines, "body": "All is well. " * (size // 26)})
 
 
 async def cpu_us(call: Callable[[], Awaitable[Any]], count: int, concurrency: int = CONCURRENCY) -> float:
-    """Run a call many times and return the CPU time of one in microseconds."""
+    """Run a call many times and return the CPU time of one, in microseconds."""
     left = iter(range(count))
 
     async def work() -> None:
@@ -97,7 +97,7 @@ async def cpu_us(call: Callable[[], Awaitable[Any]], count: int, concurrency: in
 
 
 async def medians(calls: dict[str, tuple[Callable[[], Awaitable[Any]], int]], rounds: int) -> dict[str, list[float]]:
-    """Measure calls in interleaved rounds, after one that warms up."""
+    """Measure calls in interleaved rounds, after a warm-up."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
         for name, (call, count) in calls.items():
@@ -161,7 +161,7 @@ async def measure(url: str, streams_url: str, rounds: int) -> dict[str, list[flo
 
 
 def ratios(taken: dict[str, list[float]]) -> dict[str, float]:
-    """Compare the medians."""
+    """Return the ratios of the medians."""
     us = {name: statistics.median(figures) for name, figures in taken.items()}
     found = (
         us["two fields, instructor"] / us["two fields"],

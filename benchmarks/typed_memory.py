@@ -1,4 +1,4 @@
-"""How memory and the number of classes grow over many typed calls, through the whole pipeline.
+"""Growth of memory and of the number of classes over many typed calls, through the whole pipeline.
 
     python benchmarks/typed_memory.py [--calls 10000]
 
@@ -32,7 +32,7 @@ with Simulator(record=False) as simulator:
 
 
 def resident_mb() -> float:
-    """Return the memory of this process that is in use, in MB."""
+    """Return the resident memory of this process in MB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
@@ -56,7 +56,7 @@ async def run(llm: AsyncLLM, models: Sequence[type[BaseModel]], calls: int) -> N
 
 
 async def measure(url: str, calls: int) -> bool:
-    """Run both scenarios and print what they left; return whether both stayed within the bound."""
+    """Run both scenarios and print their growth; return whether both stayed within the bound."""
     models = [
         create_model(f"Model{number}", name=(str, ...), email=(str, ...), age=(int, number))
         for number in range(GENERATED)

@@ -1,7 +1,7 @@
-"""Typed answers: any type in, exactly that type out, over instructor's knowledge of how to ask and to ask again.
+"""Typed answers: exactly the type that was asked for, with instructor's prompts and re-asks.
 
-What instructor knows is taken from it once for each type and mode; the value is read into the user's own type; and
-every attempt is an ordinary call, with its limits, retries and deadline.
+The prompts are made once for each type and mode; an answer is read into the user's own type; and every attempt is an
+ordinary call, with its limits, retries and deadline.
 """
 
 from .extraction import Check, Extraction, Reask, extract

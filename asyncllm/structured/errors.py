@@ -1,10 +1,10 @@
-"""How a typed call fails: what was asked, what came, why it was refused, and what it cost, on one screen."""
+"""Errors of typed calls: the request, the answers, why each was refused, and their cost, on one screen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ..completions.completion import Completion, ExtractionAttempt
 from ..completions.usage import Usage
@@ -19,12 +19,12 @@ _ENDED_EARLY = frozenset(("content_filter", "length"))
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for.
+    """A typed request, as messages show it.
 
     Attributes:
-        title: The type, as a message calls it.
-        mode: How it was asked for.
-        request: The request as it came.
+        title: The name of the type.
+        mode: The mode it was asked for in.
+        request: The request as the caller made it.
     """
 
     title: str
@@ -38,18 +38,26 @@ class Asked:
         return f"{self.title} ({self.mode}) of {_shown(content)!r}"
 
 
+class _Details(TypedDict):
+    attempts: Sequence[ExtractionAttempt]
+    completion: Completion
+    usage: Usage
+    cost_usd: float | None
+    partial: object
+
+
 def ended_early(
-    completion: Completion, earlier: Sequence[ExtractionAttempt], partial: Callable[[Completion], Any]
+    completion: Completion, earlier: Sequence[ExtractionAttempt], partial: Callable[[Completion], object]
 ) -> ExtractionError | None:
-    """Return the error of an answer that is not whole, and is not asked again, as it would end in the same way.
+    """Return the error of an incomplete answer. It is not asked for again, as the next one would end in the same way.
 
     Args:
         completion: The answer.
         earlier: The attempts before it.
-        partial: Makes the value so far of an answer.
+        partial: Makes the partial value of an answer.
 
     Returns:
-        None when the answer is whole.
+        None when the answer is complete.
     """
     refusal, reason = completion.refusal, completion.finish_reason
     if not refusal and reason not in _ENDED_EARLY:
@@ -66,8 +74,8 @@ def ended_early(
     return kind(message, hint=hint, **_details([*earlier, ExtractionAttempt(completion, message)], partial(completion)))
 
 
-def refused(asked: Asked, attempts: Sequence[ExtractionAttempt], partial: Any = None) -> ExtractionError:
-    """Return the error of a call whose attempts all gave a bad answer."""
+def refused(asked: Asked, attempts: Sequence[ExtractionAttempt], partial: object = None) -> ExtractionError:
+    """Return the error of a call without a valid answer in any attempt."""
     completion = attempts[-1].completion
     details = _details(attempts, partial)
     count = len(attempts)
@@ -79,7 +87,7 @@ def refused(asked: Asked, attempts: Sequence[ExtractionAttempt], partial: Any = 
     if count > _SHOWN_ATTEMPTS:
         lines.append(f"  the last {_SHOWN_ATTEMPTS}:")
     for number, attempt in list(enumerate(attempts, 1))[-_SHOWN_ATTEMPTS:]:
-        lines.append(f"  {number}. answer: {_shown(answer_text(attempt.completion)) or '(empty)'}")
+        lines.append(f"  {number}. answer: {_shown(_answer_text(attempt.completion)) or '(empty)'}")
         lines.append(f"     refused: {_shown(attempt.error or '')}")
     return ExtractionError("\n".join(lines), **details)
 
@@ -99,12 +107,11 @@ def total_cost(attempts: Sequence[ExtractionAttempt]) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def answer_text(completion: Completion) -> str:
-    """Return what an answer says: its text, or the arguments of its calls."""
+def _answer_text(completion: Completion) -> str:
     return completion.text or " ".join(f"{call.name}({call.arguments})" for call in completion.tool_calls)
 
 
-def _details(attempts: Sequence[ExtractionAttempt], partial: Any) -> dict[str, Any]:
+def _details(attempts: Sequence[ExtractionAttempt], partial: object) -> _Details:
     return {
         "attempts": attempts,
         "completion": attempts[-1].completion,

@@ -1,39 +1,40 @@
-"""One value of a type: asked for, and asked for again with what was wrong while the answer is none."""
+"""Extraction of one value of a type, with re-asks."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..completions.completion import Completion, ExtractionAttempt
 from ..completions.usage import Basis, Usage
 from ..messages import Request
 from ..models import ModelInfo
 from .errors import Asked, ended_early, refused, total_cost, total_usage
-from .partial.snapshots import partial_value
 from .prompting import prepared
-from .schema.answer_type import BadAnswerError
+from .schema.readers import BadAnswerError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 T = TypeVar("T")
 Ask = Callable[[Request], Awaitable[Completion]]
 Check = Callable[[T], object]
-"""Looks at a value, and raises Reask when it will not do; a coroutine function, or a plain one."""
+"""Examines a value and raises Reask to refuse it; a coroutine function, or a plain one."""
 
 
-class Reask(ValueError):  # what the user tells us, and no failure of the call
-    """Raised by a check, or by a pydantic validator: the value will not do, and the model is told why.
+class Reask(ValueError):  # not an AsyncLLMError: it is the user's verdict, and no failure of the call
+    """Raised by a check, or by a pydantic validator, to ask the model again.
 
     Args:
-        reason: What is wrong, in words for the model.
+        reason: The problem with the value, in words for the model.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction(Generic[T]):
-    """A typed answer, and how it was got.
+    """A typed answer, and the attempts it took.
 
     Attributes:
         value: The value, of exactly the type that was asked for.
@@ -62,26 +63,26 @@ class Extraction(Generic[T]):
 
 
 async def extract(
-    response_model: Any,
+    response_model: TypeForm[T],
     request: Request,
     ask: Ask,
     *,
     mode: str,
     max_reasks: int,
     info: Callable[[], ModelInfo],
-    check: Check[Any] | None = None,
-    context: Any = None,
-) -> Extraction[Any]:
-    """Ask for a value of a type, and again with what was wrong while the answer is none.
+    check: Check[T] | None = None,
+    context: object = None,
+) -> Extraction[T]:
+    """Ask for a value of a type, and again with the reason while the answer is invalid.
 
     Args:
         response_model: The type, or a JSON Schema.
-        request: What to ask.
+        request: The messages and parameters.
         ask: Sends a request and returns the answer.
-        mode: How to ask: `auto`, `tools`, `json_schema`, `json` or `md_json`.
-        max_reasks: How often a bad answer is asked again.
-        info: What is known about the model, for `auto`.
-        check: Looks at a value of the type.
+        mode: `auto`, `tools`, `json_schema`, `json` or `md_json`.
+        max_reasks: How often a bad answer is asked for again.
+        info: Returns the model's abilities, for `auto`.
+        check: Examines a value of the type.
         context: For pydantic's validators.
 
     Raises:
@@ -97,27 +98,19 @@ async def extract(
     attempts: list[ExtractionAttempt] = []
     while True:
         completion = await ask(asked)
-        if ended := ended_early(completion, attempts, partial(partial_value, form)):
+        if ended := ended_early(completion, attempts, form.partial):
             raise ended
-        reason: str | None = None
-        value: Any = None
         try:
             value = form.read(completion, context)
-            if check is not None:
-                await _passes(check, value)
+            if check is not None and inspect.isawaitable(checking := check(value)):
+                await checking
         except (BadAnswerError, Reask) as error:
             reason = str(error)
+        else:
+            return Extraction(value, completion, (*attempts, ExtractionAttempt(completion)))
         attempts.append(ExtractionAttempt(completion, reason))
-        if reason is None:
-            return Extraction(value, completion, tuple(attempts))
         if len(attempts) > max_reasks:
             wanted = Asked(form.answer_type.title, form.mode, request)
-            raise refused(wanted, attempts, partial_value(form, completion))
-        # From the first messages on: what came before the last answer would only repeat itself at a growing price.
+            raise refused(wanted, attempts, form.partial(completion))
+        # From the first messages on: the answers before the last would only repeat themselves at a growing price.
         asked = form.reask(first, completion, reason)
-
-
-async def _passes(check: Check[Any], value: Any) -> None:
-    checking = check(value)
-    if inspect.isawaitable(checking):
-        await checking

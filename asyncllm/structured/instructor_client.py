@@ -1,16 +1,24 @@
-"""The door to instructor itself: its own clients, bound to the pipeline."""
+"""instructor's own clients, bound to the pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..completions.chunk import Chunk
 from ..completions.completion import Completion
 from ..completions.stream import CompletionStream
 from ..completions.view import View
+from ..messages import Messages
 
 if TYPE_CHECKING:
     from instructor import AsyncInstructor, Instructor
+    from instructor import Mode as InstructorMode
+
+
+class BlockingStream(Iterator[Chunk], AbstractContextManager[object], Protocol):
+    """A stream of the blocking client."""
 
 
 def async_instructor(
@@ -24,36 +32,41 @@ def async_instructor(
         mode: How types are asked for: `tools`, `json_schema`, `json` or `md_json`.
     """
     from instructor import AsyncInstructor
-    from instructor import Mode as InstructorMode
-    from instructor.v2.core.patch import patch_v2
     from instructor.v2.core.providers import Provider
 
-    async def create(*, messages: Any, **params: Any) -> Any:
+    async def create(*, messages: Messages, **params: object) -> View | AsyncIterator[View]:
         if params.pop("stream", False):
             return _chunks(stream(messages, **params))
-        # What code written for instructor reads is the form of chat completions.
+        # Code written for instructor reads the form of chat completions.
         return View((await complete(messages, **params)).to_dict())
 
-    chosen = InstructorMode[mode.upper()]
-    patched: Any = patch_v2(create, Provider.OPENAI, chosen)
+    patched, chosen = _patched(create, mode)
     return AsyncInstructor(client=None, create=patched, mode=chosen, provider=Provider.OPENAI)
 
 
-def blocking_instructor(complete: Callable[..., Completion], stream: Callable[..., Any], mode: str) -> Instructor:
+def blocking_instructor(
+    complete: Callable[..., Completion], stream: Callable[..., BlockingStream], mode: str
+) -> Instructor:
     """Return a blocking instructor client; as `async_instructor`."""
     from instructor import Instructor
-    from instructor import Mode as InstructorMode
-    from instructor.v2.core.patch import patch_v2
     from instructor.v2.core.providers import Provider
 
-    def create(*, messages: Any, **params: Any) -> Any:
+    def create(*, messages: Messages, **params: object) -> View | Iterator[View]:
         if params.pop("stream", False):
             return _blocking_chunks(stream(messages, **params))
         return View(complete(messages, **params).to_dict())
 
-    chosen = InstructorMode[mode.upper()]
-    patched: Any = patch_v2(create, Provider.OPENAI, chosen)
+    patched, chosen = _patched(create, mode)
     return Instructor(client=None, create=patched, mode=chosen, provider=Provider.OPENAI)
+
+
+def _patched(create: Callable[..., object], mode: str) -> tuple[Callable[..., Any], InstructorMode]:
+    from instructor import Mode as InstructorMode
+    from instructor.v2.core.patch import patch_v2
+    from instructor.v2.core.providers import Provider
+
+    chosen = InstructorMode[mode.upper()]
+    return patch_v2(create, Provider.OPENAI, chosen), chosen
 
 
 async def _chunks(stream: CompletionStream) -> AsyncIterator[View]:
@@ -62,7 +75,7 @@ async def _chunks(stream: CompletionStream) -> AsyncIterator[View]:
             yield View(chunk.data)
 
 
-def _blocking_chunks(stream: Any) -> Iterator[View]:
+def _blocking_chunks(stream: BlockingStream) -> Iterator[View]:
     with stream:
         for chunk in stream:
             yield View(chunk.data)

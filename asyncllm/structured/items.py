@@ -1,19 +1,18 @@
-"""ItemStream: the items of a list, each as soon as it is complete."""
+"""Streams of the items of a list, each validated as soon as it is complete."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
-
-from pydantic_core import from_json
+from typing import Generic, Literal, TypeVar
 
 from ..completions.completion import ExtractionAttempt
 from ..messages import Request
 from .errors import ended_early, refused
-from .partial.json_stream import InvalidJSONError, JSONStream, Kind
+from .nesting import Nesting
 from .reading import DocumentFinder, read
-from .schema.answer_type import VALUE, BadAnswerError, NotJSONError
+from .schema.answer_type import VALUE
+from .schema.readers import BadAnswerError, parsed
 from .streams import Open, Prepare, TypedStream
 
 T = TypeVar("T")
@@ -22,7 +21,7 @@ OnInvalid = Literal["raise", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class SkippedItem:
-    """An item of a list that was no value of its type.
+    """An invalid item of a list.
 
     Attributes:
         index: Its position in the list, from 0.
@@ -35,7 +34,7 @@ class SkippedItem:
     error: str
 
 
-class ItemStream(TypedStream, Generic[T]):
+class ItemStream(TypedStream[list[T]], Generic[T]):
     """The items of a list, each as soon as it is complete: an async iterator, and an async context manager.
 
     Attributes:
@@ -44,13 +43,13 @@ class ItemStream(TypedStream, Generic[T]):
 
     def __init__(
         self,
-        prepare: Prepare,
+        prepare: Prepare[list[T]],
         request: Request,
         open: Open,
         *,
         title: str,
         on_invalid: OnInvalid = "raise",
-        context: Any = None,
+        context: object = None,
     ) -> None:
         if on_invalid not in ("raise", "skip"):
             raise ValueError(f"on_invalid must be 'raise' or 'skip', not {on_invalid!r}")
@@ -59,7 +58,7 @@ class ItemStream(TypedStream, Generic[T]):
         self._title = title
         self._on_invalid = on_invalid
         self._context = context
-        self._splitter = _Splitter()
+        self._splitter = ListSplitter()
         self._count = 0
         self._has_ended = False
 
@@ -70,11 +69,10 @@ class ItemStream(TypedStream, Generic[T]):
                 index, text = self._count, self._splitter.items.popleft()
                 self._count += 1
                 try:
-                    item: T = self._prepared.read_item(text, self._context)
+                    return self._prepared.read_item(text, self._context)
                 except BadAnswerError as error:
-                    await self._refused(SkippedItem(index, text, str(error)))
-                else:
-                    return item
+                    bad = SkippedItem(index, text, str(error))
+                await self._refused(bad)
             piece = await self._piece()
             if piece is None:
                 self._has_ended = True
@@ -93,13 +91,13 @@ class ItemStream(TypedStream, Generic[T]):
         raise refused(self._asked(title), [ExtractionAttempt(self.completion, item.error)], item.text)
 
     def _check_end(self) -> None:
-        """See to it that the list came to its end, and was the only answer."""
+        """Raise unless the list is complete and the only answer."""
         completion = self.completion
         ended = ended_early(completion, (), lambda _: self._splitter.unfinished or None)
         if ended is not None:
             raise ended
         try:
-            read(completion, self._prepared.tool, _checked_json)
+            read(completion, self._prepared.tool, lambda text, _: parsed(text))
             if not self._splitter.is_complete:
                 raise BadAnswerError("The answer is no list.")
         except BadAnswerError as error:
@@ -107,80 +105,57 @@ class ItemStream(TypedStream, Generic[T]):
             raise refused(self._asked(f"list of {self._title}"), attempts) from None
 
 
-class _Splitter:
-    """Cuts a list into the texts of its items, as they come.
+class ListSplitter:
+    """Cuts a list into the texts of its items as they come, in time linear in its length.
 
     Attributes:
-        items: The items that are complete and were not taken.
-        is_complete: Whether the list has come to its end.
+        items: The complete items that were not taken yet.
+        is_complete: Whether the list has ended.
     """
 
     def __init__(self) -> None:
         self.items: deque[str] = deque()
         self.is_complete = False
         self._finder = DocumentFinder()
-        self._stream = JSONStream(self)
-        self._is_broken = False
-        self._depth = 0
-        self._list_depth = 0  # of the list among the open values; 0 before it
-        self._key = ""
+        self._nesting = Nesting()
+        self._depth = 0  # of the list; 0 before it
         self._pieces: list[str] = []
-        self._pieces_at = 0
-        self._fed = 0
-        self._item_at: int | None = None
+        self._base = 0  # the offset of the first piece
+        self._start = 0  # the offset of the incomplete item
 
     @property
     def unfinished(self) -> str:
-        """The text of the item that is not complete."""
-        return "" if self._item_at is None else "".join(self._pieces)[self._item_at - self._pieces_at :]
+        """The text of the incomplete item."""
+        return "".join(self._pieces)[self._start - self._base :].strip() if self._depth else ""
 
     def feed(self, piece: str) -> None:
-        """Read the next piece of the answer; after something that is no JSON there are no items."""
+        """Read the next piece of the answer. After invalid JSON there are no more items."""
         text = self._finder.feed(piece)
-        if self._is_broken or not text:
+        if not text or self.is_complete or self._nesting.end is not None:
             return
         self._pieces.append(text)
-        self._fed += len(text)
-        try:
-            self._stream.feed(text)
-        except InvalidJSONError:
-            self._is_broken = True
-        if self._item_at is None:
-            self._pieces.clear()
-            self._pieces_at = self._fed
+        for mark, offset in self._nesting.feed(text):
+            depth = self._nesting.depth
+            if not self._depth:
+                if mark == "[" and (depth == 1 or (depth == 2 and self._nesting.key == VALUE)):
+                    self._depth, self._start = depth, offset
+            elif depth < self._depth:
+                self._cut(offset - 1, offset)
+                self.is_complete, self._depth = True, 0
+                break
+            elif depth == self._depth and mark == ",":
+                self._cut(offset - 1, offset)
+            elif depth == self._depth and mark in '"}]':
+                self._cut(offset, offset)
+        if self._start > self._base:
+            self._pieces = ["".join(self._pieces)[self._start - self._base :]]
+            self._base = self._start
 
-    def begin(self, kind: Kind) -> None:
-        if self._depth == self._list_depth and self._list_depth:
-            self._item_at = self._stream.offset
-        elif kind == "array" and not self._list_depth and not self.is_complete:
-            is_top = self._depth == 0
-            if is_top or (self._depth == 1 and self._key == VALUE):
-                self._list_depth = self._depth + 1
-        self._depth += 1
-
-    def end(self) -> None:
-        self._depth -= 1
-        if self._item_at is not None and self._depth == self._list_depth:
-            whole = "".join(self._pieces)
-            self._pieces[:] = [whole]
-            self.items.append(whole[self._item_at - self._pieces_at : self._stream.offset - self._pieces_at])
-            self._item_at = None
-        elif self._list_depth and self._depth == self._list_depth - 1:
-            self._list_depth, self.is_complete = 0, True
-
-    def key(self, name: str) -> None:
-        self._key = name
-
-    def text(self, piece: str) -> None:
-        pass
-
-    def scalar(self, token: str) -> None:
-        if self._list_depth and self._depth == self._list_depth:
-            self.items.append(token)
-
-
-def _checked_json(text: str, context: Any) -> None:
-    try:
-        from_json(text)
-    except ValueError as error:
-        raise NotJSONError(f"The answer is not valid JSON: {error}.") from None
+    def _cut(self, end: int, start: int) -> None:
+        """Take the item that ends at one offset; the next one starts at another."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        item = self._pieces[0][self._start - self._base : end - self._base].strip()
+        if item:
+            self.items.append(item)
+        self._start = start

@@ -1,36 +1,33 @@
-"""Reading an answer that is not only the JSON that was asked for: fenced, with words around it, or after thoughts."""
+"""Reading of answers that hold more than the JSON that was asked for: fences, words around it, thoughts before it."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from ..completions.completion import Completion
-from .schema.answer_type import BadAnswerError, NotJSONError
+from .schema.json_schema import is_array, is_object, object_in
+from .schema.readers import BadAnswerError, NotJSONError, Read
 
-ReadJSON = Callable[[str, Any], Any]
-"""Reads a value from a whole JSON document, with a context for validators.
-
-It raises NotJSONError, or BadAnswerError when it is no value of the type.
-"""
+T = TypeVar("T")
 
 # Thoughts come first; some templates leave out the opening mark.
 _THOUGHTS = re.compile(r"\s*(?:<(think|thinking|reasoning)>.*?</\1>|[^{\[<]*</think>)", re.DOTALL)
 # A bracket followed by what a document has there begins one; any other belongs to the words.
 _START = re.compile(r"""\{(?=\s*["}])|\[(?=\s*(?:[\[{"\]]|-?[0-9]|true|false|null))""")
-# The same while the text is coming: a list of plain values counts as the first word alone, as it may be a footnote.
+# The same while the text is coming: a list of plain values counts only at the very start, as it may be a footnote.
 _LATER_START = re.compile(r"""\{(?=\s*["}])|\[(?=\s*[\[{"])""")
 _FIRST_START = re.compile(rf"\A\s*\[|{_LATER_START.pattern}")
-# The end of a piece that does not yet say what it is.
+# The end of a piece that does not yet show what it is.
 _UNDECIDED = re.compile(r"[{\[]\s*\Z")
 _MARK_SO_FAR = re.compile(r"\s*<[a-z]{0,9}")
 _OPEN_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning)>")
 _decode = json.JSONDecoder().raw_decode
 
 
-def read(completion: Completion, tool: str | None, read_json: ReadJSON, context: Any = None) -> Any:
+def read(completion: Completion, tool: str | None, read_json: Read[T], context: object = None) -> T:
     """Read the value of an answer.
 
     Args:
@@ -51,7 +48,7 @@ def read(completion: Completion, tool: str | None, read_json: ReadJSON, context:
     return read_text(texts[0], read_json, context)
 
 
-def read_text(text: str, read_json: ReadJSON, context: Any = None) -> Any:
+def read_text(text: str, read_json: Read[T], context: object = None) -> T:
     """Read a value from a text: the JSON document that it is, or else the only one in it.
 
     Raises:
@@ -96,7 +93,7 @@ def documents(text: str) -> list[str]:
                 continue
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
             raise BadAnswerError(f"The answer is not valid JSON: {reason}.") from None
-        is_note = isinstance(value, list) and not any(isinstance(item, dict | list | str) for item in value)
+        is_note = is_array(value) and not any(isinstance(item, dict | list | str) for item in value)
         (notes if is_note else found).append(text[at:end])
         start = _START.search(text, end)
     return found or notes
@@ -109,7 +106,7 @@ class DocumentFinder:
         self._is_found = False
         self._is_first = True
         self._end_of_thoughts: str | None = None
-        self._undecided = ""
+        self._undecided: str = ""
 
     def feed(self, piece: str) -> str:
         """Return what of the text so far belongs to the document and was not returned before."""
@@ -138,15 +135,15 @@ class DocumentFinder:
         return ""
 
 
-def _calls(completion: Completion) -> Sequence[Mapping[str, Any]]:
+def _calls(completion: Completion) -> Sequence[object]:
     # As they came: making objects of them takes as long as reading the value.
     choices = completion.get("choices")
     message = choices[0].get("message") if choices else None
     return (message.get("tool_calls") or ()) if message else ()
 
 
-def _arguments(call: Mapping[str, Any], tool: str | None) -> str:
-    function = call.get("function") or {}
+def _arguments(call: object, tool: str | None) -> str:
+    function: Mapping[str, object] = object_in(call, "function") if is_object(call) else {}
     name = function.get("name") or ""
     if name != tool:
         raise BadAnswerError(f"The answer calls {name!r}; call {tool!r}, and nothing else.")
@@ -154,7 +151,7 @@ def _arguments(call: Mapping[str, Any], tool: str | None) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def _are_same(texts: list[str]) -> bool:
+def _are_same(texts: Sequence[str]) -> bool:
     if len(texts) == 1:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Typed answers through the pipeline: exactly the type that was asked for, asked again when it was none."""
+"""Typed answers through the pipeline: exactly the type that was asked for, with re-asks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODES = ["tools", "json_schema", "json", "md_json"]
 
 
 class Person(BaseModel):
-    """Somebody who writes."""
+    """A person."""
 
     name: str
     email: str
@@ -54,7 +54,7 @@ def answer(text: str, **options: Any) -> Fault:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_model_is_exactly_the_users_class(llm: AsyncLLM, mode: str) -> None:
-    """In every mode the value has the class that was given, read from what was said."""
+    """In every mode the value is of the given class, and read from the answer."""
     person = await llm.extract(Person, "I am Jane Miller, jane@example.com", structured_mode=mode)
     assert type(person) is Person
     assert person.email == "jane@example.com"
@@ -75,7 +75,7 @@ async def test_a_model_is_exactly_the_users_class(llm: AsyncLLM, mode: str) -> N
 async def test_other_types_come_as_themselves(
     llm: AsyncLLM, simulator: Simulator, mode: str, kind: Any, text: str, value: Any
 ) -> None:
-    """A type that is no object is asked for as the value of one, and comes as itself."""
+    """A type that is not an object is asked for as the value of one, and unwrapped."""
     simulator.faults(answer(text))
     found = await llm.extract(kind, "what is it?", structured_mode=mode)
     assert found == value
@@ -83,7 +83,7 @@ async def test_other_types_come_as_themselves(
 
 
 async def test_a_bad_answer_is_asked_again_with_what_was_wrong(llm: AsyncLLM, simulator: Simulator) -> None:
-    """The model is told why its answer was refused, and the next one counts; usage and cost are those of both."""
+    """A re-ask has the reason of the refusal; usage and cost are those of both answers."""
     simulator.faults(Script([answer('{"text": "quiet"}'), answer('{"text": "LOUD"}')]))
     extraction = await llm.extract_with_completion(Shouted, "say it", structured_mode="json_schema")
     first, second = extraction.attempts
@@ -97,7 +97,7 @@ async def test_a_bad_answer_is_asked_again_with_what_was_wrong(llm: AsyncLLM, si
 
 
 async def test_reasks_come_to_an_end(llm: AsyncLLM, simulator: Simulator) -> None:
-    """After `max_reasks` the error tells in one screen what came, why it was refused, and what it cost."""
+    """After `max_reasks` the error shows the answers, the reasons and the cost."""
     simulator.faults(answer('{"text": "quiet"}'))
     with pytest.raises(ExtractionError) as caught:
         await llm.extract(Shouted, "say it", max_reasks=1, structured_mode="json_schema")
@@ -120,7 +120,7 @@ async def test_no_reask_is_one_request(llm: AsyncLLM, simulator: Simulator) -> N
 
 
 async def test_retries_and_reasks_are_not_mixed(llm: AsyncLLM, simulator: Simulator) -> None:
-    """A failing provider is retried by `num_retries` for each ask, and takes none of the re-asks."""
+    """A failing provider is retried up to `num_retries` in each attempt, without using a re-ask."""
     down = Fault("status", code=500)
     simulator.faults(Script([down, answer('{"text": "quiet"}'), down, answer('{"text": "LOUD"}')]))
     extraction = await llm.extract_with_completion(
@@ -131,7 +131,7 @@ async def test_retries_and_reasks_are_not_mixed(llm: AsyncLLM, simulator: Simula
 
 
 async def test_a_provider_error_is_not_asked_again(llm: AsyncLLM, simulator: Simulator) -> None:
-    """What the provider refuses or fails is its own error, never an ExtractionError."""
+    """A provider error is raised as it is, never as an ExtractionError."""
     simulator.faults(Fault("status", code=400))
     with pytest.raises(BadRequestError):
         await llm.extract(Person, "who?")
@@ -156,7 +156,7 @@ async def test_a_refusal_has_its_own_error(llm: AsyncLLM, simulator: Simulator) 
 
 
 async def test_a_cut_answer_has_its_own_error(llm: AsyncLLM, simulator: Simulator) -> None:
-    """An answer that the token limit cut is not asked again, and what came of it can be read."""
+    """An answer cut by the token limit is not asked for again, and its error has the partial value."""
     simulator.faults(answer('{"name": "Jane Miller", "email": "jane@example.com"}'))
     with pytest.raises(IncompleteOutputError) as caught:
         await llm.extract(Person, "who?", max_tokens=6, structured_mode="json_schema")
@@ -167,7 +167,7 @@ async def test_a_cut_answer_has_its_own_error(llm: AsyncLLM, simulator: Simulato
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_users_text_is_sent_as_it_is(llm: AsyncLLM, simulator: Simulator, mode: str) -> None:
-    """Braces and tags in the user's text are text: no template language touches them."""
+    """Braces and tags in the user's text are sent as they are."""
     text = "{{ 7 * 7 }} {% if x %} jane@example.com {# note #} {name}"
     await llm.extract(Person, text, structured_mode=mode)
     users = [message["content"] for message in simulator.seen.bodies[0]["messages"] if message["role"] == "user"]
@@ -175,7 +175,7 @@ async def test_the_users_text_is_sent_as_it_is(llm: AsyncLLM, simulator: Simulat
 
 
 async def test_asking_changes_nothing_of_the_callers(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Messages and parameters that the caller holds are the same after a re-ask."""
+    """A re-ask does not change the caller's messages and parameters."""
     messages = [{"role": "user", "content": "say it"}]
     request = Request(messages, temperature=0.5)
     simulator.faults(Script([answer("nothing"), answer('{"text": "LOUD"}')]))

@@ -18,14 +18,14 @@ TRANSPORTS: dict[str, Options] = {"litellm": {"transport": "litellm"}, "wire": {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let litellm warn of its own code, which is nobody's error here."""
+    """Ignore litellm's warnings about its own code."""
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
     config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def libraries_imported() -> None:
-    """Import what takes seconds once, outside of every test's time limit."""
+    """Import slow libraries once, outside of every test's time limit."""
     import_litellm()
     for mode in MODES:
         handlers(mode)
@@ -47,7 +47,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def options(simulator: Simulator) -> dict[str, Any]:
-    """The options of a client of the simulator, with waits that no test notices."""
+    """The options of a client of the simulator, with waits too short to notice."""
     return {
         "model": "openai/gpt-4o-mini",
         "base_url": simulator.url,

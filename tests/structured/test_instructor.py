@@ -1,4 +1,4 @@
-"""instructor: what is relied upon of it, and the door to its own clients."""
+"""instructor: the parts that are relied upon, and its own clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Person(BaseModel):
-    """Somebody."""
+    """A person."""
 
     name: str
     age: int
@@ -28,7 +28,7 @@ class Person(BaseModel):
     @field_validator("name")
     @classmethod
     def must_be_named(cls, value: str) -> str:
-        """Refuse the name that nobody has."""
+        """Refuse one name."""
         if value == "Nobody":
             raise ValueError("somebody has a name")
         return value
@@ -38,7 +38,7 @@ JANE = '{"name": "Jane", "age": 41}'
 
 
 def test_what_is_asked_is_what_instructor_asks(mode: Mode) -> None:
-    """What is learnt of a request handler, put around a conversation, is what the handler itself makes of it."""
+    """A conversation with what was learnt from a request handler equals the handler's own."""
     form = Prepared(AnswerType(Person), mode)
     conversation = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
     asked = form.request(Request(conversation))
@@ -75,7 +75,7 @@ def test_a_reask_says_what_was_wrong_in_instructors_words(mode: Mode) -> None:
         assert "age is missing" in asked["messages"][-1]["content"]
 
 
-async def test_the_door_creates_through_the_pipeline(either: AsyncLLM, simulator: Simulator, mode: Mode) -> None:
+async def test_its_client_creates_through_the_pipeline(either: AsyncLLM, simulator: Simulator, mode: Mode) -> None:
     """Code written for instructor runs on this client: re-asks are instructor's, retries are ours."""
     client = either.with_options(structured_mode=mode, num_retries=1).instructor()
     down = Fault("status", code=503)
@@ -88,7 +88,7 @@ async def test_the_door_creates_through_the_pipeline(either: AsyncLLM, simulator
     assert simulator.seen.requests == 3
 
 
-async def test_the_door_streams_partials_and_iterables(llm: AsyncLLM, simulator: Simulator) -> None:
+async def test_its_client_streams_partials_and_iterables(llm: AsyncLLM, simulator: Simulator) -> None:
     """create_partial and create_iterable read our streams."""
     client = llm.with_options(structured_mode="tools").instructor()
     messages: Any = [{"role": "user", "content": "Who?"}]
@@ -100,7 +100,7 @@ async def test_the_door_streams_partials_and_iterables(llm: AsyncLLM, simulator:
     assert [person.name for person in people] == ["Jane", "Jane"]
 
 
-async def test_the_hooks_of_the_door_are_called(llm: AsyncLLM, simulator: Simulator) -> None:
+async def test_its_hooks_are_called(llm: AsyncLLM, simulator: Simulator) -> None:
     """instructor's hooks see what is sent and what comes."""
     client = llm.with_options(structured_mode="json").instructor()
     simulator.faults(Fault("answer", text=JANE))
@@ -113,7 +113,7 @@ async def test_the_hooks_of_the_door_are_called(llm: AsyncLLM, simulator: Simula
     assert simulator.seen.bodies[0]["max_tokens"] == 100
 
 
-def test_the_blocking_client_has_a_door_as_well(simulator: Simulator, options: dict[str, Any]) -> None:
+def test_its_blocking_client_works_as_well(simulator: Simulator, options: dict[str, Any]) -> None:
     """`LLM.instructor()` is instructor's blocking client."""
     with LLM(transport="wire", structured_mode="json", **options) as llm:
         simulator.faults(Fault("answer", text=JANE))
@@ -134,7 +134,7 @@ def test_the_blocking_api_mirrors_the_typed_calls(name: str) -> None:
 
 async def test_many_first_calls_prepare_a_type_once(llm: AsyncLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks that ask for a new type at the same time wait for one preparation."""
-    from asyncllm.structured import prompting as asking
+    from asyncllm.structured import prompting
 
     made = []
 
@@ -143,7 +143,7 @@ async def test_many_first_calls_prepare_a_type_once(llm: AsyncLLM, monkeypatch: 
             made.append(args)
             super().__init__(*args)
 
-    monkeypatch.setattr(asking, "Prepared", Counted)
+    monkeypatch.setattr(prompting, "Prepared", Counted)
 
     class Fresh(BaseModel):
         age: int
@@ -162,4 +162,5 @@ async def test_many_first_calls_prepare_a_type_once(llm: AsyncLLM, monkeypatch: 
 
 def test_an_iterable_is_a_list() -> None:
     """`Iterable[T]`, as instructor's users write it, is asked for as a list."""
-    assert AnswerType(Iterable[int]).schema["properties"]["value"]["type"] == "array"
+    schema: Any = AnswerType(Iterable[int]).schema
+    assert schema["properties"]["value"]["type"] == "array"

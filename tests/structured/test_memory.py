@@ -1,4 +1,4 @@
-"""What typed answers keep: a bounded number of prepared types, and no class for a call."""
+"""Memory of typed answers: a bounded number of prepared types, and no class per call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from asyncllm.completions.completion import Completion
 from asyncllm.messages import Request
 from asyncllm.models import ModelInfo
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured import extract
-from asyncllm.structured import prompting as asking
+from asyncllm.structured import extract, prompting
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +25,7 @@ _CALLS = 600  # enough for a leak of a kilobyte a call to stand out from what Py
 
 
 def generated(number: int) -> type[BaseModel]:
-    """Make a model as code that generates them would."""
+    """Make a model, as code that generates models does."""
     return create_model(f"Model{number}", name=(str, ...), items=(list[int], ...))
 
 
@@ -37,7 +36,7 @@ def classes() -> int:
 
 
 async def answered(request: Request) -> Completion:
-    """Answer as a provider would that always says the same."""
+    """Return the same answer every time."""
     text = json.dumps({"name": "Jane", "items": [1, 2, 3]})
     message = {"role": "assistant", "content": text}
     data: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "model": "m"}
@@ -45,7 +44,7 @@ async def answered(request: Request) -> Completion:
 
 
 async def test_memory_and_classes_stay_flat() -> None:
-    """Many calls for the same types keep nothing, and make no class."""
+    """Many calls for the same types leave no memory and no class behind."""
     models = [generated(number) for number in range(_GENERATED)]
 
     async def run(count: int) -> None:
@@ -77,11 +76,11 @@ async def test_memory_and_classes_stay_flat() -> None:
 
 
 async def test_prepared_types_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types that are made for one call each do not fill the memory."""
-    monkeypatch.setattr(asking, "KEPT", 5)
+    """Types made for one call each are not all kept."""
+    monkeypatch.setattr(prompting, "KEPT", 5)
     for number in range(8):
-        await asking.prepared(generated(number), "json", lambda: ModelInfo("m", "openai"))
-    assert len(asking._kept) <= 5
+        await prompting.prepared(generated(number), "json", lambda: ModelInfo("m", "openai"))
+    assert len(prompting._kept) <= 5
 
 
 async def test_streams_make_no_class(llm: AsyncLLM, simulator: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""Types as people have them in real code: aliases, private parts, odd names, keys that are no texts."""
+"""Types of real code: aliases, private attributes, odd names, keys that are not strings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from asyncllm import AsyncLLM
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured import prompting as asking
+from asyncllm.structured import prompting
 from asyncllm.structured.prompting import MODES, Prepared
 from asyncllm.structured.schema.answer_type import AnswerType, canonical
 
@@ -45,7 +45,7 @@ class Tree(BaseModel, Generic[T]):
 
 
 class Cat(BaseModel):
-    """A variant whose tag goes by another name."""
+    """A variant whose discriminator has an alias."""
 
     pet_type: Literal["cat"] = Field("cat", alias="petType")
     meows: int
@@ -74,7 +74,7 @@ class Camel(BaseModel):
 
 
 class Computed(BaseModel):
-    """A field that nobody asks for, and a private one."""
+    """A computed field and a private attribute."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,7 +89,7 @@ class Computed(BaseModel):
 
 
 class Shadows(BaseModel):
-    """Keys that are names of pydantic's own, and names in other scripts."""
+    """Field names of pydantic's own, and names in other scripts."""
 
     model_config = ConfigDict(protected_namespaces=(), extra="forbid")
 
@@ -102,7 +102,7 @@ class Shadows(BaseModel):
 
 @dataclasses.dataclass(frozen=True)
 class Scaled:
-    """A frozen dataclass that makes a field of what it is only given."""
+    """A frozen dataclass that computes a field from an InitVar."""
 
     amount: int
     factor: dataclasses.InitVar[int] = 5
@@ -142,7 +142,7 @@ class Row(NamedTuple):
 
 
 def members(name: str, count: int, length: int) -> Any:
-    """Make an enumeration of so many texts."""
+    """Make an enumeration with a number of string members."""
     make: Any = enum.Enum
     return make(name, {f"M{number}": f"{number:0{length}}" for number in range(count)})
 
@@ -207,7 +207,7 @@ TYPES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", TYPES)
 async def test_odd_types_come_back_and_grow(llm: AsyncLLM, name: str) -> None:
-    """In every mode the first answer is a value that pickles, and a stream ends with the same one."""
+    """In every mode the first answer is a value that pickles, and a stream ends with the same value."""
     wanted = TYPES[name]
     for mode in MODES:
         extraction = await llm.extract_with_completion(wanted, TEXT, structured_mode=mode, max_reasks=0)
@@ -223,7 +223,7 @@ async def test_odd_types_come_back_and_grow(llm: AsyncLLM, name: str) -> None:
 async def test_snapshots_show_fields_that_have_another_name_in_json(
     llm: AsyncLLM, simulator: Simulator, wanted: Any
 ) -> None:
-    """The last snapshot has what the answer has, whatever the keys are called, and no more fields than the type."""
+    """The last snapshot has the fields of the answer under their Python names, and no others than the type."""
     name = "amount" if wanted is Scaled else "Amount"
     simulator.faults(Fault("answer", text=f'{{"{name}": 12, "factor": 3}}'))
     async with llm.stream_partial(wanted, "How much?", structured_mode="json") as stream:
@@ -267,9 +267,9 @@ def upper(value: Any) -> Any:
     ids=["field", "list", "optional"],
 )
 async def test_a_type_that_is_written_out_in_each_call_is_prepared_once(make: Any) -> None:
-    """Annotations that read the same are the same type, though Python calls them different."""
-    first = await asking.prepared(make(), "json", lambda: pytest.fail("not asked"))
-    assert await asking.prepared(make(), "json", lambda: pytest.fail("not asked")) is first
+    """Annotations with the same content are the same type, although Python compares them as different."""
+    first = await prompting.prepared(make(), "json", lambda: pytest.fail("not asked"))
+    assert await prompting.prepared(make(), "json", lambda: pytest.fail("not asked")) is first
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ async def test_a_type_that_is_written_out_in_each_call_is_prepared_once(make: An
     ids=["union", "union in a list", "literal", "constraint", "validator", "JSON Schema"],
 )
 def test_types_that_differ_are_told_apart(one: Any, other: Any) -> None:
-    """What is prepared for a type is never taken for another one, even where Python calls them equal."""
+    """A prepared type is never used for another one, even where Python compares them as equal."""
     assert canonical(one) != canonical(other)
 
 
@@ -300,9 +300,10 @@ def test_types_that_differ_are_told_apart(one: Any, other: Any) -> None:
     ],
 )
 def test_the_model_is_told_what_keys_look_like(keys: Any, names: Any) -> None:
-    """The keys of JSON are texts; a map of numbers says which texts."""
-    schema = AnswerType(dict[keys, int]).schema["properties"]["value"]
-    assert schema.get("propertyNames") == names
+    """Keys of JSON are strings; the schema of a map of numbers describes them."""
+    mapping: Any = dict
+    schema: Any = AnswerType(mapping[keys, int]).schema
+    assert schema["properties"]["value"].get("propertyNames") == names
 
 
 def test_what_is_too_long_for_a_strict_schema_is_sent_without() -> None:
@@ -315,7 +316,7 @@ def test_what_is_too_long_for_a_strict_schema_is_sent_without() -> None:
 
 
 class Closed(BaseModel):
-    """A model whose schema litellm shortens for some providers."""
+    """A model whose schema litellm changes for some providers."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Growing values: the tokenizer, the shapes and the snapshots, without a provider."""
+"""Growing values: nesting, shapes and snapshots, without a provider."""
 
 from __future__ import annotations
 
@@ -16,46 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, RootModel, TypeAdapter
 from pydantic_core import from_json
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
-from asyncllm.structured.partial.json_stream import MAX_DEPTH, InvalidJSONError, JSONStream, Kind
-from asyncllm.structured.partial.shapes import HIDDEN
+from asyncllm.structured.nesting import Nesting
+from asyncllm.structured.partial.shapes import HIDDEN, WholeShape
 from asyncllm.structured.partial.snapshots import Snapshots
 from asyncllm.structured.schema.answer_type import AnswerType
 
 bounded = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-
-
-class Recorder:
-    """Builds what a tokenizer tells."""
-
-    def __init__(self) -> None:
-        self.root: Any = None
-        self._open: list[Any] = []
-        self._keys: list[str] = []
-
-    def begin(self, kind: Kind) -> None:
-        self._open.append({} if kind == "object" else [] if kind == "array" else "")
-
-    def end(self) -> None:
-        self._put(self._open.pop())
-
-    def key(self, name: str) -> None:
-        self._keys.append(name)
-
-    def text(self, piece: str) -> None:
-        self._open[-1] += piece
-
-    def scalar(self, token: str) -> None:
-        self._put(json.loads(token))
-
-    def _put(self, value: Any) -> None:
-        if not self._open:
-            self.root = value
-        elif isinstance(self._open[-1], dict):
-            self._open[-1][self._keys.pop()] = value
-        else:
-            self._open[-1].append(value)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -75,36 +43,35 @@ def pieces(text: str, data: st.DataObject) -> list[str]:
 @bounded
 @given(value=documents, data=st.data(), escaped=st.booleans(), indent=st.sampled_from([None, 2]))
 def test_any_cut_of_a_document_reads_the_same(value: Any, data: st.DataObject, escaped: bool, indent: Any) -> None:
-    """The tokenizer tells what a parser of the whole text would, however the text is cut."""
+    """However a document is cut, its nesting ends where it ends, and its value is that of the whole text."""
     text = json.dumps(value, ensure_ascii=escaped, indent=indent)
-    recorder = Recorder()
-    stream = JSONStream(recorder)
+    nesting = Nesting()
+    snapshots = Snapshots(WholeShape())
     for piece in pieces(text, data):
-        stream.feed(piece)
-    assert stream.done
-    assert recorder.root == value
-    assert stream.offset == len(text)
+        list(nesting.feed(piece))
+        snapshots.feed(piece)
+        snapshots.advance()
+    assert nesting.is_complete
+    assert nesting.end == len(text)
+    assert snapshots.latest == value
 
 
 BROKEN = [
     *('{"a":1,}', "[1,]", '{"a" 1}', '{"a":01}', '{"a":.5}', '{"a":+}', '{"a":}', "{a", "[tru]", "[NaN]", "{]", "[}"),
     *('{"a":"\\x"}', '{"a":"\\ud83d"}', '{"a":"\\ud83dx"}', '{"a":"\\u00g0"}', '{"a":"\n"}', "1", '"a"'),
-    "[" * (MAX_DEPTH + 1),
+    *('["\ud83d"]', "[1 2]", '{"a":1 "b":2}', '["a" "b"]', "[" * 300, "[" * 300 + "]" * 300),
 ]
 
 
 @pytest.mark.parametrize("text", BROKEN)
 @pytest.mark.parametrize("size", [1, 1000])
-def test_what_is_no_json_is_refused(text: str, size: int) -> None:
-    """What a strict parser refuses the tokenizer refuses as well, in one piece or in many."""
-    stream = JSONStream(Recorder())
-
-    def feed() -> None:
-        for start in range(0, len(text), size):
-            stream.feed(text[start : start + size])
-
-    with pytest.raises(InvalidJSONError):
-        feed()
+def test_invalid_json_is_never_complete(text: str, size: int) -> None:
+    """Invalid JSON is never shown as complete, in one piece or in many."""
+    snapshots = Snapshots(WholeShape())
+    for start in range(0, len(text), size):
+        snapshots.feed(text[start : start + size])
+        snapshots.advance()
+    assert snapshots.latest is HIDDEN
 
 
 class Colour(Enum):
@@ -225,8 +192,8 @@ def snapshots_of(wanted: Any, text: str, size: int = 1, *, every: bool = True) -
     taken = []
     for start in range(0, len(text), size):
         snapshots.feed(text[start : start + size])
-        if snapshots.is_changed if every else snapshots.is_due:
-            taken.append(snapshots.take())
+        if (every or snapshots.is_due) and snapshots.advance():
+            taken.append(snapshots.latest)
     return taken
 
 
@@ -244,7 +211,7 @@ def plain(value: Any) -> Any:
 
 
 def assert_grows(before: Any, after: Any) -> None:
-    """Texts extend, lists get longer, what was missing comes, and nothing else changes."""
+    """Assert that strings extend, lists get longer, missing values come, and nothing else changes."""
     if before is None:
         return
     if isinstance(before, str) and isinstance(after, str):
@@ -262,7 +229,7 @@ def assert_grows(before: Any, after: Any) -> None:
 
 
 def test_a_value_of_every_kind_grows_to_the_whole() -> None:
-    """Character by character nothing is shown before it is right, and at the end all of it is there."""
+    """Fed by characters, no value is shown before it is right, and at the end all are there."""
     taken = snapshots_of(Everything, json.dumps(WHOLE))
     for before, after in pairwise(taken):
         assert plain(before) != plain(after)
@@ -277,13 +244,14 @@ def test_a_value_of_every_kind_grows_to_the_whole() -> None:
 
 
 def test_the_first_snapshot_comes_with_the_first_value() -> None:
-    """There is none before there is something to show, and then there is one at once."""
+    """There is no snapshot without a value, and one at once with the first."""
     snapshots = Snapshots(AnswerType(Line).shape())
     snapshots.feed('{"count": 1')
-    assert not snapshots.is_changed
+    assert not snapshots.advance()
     snapshots.feed(",")
     assert snapshots.is_due
-    first = snapshots.take()
+    assert snapshots.advance()
+    first: Any = snapshots.latest
     assert (first.text, first.count) == (None, 1)
 
 
@@ -305,12 +273,16 @@ def test_the_first_snapshot_comes_with_the_first_value() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_what_does_not_fit_is_not_shown(text: str, shown: Any, size: int) -> None:
-    """A value of another kind, a strange key, broken JSON: the rest is shown, and nothing is raised."""
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_does_not_fit_is_not_shown(text: str, shown: Any, size: int, is_late: bool) -> None:
+    """Values of another kind, unknown keys and broken JSON are not shown; the rest is, and nothing is raised."""
     snapshots = Snapshots(AnswerType(Line).shape())
     for start in range(0, len(text), size):
         snapshots.feed(text[start : start + size])
-    value = snapshots.take()
+        if not is_late:
+            snapshots.advance()
+    snapshots.advance()
+    value = snapshots.latest
     assert (value if value is HIDDEN else plain(value)) == shown
 
 
@@ -330,15 +302,15 @@ def test_what_does_not_fit_is_not_shown(text: str, shown: Any, size: int) -> Non
     ],
 )
 def test_types_that_are_no_object_grow_too(wanted: Any, text: str, last: Any) -> None:
-    """The object around another type is taken off its snapshots."""
+    """Snapshots of a wrapped type are without the object around it."""
     taken = snapshots_of(wanted, text)[-1]
     if isinstance(taken, list):
         taken = [tuple(plain(item).values()) if isinstance(item, BaseModel) else item for item in taken]
     assert taken == last
 
 
-def test_a_partial_value_is_at_home_where_the_value_is() -> None:
-    """It says what it is, serialises by the model's own names, and pickles."""
+def test_a_partial_value_serialises_and_pickles() -> None:
+    """A partial value is named after its type, serialises by the model's names, and pickles."""
     partial = snapshots_of(Everything, '{"count": 5, "Named": "x", "day": "2024-03-05", "colour": "red"}')[-1]
     assert type(partial).__name__ == "PartialEverything"
     assert json.loads(partial.model_dump_json(exclude_unset=True)) == {
@@ -354,10 +326,31 @@ def test_a_partial_value_is_at_home_where_the_value_is() -> None:
     assert snapshots_of(Typed, '{"name": "x"')[-1] == {"name": "x", "size": None}
 
 
+class Nested(RootModel["list[Nested] | int"]):
+    """A model that contains itself without an object between."""
+
+
+Name = TypeAliasType("Name", str)
+
+
+class Named(BaseModel):
+    """A model with an alias twice."""
+
+    first: Name
+    last: Name
+
+
+def test_named_types_grow_wherever_they_are_used() -> None:
+    """An alias grows in each of its fields; a type that contains itself is shown."""
+    taken = snapshots_of(Named, '{"first": "Jane", "last": "Do')
+    assert (taken[-1].first, taken[-1].last) == ("Jane", "Do")
+    assert snapshots_of(Nested, '{"value": [1, [2]]}')[-1] == [Nested(1), Nested([Nested(2)])]
+
+
 @bounded
 @given(data=st.data())
 def test_any_prefix_and_any_cut_grow_the_same_way(data: st.DataObject) -> None:
-    """Whatever the value and however it is cut: texts extend, the rest stays, and the end is the same."""
+    """For any value and any cut, strings extend, the rest stays, and the end is the same."""
     line = st.fixed_dictionaries({"text": texts, "count": st.integers()})
     value = data.draw(
         st.fixed_dictionaries(
@@ -383,8 +376,8 @@ def test_any_prefix_and_any_cut_grow_the_same_way(data: st.DataObject) -> None:
     before = None
     for piece in pieces(text, data):
         snapshots.feed(piece)
-        if snapshots.is_changed:
-            after = plain(snapshots.take())
+        if snapshots.advance():
+            after = plain(snapshots.latest)
             if before is not None:
                 assert after != before
                 assert_grows(before, after)
@@ -394,8 +387,25 @@ def test_any_prefix_and_any_cut_grow_the_same_way(data: st.DataObject) -> None:
         assert before == plain(whole[-1])
 
 
+MARKS = [*'{}[],:"\\1x\n\ud83d', '"title":', '"lines": [', "null", "\\ud83d", "NaN"]
+
+
+@bounded
+@given(data=st.data())
+def test_broken_documents_take_nothing_back(data: st.DataObject) -> None:
+    """Wherever a document is broken, snapshots grow up to there, and nothing is raised."""
+    text = json.dumps(WHOLE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text = text[:at] + data.draw(st.sampled_from(MARKS)) + text[at + data.draw(st.integers(0, 5)) :]
+    before = None
+    for shown in map(plain, snapshots_of(Everything, text, data.draw(st.sampled_from([1, 7, 60])))):
+        assert_grows(before, shown)
+        before = shown
+
+
 def test_the_work_stays_in_proportion_to_the_text() -> None:
-    """Snapshots become rarer as the text grows: their number does not follow that of the pieces."""
+    """Snapshots become rarer as the text grows: their number does not grow with that of the pieces."""
     counts = []
     for size in (20_000, 80_000):
         text = json.dumps({"text": "x" * size, "count": 1})

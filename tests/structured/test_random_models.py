@@ -1,4 +1,4 @@
-"""Random models and random values of them: asked for, answered, streamed in any pieces, and always the same value."""
+"""Random models and values: asked for, answered, and streamed in any pieces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.structured.test_partial_values import assert_grows, pieces, plain, sn
 
 
 def bounded(examples: int) -> settings:
-    """Limit a property to so many examples, the same in every run."""
+    """Limit a property to a number of examples, the same in every run."""
     checks = list(HealthCheck)
     return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=checks)
 
@@ -57,7 +57,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Kind:
-    """A type, with a strategy for what an answer has in its place."""
+    """A type, with a strategy for its JSON."""
 
     annotation: Any
     data: st.SearchStrategy[Any]
@@ -100,7 +100,7 @@ def larger(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
 
 
 def models(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
-    """Make models whose fields are of such kinds; some have another name in JSON, some may be left out."""
+    """Make models with fields of these kinds; some have an alias, some may be left out."""
     names = st.sampled_from(["name", "größe", "items", "x1", "class_"])
     return st.dictionaries(names, st.tuples(inner, st.booleans(), st.booleans()), min_size=1, max_size=4).map(modelled)
 
@@ -130,7 +130,7 @@ MODELS = models(SMALL)
 @bounded(100)
 @given(data=st.data())
 def test_any_cut_of_any_value_grows_to_the_same_end(data: st.DataObject) -> None:
-    """For random models and values: texts extend, nothing else changes, every snapshot is a new one, the end is one."""
+    """For random models and values, strings extend, nothing else changes, and every cut ends in the same value."""
     kind = data.draw(MODELS)
     text = json.dumps(data.draw(kind.data), ensure_ascii=data.draw(st.booleans()))
     whole = snapshots_of(kind.annotation, text, len(text))
@@ -148,13 +148,14 @@ def snapshots_in(wanted: Any, cut: list[str]) -> Any:
     snapshots = Snapshots(AnswerType(wanted).shape())
     for piece in cut:
         snapshots.feed(piece)
-    value = snapshots.take()
+    snapshots.advance()
+    value = snapshots.latest
     return None if value is HIDDEN else value
 
 
 @pytest.fixture
 def blocking(options: dict[str, Any]) -> Iterator[LLM]:
-    """A client that is used from outside of a loop, where hypothesis draws."""
+    """A blocking client, as hypothesis draws outside of a loop."""
     with LLM(transport="wire", max_reasks=0, **options) as llm:
         yield llm
 
@@ -162,7 +163,7 @@ def blocking(options: dict[str, Any]) -> Iterator[LLM]:
 @bounded(40)
 @given(data=st.data())
 def test_any_value_of_any_model_comes_through(data: st.DataObject, blocking: LLM, simulator: Simulator) -> None:
-    """What a provider answers for a random model is the value that pydantic reads of it, whole and streamed."""
+    """An answer for a random model is the value that pydantic reads from it, whole and streamed."""
     kind = data.draw(MODELS)
     answer = json.dumps(data.draw(kind.data))
     expected = TypeAdapter(kind.annotation).validate_json(answer)
@@ -180,7 +181,7 @@ def test_any_value_of_any_model_comes_through(data: st.DataObject, blocking: LLM
 @bounded(40)
 @given(data=st.data())
 def test_the_simulator_answers_for_any_model(data: st.DataObject, blocking: LLM, simulator: Simulator) -> None:
-    """What the simulator makes up for a random model is a value of it in every mode, at the first attempt."""
+    """The simulator's answer for a random model is valid in every mode, at the first attempt."""
     simulator.faults()
     wanted: type[BaseModel] = data.draw(MODELS).annotation
     for mode in MODES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from asyncllm import (
     StreamInterruptedError,
 )
 from asyncllm.simulator import Fault, Simulator
+from asyncllm.structured.items import ListSplitter
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +32,7 @@ class Line(BaseModel):
 
 
 class Invoice(BaseModel):
-    """What is streamed."""
+    """The type of the streams."""
 
     vendor: str
     lines: list[Line]
@@ -43,12 +45,12 @@ LINES = [Line(text="Hammer", count=20), Line(text='a "}] b'), Line(text="Nails",
 
 
 def small_chunks(**script: Any) -> dict[str, Any]:
-    """What makes the simulator stream three characters at a time."""
+    """Make the simulator stream three characters at a time."""
     return {"simulator": {"chunk_chars": 3, **script}}
 
 
 async def read(stream: Any, into: list[Any]) -> None:
-    """Read a stream to its end, and keep what came before an error."""
+    """Read a stream to its end, and keep the values before an error."""
     async for value in stream:
         into.append(value)
 
@@ -69,7 +71,7 @@ async def test_snapshots_grow_to_the_validated_value(either: AsyncLLM, simulator
     assert stream.completion.usage.basis == "known"
 
 
-async def test_final_reads_what_nobody_iterated_over(llm: AsyncLLM, simulator: Simulator) -> None:
+async def test_final_reads_without_a_loop(llm: AsyncLLM, simulator: Simulator) -> None:
     """Without a loop over the snapshots `final()` reads to the end."""
     simulator.faults(Fault("answer", text=TEXT))
     async with llm.stream_partial(Invoice, "Read it.") as stream:
@@ -78,7 +80,7 @@ async def test_final_reads_what_nobody_iterated_over(llm: AsyncLLM, simulator: S
 
 
 async def test_an_interval_holds_snapshots_back_but_not_the_last(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Within the interval there is no second snapshot; what was held back comes at the end."""
+    """There is no second snapshot within the interval; the last one comes at the end."""
     simulator.faults(Fault("answer", text=TEXT))
     async with llm.stream_partial(Invoice, "Read it.", min_interval=3600, extra_body=small_chunks()) as stream:
         snapshots = [snapshot async for snapshot in stream]
@@ -87,7 +89,7 @@ async def test_an_interval_holds_snapshots_back_but_not_the_last(llm: AsyncLLM, 
 
 
 async def test_a_bad_answer_of_a_stream_is_not_asked_again(llm: AsyncLLM, simulator: Simulator) -> None:
-    """The snapshots are what came; `final()` says what is wrong with it, after one request."""
+    """Snapshots show a bad answer; `final()` raises with its problem, after one request."""
     simulator.faults(Fault("answer", text='{"vendor": "Acme", "lines": 7}'))
     async with llm.stream_partial(Invoice, "Read it.") as stream:
         assert [snapshot.vendor async for snapshot in stream][-1] == "Acme"
@@ -98,7 +100,7 @@ async def test_a_bad_answer_of_a_stream_is_not_asked_again(llm: AsyncLLM, simula
 
 
 async def test_a_cut_answer_ends_the_snapshots_with_an_error(llm: AsyncLLM, simulator: Simulator) -> None:
-    """A loop over the snapshots cannot take a cut answer for a whole one."""
+    """A loop over the snapshots raises when the answer was cut."""
     simulator.faults(Fault("answer", text=TEXT))
     seen: list[Any] = []
     async with llm.stream_partial(Invoice, "Read it.", max_tokens=8) as stream:
@@ -110,7 +112,7 @@ async def test_a_cut_answer_ends_the_snapshots_with_an_error(llm: AsyncLLM, simu
 
 
 async def test_a_refusal_ends_the_snapshots_with_an_error(llm: AsyncLLM) -> None:
-    """A refusal in a stream is a RefusalError, with the loop and with `final()` alike."""
+    """A refusal in a stream is a RefusalError, from the loop and from `final()`."""
     refusing = {"simulator": {"refusal": "I will not"}}
     async with llm.stream_partial(Invoice, "Read it.", extra_body=refusing) as stream:
         with pytest.raises(RefusalError, match="I will not"):
@@ -120,7 +122,7 @@ async def test_a_refusal_ends_the_snapshots_with_an_error(llm: AsyncLLM) -> None
 
 
 async def test_an_interruption_carries_the_value_so_far(either: AsyncLLM, simulator: Simulator) -> None:
-    """A stream that was cut raises with the typed value so far, and with the answer and its usage."""
+    """An interrupted stream raises with the typed value so far, and with the answer and its usage."""
     script = small_chunks(text=TEXT, fault={"kind": "cut", "at": "body", "after_chunks": 12})
     with pytest.raises(StreamInterruptedError) as caught:
         async with either.stream_partial(Invoice, "Read it.", structured_mode="json", extra_body=script) as stream:
@@ -144,7 +146,7 @@ async def test_leaving_early_closes_the_connection(llm: AsyncLLM, simulator: Sim
 
 
 async def test_items_come_as_they_close(either: AsyncLLM, simulator: Simulator, mode: str) -> None:
-    """Each item is the user's own type, handed over before the list has ended."""
+    """Each item is of the user's own type, and comes before the list has ended."""
     simulator.faults(Fault("answer", text=ITEMS))
     async with either.stream_items(Line, "Read it.", structured_mode=mode, extra_body=small_chunks()) as stream:
         first = await anext(stream)
@@ -179,11 +181,25 @@ async def test_items_of_any_type_and_any_cut(
         assert [item async for item in stream] == items
 
 
+def test_the_text_of_complete_items_is_not_kept() -> None:
+    """However long a list is, what is kept of its text is the incomplete item."""
+    splitter = ListSplitter()
+    splitter.feed('{"value": [')
+    for number in range(1000):
+        for piece in ('{"text": "', "x" * 100, '", "count": ', str(number), "}", ", "):
+            splitter.feed(piece)
+        assert splitter.items.popleft() == Line(text="x" * 100, count=number).model_dump_json().replace(
+            '":', '": '
+        ).replace(',"', ', "')
+        assert splitter.unfinished == ""
+        assert len(pickle.dumps(splitter)) < 1000
+
+
 BAD = '{"value": [{"text": "a"}, {"text": 5}, {"text": "c"}]}'
 
 
 async def test_a_bad_item_raises_after_those_before_it(llm: AsyncLLM, simulator: Simulator) -> None:
-    """By default a bad item ends the list; what was delivered stays delivered."""
+    """By default a bad item ends the stream, after the items before it."""
     simulator.faults(Fault("answer", text=BAD))
     seen: list[Any] = []
     async with llm.stream_items(Line, "Read it.") as stream:
@@ -194,7 +210,7 @@ async def test_a_bad_item_raises_after_those_before_it(llm: AsyncLLM, simulator:
 
 
 async def test_a_bad_item_may_be_skipped_and_is_reported(llm: AsyncLLM, simulator: Simulator) -> None:
-    """With `on_invalid="skip"` the rest is delivered, and the bad one is on the list of the skipped."""
+    """With `on_invalid="skip"` the rest is delivered, and the bad item is in `skipped`."""
     simulator.faults(Fault("answer", text=BAD))
     async with llm.stream_items(Line, "Read it.", on_invalid="skip") as stream:
         assert [item.text async for item in stream] == ["a", "c"]
@@ -214,7 +230,7 @@ async def test_a_bad_item_may_be_skipped_and_is_reported(llm: AsyncLLM, simulato
 async def test_a_list_that_does_not_end_well_raises(
     llm: AsyncLLM, text: str, error: type[Exception], said: str
 ) -> None:
-    """A loop over the items ends quietly only when the list did, and was the only one."""
+    """A loop over the items raises unless the list is complete and the only one."""
     async with llm.stream_items(
         Line, "Read it.", structured_mode="json", extra_body={"simulator": {"text": text}}
     ) as stream:
@@ -223,7 +239,7 @@ async def test_a_list_that_does_not_end_well_raises(
 
 
 async def test_a_list_cut_by_the_token_limit_raises_after_its_items(llm: AsyncLLM, simulator: Simulator) -> None:
-    """The items that were complete are delivered, and the end says that there were more."""
+    """The complete items are delivered, and the end of the loop raises."""
     simulator.faults(Fault("answer", text=ITEMS))
     seen: list[Any] = []
     async with llm.stream_items(Line, "Read it.", max_tokens=14) as stream:
@@ -233,13 +249,13 @@ async def test_a_list_cut_by_the_token_limit_raises_after_its_items(llm: AsyncLL
 
 
 async def test_a_field_left_out_of_an_item_has_its_default(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Where a strict schema makes the model say null for a field that may be left out, the default counts."""
+    """A null that stands for a field left out of a strict answer is the field's default."""
     simulator.faults(Fault("answer", text='{"value": [{"text": "a", "count": null}]}'))
     async with llm.stream_items(Line, "Read it.", structured_mode="json_schema") as stream:
         assert [item async for item in stream] == [Line(text="a", count=1)]
 
 
-async def test_an_unknown_way_with_bad_items_is_refused(llm: AsyncLLM) -> None:
+async def test_an_unknown_on_invalid_is_refused(llm: AsyncLLM) -> None:
     """A misspelt `on_invalid` does not silently raise or skip."""
     with pytest.raises(ValueError, match="'raise' or 'skip'"):
         llm.stream_items(Line, "Read it.", on_invalid="drop")  # type: ignore[call-overload]

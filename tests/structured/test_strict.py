@@ -1,4 +1,4 @@
-"""Strict schemas: made where the strict subset can say what the type allows, and left alone elsewhere."""
+"""Strict schemas, where the strict subset can express the type."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_every_field_is_required_and_no_other_is_allowed() -> None:
 
 
 def test_only_keywords_of_the_subset_are_left() -> None:
-    """What the subset does not know is gone, or said in the description."""
+    """Keywords outside of the subset are removed, or moved to the description."""
     schema = strict_of(Tree).schema
     assert not keywords_of(schema) & {"default", "oneOf", "discriminator", "minLength", "maxLength"}
     leaf = schema["$defs"]["Leaf"]["properties"]
@@ -96,7 +96,7 @@ def test_only_keywords_of_the_subset_are_left() -> None:
 
 
 def test_a_null_in_the_place_of_a_field_left_out_means_its_default() -> None:
-    """Reading a strict answer gives what the type gives without that field, in unions and in recursion too."""
+    """A strict answer reads like one without its null fields, in unions and recursive types too."""
     left_out = {"name": "ab", "size": None, "tags": None, "note": None, "kind": "leaf"}
     value = {
         "leaf": left_out,
@@ -163,7 +163,7 @@ fields = st.sampled_from(
     shape=st.dictionaries(st.sampled_from("abcdef"), fields, min_size=1), text=st.sampled_from(["", "7 b 2024-05-06"])
 )
 def test_an_answer_to_a_strict_schema_is_a_value_of_the_type(shape: dict[str, Any], text: str) -> None:
-    """For random models, what a model that follows the strict schema says is valid, with nulls as fields left out."""
+    """For random models, an answer that follows the strict schema is valid, with nulls as fields left out."""
     model: type[BaseModel] = create_model("Model", **shape)
     strict = strict_of(model)
     jsonschema.Draft202012Validator.check_schema(strict.schema)

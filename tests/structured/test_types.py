@@ -7,7 +7,18 @@ import datetime as dt
 import pickle
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Optional,
+    TypeVar,
+    assert_type,
+)
 from uuid import UUID
 
 import jsonschema
@@ -16,9 +27,16 @@ from pydantic import BaseModel, Field, RootModel, TypeAdapter
 from typing_extensions import TypedDict
 
 from asyncllm import AsyncLLM, Request
+from asyncllm.models import ModelInfo
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured.prompting import MODES
+from asyncllm.structured import list_of
+from asyncllm.structured.partial.shapes import Growth
+from asyncllm.structured.prompting import MODES, Prepared, prepared
 from asyncllm.structured.schema.answer_type import AnswerType
+from asyncllm.structured.schema.readers import BadAnswerError
+
+if TYPE_CHECKING:
+    pass
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +182,7 @@ TYPES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", TYPES)
 async def test_a_value_has_exactly_the_type_asked_for(llm: AsyncLLM, name: str) -> None:
-    """Every type comes back as itself in every mode: valid, the user's own class, and alive after pickling."""
+    """In every mode a value is valid, of the user's own class, and pickles."""
     wanted = TYPES[name]
     adapter: TypeAdapter[Any] = TypeAdapter(wanted)
     for mode in MODES:
@@ -179,7 +197,7 @@ async def test_a_value_has_exactly_the_type_asked_for(llm: AsyncLLM, name: str) 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 async def test_a_json_schema_gives_plain_data_that_is_valid(llm: AsyncLLM, name: str) -> None:
-    """A JSON Schema as the type gives what JSON has, validated by it, wherever its references lead."""
+    """Values of a JSON Schema are plain data, validated by it and its references."""
     for mode in MODES:
         value = await llm.extract(SCHEMAS[name], TEXT, structured_mode=mode)
         jsonschema.validate(value, SCHEMAS[name])
@@ -195,13 +213,13 @@ async def test_every_type_comes_over_both_transports(either: AsyncLLM, mode: str
 
 
 async def test_a_bare_list_is_taken_for_a_list(llm: AsyncLLM, simulator: Simulator) -> None:
-    """A model that leaves out the object around a list is understood."""
+    """An answer without the object around a list is read."""
     simulator.faults(answer("[1, 2]"))
     assert await llm.extract(list[int], "numbers", structured_mode="json") == [1, 2]
 
 
 async def test_a_type_is_prepared_once_for_each_mode(llm: AsyncLLM, simulator: Simulator) -> None:
-    """What is sent for a type the second time is what was sent the first time, and nothing is made anew."""
+    """Every request for a type is the same as the first, and no class is made again."""
     before = [type_ for type_ in BaseModel.__subclasses__() if type_.__name__ == "Answer"]
     for _ in range(3):
         await llm.extract(list[LineItem], TEXT, structured_mode="json_schema")
@@ -212,7 +230,7 @@ async def test_a_type_is_prepared_once_for_each_mode(llm: AsyncLLM, simulator: S
 
 
 async def test_a_batch_takes_a_type_for_each_request(llm: AsyncLLM) -> None:
-    """A request's own type goes before the batch's, and a JSON Schema is one as well."""
+    """A request's own type overrides the batch's, and may be a JSON Schema."""
     requests = [Request(TEXT), Request(TEXT, response_model=int), Request(TEXT, response_model=SCHEMA)]
     outcomes = await llm.gather(requests, response_model=Invoice)
     assert [type(outcome.unwrap()) for outcome in outcomes] == [Invoice, int, dict]
@@ -229,20 +247,44 @@ async def test_a_batch_takes_a_type_for_each_request(llm: AsyncLLM) -> None:
 async def test_what_is_no_type_is_refused_before_anything_is_sent(
     llm: AsyncLLM, simulator: Simulator, wanted: Any, said: str
 ) -> None:
-    """What cannot be asked for is a TypeError that says why, and costs nothing."""
+    """A type that cannot be asked for is a TypeError with the reason, and no request is sent."""
     with pytest.raises(TypeError, match=said):
         await llm.extract(wanted, "hi")
     assert simulator.seen.requests == 0
 
 
+async def test_a_schema_that_leads_nowhere_is_asked_for_as_it_is() -> None:
+    """A reference to itself is a valid schema; following it comes to an end."""
+    schema: Any = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}
+    for mode in MODES:
+        form = Prepared(AnswerType(schema), mode)
+        assert form.shape.show({"a": 1}, Growth()) == {"a": 1}
+
+
+@pytest.mark.parametrize("wanted", [list[str], {"type": "array"}])
+def test_a_lone_surrogate_is_a_bad_answer(wanted: Any) -> None:
+    """Text that cannot be encoded is a bad answer, for a type and for a JSON Schema."""
+    with pytest.raises(BadAnswerError):
+        AnswerType(wanted).read('["\ud83d"]')
+
+
+async def test_checkers_infer_any_type() -> None:
+    """The type of the value is known to type checkers, also of a union or a list."""
+    form = await prepared(int | None, "json", lambda: ModelInfo("m", "openai"))
+    assert_type(form, Prepared[int | None])
+    assert_type(form.answer_type.read('{"value": 1}'), int | None)
+    items = await prepared(list_of(Invoice), "json", lambda: ModelInfo("m", "openai"))
+    assert_type(items, Prepared[list[Invoice]])
+
+
 async def test_a_parameter_that_says_otherwise_is_refused(llm: AsyncLLM) -> None:
-    """What asks for the type cannot be overridden in passing."""
+    """A parameter that the typed call sets itself is refused."""
     with pytest.raises(TypeError, match="response_format"):
         await llm.extract(int, "hi", structured_mode="json", response_format={"type": "text"})
 
 
 async def test_braces_of_a_template_go_through_untouched(llm: AsyncLLM, simulator: Simulator, mode: str) -> None:
-    """The user's text is data: nothing renders it, whatever it looks like."""
+    """The user's text is never rendered as a template."""
     text = "{{ 7 * 7 }} {% raise %} {name} age 41"
     await llm.extract(int, text, structured_mode=mode, validation_context={"name": "secret"})
     body = simulator.seen.bodies[-1]
@@ -257,5 +299,5 @@ def test_names_are_what_providers_take() -> None:
 
 
 def answer(text: str) -> Any:
-    """What makes the simulator answer with a text."""
+    """Make the simulator answer with a text."""
     return Fault("answer", text=text)

@@ -1,4 +1,4 @@
-"""Wrong answers of every kind, and how each ends; the table of docs/guides/typed-answers.md."""
+"""Wrong answers of every kind and their results; the table of docs/guides/typed-answers.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncllm import (
 )
 from asyncllm.simulator import Fault, Script, Simulator
 from asyncllm.structured.reading import documents
-from asyncllm.structured.schema.answer_type import BadAnswerError
+from asyncllm.structured.schema.readers import BadAnswerError
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ ANSWERS: dict[str, tuple[str, str | None]] = {
 async def test_a_wrong_answer_is_taken_only_when_it_is_plain_what_was_meant(
     llm: AsyncLLM, simulator: Simulator, mode: str, kind: str
 ) -> None:
-    """An answer that holds exactly one value is read; any other is asked again, and the model is told why."""
+    """An answer with exactly one value is read; any other is asked for again, with the reason."""
     text, reason = ANSWERS[kind]
     simulator.faults(Script([Fault("answer", text=text), Fault("answer", text=JANE)]))
     extraction = await llm.extract_with_completion(Person, "Who?", structured_mode=mode)
@@ -79,14 +79,14 @@ async def test_a_wrong_answer_is_taken_only_when_it_is_plain_what_was_meant(
 
 
 async def test_an_extra_field_that_the_type_forbids_is_asked_again(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Whether other fields may be there is the type's own decision."""
+    """The type decides whether other fields are allowed."""
     simulator.faults(Script([Fault("answer", text=ANSWERS["extra field"][0]), Fault("answer", text=JANE)]))
     extraction = await llm.extract_with_completion(Exact, "Who?", structured_mode="json")
     assert "mood: Extra inputs are not permitted" in (extraction.attempts[0].error or "")
 
 
 def scripted(**script: Any) -> dict[str, Any]:
-    """What tells the simulator how to answer."""
+    """Make the body that scripts the simulator."""
     return {"simulator": script}
 
 
@@ -107,7 +107,7 @@ async def test_calls_that_are_not_the_one_asked_for_are_no_answer(llm: AsyncLLM,
 
 
 async def test_a_text_instead_of_the_call_is_read(llm: AsyncLLM) -> None:
-    """A model that writes the arguments instead of calling the tool is understood."""
+    """Arguments in the text instead of a tool call are read."""
     found = await llm.extract(Person, "Who?", structured_mode="tools", extra_body=scripted(text=JANE))
     assert found == TAKEN
 
@@ -129,7 +129,7 @@ async def test_a_content_filter_ends_the_call(llm: AsyncLLM, simulator: Simulato
 
 
 async def test_a_cut_answer_ends_the_call_with_what_came(llm: AsyncLLM, simulator: Simulator, mode: str) -> None:
-    """An answer cut by the token limit is not asked again; what can be read of it is there, and only that."""
+    """An answer cut by the token limit is not asked for again; the error has the complete fields, and only these."""
     simulator.faults(Fault("answer", text='{"name": "Jane Miller", "age": 4123456}'))
     with pytest.raises(IncompleteOutputError, match="token limit") as caught:
         await llm.extract(Person, "Who?", structured_mode=mode, max_tokens=9)
@@ -153,7 +153,7 @@ async def test_a_reask_holds_the_last_bad_answer_and_nothing_older(
 
 
 async def test_the_error_says_everything_on_one_screen(llm: AsyncLLM, simulator: Simulator) -> None:
-    """What was asked, what came, where it failed, how often, and the cost: short enough to be read at once."""
+    """The error shows the request, the answers, their problems and the cost on one screen."""
     simulator.faults(Fault("answer", text='{"name": "' + "x" * 5000 + '"}'))
     with pytest.raises(ExtractionError) as caught:
         await llm.extract(Person, "Who is it? " * 200, structured_mode="json_schema", max_reasks=9)
@@ -165,7 +165,7 @@ async def test_the_error_says_everything_on_one_screen(llm: AsyncLLM, simulator:
 
 
 async def test_a_check_may_ask_again(llm: AsyncLLM, simulator: Simulator) -> None:
-    """What an asynchronous check says goes to the model, and its next answer is checked as well."""
+    """The reason of an asynchronous check goes to the model, and its next answer is checked as well."""
     simulator.faults(Script([Fault("answer", text=JOE), Fault("answer", text=JANE)]))
     seen = []
 
@@ -182,7 +182,7 @@ async def test_a_check_may_ask_again(llm: AsyncLLM, simulator: Simulator) -> Non
 
 
 async def test_an_error_of_a_check_is_the_callers_own(llm: AsyncLLM, simulator: Simulator) -> None:
-    """Only Reask asks again: a mistake in the check itself is not the model's."""
+    """Only Reask asks again; any other error of a check is raised."""
 
     def broken(person: Person) -> None:
         raise KeyError("database")
@@ -194,7 +194,7 @@ async def test_an_error_of_a_check_is_the_callers_own(llm: AsyncLLM, simulator: 
 
 
 class Known(BaseModel):
-    """A type whose validator needs to know more than the type."""
+    """A type whose validator uses the context."""
 
     name: str
 
@@ -209,7 +209,7 @@ class Known(BaseModel):
 
 
 async def test_validators_have_their_context_and_may_ask_again(llm: AsyncLLM, simulator: Simulator) -> None:
-    """The validation context reaches pydantic and nobody else."""
+    """The validation context reaches pydantic and no request."""
     simulator.faults(Script([Fault("answer", text=JOE), Fault("answer", text=JANE)]))
     known = await llm.extract(Known, "Who?", validation_context={"known": ["Jane"]}, structured_mode="json")
     assert known.name == "Jane"
@@ -250,12 +250,12 @@ async def test_transport_failures_are_no_reasks(either: AsyncLLM, simulator: Sim
     ],
 )
 def test_documents_are_told_from_words(text: str, found: list[str]) -> None:
-    """Brackets in words, footnotes and thoughts are no documents."""
+    """Brackets in words, footnotes and thoughts are not documents."""
     assert documents(text) == found
 
 
 @pytest.mark.parametrize("text", ['{"x": {"y": 1}', 'so: {"x": 1,} and {"y": 2}', '[{"x": 1}, {"y"]', '{"a":' * 5000])
 def test_what_a_broken_document_holds_is_not_taken_for_it(text: str) -> None:
-    """An object inside a broken one might be valid by itself, and would be a wrong value."""
+    """An object inside a broken document is not taken, although it is valid by itself."""
     with pytest.raises(BadAnswerError, match="not valid JSON"):
         documents(text)

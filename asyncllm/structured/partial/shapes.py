@@ -1,353 +1,239 @@
-"""How a growing value looks: what may be shown of it before it is complete.
+"""Shapes of partial values: the parts of a value that are shown before it is complete.
 
-A text is shown as it grows; a number, an enum member or a date when it is complete; a list with the items that are
-there; an object with the fields that are there. What is no valid value of its type is not shown.
+A string is shown as it grows; a number, an enum member or a date when it is complete; a list with its items so far; an
+object with its fields so far. A value that is invalid for its type is not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import Protocol, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+from typing_extensions import TypeIs
 
-from .json_stream import Kind
+V = TypeVar("V")
 
 HIDDEN = object()
-"""In the place of a value that cannot be shown, or not yet."""
+"""The value of something that cannot be shown, or not yet."""
 
 
-class Shape:
-    """The shape of a value: which frame holds it while it grows, and how it is made when it is complete."""
-
-    def begin(self, kind: Kind) -> Frame:
-        """Return the frame of a value that begins; one of another kind than the shape's is not shown."""
-        return Frame(_hide)
-
-    def scalar(self, token: str) -> Any:
-        """Return the value of a number, `true`, `false` or `null`."""
-        return None if token == "null" else HIDDEN
-
-    def from_data(self, data: Any) -> Any:
-        """Return the value of complete JSON data."""
-        raise NotImplementedError
-
-
-class Frame:
-    """A value that is not complete. This one shows nothing before it is: it gathers plain data for a function.
+class Growth:
+    """The parts of an open value that are built already: each is built once.
 
     Attributes:
-        is_live: Whether what comes within it is shown as it comes.
-        is_shown: Whether anything of it is.
-        name: The key of the next value, in an object.
+        open_values: The number of values that are open, from this one inwards; 0 when it is complete.
+        items: The complete items of a list.
+        values: The complete fields of an object, by name.
     """
 
-    is_live = False
-
-    def __init__(self, make: Callable[[Any], Any]) -> None:
-        self.is_shown = False
-        self.name = ""
-        self._make = make
-        self._data: Any = None
-
-    def begin(self, kind: Kind) -> Frame:
-        """Return the frame of a value within it."""
-        frame = Frame(_same)
-        frame.start(kind)
-        return frame
-
-    def start(self, kind: Kind) -> None:
-        """Prepare for a value of a kind."""
-        self._data = {} if kind == "object" else []
-
-    def scalar(self, token: str) -> Any:
-        """Return the value of a scalar within it."""
-        return from_json(token)
-
-    def text(self, piece: str) -> None:
-        """Add a piece of a text."""
-        self._data.append(piece)
-
-    def put(self, value: Any) -> Frame | None:
-        """Add a complete value; return a frame that takes the place of this one from here on."""
-        if isinstance(self._data, dict):
-            self._data[self.name] = value
-        else:
-            self._data.append(value)
-        return None
-
-    def shows(self, value: Any) -> bool:
-        """Tell whether there is more to see once a complete value is put in."""
-        return value is not HIDDEN and value is not None
-
-    def so_far(self, growing: Any) -> Any:
-        """Return what is shown of it, with the value that grows within it."""
-        return HIDDEN
-
-    def end(self, kind: Kind) -> Any:
-        """Return the complete value."""
-        return self._make("".join(self._data) if kind == "string" else self._data)
-
-
-class _LiveFrame(Frame):
-    """A frame whose content is shown as it comes."""
-
-    is_live = True
+    __slots__ = ("_child", "_count", "items", "open_values", "values")
 
     def __init__(self) -> None:
-        super().__init__(_same)
+        self.open_values = 0
+        self.items: list[object] = []
+        self.values: dict[str, object] = {}
+        self._count = 0
+        self._child: Growth | None = None
+
+    def children(self, data: Collection[V]) -> Iterator[tuple[V, Growth]]:
+        """Yield the children that are not built yet, each with its own growth; only the last one may be open."""
+        for count, value in enumerate(islice(data, self._count, None), self._count + 1):
+            child = self._child or Growth()
+            child.open_values = max(self.open_values - 1, 0) if count == len(data) else 0
+            if child.open_values:
+                self._child = child
+            else:
+                self._child, self._count = None, count
+            yield value, child
 
 
-class TextShape(Shape):
-    """A text, shown as it grows."""
+class Shape(Protocol):
+    """The shape of a value."""
 
-    def begin(self, kind: Kind) -> Frame:
-        return _TextFrame() if kind == "string" else super().begin(kind)
+    def show(self, data: object, growth: Growth) -> object:
+        """Return the partial value; HIDDEN when there is nothing to show.
 
-    def from_data(self, data: Any) -> Any:
-        return data if isinstance(data, str | None) else HIDDEN
-
-
-class _TextFrame(_LiveFrame):
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[str] = []
-
-    def start(self, kind: Kind) -> None:
-        pass
-
-    def text(self, piece: str) -> None:
-        self._pieces.append(piece)
-
-    def so_far(self, growing: Any) -> Any:
-        if len(self._pieces) > 1:
-            self._pieces[:] = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else HIDDEN
-
-    def end(self, kind: Kind) -> Any:
-        return "".join(self._pieces)
+        Args:
+            data: The JSON of the value so far, decoded. A number is in it only when it is complete.
+            growth: The parts that are built already, and whether the value is open.
+        """
+        ...
 
 
-class WholeShape(Shape):
+class TextShape:
+    """A string, shown as it grows."""
+
+    def show(self, data: object, growth: Growth) -> object:
+        if not isinstance(data, str):
+            return _null(data)
+        return HIDDEN if growth.open_values and not data else data
+
+
+class WholeShape:
     """A value that is shown when it is complete.
 
     Args:
-        adapter: Makes what validates it; called when the first one is complete. None takes any JSON as it is.
+        adapter: Makes the validator; called with the first value. None takes any JSON as it is.
     """
 
-    def __init__(self, adapter: Callable[[], Any] | None = None) -> None:
+    def __init__(self, adapter: Callable[[], TypeAdapter[object]] | None = None) -> None:
         self._make_adapter = adapter
 
     @cached_property
-    def _adapter(self) -> Any:
+    def _adapter(self) -> TypeAdapter[object] | None:
         assert self._make_adapter is not None
         try:
             return self._make_adapter()
-        except Exception:  # a type that cannot stand alone, outside of its model, is hidden until the end
+        except Exception:  # a type that is valid only within its model is hidden until the end
             return None
 
-    def begin(self, kind: Kind) -> Frame:
-        return Frame(self.from_data)
-
-    def scalar(self, token: str) -> Any:
-        if self._make_adapter is None:
-            return from_json(token)
-        return None if token == "null" else self._read(token)
-
-    def from_data(self, data: Any) -> Any:
+    def show(self, data: object, growth: Growth) -> object:
+        if growth.open_values:
+            return HIDDEN
         if self._make_adapter is None or data is None:
             return data
-        return self._read(to_json(data))
-
-    def _read(self, text: str | bytes) -> Any:
         if self._adapter is None:
             return HIDDEN
         try:
-            return self._adapter.validate_json(text)
-        except Exception:  # of pydantic, or of a validator of the user's; the end of the answer tells
+            return self._adapter.validate_json(to_json(data))
+        except Exception:  # of pydantic, or of the user's validator; the final value reports it
             return HIDDEN
 
 
-class ListShape(Shape):
-    """A list, shown with the items that are there."""
+class ListShape:
+    """A list, shown with its items so far."""
 
     def __init__(self, item: Shape) -> None:
-        self.item = item
-
-    def begin(self, kind: Kind) -> Frame:
-        return _ItemsFrame(self.item) if kind == "array" else super().begin(kind)
-
-    def from_data(self, data: Any) -> Any:
-        if not isinstance(data, list):
-            return None if data is None else HIDDEN
-        return [_or_none(self.item.from_data(value)) for value in data]
-
-
-class _ItemsFrame(_LiveFrame):
-    def __init__(self, item: Shape) -> None:
-        super().__init__()
         self._item = item
-        self._items: list[Any] = []
 
-    def start(self, kind: Kind) -> None:
-        pass
-
-    def begin(self, kind: Kind) -> Frame:
-        return self._item.begin(kind)
-
-    def scalar(self, token: str) -> Any:
-        return _or_none(self._item.scalar(token))
-
-    def put(self, value: Any) -> None:
-        self._items.append(_or_none(value))
-
-    def shows(self, value: Any) -> bool:
-        return True  # the list is longer
-
-    def so_far(self, growing: Any) -> Any:
-        items = self._items if growing is HIDDEN else [*self._items, growing]
-        return HIDDEN if not items else list(items)
-
-    def end(self, kind: Kind) -> Any:
-        return self._items
+    def show(self, data: object, growth: Growth) -> object:
+        if not _is_list(data):
+            return _null(data)
+        growing: list[object] = []
+        for item, child in growth.children(data):
+            value = self._item.show(item, child)
+            if not child.open_values:
+                growth.items.append(None if value is HIDDEN else value)
+            elif value is not HIDDEN:
+                growing.append(value)
+        items = [*growth.items, *growing]
+        return items if items or not growth.open_values else HIDDEN
 
 
-class DictShape(Shape):
-    """A dict with any keys, shown with the entries that are there."""
-
-    def __init__(self, value: Shape) -> None:
-        self.value = value
-
-    def begin(self, kind: Kind) -> Frame:
-        if kind != "object":
-            return super().begin(kind)
-        return _FieldsFrame(_same, lambda _: ("", self.value), shows_null=True)
-
-    def from_data(self, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return None if data is None else HIDDEN
-        return {name: _or_none(self.value.from_data(value)) for name, value in data.items()}
-
-
-class ObjectShape(Shape):
-    """An object with known fields, shown with those that are there.
+class ObjectShape:
+    """An object with known fields, shown with those so far.
 
     Attributes:
-        fields: By the key in JSON, the name of the field and its shape; filled after it is made, as types may contain
-            themselves.
-        tags: By the key in JSON, the only values that it can have: the marks of a variant of a union.
+        fields: The name of a field and its shape, by the key in JSON; filled later, as types may contain themselves.
+        tags: The allowed values of a field that may be the discriminator of a union, by the key in JSON.
 
     Args:
-        make: Makes what is shown of the values.
-        shows_null: Whether a field that is null looks unlike one that is missing.
+        make: Makes a partial value of the fields.
+        shows_null: Whether a field that is null looks different from one that is missing.
     """
 
-    def __init__(self, make: Callable[[dict[str, Any]], Any], *, shows_null: bool = False) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[dict[str, object]], object], *, shows_null: bool = False) -> None:
+        self._make = make
         self._shows_null = shows_null
         self.fields: dict[str, tuple[str, Shape]] = {}
-        self.tags: dict[str, tuple[Any, ...]] = {}
+        self.tags: dict[str, tuple[object, ...]] = {}
 
-    def begin(self, kind: Kind) -> Frame:
-        return self.frame() if kind == "object" else super().begin(kind)
+    def field(self, key: str) -> tuple[str, Shape] | None:
+        """Return the name and the shape of the field of a key."""
+        return self.fields.get(key)
 
-    def frame(self) -> _FieldsFrame:
-        return _FieldsFrame(self.make, self.fields.get, shows_null=self._shows_null)
+    def show(self, data: object, growth: Growth) -> object:
+        if not _is_dict(data):
+            return _null(data)
+        growing: dict[str, object] = {}
+        for (key, part), child in growth.children(data.items()):
+            field = self.field(key)
+            if field is None or field[0] in growth.values:
+                continue
+            value = field[1].show(part, child)
+            if value is not HIDDEN:
+                (growing if child.open_values else growth.values)[field[0]] = value
+        shown = {**growth.values, **growing}
+        if growth.open_values and not (shown if self._shows_null else any(v is not None for v in shown.values())):
+            return HIDDEN
+        return self._make(shown)
 
-    def from_data(self, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return None if data is None else HIDDEN
-        frame = self.frame()
-        frame.take(data)
-        return frame.end("object")
 
+class DictShape(ObjectShape):
+    """A dict with any keys, shown with its entries so far."""
 
-class _FieldsFrame(_LiveFrame):
-    def __init__(
-        self,
-        make: Callable[[dict[str, Any]], Any],
-        field: Callable[[str], tuple[str, Shape] | None],
-        *,
-        shows_null: bool,
-    ) -> None:
-        super().__init__()
-        self._finish = make
-        self._field = field
-        self._shows_null = shows_null
-        self._values: dict[str, Any] = {}
+    def __init__(self, value: Shape) -> None:
+        super().__init__(lambda entries: entries, shows_null=True)
+        self._value = value
 
-    def start(self, kind: Kind) -> None:
-        pass
-
-    def begin(self, kind: Kind) -> Frame:
-        return self._shape().begin(kind)
-
-    def scalar(self, token: str) -> Any:
-        return self._shape().scalar(token)
-
-    def put(self, value: Any) -> None:
-        name = self._name()
-        if value is not HIDDEN and name is not None:
-            self._values.setdefault(name, value)
-
-    def shows(self, value: Any) -> bool:
-        return value is not HIDDEN and (value is not None or self._shows_null)
-
-    def take(self, data: dict[str, Any]) -> None:
-        """Take complete fields."""
-        for self.name, value in data.items():
-            self.put(self._shape().from_data(value))
-
-    def so_far(self, growing: Any) -> Any:
-        name = self._name()
-        if growing is not HIDDEN and name is not None and name not in self._values:
-            return self._finish({**self._values, name: growing})
-        return self._finish(dict(self._values)) if self._values else HIDDEN
-
-    def end(self, kind: Kind) -> Any:
-        return self._finish(self._values)
-
-    def _shape(self) -> Shape:
-        found = self._field(self.name)
-        # A key for the second time would change what is shown; the end of the answer tells which one counts.
-        return _NOTHING if found is None or self._name() in self._values else found[1]
-
-    def _name(self) -> str | None:
-        found = self._field(self.name)
-        return None if found is None else found[0] or self.name
+    def field(self, key: str) -> tuple[str, Shape]:
+        return key, self._value
 
 
 class WrappedShape(ObjectShape):
-    """The only field of an object, shown in its place; a list may also come without the object."""
+    """The only field of an object, shown without the object; a list may also come bare."""
 
     def __init__(self, field: str, shape: Shape) -> None:
         super().__init__(lambda values: values.get(field, HIDDEN))
         self.fields = {field: (field, shape)}
         self._shape = shape
 
-    def begin(self, kind: Kind) -> Frame:
-        return super().begin(kind) if kind == "object" else self._shape.begin(kind)
+    def show(self, data: object, growth: Growth) -> object:
+        return super().show(data, growth) if _is_dict(data) else self._shape.show(data, growth)
 
 
-def _same(value: Any) -> Any:
-    return value
+class UnionShape:
+    """A union, shown as soon as the value so far fits one member alone.
+
+    Attributes:
+        options: The members, except None.
+
+    Args:
+        whole: The union as a value that is shown when it is complete.
+    """
+
+    def __init__(self, options: Sequence[Shape], whole: WholeShape) -> None:
+        self._whole = whole
+        self.options = options
+
+    def show(self, data: object, growth: Growth) -> object:
+        return self._member(data, growth).show(data, growth)
+
+    @cached_property
+    def _variants(self) -> tuple[str, Mapping[object, ObjectShape]] | None:
+        """The key of the discriminator, and the variant for each of its values."""
+        objects = [option for option in self.options if isinstance(option, ObjectShape)]
+        for key in objects[0].tags if objects else ():
+            values = [(value, option) for option in objects for value in option.tags.get(key, ())]
+            if all(key in option.tags for option in objects) and len({value for value, _ in values}) == len(values):
+                return key, dict(values)
+        return None
+
+    def _member(self, data: object, growth: Growth) -> Shape:
+        if _is_dict(data) and self._variants is not None:
+            key, variants = self._variants
+            tag = data.get(key)
+            if not isinstance(tag, str | int) or (growth.open_values > 1 and next(reversed(data)) == key):
+                return self._whole
+            return variants.get(tag, self._whole)
+        kind = TextShape if isinstance(data, str) else ObjectShape if _is_dict(data) else ListShape
+        fitting = [option for option in self.options if isinstance(option, kind)]
+        is_opaque = not isinstance(data, str) and any(isinstance(o, WholeShape | UnionShape) for o in self.options)
+        return fitting[0] if len(fitting) == 1 and not is_opaque else self._whole
 
 
-def _hide(value: Any) -> Any:
-    return HIDDEN
+def _is_dict(data: object) -> TypeIs[dict[str, object]]:
+    return isinstance(data, dict)
 
 
-def _or_none(value: Any) -> Any:
-    return None if value is HIDDEN else value
+def _is_list(data: object) -> TypeIs[list[object]]:
+    return isinstance(data, list)
 
 
-class _Nothing(Shape):
-    def scalar(self, token: str) -> Any:
-        return HIDDEN
-
-    def from_data(self, data: Any) -> Any:
-        return HIDDEN
-
-
-_NOTHING = _Nothing()
+def _null(data: object) -> object:
+    """Show null, and hide any other value that is not of the shape's kind."""
+    return None if data is None else HIDDEN

@@ -1,4 +1,4 @@
-"""What can be asked for: any type that pydantic validates, or a JSON Schema, with its schema and its reader."""
+"""Types of answers: any type that pydantic validates, or a JSON Schema."""
 
 from __future__ import annotations
 
@@ -7,75 +7,40 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, cast, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonRef, JsonSchemaValue
 from pydantic_core.core_schema import DictSchema
+from typing_extensions import TypedDict, TypeVar
 
-from .json_schema import SchemaAdapter, as_items, as_value, with_object_at_top
+from .json_schema import as_items, as_value, is_array, is_object, object_in, with_object_at_top
+from .readers import Read, schema_reader, type_reader
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from ..partial.shapes import Shape
 
+T = TypeVar("T", default=Any)
+
 VALUE = "value"
-"""The field that holds an answer which is no object by itself: providers take objects alone as the top of a schema."""
+"""The field that holds an answer that is no object by itself: providers take only objects at the top of a schema."""
 
 # What OpenAI takes as the name of a tool or of a schema, the narrowest rule among the providers.
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
-# Of what is wrong with an answer, as much as a model can act upon; a list of a thousand bad items repeats itself.
-_SHOWN_PROBLEMS = 20
 
 
-class BadAnswerError(Exception):
-    """An answer is no value of the type; the message says why, to the model and to the user alike."""
-
-
-class NotJSONError(BadAnswerError):
-    """A text is no JSON document."""
-
-
-class _Adapter(Protocol):
-    """What reads JSON: pydantic's adapter of a type, or the one of a JSON Schema."""
-
-    def validate_json(self, data: str, /, *, context: Any = None) -> Any: ...
-
-
-class BareType:
-    """A type whose JSON is read as it stands.
-
-    Args:
-        adapter: Reads it.
-    """
-
-    def __init__(self, adapter: _Adapter) -> None:
-        self._adapter = adapter
-
-    def read(self, text: str, context: Any = None) -> Any:
-        """Read a value from a whole JSON document.
-
-        Raises:
-            NotJSONError: The text is none.
-            BadAnswerError: It is one, and no value of the type.
-        """
-        try:
-            return self._adapter.validate_json(text, context=context)
-        except ValidationError as error:
-            raise _refused(error) from None
-        except UnicodeEncodeError:
-            raise NotJSONError("The answer is not valid JSON: it has half of a surrogate pair.") from None
-
-
-class AnswerType:
+class AnswerType(Generic[T]):
     """A type of answers, made once.
 
     Attributes:
         response_model: The type as it was given.
         name: Its name, as providers take names.
-        title: Its name, as a message calls it.
+        title: Its name in messages.
         wrapped: Whether it is asked for as the `value` of an object.
         schema: Its JSON Schema, with an object at the top.
 
@@ -83,31 +48,28 @@ class AnswerType:
         TypeError: It is no type that can be asked for.
     """
 
-    def __init__(self, response_model: Any) -> None:
+    def __init__(self, response_model: TypeForm[T]) -> None:
         self.response_model = response_model
-        own, schema = _adapter_of(response_model)
-        schema = with_object_at_top(schema)
-        self.wrapped = schema.get("type") != "object" or "properties" not in schema
-        self._bare = BareType(own)
-        self._asked = self._bare
+        self._read_own: Read[T]
+        self._read_own, own_schema = _reader_of(response_model)
+        self.schema: Mapping[str, object] = with_object_at_top(own_schema)
+        self.wrapped = self.schema.get("type") != "object" or "properties" not in self.schema
         if self.wrapped:
-            adapter, schema = _wrapped(response_model, own, schema)
-            self._asked = BareType(adapter)
-        self.schema = schema
-        title = schema.get("title")
-        self.name = _NOT_IN_A_NAME.sub("_", title if isinstance(title, str) else "").strip("_")[:_LONGEST_NAME]
-        self.name = self.name or "Answer"
+            wrapped = as_value(self.schema, VALUE) if is_object(response_model) else _typed_dict(response_model)
+            self._read_wrapped: Read[Mapping[str, T]]
+            self._read_wrapped, self.schema = _reader_of(wrapped)
+        title = self.schema.get("title")
+        name = _NOT_IN_A_NAME.sub("_", title if isinstance(title, str) else "").strip("_")[:_LONGEST_NAME]
+        self.name = name or "Answer"
         self.title = type_name(response_model) if self.wrapped else self.name
 
     def __repr__(self) -> str:
         return f"AnswerType({self.title})"
 
     def shape(self) -> Shape:
-        """Return how a value looks while it grows; the top one, with the wrapping taken off."""
-        from ..partial.partial_types import root_shape, schema_shape
+        """Return the shape of partial values, without the object around the value."""
+        from ..partial.partial_types import root_shape
 
-        if isinstance(self.response_model, Mapping):
-            return schema_shape(self.schema, VALUE if self.wrapped else None)
         return root_shape(self.response_model, VALUE if self.wrapped else None)
 
     def documentation(self) -> str | None:
@@ -115,85 +77,95 @@ class AnswerType:
         text = None if self.wrapped else getattr(self.response_model, "__dict__", {}).get("__doc__")
         return inspect.cleandoc(text) if isinstance(text, str) else None
 
-    def read(self, text: str, context: Any = None) -> Any:
-        """Read a value from a whole JSON document.
-
-        Raises:
-            NotJSONError: The text is none.
-            BadAnswerError: It is one, and no value of the type.
-        """
+    def read(self, text: str, context: object = None) -> T:
+        """Read a value from a whole JSON document, as `Read` does."""
         if not self.wrapped or text.startswith("["):
-            return self._bare.read(text, context)
-        value = self._asked.read(text, context)
-        return value[VALUE] if isinstance(value, dict) else value.value
+            return self._read_own(text, context)
+        return self._read_wrapped(text, context)[VALUE]
 
-    def items(self) -> BareType:
-        """Return the type of the items of this one, a list."""
-        if isinstance(self.response_model, Mapping):
-            definitions = {"$defs": self.response_model["$defs"]}
-            return BareType(SchemaAdapter({**self.response_model["items"], **definitions}))
-        return BareType(TypeAdapter(get_args(self.response_model)[0]))
+    def items(self) -> Read[object]:
+        """Return the reader of the items, of a type that is a list."""
+        if not is_object(self.response_model):
+            return _reader_of(get_args(self.response_model)[0])[0]
+        definitions = {"$defs": self.response_model["$defs"]}
+        return schema_reader({**object_in(self.response_model, "items"), **definitions})
 
 
-def list_of(response_model: Any) -> Any:
+def list_of(response_model: TypeForm[T]) -> TypeForm[list[T]]:
     """Return the type of a list of a type."""
-    return as_items(response_model) if isinstance(response_model, Mapping) else list[response_model]
+    kind: Any = list  # to checkers, what is in the brackets is no type
+    made: Any = as_items(response_model) if is_object(response_model) else kind[response_model]
+    return cast("TypeForm[list[T]]", made)
 
 
-def canonical(response_model: Any) -> Any:
-    """Return what types have in common that mean the same, to be the key of a cache; JSON Schemas go by their content.
+def type_name(response_model: object) -> str:
+    """Return the name of a type in messages."""
+    if is_object(response_model):
+        return str(response_model.get("title") or "JSON Schema")
+    return response_model.__name__ if isinstance(response_model, type) else str(response_model).replace("typing.", "")
+
+
+def canonical(response_model: object) -> object:
+    """Return the key of a type in a cache: equal for types that mean the same; JSON Schemas go by their content.
 
     `A | B` equals `B | A`, and is another type: where both fit, the first one is taken. And two
     `Annotated[int, Field(ge=1)]` are not equal.
     """
     if isinstance(response_model, type):
         return response_model
-    if isinstance(response_model, Mapping):
+    if is_object(response_model):
         return ("schema", json.dumps(response_model, sort_keys=True, separators=(",", ":")))
-    origin, arguments = get_origin(response_model), get_args(response_model)
+    origin: object = get_origin(response_model)
+    arguments = get_args(response_model)
     if origin is None:
         return _hashable(response_model)
     if origin is Literal:
-        return (origin, *((type(value), value) for value in arguments))
+        return (origin, *(_hashable(value) for value in arguments))
     if origin is Annotated:
         return (origin, canonical(arguments[0]), *map(_hashable, arguments[1:]))
     return (origin, *map(canonical, arguments))
 
 
-def _hashable(value: Any) -> Any:
-    """Return what has a hash and stands for a value, in the key of a cache that keeps the value itself."""
+def _hashable(value: object) -> object:
+    """Return a hashable stand-in for a value, for the key of a cache that keeps the value itself."""
+    kind: type[object] = type(value)
     if isinstance(value, FieldInfo):
         return (FieldInfo, *(_hashable(getattr(value, name, None)) for name in FieldInfo.__slots__))
-    if isinstance(value, list | tuple):
-        return (type(value), *map(_hashable, value))
+    if is_array(value):
+        return (kind, *map(_hashable, value))
+    if is_object(value):
+        return (kind, *((_hashable(key), _hashable(item)) for key, item in value.items()))
     if isinstance(value, set):
-        return (set, frozenset(map(_hashable, value)))
-    if isinstance(value, dict):
-        return (dict, *((_hashable(key), _hashable(item)) for key, item in value.items()))
+        return (set, frozenset(map(_hashable, cast("set[object]", value))))
     try:
         hash(value)
     except TypeError:
-        # Whoever keeps a type keeps its parts, so that an id stays its own.
+        # The cache keeps the type with its parts, so that no other object gets this id.
         return ("id", id(value))
-    return (type(value), value)
+    return (kind, value)
 
 
-def _adapter_of(response_model: Any) -> tuple[Any, dict[str, Any]]:
-    if isinstance(response_model, Mapping):
+def _reader_of(response_model: object) -> tuple[Read[Any], Mapping[str, object]]:
+    if is_object(response_model):
         schema = copy.deepcopy(dict(response_model))
-        return SchemaAdapter(schema), schema
+        return schema_reader(schema), schema
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(response_model)
-        return adapter, adapter.json_schema(schema_generator=_TypeSchema)
+        adapter: TypeAdapter[object] = TypeAdapter(cast(Any, response_model))
+        return type_reader(adapter), adapter.json_schema(schema_generator=_TypeSchema)
     except PydanticUserError as error:
         reason = error.message.partition("\n")[0]
         raise TypeError(f"{type_name(response_model)} is no type that can be asked for: {reason}") from error
 
 
-class _TypeSchema(GenerateJsonSchema):
-    """pydantic's schema of a type, which also says of a map what its keys look like when they are no texts.
+def _typed_dict(response_model: object) -> object:
+    make: Any = TypedDict  # checkers take it only with types that are written out
+    return make("Answer", {VALUE: response_model})
 
-    In JSON they are texts all the same: pydantic reads them back, and leaves it to the model to guess it.
+
+class _TypeSchema(GenerateJsonSchema):
+    """pydantic's schema of a type, which also describes the keys of a map when they are not strings.
+
+    In JSON every key is a string: pydantic reads them back, but leaves the model to guess their form.
     """
 
     def dict_schema(self, schema: DictSchema) -> JsonSchemaValue:
@@ -216,29 +188,3 @@ _KEYS: Mapping[str, JsonSchemaValue] = {
     "number": {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
     "boolean": {"enum": ["true", "false"]},
 }
-
-
-def _wrapped(response_model: Any, own: Any, schema: dict[str, Any]) -> tuple[_Adapter, dict[str, Any]]:
-    if isinstance(own, SchemaAdapter):
-        around = as_value(schema, VALUE)
-        return SchemaAdapter(around), around
-    model: type[BaseModel] = create_model("Answer", **{VALUE: (response_model, ...)})  # type: ignore[call-overload]
-    adapter: TypeAdapter[Any] = TypeAdapter(model)
-    return adapter, adapter.json_schema(schema_generator=_TypeSchema)
-
-
-def _refused(error: ValidationError) -> BadAnswerError:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    if len(details) == 1 and details[0]["type"] == "json_invalid":
-        return NotJSONError(f"The answer is not valid JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    lines = [f"{'.'.join(map(str, d['loc'])) or 'the answer'}: {d['msg']}" for d in details[:_SHOWN_PROBLEMS]]
-    if len(details) > _SHOWN_PROBLEMS:
-        lines.append(f"and {len(details) - _SHOWN_PROBLEMS} more problems of this kind")
-    return BadAnswerError("\n".join(lines))
-
-
-def type_name(response_model: Any) -> str:
-    """Return how a type is called in a message."""
-    if isinstance(response_model, Mapping):
-        return str(response_model.get("title") or "JSON Schema")
-    return response_model.__name__ if isinstance(response_model, type) else str(response_model).replace("typing.", "")
