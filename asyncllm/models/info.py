@@ -241,17 +241,12 @@ def _common(one: ModelInfo, other: ModelInfo) -> ModelInfo:
     def lowest(mine: int | None, theirs: int | None) -> int | None:
         return None if mine is None or theirs is None else min(mine, theirs)
 
-    disagreed = [f.name for f in fields(ModelInfo) if getattr(one, f.name) != getattr(other, f.name)]
-    unknown: dict[str, Any] = dict.fromkeys(disagreed)
-    return replace(
-        one,
-        **unknown
-        | {
-            "known": one.known and other.known,
-            "context_window": lowest(one.context_window, other.context_window),
-            "max_output_tokens": lowest(one.max_output_tokens, other.max_output_tokens),
-        },
-    )
+    names = (f.name for f in fields(ModelInfo))
+    changes: dict[str, Any] = dict.fromkeys(name for name in names if getattr(one, name) != getattr(other, name))
+    changes["known"] = one.known and other.known
+    changes["context_window"] = lowest(one.context_window, other.context_window)
+    changes["max_output_tokens"] = lowest(one.max_output_tokens, other.max_output_tokens)
+    return replace(one, **changes)
 
 
 def _simulated(name: str) -> ModelInfo:
