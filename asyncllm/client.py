@@ -618,7 +618,7 @@ class AsyncLLM:
             context=context,
         )
 
-    async def _prepared(self, response_model: object) -> Prepared:
+    async def _prepared(self, response_model: Any) -> Prepared[Any]:
         from .structured import prepared
 
         return await prepared(response_model, self._structured_mode(), lambda: self.model_info)

@@ -69,7 +69,7 @@ class UnsupportedError(AsyncLLMError):
     """The model or the transport does not support the request."""
 
 
-class _Details(TypedDict, total=False):
+class _ErrorDetails(TypedDict, total=False):
     """The keyword arguments of `ProviderError`, for its subclasses."""
 
     hint: str | None
@@ -161,7 +161,7 @@ class ProviderConnectionError(ProviderError):
         request_sent: Whether the request may have reached the provider before the connection failed.
     """
 
-    def __init__(self, message: str = "", *, request_sent: bool = True, **details: Unpack[_Details]) -> None:
+    def __init__(self, message: str = "", *, request_sent: bool = True, **details: Unpack[_ErrorDetails]) -> None:
         super().__init__(message, **details)
         self.request_sent = request_sent
 
@@ -173,7 +173,7 @@ class ProviderTimeoutError(ProviderError, TimeoutError):
         timeout: The name of the timeout, a field of the profile (`"timeout"`, `"idle_timeout"`, ...).
     """
 
-    def __init__(self, message: str = "", *, timeout: str | None = None, **details: Unpack[_Details]) -> None:
+    def __init__(self, message: str = "", *, timeout: str | None = None, **details: Unpack[_ErrorDetails]) -> None:
         super().__init__(message, **details)
         self.timeout = timeout
 
@@ -196,7 +196,7 @@ class StreamInterruptedError(ProviderError):
         *,
         partial: Completion | None = None,
         partial_value: object = None,
-        **details: Unpack[_Details],
+        **details: Unpack[_ErrorDetails],
     ) -> None:
         super().__init__(message, **details)
         self.partial = partial

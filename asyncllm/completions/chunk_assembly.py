@@ -15,7 +15,7 @@ class ChunkAssembly:
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, _ChoiceAssembly] = {}
         self._usage: dict[str, Any] | None = None
 
     @property
@@ -55,7 +55,7 @@ class ChunkAssembly:
             index = choice.get("index") or 0
             growing = self._choices.get(index)
             if growing is None:
-                growing = self._choices[index] = _Choice()
+                growing = self._choices[index] = _ChoiceAssembly()
             growing.add(choice)
 
     def result(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class ChunkAssembly:
         return answer
 
 
-class _Choice:
+class _ChoiceAssembly:
     __slots__ = ("_calls", "_logprobs", "_other", "_texts", "finish_reason")
 
     def __init__(self) -> None:

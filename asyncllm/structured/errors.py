@@ -38,7 +38,7 @@ class Asked:
         return f"{self.title} ({self.mode}) of {_shown(content)!r}"
 
 
-class _Details(TypedDict):
+class _FailureDetails(TypedDict):
     attempts: Sequence[ExtractionAttempt]
     completion: Completion
     usage: Usage
@@ -111,7 +111,7 @@ def _answer_text(completion: Completion) -> str:
     return completion.text or " ".join(f"{call.name}({call.arguments})" for call in completion.tool_calls)
 
 
-def _details(attempts: Sequence[ExtractionAttempt], partial: object) -> _Details:
+def _details(attempts: Sequence[ExtractionAttempt], partial: object) -> _FailureDetails:
     return {
         "attempts": attempts,
         "completion": attempts[-1].completion,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from instructor import Mode as InstructorMode
 
 
-class BlockingStream(Iterator[Chunk], AbstractContextManager[object], Protocol):
-    """A stream of the blocking client."""
+class ChunkIterator(Iterator[Chunk], AbstractContextManager[object], Protocol):
+    """A blocking stream of chunks."""
 
 
 def async_instructor(
@@ -45,7 +45,7 @@ def async_instructor(
 
 
 def blocking_instructor(
-    complete: Callable[..., Completion], stream: Callable[..., BlockingStream], mode: str
+    complete: Callable[..., Completion], stream: Callable[..., ChunkIterator], mode: str
 ) -> Instructor:
     """Return a blocking instructor client; as `async_instructor`."""
     from instructor import Instructor
@@ -75,7 +75,7 @@ async def _chunks(stream: CompletionStream) -> AsyncIterator[View]:
             yield View(chunk.data)
 
 
-def _blocking_chunks(stream: BlockingStream) -> Iterator[View]:
+def _blocking_chunks(stream: ChunkIterator) -> Iterator[View]:
     with stream:
         for chunk in stream:
             yield View(chunk.data)

@@ -37,7 +37,8 @@ def load(
     """Load the profile `fast` from tables in memory."""
     environment = Environment(env or {}, Path("/nowhere/.env"))
     sources = read_sources(Tables(base, {"fast": fast}), Path("config.toml"), environment)
-    return Profiles(sources, None, environment).config("fast", **(arguments or {}))
+    given: Any = arguments or {}
+    return Profiles(sources, None, environment).config("fast", **given)
 
 
 def group_of(config: LLMConfig) -> set[str]:

@@ -72,7 +72,7 @@ def test_an_error_shows_no_secret(secret_key: str, fields: dict[str, object]) ->
     """Neither message, repr, traceback, chain nor pickle of an error contains the invalid value."""
     filled = json.loads(json.dumps(fields).replace("{}", secret_key))
     with pytest.raises(ConfigError) as caught:
-        LLMConfig(**{"model": "openai/a", **filled})
+        LLMConfig(**dict(filled, model="openai/a"))
     error = caught.value
     assert (error.__cause__, error.__context__) == (None, None)
     shown = [str(error), repr(error), "".join(traceback.format_exception(error)), str(pickle.dumps(error))]

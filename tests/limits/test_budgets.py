@@ -217,7 +217,7 @@ async def test_what_cannot_be_priced_is_refused(
     options: dict[str, Any], simulator: Simulator, more: dict[str, Any], remedy: str
 ) -> None:
     """Without a price, or a bound on the answer, nothing is sent, and the error says what to set."""
-    async with AsyncLLM(**{**options, "model": "openai/nobody-knows", **more}, budget_usd=1.0) as llm:
+    async with AsyncLLM(**dict(options, model="openai/nobody-knows", **more), budget_usd=1.0) as llm:
         with pytest.raises(ConfigError, match=remedy):
             await llm.acompletion("hi")
     assert simulator.seen.requests == 0

@@ -184,7 +184,7 @@ async def test_a_request_that_can_never_fit_is_refused_at_once(options: dict[str
 @pytest.mark.anyio
 async def test_an_answer_without_a_limit_fits_a_usual_rate(options: dict[str, Any]) -> None:
     """A model whose longest answer exceeds tokens_per_minute can be used without max_tokens."""
-    async with AsyncLLM(**{**options, "model": "openai/gpt-5-mini"}, tokens_per_minute=30_000) as llm:
+    async with AsyncLLM(**dict(options, model="openai/gpt-5-mini"), tokens_per_minute=30_000) as llm:
         assert (await llm.acompletion("hi")).text
 
 

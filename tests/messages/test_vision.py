@@ -40,7 +40,7 @@ async def test_disable_vision_refuses_images(llm: AsyncLLM, simulator: Simulator
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_model_without_vision_refuses_images(options: dict[str, Any], simulator: Simulator, form: str) -> None:
     """A model that litellm's map lists without vision is not sent an image; texts are sent."""
-    async with AsyncLLM(**{**options, "model": WITHOUT_VISION}) as llm:
+    async with AsyncLLM(**dict(options, model=WITHOUT_VISION)) as llm:
         with pytest.raises(UnsupportedError, match=f"{WITHOUT_VISION} does not "):
             await llm.acompletion(FORMS[form])
         assert simulator.seen.requests == 0
@@ -68,7 +68,7 @@ async def test_images_are_sent_to_a_model_with_vision(llm: AsyncLLM, simulator: 
 @pytest.mark.anyio
 async def test_a_model_of_unknown_abilities_gets_images(options: dict[str, Any], simulator: Simulator) -> None:
     """Only a model that is known to have no vision is refused an image."""
-    async with AsyncLLM(**{**options, "model": "openai/our-own-model"}) as llm:
+    async with AsyncLLM(**dict(options, model="openai/our-own-model")) as llm:
         assert llm.model_info.vision is None
         await llm.acompletion(FORMS["message"])
     assert simulator.seen.requests == 1
