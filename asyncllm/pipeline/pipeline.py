@@ -29,7 +29,8 @@ from ..limits import Admission, Budget, Slots, admit
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
-from ..transports.errors import rate_limits, request_id, timeout_failure
+from ..transports.errors import timeout_failure
+from ..transports.headers import rate_limits, request_id
 from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .endpoint import Endpoint
