@@ -8,7 +8,10 @@ from .errors import UnsupportedError
 
 
 def check_process(pid: int) -> None:
-    """Hold that this is still the process of that id: threads do not survive a fork, and waiting for one would hang.
+    """Raise if the process has forked: threads do not survive a fork, and waiting for one would hang.
+
+    Args:
+        pid: The process that started the threads.
 
     Raises:
         UnsupportedError: The process has forked.

@@ -1,4 +1,4 @@
-"""Threads and tasks: wake a task from any thread, wait for a thread, and tell when a fork has left them behind."""
+"""Events that wake a task from any thread, and blocking functions run on a thread of their own."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class ThreadEvent:
 
     def set(self) -> None:
         """Wake the task; setting twice is harmless."""
-        with suppress(RuntimeError):  # its loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # its loop is closed, and the task is gone
             self._call_soon(self._event.set)
 
     def clear(self) -> None:
-        """Make it ready to be awaited again; to be called by the waiting task."""
+        """Reset it, so that it can be awaited again; called by the waiting task."""
         self._event = anyio.Event()
 
     def is_set(self) -> bool:
-        """Tell whether it has been set."""
+        """Return whether it has been set."""
         return self._event.is_set()
 
     async def wait(self) -> None:
@@ -41,13 +41,16 @@ class ThreadEvent:
 
 
 def into_this_loop() -> Callable[..., object]:
-    """Return what runs a function on the running loop soon, from any thread; it raises RuntimeError once that ended."""
+    """Return a function that schedules another on the running loop, from any thread.
+
+    It raises RuntimeError once the loop has ended.
+    """
     native: Any = anyio.lowlevel.current_token().native_token
-    # asyncio's loop and trio's token each have one thread-safe way in.
-    into: Callable[..., object] = (
+    # asyncio's loop and trio's token each have one thread-safe method for it.
+    schedule: Callable[..., object] = (
         native.call_soon_threadsafe if hasattr(native, "call_soon_threadsafe") else native.run_sync_soon
     )
-    return into
+    return schedule
 
 
 async def run_in_own_thread(function: Callable[[], T], *, abandon_on_cancel: bool = False) -> T:

@@ -26,7 +26,8 @@ from ..limits import Admission, admit
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
-from ..transports.errors import rate_limits, request_id, timeout_failure
+from ..transports.errors import timeout_failure
+from ..transports.headers import rate_limits, request_id
 from .deadline import Deadline
 from .fallback import FallbackTurn, goes_on
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits

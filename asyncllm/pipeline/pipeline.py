@@ -15,7 +15,7 @@ from ..errors import (
 )
 from ..limits import Budget, Slots
 from ..messages import Request
-from ..transports.errors import rate_limits
+from ..transports.headers import rate_limits
 from .call_run import CallRun
 from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline

@@ -1,4 +1,4 @@
-"""What the pipeline says to a transport, and what it gets back."""
+"""The interface between the pipeline and the transports: connections, calls, answers and streams."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ if TYPE_CHECKING:
 
 
 NO_KEY = "none"
-"""Sent in place of a key where there is none, so that nothing on the way looks for one by itself."""
+"""Sent in place of a key where there is none, so that no library looks for one by itself."""
+
+NEVER_S = 86_400.0
+"""A day: longer than any timeout, where a library asks for one and the real one is kept elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where a request goes, and with which key.
+    """The provider, address and key of requests.
 
     Attributes:
         provider: litellm's name of the provider.
         api_key: The key; kept out of the repr.
         options: The other fields of the connection group that are set: `base_url`, `extra_headers`, ...
         connect_timeout_s: Seconds that opening a connection may take.
-        is_embedded: Whether it is the simulator in this process, to which no proxy leads.
+        is_embedded: Whether the provider is the simulator in this process, which no proxy reaches.
     """
 
     provider: str
     api_key: str | None = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     connect_timeout_s: float = 10.0
     is_embedded: bool = False
 
@@ -38,14 +41,14 @@ class Call:
     """One request, ready to be sent; the transport does not change it.
 
     Attributes:
-        connection: Where it goes.
+        connection: The provider, address and key.
         model: The model as litellm names it.
         messages: Chat-completions dicts, in order.
         params: Chat-completions parameters, without nulls.
-        timeout_s: Seconds from sending to the last byte (a stream: to its first chunk).
-        drop_params: Drop what the model does not know, rather than refuse it.
-        route: Where the wire would post it; None when it goes by way of litellm.
-        body: What the wire would post.
+        timeout_s: Seconds from sending to the last byte (of a stream: to its first chunk).
+        drop_params: Drop parameters that the model does not know, rather than refuse them.
+        route: The route by the wire; None for litellm's.
+        body: The body that the wire posts.
     """
 
     connection: Connection
@@ -60,10 +63,12 @@ class Call:
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not occur in an error."""
         key, options = self.connection.api_key, self.connection.options
-        named = (options.get("extra_headers"), self.params.get("extra_headers"))
-        values = [value for headers in named for value in (headers or {}).values()]
+        values: list[object] = [] if key == NO_KEY else [key]
+        for given in (options, self.params):
+            headers: Mapping[str, object] | None = given.get("extra_headers")
+            values += headers.values() if headers else ()
         values += [value for name, value in options.items() if name.startswith("aws_") and "name" not in name]
-        return tuple(str(value) for value in (None if key == NO_KEY else key, *values) if value)
+        return tuple(str(value) for value in values if value)
 
 
 @dataclass(slots=True)
@@ -78,11 +83,11 @@ class Answer:
 
     data: dict[str, Any]
     headers: Mapping[str, str]
-    build_response: Callable[[dict[str, Any]], Any] | None = None
+    build_response: Callable[[dict[str, object]], object] | None = None
 
 
 class ChunkStream(Protocol):
-    """A streamed answer on its way in.
+    """A streamed answer.
 
     Attributes:
         headers: The response headers, lower case.
@@ -90,14 +95,14 @@ class ChunkStream(Protocol):
     """
 
     headers: Mapping[str, str]
-    build_response: Callable[[dict[str, Any]], Any] | None
+    build_response: Callable[[dict[str, object]], object] | None
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, Any]]:
-        """Return the chunks that are there, at least one; none means the provider's own end.
+    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+        """Return the chunks that are there, at least one; none at the provider's own end.
 
         Raises:
-            TimeoutError: When nothing came within the time; the stream is still open.
-            ProviderError: When the stream failed or was cut.
+            TimeoutError: Nothing came within the time; the stream is still open.
+            ProviderError: The stream failed or was cut.
         """
         ...
 
@@ -106,7 +111,7 @@ class ChunkStream(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Have the connection closed without waiting, from any thread; for a stream that nobody closed."""
+        """Close the connection without waiting, from any thread; for an unclosed stream."""
         ...
 
 
@@ -123,16 +128,20 @@ class Transport(Protocol):
         """Send a request and return the whole answer.
 
         Raises:
-            ProviderError: When the provider refused, failed, took too long or could not be reached.
+            ProviderError: The provider refused, failed, took too long or could not be reached.
         """
         ...
 
     async def open_stream(self, call: Call) -> ChunkStream:
-        """Send a request and return its stream once the provider has accepted it; raises as `complete` does."""
+        """Send a request and return its stream once the provider has accepted it.
+
+        Raises:
+            ProviderError: As of `complete`.
+        """
         ...
 
     async def warm_up(self, connection: Connection) -> None:
-        """Do ahead of time what the first call would have to wait for."""
+        """Do ahead of time what the first call would wait for."""
         ...
 
     async def aclose(self) -> None:
@@ -140,5 +149,5 @@ class Transport(Protocol):
         ...
 
     def drop(self) -> None:
-        """Let go of what is open without waiting, from any thread; for a client that nobody closed."""
+        """Close what is open without waiting, from any thread; for an unclosed client."""
         ...

@@ -1,14 +1,12 @@
-"""Turn what went wrong on the way to a provider into the errors of this package, once."""
+"""The errors of this package, made of statuses and bodies, of redirects, and of connections that failed."""
 
 from __future__ import annotations
 
-import email.utils
 import json
 import os
 import re
-import time
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from ..errors import (
     AuthenticationError,
@@ -25,10 +23,12 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
+from .headers import request_id, retry_after, wait_in_seconds
+from .json_values import is_array, is_object
 from .size_limits import MAX_ERROR_BYTES
 
-# The codes and words by which providers tell these apart from their neighbours of the same status. They are looked for
-# in the error's own code, type and message.
+# The codes and words by which providers distinguish these from other errors of the same status. They are looked for in
+# the error's own code, type and message.
 _CONTEXT = re.compile(
     r"context_length_exceeded|maximum context length|context (?:window|limit|size)|prompt is too long"
     r"|input is too long|too many (?:input )?tokens|string_above_max_length"
@@ -54,14 +54,11 @@ _NEVER_OPENED = re.compile(
     r"Connect(?:or|Error|ionRefused)|gaierror|refused|not known|resolution|CERTIFICATE|WRONG_VERSION_NUMBER",
     re.IGNORECASE,
 )
-# asyncio's words for every connection that the system refuses, and the inner matters that it and aiohttp add.
+# asyncio's words for every connection that the system refuses, and the internals that it and aiohttp add.
 _CONNECT_CALL = re.compile(r"Connect call failed \([^()]*\)")
-_INNER_MATTERS = re.compile(r" ssl:(?:<[^<>]*>|\w+)|\[Errno -?\d+\] ")
+_INTERNALS = re.compile(r" ssl:(?:<[^<>]*>|\w+)|\[Errno -?\d+\] ")
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 _SECRET_CHARACTERS = 8  # no real key is shorter, and a shorter text may well be a word of the message
-# Quotas are renewed every month at the latest; more is a time stamp or nonsense, and would close a bucket for good.
-_LONGEST_WAIT_S = 31 * 86_400
-_NO_JSON = object()
 _MESSAGE_CHARACTERS = 500  # of a provider's message: the reason stands at its start, and some append whole pages
 
 
@@ -80,28 +77,28 @@ def failure(
         status: The status on the wire.
         body: The body as it came.
         headers: The response headers, lower case.
-        message: What to say when the body has no message.
-        hint_class: A narrower class that is known from elsewhere; it counts when it belongs to the status.
+        message: The message when the body has none.
+        hint_class: A narrower class that is known from elsewhere; used when it belongs to the status.
         secrets: Texts that must not occur in the error.
     """
     headers = headers or {}
-    said = read_body(body)
-    text = said["message"] or message or "the provider gave no reason"
-    kind = _class_of(status, " ".join((said["code"], said["type"], text)), passes=bool(said["delay"]))
+    said = _read_body(body)
+    text = said.message or message or "the provider gave no reason"
+    kind = _class_of(status, f"{said.code} {said.type} {text}", passes=bool(said.delay))
     if hint_class is not None and kind is not ProviderError and issubclass(hint_class, kind):
         kind = hint_class
     wait = retry_after(headers)
     return kind(
         f"{_shorten(redact(text, secrets))} (HTTP {status})",
-        hint=_hint(kind),
+        hint=_HINTS.get(kind),
         status_code=status,
         request_id=request_id(headers),
-        retry_after=_believed(_number(said["delay"].removesuffix("s"))) if wait is None else wait,
+        retry_after=wait_in_seconds(said.delay) if wait is None else wait,
     )
 
 
 def redirect_failure(status: int, location: str | None, secrets: tuple[str, ...] = ()) -> ProviderError:
-    """Make the error of a redirect, which nobody follows: the key would go along."""
+    """Make the error of a redirect, which is not followed: the key would go along."""
     return ProviderError(
         f"the endpoint redirects to {redact(location or 'nowhere', secrets)} (HTTP {status}), and the key is not sent"
         " elsewhere.",
@@ -111,7 +108,7 @@ def redirect_failure(status: int, location: str | None, secrets: tuple[str, ...]
 
 
 def unreadable_failure(why: str, *, hint: str | None = None, status: int | None = None) -> MalformedResponseError:
-    """Make the error of an answer that came and cannot be read."""
+    """Make the error of an answer that cannot be read."""
     return MalformedResponseError(
         f"the provider's answer could not be read: {_shorten(why.rstrip('.'))}.", hint=hint, status_code=status
     )
@@ -131,11 +128,11 @@ def connection_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> P
 
 
 def _unreached(said: str, error: BaseException) -> str:
-    """Leave out of a failed connection's message what no user can read, and put the system's words where they lack."""
+    """Remove internals from the message of a failed connection, and use the system's words where it has none."""
     number = getattr(getattr(error, "os_error", error), "errno", None)
     if number:
         said = _CONNECT_CALL.sub(os.strerror(number), said)
-    return _INNER_MATTERS.sub("", said)
+    return _INTERNALS.sub("", said)
 
 
 def cut_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> ProviderConnectionError:
@@ -144,7 +141,7 @@ def cut_failure(error: BaseException, secrets: tuple[str, ...] = ()) -> Provider
 
 
 def timeout_failure(timeout: str, seconds: float, arrived: str) -> ProviderTimeoutError:
-    """Make the error of a timeout, saying which one and what had arrived."""
+    """Make the error of a timeout, with its name and what had arrived."""
     return ProviderTimeoutError(
         f"no answer within {timeout} = {seconds:g} s ({arrived}).",
         hint=f"Raise {timeout} if that is normal.",
@@ -152,71 +149,8 @@ def timeout_failure(timeout: str, seconds: float, arrived: str) -> ProviderTimeo
     )
 
 
-def read_body(body: str | bytes) -> dict[str, str]:
-    """Read the message, code and type of an error body, in any provider's style; empty texts where there are none.
-
-    `delay` is the wait that Google's bodies name in place of a header (`34.5s`), for a refusal that passes by itself.
-    """
-    try:
-        data = json.loads(body) if len(body) <= MAX_ERROR_BYTES else _NO_JSON
-        if isinstance(data, list) and data:
-            data = data[0]  # Gemini wraps its errors of streams in a list
-        if data is not _NO_JSON:
-            return _read_error(data)
-    except RecursionError:
-        return _said()
-    except ValueError:
-        pass
-    start = body[:MAX_ERROR_BYTES]
-    text = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
-    return _said(re.sub(r"<[^>]*>|\s+", " ", text).strip())
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that the headers ask to wait; None when they do not, or not sensibly.
-
-    `retry-after-ms` in milliseconds, `retry-after` as seconds, a fraction of them, or an HTTP date.
-    Source: RFC 9110, section 10.2.3; the milliseconds are OpenAI's and Azure's.
-
-    Args:
-        headers: The response headers, lower case.
-        now: Unix time in seconds; the clock's when not given.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return _believed(milliseconds / 1000)
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    seconds = _number(value)
-    if seconds is not None:
-        return _believed(seconds)
-    try:
-        at = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return _believed(max(0.0, at.timestamp() - (time.time() if now is None else now)))
-
-
-def _believed(seconds: float | None) -> float | None:
-    return seconds if seconds is not None and seconds <= _LONGEST_WAIT_S else None
-
-
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the provider's id of a request from its response headers."""
-    for name in ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"):
-        if name in headers:
-            return headers[name]
-    return None
-
-
-def rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the rate-limit headers, lower case."""
-    return {name: value for name, value in headers.items() if "ratelimit" in name}
-
-
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """Take secrets out of a text, whole or in the shortened forms in which providers echo a key."""
+    """Return a text without secrets."""
     for secret in secrets:
         if len(secret) >= _SECRET_CHARACTERS:
             text = text.replace(secret, "***")
@@ -260,53 +194,73 @@ _CLASSES: Mapping[int, type[ProviderError]] = {
 }
 
 
-def _hint(kind: type[ProviderError]) -> str | None:
-    return {
-        AuthenticationError: "Check the key of this profile (`asyncllm profiles` shows where it comes from).",
-        PermissionDeniedError: "The key is valid but may not do this; check its project and permissions.",
-        NotFoundError: "Check the model's name and base_url.",
-        QuotaExceededError: "Add credit, or use another profile.",
-        ContextWindowExceededError: "Shorten the prompt, or use a model with a larger context window.",
-    }.get(kind)
+_HINTS: Mapping[type[ProviderError], str] = {
+    AuthenticationError: "Check the key of this profile (`asyncllm profiles` shows where it comes from).",
+    PermissionDeniedError: "The key is valid but may not do this; check its project and permissions.",
+    NotFoundError: "Check the model's name and base_url.",
+    QuotaExceededError: "Add credit, or use another profile.",
+    ContextWindowExceededError: "Shorten the prompt, or use a model with a larger context window.",
+}
 
 
-def _said(message: str = "", code: object = "", type: object = "", delay: str = "") -> dict[str, str]:
-    return {"message": message, "code": str(code or ""), "type": str(type or ""), "delay": delay}
+class _ErrorBody(NamedTuple):
+    """What an error body says; empty texts for what it does not.
+
+    Attributes:
+        delay: The wait that Google's bodies name in place of a header (`34.5s`), for a quota that is renewed by itself.
+    """
+
+    message: str = ""
+    code: str = ""
+    type: str = ""
+    delay: str = ""
 
 
-def _read_error(data: Any) -> dict[str, str]:
+def _read_body(body: str | bytes) -> _ErrorBody:
+    """Read an error body in any provider's style."""
+    if len(body) <= MAX_ERROR_BYTES:
+        try:
+            return _read_error(json.loads(body))
+        except RecursionError:
+            return _ErrorBody()
+        except ValueError:
+            pass
+    start = body[:MAX_ERROR_BYTES]
+    text = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
+    return _ErrorBody(re.sub(r"<[^>]*>|\s+", " ", text).strip())
+
+
+def _read_error(data: object) -> _ErrorBody:
+    if is_array(data) and data:
+        data = data[0]  # Gemini wraps its errors of streams in a list
     if isinstance(data, str):
-        return _said(data)
-    if not isinstance(data, Mapping):
-        return _said()
+        return _ErrorBody(data)
+    if not is_object(data):
+        return _ErrorBody()
     error = data.get("error", data)
-    if not isinstance(error, Mapping):
-        return _said(str(error), data.get("code"), data.get("type"))
+    if not is_object(error):
+        return _ErrorBody(str(error), _text(data.get("code")), _text(data.get("type")))
     message = error.get("message") or error.get("detail") or data.get("message") or data.get("detail") or ""
     inner, metadata = error.get("innererror"), error.get("metadata")
-    code = inner.get("code") if isinstance(inner, Mapping) else error.get("code")
-    if isinstance(metadata, Mapping) and metadata.get("raw"):
+    code = inner.get("code") if is_object(inner) else error.get("code")
+    if is_object(metadata) and metadata.get("raw"):
         # OpenRouter's own message only says that the provider behind it gave an error.
         message = f"{message}: {metadata.get('provider_name') or 'the provider'}: {metadata['raw']}"
     text = message if isinstance(message, str) else json.dumps(message)
-    return _said(text, code, error.get("type") or error.get("status"), _google_delay(error.get("details")))
+    kind = error.get("type") or error.get("status")
+    return _ErrorBody(text, _text(code), _text(kind), _google_delay(error.get("details")))
 
 
-def _google_delay(details: Any) -> str:
+def _google_delay(details: object) -> str:
     """Return the wait that the details of a Google error name; empty for none, or for a quota of the whole day."""
-    details = [detail for detail in details if isinstance(detail, Mapping)] if isinstance(details, list) else []
-    if "PerDay" in str([detail.get("violations") for detail in details]):
+    objects = [detail for detail in details if is_object(detail)] if is_array(details) else []
+    if "PerDay" in str([detail.get("violations") for detail in objects]):
         return ""
-    return next((str(detail["retryDelay"]) for detail in details if "retryDelay" in detail), "")
+    return next((str(detail["retryDelay"]) for detail in objects if "retryDelay" in detail), "")
 
 
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value) if value is not None else -1.0
-    except ValueError:
-        return None
-    # Negative, NaN and infinite values are nonsense; nobody is asked to wait for them.
-    return number if 0 <= number < float("inf") else None
+def _text(value: object) -> str:
+    return str(value or "")
 
 
 def _shorten(text: str) -> str:

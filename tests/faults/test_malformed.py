@@ -14,8 +14,9 @@ from asyncllm.completions.usage import UNKNOWN_USAGE, Usage
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import size_limits
 from asyncllm.transports.base import Call, Connection
-from asyncllm.transports.bodies import decode, read_answer
+from asyncllm.transports.bodies import decode
 from asyncllm.transports.errors import failure
+from asyncllm.transports.wire.formats.openai import read_answer
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -166,7 +167,7 @@ def test_arguments_that_come_decoded_are_encoded() -> None:
     """Some servers send the arguments of a tool call as an object; they are encoded as JSON text."""
     answer = copy.deepcopy(ANSWER)
     answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"city": "Rome"}  # type: ignore[index]
-    read = read_answer(json.dumps(answer).encode(), Call(Connection("openai"), "m", [], {}, 1.0))
+    read: Any = read_answer(json.dumps(answer).encode(), Call(Connection("openai"), "m", [], {}, 1.0))
     assert read["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Rome"}'
 
 

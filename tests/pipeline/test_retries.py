@@ -21,7 +21,7 @@ from asyncllm import (
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.pipeline.retry import is_retryable, wait_before_retry, waits
 from asyncllm.simulator import Fault, Script, Simulator
-from asyncllm.transports.errors import retry_after
+from asyncllm.transports.headers import retry_after
 
 pytestmark = pytest.mark.anyio
 

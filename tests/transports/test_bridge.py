@@ -6,13 +6,14 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import anyio
 import pytest
 
 from asyncllm.errors import UnsupportedError
-from asyncllm.transports.bridge.bridge import PENDING_CHUNKS, Bridge, Crossing
+from asyncllm.transports.bridge import Bridge
+from asyncllm.transports.bridge.crossing import PENDING_CHUNKS, Crossing
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +33,9 @@ async def where() -> str:
     return threading.current_thread().name
 
 
-async def crossing(bridge: Bridge, items: AsyncIterator[list[int]]) -> Crossing[int]:
+async def crossing(bridge: Bridge, items: AsyncGenerator[list[int], None]) -> Crossing[int]:
     async def begin() -> Crossing[int]:
-        return bridge.stream(items)
+        return Crossing(items)
 
     return await bridge.call(begin)
 
@@ -109,7 +110,7 @@ async def test_a_result_that_nobody_takes_is_undone(bridge: Bridge) -> None:
 async def test_items_cross_in_order_and_end(bridge: Bridge) -> None:
     """Everything arrives once and in order, several at a time; the end is an empty read, again and again."""
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         for number in range(0, 500, 2):
             yield [number, number + 1]
 
@@ -124,7 +125,7 @@ async def test_items_cross_in_order_and_end(bridge: Bridge) -> None:
 async def test_what_came_before_an_error_is_read_before_it(bridge: Bridge) -> None:
     """An error of the iterator does not swallow the items that came before."""
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         yield [1]
         raise OSError("cut")
 
@@ -138,7 +139,7 @@ async def test_a_slow_reader_stops_the_iterator(bridge: Bridge) -> None:
     """No more than a bounded number of items is ahead of the reader."""
     given = 0
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         nonlocal given
         while True:
             given += 1
@@ -156,7 +157,7 @@ async def test_a_stream_that_is_closed_at_once_is_closed(bridge: Bridge) -> None
     """An iterator that nobody ever read from is closed all the same, however early."""
     ended = threading.Event()
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         try:
             await asyncio.sleep(60)
             yield [1]
@@ -164,7 +165,7 @@ async def test_a_stream_that_is_closed_at_once_is_closed(bridge: Bridge) -> None
             ended.set()
 
     async def begin_and_abandon() -> None:
-        bridge.stream(items()).abandon()
+        Crossing(items()).abandon()
 
     await bridge.call(begin_and_abandon)
     await until(ended.is_set)
@@ -174,7 +175,7 @@ async def test_nothing_in_time_leaves_the_stream_open(bridge: Bridge) -> None:
     """A read that times out can be tried again, and loses nothing."""
     go = asyncio.Event()
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         await go.wait()
         yield [1]
 
@@ -209,7 +210,7 @@ async def test_a_loop_that_ends_under_a_call_says_so() -> None:
     """What is still on its way when the last share is given back is an error, not a cancellation of the caller."""
     bridge = Bridge()
 
-    async def items() -> AsyncIterator[list[int]]:
+    async def items() -> AsyncGenerator[list[int], None]:
         yield [1]
         await asyncio.sleep(60)
 

@@ -1,44 +1,47 @@
-"""The threads of the bridge's loop, which dispose of coroutines that nobody waits for any more."""
+"""The threads of the bridge's loop, which close the coroutines that they make and nobody awaits."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Never, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Executor(ThreadPoolExecutor):
     """A thread pool for litellm, which has its coroutines made on a thread before it awaits them.
 
-    A call that is cancelled meanwhile never gets to see its coroutine, and Python would warn that nobody awaited it.
+    A call that is cancelled meanwhile never sees its coroutine, and Python would warn that it was never awaited.
     """
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a function on a thread; a coroutine that it returns may be dropped."""
 
-        def run() -> Any:
+        def run() -> T:
             result = fn(*args, **kwargs)
-            return _Droppable(result) if inspect.iscoroutine(result) else result
+            return cast(T, _Droppable(result)) if inspect.iscoroutine(result) else result
 
         return super().submit(run)
 
 
-class _Droppable(Coroutine[Any, Any, Any]):
+class _Droppable(Coroutine[object, Never, object]):
     """A coroutine that is closed when it goes unawaited, wherever between two threads that happens."""
 
     __slots__ = ("_made",)
 
-    def __init__(self, made: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, made: Coroutine[object, Never, object]) -> None:
         self._made = made
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[object, None, object]:
         return (yield from self._made.__await__())
 
-    def send(self, value: Any, /) -> Any:
+    def send(self, value: Never, /) -> object:
         return self._made.send(value)
 
-    def throw(self, *error: Any) -> Any:
+    def throw(self, *error: Any) -> object:
         return self._made.throw(*error)
 
     def close(self) -> None:

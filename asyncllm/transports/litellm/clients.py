@@ -4,6 +4,9 @@ litellm takes a client with each call. Its providers use either litellm's own ha
 serves a call is decided inside litellm.
 """
 
+# litellm has no stubs.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import asyncio
@@ -11,26 +14,27 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib import import_module
+from typing import Any
 
 import httpx
-import litellm
 import openai
-from litellm.llms.azure.common_utils import BaseAzureLLM
-from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, headers
+from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai.resources import AsyncCompletions
 from openai.resources.chat import AsyncChat
 
 from ..base import Call, Connection
+from .importing import import_litellm
 from .openai_sdk import QuietAzureOpenAI, QuietOpenAI
 from .watched_transport import WatchedTransport
 
-# An application with a key for each of its users has many; forgetting one costs a millisecond, and closes nothing.
+# An application with a key for each of its users has many; making one again costs a millisecond.
 _KEPT_CLIENTS = 256
 _AZURE = frozenset(("azure", "azure_text"))
 # The names of Azure's API that has no versions. Source: litellm's BaseAzureLLM.
 _AZURE_V1 = frozenset(("latest", "preview", "v1"))
-_CLOUDFLARE = "gateway.ai.cloudflare.com"  # has the deployment in its address, which litellm puts there by itself
-# These take no client from a call, but look for one in litellm's cache, which is kept by loop: under which keys.
+_CLOUDFLARE = "gateway.ai.cloudflare.com"  # its address holds the deployment, which litellm puts there by itself
+# Providers that take no client from a call, but from litellm's cache for the running loop, and the keys there.
 _CACHED_AS = {
     "anthropic_text": ("ssl_verify_Noneanthropic_text",),
     "azure": ("ssl_verify_Noneazure",),  # on its Responses API
@@ -45,10 +49,10 @@ _CACHED_AS = {
 
 
 class HandedClient(AsyncHTTPHandler):
-    """litellm's handler, which answers for OpenAI's SDK as well.
+    """litellm's handler with the attributes of OpenAI's SDK that litellm uses.
 
     Args:
-        transport: Shared by all clients of the loop.
+        transport: The transport of the loop.
         timeout: For requests to which litellm gives none.
         make_sdk: Makes the SDK's client, for the providers that litellm reaches by it.
     """
@@ -61,7 +65,7 @@ class HandedClient(AsyncHTTPHandler):
     ) -> None:
         self._transport = transport
         self._make_sdk = make_sdk
-        super().__init__(timeout=timeout)
+        super().__init__(timeout=timeout)  # pyright: ignore[reportUnknownMemberType]
 
     def create_client(
         self,
@@ -71,18 +75,17 @@ class HandedClient(AsyncHTTPHandler):
         shared_session: object = None,
     ) -> httpx.AsyncClient:
         """Make the HTTP client; litellm makes another one to send a request again."""
-        # What one user's answer sets must not be sent with the request of another.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        headers: dict[str, str] = import_module(AsyncHTTPHandler.__module__).headers
+        # A cookie that an answer sets must not be sent with the request of another user.
+        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         return httpx.AsyncClient(
-            transport=self._transport, timeout=timeout, headers=headers, cookies=no_cookies, trust_env=False
+            transport=self._transport, timeout=timeout, headers=headers, cookies=cookies, trust_env=False
         )
 
     @cached_property
     def sdk(self) -> openai.AsyncOpenAI:
         """The SDK's client."""
         return self._make_sdk(self.client)
-
-    # What litellm uses of the SDK's client.
 
     @property
     def chat(self) -> AsyncChat:
@@ -137,9 +140,10 @@ class Clients:
             while len(self._kept) >= _KEPT_CLIENTS:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = client
+        litellm = import_litellm()
         for name in _CACHED_AS.get(provider, ()):
             litellm.in_memory_llm_clients_cache.set_cache(f"async_httpx_client{name}", client)
-        # For a deployment of the o-series, litellm would keep the SDK's client for other loops, and so for the program.
+        # Azure needs the SDK's own class; but for the o-series, litellm would keep that for other loops as well.
         if provider in _AZURE and not litellm.AzureOpenAIO1Config().is_o_series_model(call.model):
             return client.sdk
         return client
@@ -147,11 +151,12 @@ class Clients:
     async def aclose(self) -> None:
         """Close the connections, and the clients that litellm made for this loop by itself."""
         self._kept.clear()
-        cache = litellm.in_memory_llm_clients_cache
+        cache = import_litellm().in_memory_llm_clients_cache
+        cached: dict[str, object] = cache.cache_dict
         of_this_loop = f"-{id(asyncio.get_running_loop())}"
-        for name in [name for name in list(cache.cache_dict) if name.endswith(of_this_loop)]:
-            client = cache.cache_dict.get(name)
-            cache.delete_cache(name)  # type: ignore[no-untyped-call]
+        for name in [name for name in list(cached) if name.endswith(of_this_loop)]:
+            client = cached.get(name)
+            cache.delete_cache(name)
             if isinstance(client, AsyncHTTPHandler | openai.AsyncOpenAI):
                 await client.close()
         await self._transport.close()
@@ -185,7 +190,7 @@ def _openai_sdk(
     connection: Connection, model: str, http_client: httpx.AsyncClient, timeout: httpx.Timeout
 ) -> openai.AsyncOpenAI:
     """Make the SDK's client with the address and the key that litellm finds for a model."""
-    options = connection.options
+    litellm, options = import_litellm(), connection.options
     _, _, found_key, base_url = litellm.get_llm_provider(
         model=model,
         custom_llm_provider=options.get("custom_llm_provider"),
@@ -206,7 +211,7 @@ def _azure_sdk(
     connection: Connection, model: str, http_client: httpx.AsyncClient, timeout: httpx.Timeout
 ) -> openai.AsyncOpenAI:
     """Make the SDK's client of a resource at Azure, with the key or the login that litellm finds for it."""
-    options = connection.options
+    litellm, options = import_litellm(), connection.options
     version = options.get("api_version") or litellm.api_version or os.environ.get("AZURE_API_VERSION")
     base_url = options.get("base_url") or litellm.api_base or os.environ.get("AZURE_API_BASE")
     key = connection.api_key or litellm.api_key or litellm.azure_key
@@ -218,7 +223,9 @@ def _azure_sdk(
             max_retries=0,
             timeout=timeout,
         )
-    settings = BaseAzureLLM().initialize_azure_sdk_client(
+    azure: Any = import_module("litellm.llms.azure.common_utils").BaseAzureLLM()
+    settings: dict[str, Any] = azure.initialize_azure_sdk_client(
         {"max_retries": 0, "timeout": timeout}, key, base_url, model, version, True
     )
-    return QuietAzureOpenAI(**{**settings, "http_client": http_client})
+    settings["http_client"] = http_client
+    return QuietAzureOpenAI(**settings)

@@ -1,4 +1,4 @@
-"""Make our errors of litellm's: status and message as they were on the wire, without the chain that holds the key."""
+"""Errors made of litellm's: status and message as they were on the wire, without the chain that holds the key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 from asyncllm.errors import (
     AsyncLLMError,
@@ -27,7 +27,7 @@ from asyncllm.errors import (
 
 from .. import size_limits
 from ..base import Call
-from ..bodies import decode, error_in, read_error, read_error_event, start_of
+from ..bodies import decode, error_in, no_end, read_error, read_error_event
 from ..errors import (
     connection_failure,
     cut_failure,
@@ -38,6 +38,8 @@ from ..errors import (
     timeout_failure,
     unreadable_failure,
 )
+from ..headers import lower_case
+from ..json_values import is_object
 from ..wire.sse import SSEParser
 from .exchange import Exchange
 
@@ -52,8 +54,8 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
 
     Args:
         error: What litellm raised.
-        call: What was asked.
-        exchange: What was seen on the wire.
+        call: The call.
+        exchange: The exchange on the wire.
     """
     seen = exchange or Exchange()
     if seen.failure is not None:
@@ -84,9 +86,9 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
 
     Args:
         error: What litellm raised.
-        call: What was asked.
-        exchange: What was seen on the wire.
-        has_begun: Whether a part of the answer had come, which decides whether it may be asked for again.
+        call: The call.
+        exchange: The exchange on the wire.
+        has_begun: Whether a part of the answer had come, which decides whether the request may be sent again.
     """
     original = getattr(error, "original_exception", None) or error
     said = next((said for link in _chain(original) if (said := _error_event(link)) is not None), None)
@@ -117,38 +119,35 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     return StreamInterruptedError(f"the stream {'is broken' if unreadable else 'was cut'}: {why}.")
 
 
-def _error_event(error: BaseException) -> dict[str, Any] | None:
+def _error_event(error: BaseException) -> Mapping[str, object] | None:
     """Return the error that a provider sent in the middle of a stream, as OpenAI's SDK keeps it."""
-    body = getattr(error, "body", None)
-    is_event = isinstance(body, dict) and "message" in body and _real_response(error) is None
-    return {"error": body} if is_event and not type(error).__module__.startswith("litellm.exceptions") else None
+    body: object = getattr(error, "body", None)
+    if not is_object(body) or "message" not in body or _real_response(error) is not None:
+        return None
+    return None if _is_litellms(error) else {"error": body}
 
 
 def hidden_error(call: Call, exchange: Exchange) -> AsyncLLMError | None:
-    """Make the error that HTTP 200 holds, for which litellm makes up a status, or an empty answer.
+    """Make the error that a body with HTTP 200 is, or the first event of a stream; None when it is no error.
 
-    It is the whole body, or the first event of a stream that has not begun.
+    litellm makes up a status for it, or an empty answer.
     """
     if exchange.status != 200 or b'"error"' not in exchange.start:
         return None
     events = SSEParser(size_limits.MAX_EVENT_BYTES).feed(exchange.start) if exchange.stream else []
     for text in (exchange.start, *events):
         with suppress(ValueError):  # an answer that is longer than its start, and holds the word
-            data = decode(text)
-            said = error_in(data) if isinstance(data, dict) else None
+            data: object = decode(text)
+            said = error_in(data) if is_object(data) else None
             if said is not None:
                 return read_error(said, call)
     return None
 
 
-def no_end(call: Call, exchange: Exchange, *, has_begun: bool) -> AsyncLLMError:
-    """Make the error of a stream for whose end litellm made something up."""
-    if has_begun:
-        return StreamInterruptedError("the stream ended without its end: the connection was cut.")
-    hidden = hidden_error(call, exchange)
-    if hidden is not None:
-        return hidden
-    return unreadable_failure(f"a stream was asked for, and it has {start_of(exchange.start)}", status=exchange.status)
+def early_end(call: Call, exchange: Exchange, *, has_begun: bool) -> AsyncLLMError:
+    """Make the error of a stream whose end litellm made up."""
+    hidden = None if has_begun else hidden_error(call, exchange)
+    return hidden or no_end(exchange.start, has_begun=has_begun, status=exchange.status)
 
 
 def _without_answer(chain: Sequence[BaseException], call: Call, seen: Exchange) -> ProviderError | None:
@@ -173,13 +172,13 @@ def _unreadable(chain: Sequence[BaseException], message: str, seen: Exchange) ->
 
 
 def _known_class(error: Exception) -> type[ProviderError] | None:
-    """Return our class for one of litellm's, where its class says more than the status does."""
+    """Return our class for one of litellm's; it may be narrower than the status's."""
     name = _litellm_name(error)
     return None if name is None else CLASSES[name]
 
 
 def _litellm_name(error: Exception) -> str | None:
-    """Name the class of litellm that an error is of."""
+    """Return the name of litellm's class of an error; None when the class is another library's."""
     names = (kind.__name__ for kind in type(error).__mro__ if kind.__module__.startswith("litellm"))
     return next((name for name in names if name in CLASSES), None)
 
@@ -218,11 +217,11 @@ CLASSES: Mapping[str, type[ProviderError]] = {
     "UnsupportedParamsError": BadRequestError,
     "VectorStoreSearchError": BadRequestError,
 }
-"""litellm's exceptions and ours; the wire's status decides first, and the class narrows it."""
+"""Our class for each of litellm's exceptions; the wire's status decides first, and the class narrows it."""
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and what it came from, outermost first."""
+    """Return an error and its causes, outermost first."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -231,30 +230,44 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _real_response(error: BaseException) -> Any | None:
+class _Response(Protocol):
+    """An HTTP response of httpx."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    text: str
+
+
+def _is_litellms(error: BaseException) -> bool:
+    return type(error).__module__.startswith("litellm.exceptions")
+
+
+def _real_response(error: BaseException) -> _Response | None:
     """Return the HTTP response that an error of httpx or of a provider's SDK carries; litellm makes up its own."""
-    if type(error).__module__.startswith("litellm.exceptions"):
-        return None
-    response = getattr(error, "response", None)
-    # One that was on the wire has headers; those that litellm gives to its own errors have none.
-    real = isinstance(getattr(response, "status_code", None), int) and getattr(response, "headers", None)
-    return response if real else None
+    response: object = None if _is_litellms(error) else getattr(error, "response", None)
+    return response if _was_received(response) else None
+
+
+def _was_received(response: object) -> TypeGuard[_Response]:
+    # A response from the wire has headers; those that litellm gives to its own errors have none.
+    return isinstance(getattr(response, "status_code", None), int) and bool(getattr(response, "headers", None))
 
 
 def _wire(
-    response: Any, chain: Sequence[BaseException], error: Exception
+    response: _Response | None, chain: Sequence[BaseException], error: Exception
 ) -> tuple[int | None, str | bytes, dict[str, str]]:
     """Return status, body and headers as they were on the wire; no status when nothing was answered."""
-    headers = {k.lower(): str(v) for k, v in (getattr(error, "litellm_response_headers", None) or {}).items()}
+    given: Mapping[str, Any] = getattr(error, "litellm_response_headers", None) or {}
+    headers = {name.lower(): str(value) for name, value in given.items()}
     if response is not None:
         try:
             body = response.text
-        except Exception:  # a streamed body that nobody read
+        except Exception:  # a streamed body that was not read
             body = ""
-        return response.status_code, body, {k.lower(): v for k, v in response.headers.items()} | headers
+        return response.status_code, body, lower_case(response.headers) | headers
     for link in reversed(chain):
-        status = getattr(link, "status_code", None)
-        if isinstance(status, int) and not type(link).__module__.startswith("litellm.exceptions"):
+        status: object = getattr(link, "status_code", None)
+        if isinstance(status, int) and not _is_litellms(link):
             return status, str(getattr(link, "message", "")), headers
     return None, "", headers
 
@@ -264,7 +277,7 @@ def _is_timeout(chain: Sequence[BaseException]) -> bool:
 
 
 def _is_transport_error(error: BaseException) -> bool:
-    """Tell whether an error is a transport's, which litellm reports by the same class as its own bugs."""
+    """Return whether an error is a transport's, which litellm reports by the same class as its own bugs."""
     module = type(error).__module__.split(".")[0]
     if module in ("httpx", "httpcore", "aiohttp"):
         # The parser's errors say less than those of the client that are made of them.
@@ -273,7 +286,7 @@ def _is_transport_error(error: BaseException) -> bool:
 
 
 def _cleaned(message: str) -> str:
-    """Take litellm's own prefixes off a message: `litellm.RateLimitError: RateLimitError: OpenAIException - ...`."""
+    """Return a message without litellm's prefixes: `litellm.RateLimitError: RateLimitError: OpenAIException - ...`."""
     while True:
         head, separator, rest = message.partition(": ")
         if not separator or not head.replace(".", "").isalnum() or not head.endswith(("Error", "Exception", "Timeout")):

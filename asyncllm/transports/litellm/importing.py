@@ -27,6 +27,11 @@ def import_litellm() -> ModuleType:
         return _imported()
 
 
+def model_response(data: dict[str, object]) -> object:
+    """Make litellm's `ModelResponse` of an answer."""
+    return import_litellm().ModelResponse(**data)
+
+
 def is_imported() -> bool:
     """Return whether litellm has been imported here."""
     return import_litellm.cache_info().currsize > 0

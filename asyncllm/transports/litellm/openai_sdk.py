@@ -26,7 +26,7 @@ class _Delta(_Quiet, ChoiceDelta):
 
 
 class _Choice(_Quiet, Choice):
-    delta: _Delta
+    delta: _Delta  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class _Usage(_Quiet, CompletionUsage):
@@ -34,8 +34,8 @@ class _Usage(_Quiet, CompletionUsage):
 
 
 class _Chunk(_Quiet, ChatCompletionChunk):
-    choices: list[_Choice]  # type: ignore[assignment]  # nobody appends another kind to a chunk
-    usage: _Usage | None = None
+    choices: list[_Choice]  # type: ignore[assignment]  # no other kind is appended
+    usage: _Usage | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class _ChatCompletion(_Quiet, ChatCompletion):

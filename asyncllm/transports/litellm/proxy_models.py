@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy says of its own models: their prices and limits, which the map that ships with litellm lacks."""
+"""The prices and limits of a LiteLLM proxy's models, which litellm's own map lacks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..base import Connection
 
 # Prices and limits change with the proxy's configuration, a few times a day at the most.
 _KEPT_S = 600.0
-# It is asked once, before the first call; a proxy that does not answer must not hold that call up for long.
-_PATIENCE_S = 5.0
+# Asked once, before the first call, which a proxy that does not answer must not delay for long.
+_TIMEOUT_S = 5.0
 
 _known: dict[tuple[str, str], tuple[float, Mapping[str, ModelInfo]]] = {}
 
 
 async def proxy_models(connection: Connection) -> Mapping[str, ModelInfo]:
-    """Return what a proxy says of its models, by the names its users ask for; nothing when it does not say.
+    """Return the models of a proxy, by the names its users ask for; none when it does not list them.
 
     Asked once for an endpoint and key, and kept for ten minutes.
     """
@@ -42,10 +42,10 @@ async def proxy_models(connection: Connection) -> Mapping[str, ModelInfo]:
 
 def _ask(base_url: str, key: str) -> Mapping[str, ModelInfo]:
     request = urllib.request.Request(f"{base_url.removesuffix('/v1')}/model/info")
-    # Unredirected: the key goes to this host, and to no other that it may send us to.
+    # Unredirected: the key goes to this host, and to no other that it redirects to.
     request.add_unredirected_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             return parse_proxy_model_info(json.load(answer))
     except (URLError, OSError, ValueError) as error:
         telemetry.emit(telemetry.INFO, "proxy.model_info_missing", base_url=base_url, error=type(error).__name__)

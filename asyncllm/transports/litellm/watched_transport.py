@@ -4,6 +4,9 @@ litellm reads a body of any size into memory, follows redirects with the key in 
 an answer that it cannot read as for its own bugs. Its calls for the rest of the program do not use this transport.
 """
 
+# litellm has no stubs.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import ssl
@@ -53,7 +56,8 @@ class _BoundedResponse(httpx.Response):
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         exchange = self.exchange
-        async with aclosing(super().aiter_bytes(chunk_size)) as pieces:  # type: ignore[type-var]  # it is a generator
+        source: AsyncGenerator[bytes, None] = super().aiter_bytes(chunk_size)  # type: ignore[assignment]  # it is one
+        async with aclosing(source) as pieces:
             async for piece in pieces:
                 exchange.receive(piece)
                 over = exchange.received_bytes - size_limits.MAX_LITELLM_ERROR_BYTES

@@ -1,1 +1,4 @@
-"""The wire transport: an HTTP exchange over aiohttp, and the formats that it carries."""
+"""The wire transport: HTTP exchanges over aiohttp, their connections, timeouts and streams.
+
+The formats of bodies are in `formats`, and the choice of the requests that the wire serves in `rules`.
+"""

@@ -1,4 +1,4 @@
-"""The wire's connections in one loop: their pool and proxies, and the request that goes out on one."""
+"""The wire's connections in one loop: their pool, their proxies, and the requests that are sent on them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from typing import Any
 import aiohttp
 import yarl
 
-from asyncllm.errors import ConfigError
+from asyncllm.errors import AsyncLLMError, ConfigError
 from asyncllm.threads import run_in_own_thread
 
 from ..base import Call, Connection
-from .rules import Route, with_headers
+from ..errors import connection_failure, cut_failure, redact, timeout_failure, unreadable_failure
+from ..headers import with_headers
+from .rules import Route
 from .timeouts import Timers
 from .tls import bound_receive_buffer, tls_context
 
@@ -37,7 +39,7 @@ class Connections:
 
     Args:
         loop: The running loop.
-        given: A session to use instead of one of its own; it stays its owner's to close, and brings its own trust.
+        given: A session to use instead of one of its own, with its certificates; its owner closes it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, given: aiohttp.ClientSession | None) -> None:
@@ -51,10 +53,10 @@ class Connections:
         self._closing: asyncio.Task[None] | None = None
 
     async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
-        """Post a body to where a call goes and return the answer's beginning.
+        """Post a body along the route of a call and return the head of the response.
 
-        A kept connection that the server closed just as the request went out is nobody's failure: nothing was answered,
-        and the request is sent again, once. On a fresh connection it is the provider's.
+        A request on a kept connection that the server closed before any answer is sent again, once. On a new connection
+        that is the provider's failure.
         """
         route = call.route
         assert route is not None, "the wire is given requests that it serves"
@@ -69,7 +71,7 @@ class Connections:
         return await self._send(request, headers, body)
 
     async def trust(self) -> ssl.SSLContext | None:
-        """Read the certificates to trust, once; None where the session that was given brings its own."""
+        """Read the trusted certificates, once; None where a session was given, which has its own."""
         # A batch begins with many calls at once; reading the certificates for each of them would take seconds.
         async with self._reading_tls:
             if self._tls is None and self._own:
@@ -77,7 +79,7 @@ class Connections:
         return self._tls
 
     def is_closed(self) -> bool:
-        """Tell whether the loop is closed, and all connections with it."""
+        """Return whether the loop is closed, and all connections with it."""
         return self._loop.is_closed()
 
     async def aclose(self) -> None:
@@ -115,7 +117,7 @@ class Connections:
 
 
 class _Request:
-    """What is the same for every request of a route."""
+    """The parts that all requests of a route have in common."""
 
     __slots__ = ("headers", "proxy", "timeout", "tls", "url")
 
@@ -126,20 +128,20 @@ class _Request:
         self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
-        self.tls = tls or True  # checked by what the session trusts; never by nothing
+        self.tls = tls or True  # with True, the session's own; certificates are always checked
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A pool that tells whether a request went out on a connection that had been kept."""
+    """A pool that notes whether a request is sent on a kept connection."""
 
     def __init__(self) -> None:
-        super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)
+        super().__init__(limit=0, ttl_dns_cache=_DNS_CACHE_S)  # pyright: ignore[reportUnknownMemberType]
         self._used: weakref.WeakSet[Any] = weakref.WeakSet()
         self._pid = os.getpid()
 
     def __del__(self, *arguments: Any) -> None:
-        # A forked child shares with its parent what the kernel knows of the connections: to close them properly there
-        # would deafen the parent's loop.
+        # A forked child shares its parent's epoll instance: closing the connections there would remove them from the
+        # parent's loop.
         if self._pid == os.getpid():
             super().__del__(*arguments)
 
@@ -159,7 +161,7 @@ class _Connector(aiohttp.TCPConnector):
 def proxy_for(url: yarl.URL) -> str | None:
     """Return the proxy that the environment names for an address.
 
-    aiohttp's own look-up costs every request 0.2 ms; this one is made once for an address.
+    aiohttp's own look-up costs 0.2 ms for every request; this one is made once for an address.
 
     Raises:
         ConfigError: It is a proxy of a kind that aiohttp does not speak.
@@ -175,6 +177,26 @@ def proxy_for(url: yarl.URL) -> str | None:
             hint='Name an HTTP proxy, put the host into NO_PROXY, or set transport = "litellm".',
         )
     return proxy
+
+
+def exchange_failure(error: BaseException, call: Call, timeout: str) -> AsyncLLMError:
+    """Make the error of an exchange that aiohttp or a timeout ended.
+
+    Args:
+        error: What was raised.
+        call: The call.
+        timeout: The name of the timeout that bounds it.
+    """
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
+    if isinstance(error, TimeoutError):
+        return timeout_failure(timeout, call.timeout_s, "no whole answer had arrived")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return cut_failure(error, call.secrets())
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp's own, of a head that is not HTTP or that has no end.
+        return unreadable_failure(redact(error.message, call.secrets()))
+    return connection_failure(error, call.secrets())
 
 
 def _own_session() -> aiohttp.ClientSession:

@@ -1,4 +1,4 @@
-"""Server-sent events, parsed from bytes as they come.
+"""A parser of server-sent events, fed with bytes as they come.
 
 Source: the HTML standard, "Interpreting an event stream". Lines end with LF, CRLF or CR; the `data` lines of one event
 are joined by LF; comments and unknown fields are ignored. Names of events are not needed for chat completions and are
@@ -17,7 +17,7 @@ class SSEParser:
     """Turns pieces of a stream, cut anywhere, into the data of its events.
 
     Args:
-        max_event_bytes: The longest event that is taken; a longer one is no event but a broken stream.
+        max_event_bytes: The longest event; a longer one is a broken stream.
     """
 
     __slots__ = ("_data", "_held", "_line", "_max", "_started")
@@ -33,10 +33,10 @@ class SSEParser:
         """Take the next piece and return the data of the events that it completes, in order.
 
         Raises:
-            ValueError: When an event is longer than the limit.
+            ValueError: An event is longer than the limit.
         """
         if not self._line and not self._data and piece.endswith(b"\n\n") and b"\r" not in piece and self._started:
-            # Nearly every piece of a real stream: whole events, and nothing held back.
+            # Nearly every piece of a real stream: whole events, and no rest.
             events: list[bytes] = []
             for block in piece.split(b"\n\n"):
                 if block.startswith(b"data: ") and b"\n" not in block:
@@ -70,7 +70,7 @@ class SSEParser:
                 return []
             pending = pending.removeprefix(_BOM)
             self._started = True
-        # A CR at the end may be the first half of a CRLF; it is looked at with the next piece.
+        # A CR at the end may be the first half of a CRLF; it is kept for the next piece.
         held = pending[-1:] == b"\r"
         lines = _LINE_END.split(pending[:-1] if held else pending)
         rest = lines.pop() + (b"\r" if held else b"")

@@ -1,4 +1,4 @@
-"""Timeouts that share one timer of the loop: thousands of calls, none of which is expected to time out."""
+"""Timeouts that share one timer of the loop, for thousands of calls of which none is expected to time out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-# How late a timeout may be. Waking more exactly would cost a wake-up for every call rather than one for many.
+# A timeout may be this late. More precision would cost a wake-up for every call rather than one for many.
 _RESOLUTION_S = 0.01
 
 
@@ -20,7 +20,7 @@ class Timers:
         self._wakes_at = 0.0
 
     def limit(self, seconds: float) -> Timeout:
-        """Make a context manager that cancels its block after some time and raises TimeoutError instead."""
+        """Return a context manager that cancels its block after some time and raises TimeoutError instead."""
         return Timeout(self, seconds)
 
     def close(self) -> None:
@@ -29,13 +29,15 @@ class Timers:
             self._handle.cancel()
             self._handle = None
 
-    def _add(self, timeout: Timeout, seconds: float) -> None:
+    def add(self, timeout: Timeout, seconds: float) -> None:
+        """Have a timeout fire after some time."""
         at = self.loop.time() + seconds
         self._pending[timeout] = at
         if self._handle is None or at < self._wakes_at - _RESOLUTION_S:
             self._wake_at(at)
 
-    def _remove(self, timeout: Timeout) -> None:
+    def remove(self, timeout: Timeout) -> None:
+        """Forget a timeout that has not fired."""
         # The timer is left as it is: it will find nothing due, and look for the next.
         self._pending.pop(timeout, None)
 
@@ -50,13 +52,13 @@ class Timers:
         due_by = self.loop.time() + _RESOLUTION_S
         for timeout in [timeout for timeout, at in self._pending.items() if at <= due_by]:
             del self._pending[timeout]
-            timeout._fire()
+            timeout.fire()
         if self._pending:
             self._wake_at(min(self._pending.values()))
 
 
 class Timeout:
-    """One timeout; like `asyncio.timeout`, of which it keeps the rules of cancellation."""
+    """One timeout, with the cancellation semantics of `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_fired", "_seconds", "_task", "_timers")
 
@@ -70,19 +72,20 @@ class Timeout:
         assert task is not None, "a timeout belongs to a task"
         self._task: asyncio.Task[object] = task
         self._cancelling = task.cancelling()
-        self._timers._add(self, self._seconds)
+        self._timers.add(self, self._seconds)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self._fired:
-            self._timers._remove(self)
+            self._timers.remove(self)
             return
-        # Only when nobody else has cancelled the task as well is it ours to turn into a TimeoutError.
+        # A task that was cancelled by others as well stays cancelled.
         if self._task.uncancel() <= self._cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from None
 
-    def _fire(self) -> None:
+    def fire(self) -> None:
+        """Cancel the block; called by the timer."""
         self._fired = True
         self._task.cancel()

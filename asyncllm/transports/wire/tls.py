@@ -1,4 +1,4 @@
-"""What an encrypted connection trusts, and the memory that it takes."""
+"""TLS: the trusted certificates, and the memory of a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECEIVE_BUFFER_BYTES = 8 * 1024
 
 
 def tls_context() -> ssl.SSLContext:
-    """Trust the certificates that the environment names, else the system's, else those that come with certifi.
+    """Return a context that trusts the environment's certificates, else the system's, else certifi's.
 
     Raises:
         ConfigError: What the environment names cannot be read.
@@ -38,7 +38,7 @@ def tls_context() -> ssl.SSLContext:
         try:
             import certifi
         except ImportError:
-            return context  # nothing is trusted then, and every certificate refused
+            return context  # nothing is trusted then, and every certificate is refused
         context.load_verify_locations(certifi.where())
     return context
 
@@ -46,8 +46,8 @@ def tls_context() -> ssl.SSLContext:
 def bound_receive_buffer(transport: asyncio.BaseTransport | None) -> None:
     """Give one connection that asyncio encrypts a small receive buffer instead of its 256 KiB.
 
-    There is no public way. This changes the one connection, not the class, and only when what it replaces is what is
-    known: on an interpreter that is built differently, or another kind of loop, the connection keeps what it has.
+    There is no public API for it. This changes the one connection, not the class, and only where asyncio is built as
+    expected: on another interpreter or another kind of loop the connection stays as it is.
     """
     protocol = getattr(transport, "_ssl_protocol", None)
     if type(protocol) is not SSLProtocol:

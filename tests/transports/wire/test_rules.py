@@ -12,8 +12,8 @@ from asyncllm import AsyncLLM, UnsupportedError
 from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.simulator import Simulator
 from asyncllm.transports.base import Connection
-from asyncllm.transports.bodies import encode
 from asyncllm.transports.litellm.importing import import_litellm
+from asyncllm.transports.wire.formats.openai import encode_request
 from asyncllm.transports.wire.rules import ENDPOINTS, Route, route
 from asyncllm.transports.wire.rules.endpoints import AZURE_API_VERSION
 from asyncllm.transports.wire.rules.parameter_rules import DECIDED, PASSED_ON
@@ -188,7 +188,7 @@ def test_a_body_with_fixed_parameters_is_the_same_in_its_own_bytes(text: str) ->
     target = made("openai", "gpt-5-mini")
     body = target.body(messages, params)
     assert body is not None
-    assert json.loads(encode(body, target.head(params))) == body
+    assert json.loads(encode_request(body, target.head(params))) == body
     assert target.head(params)
     assert target.head(dict(params)) == b""
 

@@ -1,8 +1,8 @@
-"""Which requests the wire serves, and what it sends for them.
+"""The rules of the wire: the requests that it serves, and what it sends for them.
 
-The wire serves a request when litellm would pass it through unchanged, or when what litellm changes is simple enough to
-stand in a table: `endpoints` says it by provider, `openai_models` by model, `messages` and `tools` for what a request
-holds. Everything else takes the litellm transport.
+The wire serves a request when litellm would pass it through unchanged, or when what litellm changes is simple enough
+for a table: `endpoints` by provider, `openai_models` by model, `parameter_rules`, `message_rules` and `tool_rules` for
+what a request holds. Everything else takes the litellm transport. Nothing here sends anything.
 """
 
 from __future__ import annotations
@@ -10,33 +10,32 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 from urllib.parse import quote, urlsplit
 
-from asyncllm import telemetry
 from asyncllm.errors import UnsupportedError
 from asyncllm.models import resolve_provider
 from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.transports.base import Connection
 from asyncllm.transports.bodies import encode
+from asyncllm.transports.headers import with_headers
 
 from .endpoints import AZURE_API_VERSION, AZURE_MESSAGES, ENDPOINTS, EndpointRules
 from .openai_models import azure_rules
-from .parameter_rules import ParameterRules
+from .parameter_rules import ParameterRules, report_dropped
 
-__all__ = ["ENDPOINTS", "Route", "route", "with_headers"]
+__all__ = ["ENDPOINTS", "Route", "route"]
 
 
 class Route:
-    """How the wire serves one model at one endpoint; made once, asked for every request.
+    """The way of one model's requests at one endpoint; made once, and used for every request.
 
     Attributes:
-        url: Where requests are posted.
+        url: The address that requests are posted to.
         headers: The headers of every request, the key among them.
-        asks_usage: Whether a stream has to be asked for its usage; the others give it, and may refuse the question.
+        asks_usage: Whether a stream has to be asked for its usage; the others send it, and may refuse the question.
     """
 
-    __slots__ = ("_drop", "_head", "_messages", "_model", "_parameters", "_told", "asks_usage", "headers", "url")
+    __slots__ = ("_drop", "_head", "_messages", "_model", "_parameters", "_reported", "asks_usage", "headers", "url")
 
     def __init__(
         self, url: str, headers: Mapping[str, str], model: str, rules: EndpointRules, *, drop_params: bool
@@ -48,9 +47,9 @@ class Route:
         self._head = FoundOnce(partial(_encoded, model, rules.parameters))
         self.asks_usage = "stream_options" in rules.parameters.supported
         self._drop = drop_params
-        self._told: set[tuple[str, ...]] = set()
+        self._reported: set[tuple[str, ...]] = set()
 
-    def body(self, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any] | None:
+    def body(self, messages: Sequence[Mapping[str, object]], params: Mapping[str, object]) -> dict[str, object] | None:
         """Return the body of a request; None when litellm would do more to it than the wire does.
 
         Raises:
@@ -61,28 +60,26 @@ class Route:
         if mapped is None:
             return None
         if mapped.dropped:
-            self._tell(mapped.dropped)
+            self._report(mapped.dropped)
         return {"model": self._model, "messages": sent, **mapped.params}
 
-    def head(self, params: Mapping[str, Any]) -> bytes:
-        """Return the body of a request but for its messages, encoded; nothing unless the parameters are fixed."""
+    def head(self, params: Mapping[str, object]) -> bytes:
+        """Return the body of a request but for its messages, encoded; empty unless the parameters are fixed."""
         return self._head(params) if type(params) is FixedParams else b""
 
-    def _tell(self, dropped: tuple[str, ...]) -> None:
+    def _report(self, dropped: tuple[str, ...]) -> None:
         names = ", ".join(dropped)
         if not self._drop:
             raise UnsupportedError(
                 f"{self._model} does not take {names}, and drop_params is off.",
                 hint="Leave the parameter out, or set drop_params = true.",
             )
-        # Once loudly for each model and set of parameters: a batch of a million would repeat it as often.
-        level = telemetry.DEBUG if dropped in self._told else telemetry.WARNING
-        self._told.add(dropped)
-        telemetry.emit(level, "call.params_dropped", model=self._model, params=names)
+        report_dropped(self._model, names, again=dropped in self._reported)
+        self._reported.add(dropped)
 
 
 def route(connection: Connection, model: str, *, drop_params: bool = True) -> Route | None:
-    """Return how the wire serves a model; None when it does not."""
+    """Return the route of a model; None when the wire does not serve it."""
     provider, options = connection.provider, connection.options
     name = resolve_provider(model, provider, options.get("base_url")).name
     if provider == "azure":
@@ -103,18 +100,10 @@ def route(connection: Connection, model: str, *, drop_params: bool = True) -> Ro
     return Route(f"{base_url}/chat/completions", headers, name, rules, drop_params=drop_params)
 
 
-def _encoded(model: str, rules: ParameterRules, params: Mapping[str, Any]) -> bytes:
+def _encoded(model: str, rules: ParameterRules, params: Mapping[str, object]) -> bytes:
     mapped = rules.apply(params)
     assert mapped is not None, "the wire is given requests that it serves"
     return encode({"model": model, **mapped.params}).removesuffix(b"}")
-
-
-def with_headers(headers: Mapping[str, str], others: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return headers with others over them, whatever the case of their names."""
-    if not others:
-        return headers
-    replaced = {name.lower() for name in others}
-    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
 
 
 def _azure_route(connection: Connection, deployment: str, *, drop_params: bool) -> Route | None:

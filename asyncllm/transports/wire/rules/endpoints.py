@@ -1,11 +1,11 @@
-"""The providers that the wire serves: where each is, what litellm sends it beside the key, and what it takes."""
+"""The providers that the wire serves: their addresses, their headers beside the key, and their rules."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from asyncllm.models import catalog
@@ -13,11 +13,11 @@ from asyncllm.models import catalog
 from .message_rules import MessageRules
 from .openai_models import COMMON, LOST, RARE, common_rules, is_o_series, openai_rules
 from .parameter_rules import Judge, ParameterRules, ParameterVerdict, elsewhere, if_mapping, if_text, names, with_tools
-from .tool_rules import plain_tools
+from .tool_rules import PlainTools
 
 
 class EndpointRules(NamedTuple):
-    """What one model takes at one endpoint."""
+    """The rules of one model at one endpoint."""
 
     parameters: ParameterRules
     messages: MessageRules
@@ -30,7 +30,7 @@ class WireEndpoint:
     Attributes:
         base_url: Its address; None when the profile must name one.
         rules: Makes the rules of a model, by its name and the base URL; None where litellm has to serve the model.
-        headers: What is sent beside the key: names, and the variables or values that fill them.
+        headers: Makes the headers that are sent beside the key.
         needs_key: Whether a request without a key is left to litellm, to be refused.
     """
 
@@ -49,7 +49,7 @@ _LOCAL_REASONING = frozenset(("reasoning_content",))
 
 
 def is_openai_host(base_url: str) -> bool:
-    """Tell whether an address is OpenAI's own."""
+    """Return whether an address is OpenAI's own."""
     host = urlsplit(base_url).hostname or ""
     return host == "openai.com" or host.endswith(".openai.com")
 
@@ -83,7 +83,7 @@ def _openai_headers() -> Mapping[str, str]:
 
 def _hosted_vllm(name: str, _base_url: str) -> EndpointRules:
     # litellm takes these out of tools, because vLLM did not know them.
-    tools = plain_tools(strict=False, closed=False)
+    tools = PlainTools(strict=False, closed=False)
     judged = {"reasoning_effort": if_text, "thinking": elsewhere}
     messages = MessageRules(other_keys=_LOCAL_REASONING | {"refusal"})
     return EndpointRules(common_rules(name, tools=tools, judged=judged), messages)
@@ -91,7 +91,7 @@ def _hosted_vllm(name: str, _base_url: str) -> EndpointRules:
 
 def _litellm_proxy(_name: str, _base_url: str) -> EndpointRules:
     # The proxy is another litellm: nothing is decided here that it decides better.
-    judged: dict[str, Judge] = {**RARE, "response_format": if_mapping, "tools": plain_tools()}
+    judged: dict[str, Judge] = {**RARE, "response_format": if_mapping, "tools": PlainTools()}
     supported = COMMON | LOST | {"reasoning_effort", "thinking", "user", "verbosity"}
     messages = MessageRules(cache_control="kept", media=True, other_keys=_LOCAL_REASONING | {"audio", "refusal"})
     return EndpointRules(ParameterRules(supported, judged=judged), messages)
@@ -100,13 +100,13 @@ def _litellm_proxy(_name: str, _base_url: str) -> EndpointRules:
 def _openrouter(name: str, _base_url: str) -> EndpointRules:
     caching = any(mark in name.lower() for mark in _CACHING_AT_OPENROUTER)
 
-    def effort(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
+    def effort(value: object, _params: Mapping[str, object]) -> ParameterVerdict:
         return ParameterVerdict.SENT if isinstance(value, str) and value != "max" else ParameterVerdict.ELSEWHERE
 
     parameters = common_rules(
         name,
         supported=COMMON | {"thinking"},
-        tools=plain_tools(),
+        tools=PlainTools(),
         judged={"reasoning_effort": effort},
         added={"usage": {"include": True}},  # asks for the cost
     )
@@ -132,13 +132,13 @@ def _groq(name: str, _base_url: str) -> EndpointRules:
     judged: dict[str, Judge] = {"response_format": elsewhere}
     if reasons:
         judged["reasoning_effort"] = if_text
-    parameters = common_rules(name, tools=plain_tools(), judged=judged, renamed={"max_completion_tokens": "max_tokens"})
+    parameters = common_rules(name, tools=PlainTools(), judged=judged, renamed={"max_completion_tokens": "max_tokens"})
     return EndpointRules(parameters, MessageRules(other_keys=_LOCAL_REASONING))
 
 
 def _deepseek(name: str, _base_url: str) -> EndpointRules:
     judged = {"reasoning_effort": elsewhere, "thinking": elsewhere}
-    parameters = common_rules(name, tools=plain_tools(), judged=judged)
+    parameters = common_rules(name, tools=PlainTools(), judged=judged)
     # A list of parts becomes one text there.
     return EndpointRules(parameters, MessageRules(lists=False, other_keys=_LOCAL_REASONING))
 
@@ -154,7 +154,7 @@ def _together_ai(name: str, _base_url: str) -> EndpointRules:
         if entry.get(flag) is False:
             judged |= dict.fromkeys(params, elsewhere)
     return EndpointRules(
-        common_rules(name, tools=plain_tools(), judged=judged), MessageRules(other_keys=_LOCAL_REASONING)
+        common_rules(name, tools=PlainTools(), judged=judged), MessageRules(other_keys=_LOCAL_REASONING)
     )
 
 
@@ -165,14 +165,14 @@ def _mistral(name: str, base_url: str) -> EndpointRules | None:
         "max_completion_tokens max_tokens parallel_tool_calls response_format seed stop temperature tools top_p"
     )
 
-    def tool_choice(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+    def tool_choice(value: object, params: Mapping[str, object]) -> ParameterVerdict:
         return with_tools(value, params) if value in ("auto", "none") else ParameterVerdict.ELSEWHERE
 
     judged: dict[str, Judge] = {
         "reasoning_effort": elsewhere,
         "response_format": if_mapping,
         "tool_choice": tool_choice,
-        "tools": plain_tools(strict=False, closed=False, references=False),
+        "tools": PlainTools(strict=False, closed=False, references=False),
     }
     renamed = {"max_completion_tokens": "max_tokens", "seed": "random_seed"}
     return EndpointRules(

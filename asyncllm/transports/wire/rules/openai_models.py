@@ -1,4 +1,4 @@
-"""What OpenAI's models take, by family, as litellm decides it from their names and from its model map.
+"""The rules of OpenAI's models, by family, as litellm decides from their names and from its model map.
 
 Source: litellm's llms/openai/chat (gpt_transformation, gpt_5_transformation, o_series_transformation) and llms/azure.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from asyncllm.models import catalog
 
 from .parameter_rules import Judge, ParameterRules, ParameterVerdict, elsewhere, if_mapping, if_text, names, with_tools
-from .tool_rules import plain_tools
+from .tool_rules import PlainTools
 
 COMMON = names(
     """
@@ -21,7 +20,7 @@ COMMON = names(
     store stream_options temperature tool_choice tools top_logprobs top_p
     """
 )
-"""What litellm hands to every endpoint of OpenAI's format, whatever the model."""
+"""Parameters that litellm sends to every endpoint of OpenAI's format and for every model."""
 
 LOST = names("metadata prompt_cache_retention")
 """Parameters of OpenAI's own that litellm takes for itself, or forgets; both transports send them on to OpenAI."""
@@ -46,7 +45,7 @@ _NO_TOOLS_WHILE_REASONING = (5, 4)
 
 
 def is_listed(name: str) -> bool:
-    """Tell whether litellm's map knows a model as one of OpenAI's."""
+    """Return whether litellm's map knows a model as one of OpenAI's."""
     # A fine-tuned model's entry with a single colon is a price, not a model.
     fine_tuned = name.startswith("ft:") and name.count(":") == 1
     entry = None if fine_tuned else catalog.entry(name)
@@ -59,24 +58,31 @@ def user_if_listed(name: str) -> Judge:
 
 
 def is_gpt_5(name: str) -> bool:
-    """Tell whether litellm treats a model as one of the gpt-5 series, or a later one."""
+    """Return whether litellm treats a model as one of the gpt-5 series, or a later one."""
     return ("gpt-5" in name or "gpt-6" in name) and "gpt-5-chat" not in name.rpartition("/")[2]
 
 
 def is_o_series(name: str) -> bool:
-    """Tell whether litellm treats a model as one of the o-series."""
+    """Return whether litellm treats a model as one of the o-series."""
     return _O_SERIES.match(name.rpartition("/")[2]) is not None and is_listed(name.rpartition("/")[2])
 
 
-def common_rules(name: str, *, supported: frozenset[str] = COMMON, tools: Judge, **more: Any) -> ParameterRules:
-    """Make the rules of a model that is nothing special, at any endpoint of OpenAI's format."""
+def common_rules(
+    name: str,
+    *,
+    tools: Judge,
+    judged: Mapping[str, Judge] | None = None,
+    supported: frozenset[str] = COMMON,
+    renamed: Mapping[str, str] | None = None,
+    added: Mapping[str, object] | None = None,
+) -> ParameterRules:
+    """Make the rules of a model without peculiarities, at any endpoint of OpenAI's format."""
     if name in _WITHOUT_RESPONSE_FORMAT:
         supported -= {"response_format"}
-    judged: dict[str, Judge] = {**RARE, "user": user_if_listed(name), "tool_choice": with_tools, "tools": tools}
+    judges: dict[str, Judge] = {**RARE, "user": user_if_listed(name), "tool_choice": with_tools, "tools": tools}
     if "response_format" in supported:
-        judged["response_format"] = if_mapping
-    judged |= more.pop("judged", {})
-    return ParameterRules(supported, judged=judged, **more)
+        judges["response_format"] = if_mapping
+    return ParameterRules(supported, renamed=renamed or {}, judged={**judges, **(judged or {})}, added=added or {})
 
 
 def openai_rules(name: str, *, hosted: bool) -> ParameterRules:
@@ -86,7 +92,7 @@ def openai_rules(name: str, *, hosted: bool) -> ParameterRules:
         name: The model, without the provider's prefix.
         hosted: Whether OpenAI itself serves it, rather than an endpoint of the user's choice.
     """
-    tools = plain_tools(regexes=False, combinators=not hosted)
+    tools = PlainTools(regexes=False, combinators=not hosted)
     if is_o_series(name):
         return _o_series_rules(name, tools)
     if "gpt-5" in name and "search" in name:
@@ -95,9 +101,10 @@ def openai_rules(name: str, *, hosted: bool) -> ParameterRules:
     if is_gpt_5(name):
         return _gpt_5_rules(name, tools, hosted=hosted)
     # What litellm does not know may be anything behind a proxy, and is given the effort as it is.
-    effort = frozenset() if is_listed(name) else frozenset(("reasoning_effort",))
-    judged = {"reasoning_effort": if_text} if effort else {}
-    return common_rules(name, supported=COMMON | LOST | effort, tools=tools, judged=judged)
+    if is_listed(name):
+        return common_rules(name, supported=COMMON | LOST, tools=tools)
+    supported = COMMON | LOST | {"reasoning_effort"}
+    return common_rules(name, supported=supported, tools=tools, judged={"reasoning_effort": if_text})
 
 
 def _o_series_rules(name: str, tools: Judge) -> ParameterRules:
@@ -121,56 +128,63 @@ def _o_series_rules(name: str, tools: Judge) -> ParameterRules:
     return _without(refused, COMMON | LOST, judged)
 
 
-def _gpt_5_rules(name: str, tools: Judge, *, hosted: bool) -> ParameterRules:
-    key = name.rpartition("/")[2]
-    entry = catalog.entry(key) if is_listed(key) else None
-    flags: Mapping[str, Any] = entry or {}
-    takes_none = flags.get("supports_none_reasoning_effort") is True
-    refused = _NOT_GPT_5 if takes_none else _NOT_GPT_5 | _SAMPLING
-    if not flags.get("supports_tool_choice"):
-        refused |= {"tool_choice"}
+class _Gpt5Judges:
+    """The judges of a model of the gpt-5 series or a later one, by the flags of litellm's map."""
 
-    def effort(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
+    def __init__(self, key: str, tools: Judge, *, hosted: bool) -> None:
+        self._flags: Mapping[str, object] = (catalog.entry(key) if is_listed(key) else None) or {}
+        self._tools = tools
+        self._hosted = hosted
+        self._reasons_beside_tools = not _is_later(key)
+        self._takes_none = self._flags.get("supports_none_reasoning_effort") is True
+
+    def refused(self) -> frozenset[str]:
+        """Return the parameters that the model does not take."""
+        refused = _NOT_GPT_5 if self._takes_none else _NOT_GPT_5 | _SAMPLING
+        return refused if self._flags.get("supports_tool_choice") else refused | {"tool_choice"}
+
+    def effort(self, value: object, _params: Mapping[str, object]) -> ParameterVerdict:
         if not isinstance(value, str):
             return ParameterVerdict.ELSEWHERE
-        known = flags.get(f"supports_{value}_reasoning_effort")
+        known = self._flags.get(f"supports_{value}_reasoning_effort")
         refuses = known is not True if value == "xhigh" else known is False
         return ParameterVerdict.DROPPED if refuses and value != "max" else ParameterVerdict.SENT
 
-    def does_not_reason(params: Mapping[str, Any]) -> bool:
+    def sampling(self, _value: object, params: Mapping[str, object]) -> ParameterVerdict:
+        return ParameterVerdict.DROPPED if self._reasons(params) else ParameterVerdict.SENT
+
+    def temperature(self, value: object, params: Mapping[str, object]) -> ParameterVerdict:
+        is_taken = value == 1 or (self._takes_none and not self._reasons(params))
+        return ParameterVerdict.SENT if is_taken else ParameterVerdict.DROPPED
+
+    def tools(self, value: object, params: Mapping[str, object]) -> ParameterVerdict:
         asked = params.get("reasoning_effort")
-        if asked is not None and effort(asked, params) is ParameterVerdict.SENT:
-            return bool(asked == "none")
-        return flags.get("default_reasoning_effort") == "none"
-
-    def sampling(_value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
-        return ParameterVerdict.SENT if does_not_reason(params) else ParameterVerdict.DROPPED
-
-    def temperature(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
-        return (
-            ParameterVerdict.SENT
-            if value == 1 or (takes_none and does_not_reason(params))
-            else ParameterVerdict.DROPPED
-        )
-
-    def tools_without_reasoning(value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
-        asked = params.get("reasoning_effort")
-        reasons = asked != "none" or effort(asked, params) is not ParameterVerdict.SENT
-        if value and _is_later(key) and reasons and (hosted or asked is not None):
+        reasons = asked != "none" or self.effort(asked, params) is not ParameterVerdict.SENT
+        if value and not self._reasons_beside_tools and reasons and (self._hosted or asked is not None):
             return ParameterVerdict.ELSEWHERE
-        return tools(value, params)
+        return self._tools(value, params)
 
+    def _reasons(self, params: Mapping[str, object]) -> bool:
+        asked = params.get("reasoning_effort")
+        if asked is not None and self.effort(asked, params) is ParameterVerdict.SENT:
+            return asked != "none"
+        return self._flags.get("default_reasoning_effort") != "none"
+
+
+def _gpt_5_rules(name: str, tools: Judge, *, hosted: bool) -> ParameterRules:
+    key = name.rpartition("/")[2]
+    judges = _Gpt5Judges(key, tools, hosted=hosted)
     judged: dict[str, Judge] = {
         **RARE,
-        "reasoning_effort": effort,
+        "reasoning_effort": judges.effort,
         "response_format": if_mapping,
-        "temperature": temperature,
+        "temperature": judges.temperature,
         "tool_choice": with_tools,
-        "tools": tools_without_reasoning,
+        "tools": judges.tools,
         "user": user_if_listed(key),
-        **dict.fromkeys(_SAMPLING, sampling),
+        **dict.fromkeys(_SAMPLING, judges.sampling),
     }
-    return _without(refused, COMMON | LOST | {"verbosity"}, judged)
+    return _without(judges.refused(), COMMON | LOST | {"verbosity"}, judged)
 
 
 def azure_rules(name: str, api_version: str) -> ParameterRules | None:
@@ -185,7 +199,7 @@ def azure_rules(name: str, api_version: str) -> ParameterRules | None:
         **RARE,
         "response_format": if_mapping,
         "tool_choice": with_tools,
-        "tools": plain_tools(regexes=False, combinators=False),
+        "tools": PlainTools(regexes=False, combinators=False),
     }
     renamed = _RENAMED if "gpt-5" in name else {}
     if "gpt-35" in name or "gpt-3.5" in re.sub(r"(\d)-(\d)", r"\1.\2", name):
@@ -204,5 +218,5 @@ def _is_later(name: str) -> bool:
     return match is not None and (int(match[1]), int(match[2] or 0)) >= _NO_TOOLS_WHILE_REASONING
 
 
-def _only_one(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
+def _only_one(value: object, _params: Mapping[str, object]) -> ParameterVerdict:
     return ParameterVerdict.SENT if value == 1 else ParameterVerdict.DROPPED

@@ -1,28 +1,31 @@
-"""What becomes of a request's parameters: sent as they are, under another name, left out, or litellm's to handle."""
+"""The parameters of a request: sent as they are, renamed, left out, or left to litellm."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from asyncllm import telemetry
+from asyncllm.transports.json_values import is_object
 
 
 class ParameterVerdict(enum.Enum):
-    """What becomes of one parameter."""
+    """The verdict on one parameter."""
 
     SENT = enum.auto()
-    DROPPED = enum.auto()  # the model does not take it: left out and told, or refused
-    OMITTED = enum.auto()  # it means nothing without another one, and nobody needs to be told
+    DROPPED = enum.auto()  # the model does not take it: left out and reported, or refused
+    OMITTED = enum.auto()  # left out without report, since it means nothing without another one
     ELSEWHERE = enum.auto()  # litellm would do more to it than the wire does
 
 
 def names(text: str) -> frozenset[str]:
-    """Read names that are separated by blanks."""
+    """Return the names in a text, which blanks separate."""
     return frozenset(text.split())
 
 
-Judge = Callable[[Any, Mapping[str, Any]], ParameterVerdict]
+Judge = Callable[[object, Mapping[str, object]], ParameterVerdict]
 """Decides by the value of a parameter and by the other parameters."""
 
 DECIDED = names(
@@ -33,7 +36,7 @@ DECIDED = names(
     store stream_options temperature thinking tool_choice tools top_logprobs top_p user verbosity web_search_options
     """
 )
-"""The parameters that litellm decides about by provider and model; what a provider does not take, it drops."""
+"""The parameters that litellm drops where a provider or model does not take them."""
 
 PASSED_ON = names(
     """
@@ -55,7 +58,7 @@ _NEVER_EXTRA = frozenset(("model",))
 class Mapped(NamedTuple):
     """The parameters of a body, and the names of those that the model does not take."""
 
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     dropped: tuple[str, ...]
 
 
@@ -65,26 +68,26 @@ class ParameterRules:
 
     Attributes:
         supported: Those of `DECIDED` that it takes.
-        renamed: What some of them are called there.
-        judged: Those whose value, or whose company, matters.
-        added: What the body has beside them, unless the request sets it.
+        renamed: The names of some of them there.
+        judged: Those whose value matters, or what other parameters there are.
+        added: Further members of the body, unless the request sets them.
     """
 
     supported: frozenset[str]
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    judged: Mapping[str, Judge] = field(default_factory=dict)
-    added: Mapping[str, Any] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    judged: Mapping[str, Judge] = field(default_factory=dict[str, Judge])
+    added: Mapping[str, object] = field(default_factory=dict[str, object])
     _passed: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         passed = (self.supported | PASSED_ON) - self.renamed.keys() - self.judged.keys()
         object.__setattr__(self, "_passed", passed)
 
-    def apply(self, params: Mapping[str, Any]) -> Mapped | None:
-        """Return what is sent for the parameters of a request; None when litellm has to do it."""
+    def apply(self, params: Mapping[str, object]) -> Mapped | None:
+        """Return what is sent for the parameters of a request; None when litellm has to serve it."""
         if params.keys() <= self._passed and not self.added:
             return Mapped(params, ())
-        sent: dict[str, Any] = {}
+        sent: dict[str, object] = {}
         dropped: list[str] = []
         for name, value in params.items():
             verdict = ParameterVerdict.SENT if name in self._passed else self._verdict(name, value, params)
@@ -94,11 +97,14 @@ class ParameterRules:
                 dropped.append(name)
             elif verdict is ParameterVerdict.ELSEWHERE:
                 return None
-        extra = params.get("extra_body") or {}
-        sent.update((name, value) for name, value in extra.items() if name not in _NEVER_EXTRA)
+        extra = params.get("extra_body")
+        if is_object(extra):
+            sent.update((name, value) for name, value in extra.items() if name not in _NEVER_EXTRA)
+        elif extra:
+            return None
         return Mapped({**self.added, **sent}, tuple(dropped))
 
-    def _verdict(self, name: str, value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+    def _verdict(self, name: str, value: object, params: Mapping[str, object]) -> ParameterVerdict:
         judge = self.judged.get(name)
         if judge is not None:
             return judge(value, params)
@@ -109,21 +115,27 @@ class ParameterRules:
         return ParameterVerdict.DROPPED if name in DECIDED else ParameterVerdict.ELSEWHERE
 
 
-def elsewhere(_value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
-    """Leave a parameter to litellm, whatever its value."""
+def report_dropped(model: str, names: str, *, again: bool) -> None:
+    """Emit the event of dropped parameters, once as a warning for each model and set of them."""
+    # A batch of a million would repeat it as often.
+    telemetry.emit(telemetry.DEBUG if again else telemetry.WARNING, "call.params_dropped", model=model, params=names)
+
+
+def elsewhere(_value: object, _params: Mapping[str, object]) -> ParameterVerdict:
+    """Leave a parameter to litellm."""
     return ParameterVerdict.ELSEWHERE
 
 
-def with_tools(_value: Any, params: Mapping[str, Any]) -> ParameterVerdict:
+def with_tools(_value: object, params: Mapping[str, object]) -> ParameterVerdict:
     """Send a parameter about tools when there are tools."""
     return ParameterVerdict.SENT if params.get("tools") else ParameterVerdict.OMITTED
 
 
-def if_mapping(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
-    """Send a table; litellm turns anything else (a pydantic class) into one."""
+def if_mapping(value: object, _params: Mapping[str, object]) -> ParameterVerdict:
+    """Send an object; litellm turns anything else (a pydantic class) into one."""
     return ParameterVerdict.SENT if isinstance(value, Mapping) else ParameterVerdict.ELSEWHERE
 
 
-def if_text(value: Any, _params: Mapping[str, Any]) -> ParameterVerdict:
-    """Send a text; litellm turns anything else (a table) into one."""
+def if_text(value: object, _params: Mapping[str, object]) -> ParameterVerdict:
+    """Send a text; litellm turns anything else (an object) into one."""
     return ParameterVerdict.SENT if isinstance(value, str) else ParameterVerdict.ELSEWHERE

@@ -1,33 +1,29 @@
-"""Which tools are sent as they are; litellm rewrites the others."""
+"""The tools that are sent as they are; litellm rewrites the others."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from pydantic_core import to_json
 
-from .parameter_rules import Judge, ParameterVerdict
+from asyncllm.transports.json_values import is_array, is_object
+
+from .parameter_rules import ParameterVerdict
 
 _TOOL_KEYS = frozenset(("type", "function"))
 _FUNCTION_KEYS = frozenset(("name", "description", "parameters", "strict"))
 _COMBINATORS = frozenset(("allOf", "anyOf", "const", "enum", "not", "oneOf"))
+_REFERENCES = frozenset(("$ref", "$id", "$schema"))
 
 
-def plain_tools(
-    *,
-    strict: bool = True,
-    closed: bool = True,
-    references: bool = True,
-    combinators: bool = True,
-    regexes: bool = True,
-    mixed: bool = True,
-) -> Judge:
-    """Make the judge of `tools`.
+@dataclass(frozen=True, slots=True)
+class PlainTools:
+    """The judge of `tools` at an endpoint, by what it takes of OpenAI's tools.
 
-    Args:
+    Attributes:
         strict: Tools with `strict` are sent as they are.
         closed: So are schemas with `additionalProperties: false`.
         references: So are schemas with `$ref`, `$id` or `$schema`.
@@ -36,68 +32,77 @@ def plain_tools(
         mixed: So are tools together with `response_format`.
     """
 
-    free = {
-        **dict.fromkeys((b"additionalProperties",), closed),
-        **dict.fromkeys((b"$ref", b"$id", b"$schema"), references),
-        **dict.fromkeys((b"pattern", b"patternProperties"), regexes),
-        b"strict": strict,
-    }
-    watched = [b'"%s"' % name for name, is_free in free.items() if not is_free]
+    strict: bool = True
+    closed: bool = True
+    references: bool = True
+    combinators: bool = True
+    regexes: bool = True
+    mixed: bool = True
+    _watched: tuple[bytes, ...] = field(init=False)
 
-    def judge(tools: Any, params: Mapping[str, Any]) -> ParameterVerdict:
-        if not isinstance(tools, list | tuple) or not (mixed or "response_format" not in params):
+    def __post_init__(self) -> None:
+        names = {
+            **dict.fromkeys(("additionalProperties",), self.closed),
+            **dict.fromkeys(_REFERENCES, self.references),
+            **dict.fromkeys(("pattern", "patternProperties"), self.regexes),
+            "strict": self.strict,
+        }
+        watched = tuple(f'"{name}"'.encode() for name, is_taken in names.items() if not is_taken)
+        object.__setattr__(self, "_watched", watched)
+
+    def __call__(self, tools: object, params: Mapping[str, object]) -> ParameterVerdict:
+        """Return the verdict on the tools of a request."""
+        if not is_array(tools) or not (self.mixed or "response_format" not in params):
             return ParameterVerdict.ELSEWHERE
-        return ParameterVerdict.SENT if all(map(is_plain, tools)) else ParameterVerdict.ELSEWHERE
+        return ParameterVerdict.SENT if all(map(self._is_plain, tools)) else ParameterVerdict.ELSEWHERE
 
-    def is_plain(tool: Any) -> bool:
-        if not isinstance(tool, Mapping) or not tool.keys() <= _TOOL_KEYS or tool.get("type") != "function":
+    def _is_plain(self, tool: object) -> bool:
+        if not is_object(tool) or not tool.keys() <= _TOOL_KEYS or tool.get("type") != "function":
             return False
         function = tool.get("function")
-        if not isinstance(function, Mapping) or not function.keys() <= _FUNCTION_KEYS:
+        if not is_object(function) or not function.keys() <= _FUNCTION_KEYS:
             return False
-        if not strict and "strict" in function:
+        if not self.strict and "strict" in function:
             return False
         schema = function.get("parameters")
-        if not isinstance(schema, Mapping):
+        if not is_object(schema):
             return schema is None
-        if not combinators and not _COMBINATORS.isdisjoint(schema):
+        if not self.combinators and not _COMBINATORS.isdisjoint(schema):
             return False
-        return not _mentions(schema, watched) or all(is_sent(name, value) for name, value in _members(schema))
+        return not _mentions(schema, self._watched) or all(self._takes(*member) for member in _members(schema))
 
-    def is_sent(name: str, value: Any) -> bool:
-        # A property may have one of these names too. Then litellm is asked for nothing, which does no harm.
+    def _takes(self, name: str, value: object) -> bool:
+        # A property may have one of these names too. litellm then serves the request, which does no harm.
         if name == "additionalProperties":
-            return closed or value is not False
-        if name in ("$ref", "$id", "$schema"):
-            return references
+            return self.closed or value is not False
+        if name in _REFERENCES:
+            return self.references
         if name == "pattern":
-            return regexes or not isinstance(value, str) or _compiles(value)
+            return self.regexes or not isinstance(value, str) or _compiles(value)
         if name == "strict":
-            return strict
-        return regexes or name != "patternProperties"
-
-    return judge
+            return self.strict
+        return self.regexes or name != "patternProperties"
 
 
-def _mentions(schema: Mapping[str, Any], names: Sequence[bytes]) -> bool:
-    """Tell whether one of the names may be in a schema; most have none, and encoding is ten times as fast as a walk."""
+def _mentions(schema: Mapping[str, object], names: Sequence[bytes]) -> bool:
+    """Return whether one of the names may be in a schema."""
     if not names:
         return False
+    # Most schemas have none of them, and encoding one is ten times as fast as a walk through it.
     try:
         text = to_json(schema)
-    except ValueError:  # with something in it that is no JSON, it is not for this to refuse
+    except ValueError:  # with something in it that is no JSON, which is not refused here
         return True
     return any(name in text for name in names)
 
 
-def _members(value: Any) -> Iterator[tuple[str, Any]]:
-    """Walk through the members of every table inside a value."""
-    if isinstance(value, Mapping):
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    """Walk through the members of every object inside a value."""
+    if is_object(value):
         for name, inner in value.items():
             yield name, inner
-            if isinstance(inner, Mapping | list):
-                yield from _members(inner)
-    elif isinstance(value, list):
+            yield from _members(inner)
+    elif is_array(value):
         for inner in value:
             yield from _members(inner)
 

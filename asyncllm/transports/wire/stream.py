@@ -1,0 +1,130 @@
+"""A stream of the wire: events read from a response until its real end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import aiohttp
+
+from asyncllm.errors import AsyncLLMError, StreamInterruptedError
+
+from .. import size_limits
+from ..base import NEVER_S, Call
+from ..bodies import no_end, start_of
+from ..errors import describe, redact, unreadable_failure
+from ..headers import lower_case
+from ..litellm.importing import model_response
+from .connections import exchange_failure
+from .formats.openai import WRONG_TYPES, ChunkReader
+from .sse import SSEParser
+from .timeouts import Timers
+
+# A stream's connection goes back to the pool when the end of its body comes within this time after its last event.
+_END_OF_BODY_S = 0.05
+_SHOWN_BYTES = 1000  # of what is no stream, for the message that says so
+
+
+class WireStream:
+    """A stream read in its own loop.
+
+    Attributes:
+        headers: The response headers, lower case.
+        build_response: Makes litellm's `ModelResponse` of an assembled answer.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, timers: Timers, call: Call) -> None:
+        self.headers: Mapping[str, str] = lower_case(response.headers)
+        self.build_response: Callable[[dict[str, object]], object] | None = model_response
+        self._response = response
+        self._timers = timers
+        self._call = call
+        self._parser = SSEParser(size_limits.MAX_EVENT_BYTES)
+        self._reader = ChunkReader(call)
+        self._start = b""  # what came before the first chunk, while there was none
+        self._left_bytes = size_limits.MAX_STREAM_BYTES
+        self._ended = False
+        self._broken: AsyncLLMError | None = None
+
+    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+        """Return the chunks that are there, at least one; none at the end."""
+        try:
+            with self._timers.limit(timeout_s):
+                while not self._ended:
+                    if self._broken is not None:
+                        raise self._broken
+                    piece = await self._response.content.readany()
+                    chunks = self._chunks(piece)
+                    if chunks:
+                        return chunks
+                return ()
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            caught = self._cut(error)
+        raise caught
+
+    async def read_to_end(self) -> AsyncGenerator[Sequence[dict[str, object]], None]:
+        """Yield the chunks as they come, and close the stream at the end; without timeout, which is the reader's."""
+        try:
+            while chunks := await self.read(NEVER_S):
+                yield chunks
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection, or return it to the pool when its body has come to its end."""
+        if self._ended and not self._response.closed:
+            with suppress(TimeoutError, aiohttp.ClientError, OSError), self._timers.limit(_END_OF_BODY_S):
+                while not self._response.content.at_eof():
+                    await self._response.content.readany()
+        self._response.close()
+
+    def abandon(self) -> None:
+        """Close the connection from any thread."""
+        with suppress(RuntimeError):  # its loop is closed, and the connection with it
+            self._timers.loop.call_soon_threadsafe(self._response.close)
+
+    def _chunks(self, piece: bytes) -> list[dict[str, object]]:
+        """Decode the events that a piece completes; none at the end of the body.
+
+        What came before a failure in the same piece is returned first, and the failure raised by the next read.
+        """
+        chunks: list[dict[str, object]] = []
+        reader = self._reader
+        self._left_bytes -= len(piece)
+        if not reader.has_begun:
+            self._start = (self._start + piece)[:_SHOWN_BYTES]
+        try:
+            for event in self._parser.feed(piece) if piece else self._parser.end():
+                chunk = reader.read(event)
+                if chunk:
+                    chunks.append(chunk)
+                elif reader.has_ended:
+                    self._ended = True
+                    return chunks
+            if not piece:
+                self._ended = reader.is_complete
+                if not self._ended:
+                    self._broken = no_end(self._start, has_begun=reader.has_begun)
+            elif self._left_bytes < 0:
+                self._broken = StreamInterruptedError(size_limits.stream_too_long())
+        except WRONG_TYPES as error:
+            self._broken = self._unreadable(error)
+        except AsyncLLMError as error:
+            self._broken = error
+        if self._broken is not None and not chunks:
+            raise self._broken
+        return chunks
+
+    def _cut(self, error: BaseException) -> AsyncLLMError:
+        if not self._reader.has_begun:
+            return exchange_failure(error, self._call, "first_token_timeout")
+        return StreamInterruptedError(
+            f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
+        )
+
+    def _unreadable(self, error: Exception) -> AsyncLLMError:
+        if not self._reader.has_begun:
+            return unreadable_failure(f"{describe(error)}, in {start_of(self._start)}", status=200)
+        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
