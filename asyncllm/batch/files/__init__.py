@@ -1,31 +1,32 @@
-"""The files of a batch: rows in, results out, each of any kind that people have."""
+"""The files of a batch: rows in, results out, in any of the formats that people have."""
 
 from __future__ import annotations
 
-from .columns import Kind, SeenColumns
+from .columns import InferredColumns, Kind
 from .file_input import STDIN, FileInput, InputReader
 from .formats import FORMATS, Compression, Format, kind_of
-from .result_record import RowResult, error_record
-from .rows import LINE_FIELD, BadRow, Row, RowReader
+from .result_record import AnswerSchema, RowResult, error_record
+from .rows import LINE_FIELD, BadRow, Row, RowParser
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
 __all__ = [
     "FORMATS",
     "LINE_FIELD",
     "STDIN",
+    "AnswerSchema",
     "BadRow",
     "Compression",
     "FileInput",
     "Format",
+    "InferredColumns",
     "InputReader",
     "JsonlWriter",
     "Kind",
     "Layout",
     "ResultWriter",
     "Row",
-    "RowReader",
+    "RowParser",
     "RowResult",
-    "SeenColumns",
     "error_record",
     "kind_of",
     "rejected_record",

@@ -1,4 +1,4 @@
-"""Where rows come from: a file of any kind, or stdin; read in a bounded amount of memory, a file more than once."""
+"""Inputs of rows: a file of any format, or stdin, read in a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import io
 import os
 import stat
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import anyio
 
 from asyncllm.errors import ConfigError
 
-from .formats import MAGIC_BYTES, Compression, Format, compression_of, decompressed, kind_of, may_be_compressed, reading
-from .rows import BadRow, Row, RowReader
+from .formats import MAGIC_BYTES, Compression, Format, compression_of, kind_of, may_be_compressed, reading, uncompressed
+from .rows import BadRow, Row, RowParser
 
 if TYPE_CHECKING:
-    from .parquet import ParquetRows
+    from _typeshed import WriteableBuffer
+
+    from .parquet import Schema
 
 STDIN = "-"
 # Read at a time: enough that a system call is a small part of the work, little enough to be no memory.
@@ -27,21 +29,21 @@ _PIECE_BYTES = 256 * 1024
 
 
 class FileInput:
-    """The input of a batch.
+    """The input of a batch: a file, or stdin.
 
     Args:
         name: The path of a file; `-` for stdin.
-        format: How rows stand in it; None tells it by the name, or else by the first row.
+        format: The format of its rows; None decides by the name, or else by the first row.
 
     Raises:
-        ConfigError: It is of a kind that is not read.
+        ConfigError: Files of its kind are not read.
     """
 
     def __init__(self, name: str, format: Format | None = None) -> None:
         self.name = "stdin" if name == STDIN else name
         self.path = None if name == STDIN else Path(name)
         named = kind_of(self.path) if self.path is not None else None
-        self.format = format or (named.format if named is not None else None)
+        self.format: Format | None = format or (named.format if named is not None else None)
         if self.format == "parquet" and self.path is None:
             raise ConfigError("Parquet is not read from stdin: its directory is at its end.", hint="Give a file.")
 
@@ -51,56 +53,55 @@ class FileInput:
         return self.path is not None and self.path.is_file()
 
     @contextmanager
-    def open(self) -> Iterator[InputReader]:
+    def open(self) -> Generator[InputReader]:
         """Open it, to be read once from its beginning.
 
         Raises:
-            ConfigError: It is broken, or of another kind than it should be.
+            ConfigError: It is broken, or of another format.
             OSError: It cannot be opened.
         """
         if self.path is None:
-            if sys.stdin is None:
+            if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a shell can close it
                 raise ConfigError("stdin is closed.", hint="Pipe the rows in, or give a file.")
-            yield TextReader(sys.stdin.buffer, self)
+            yield _TextReader(sys.stdin.buffer, self)
             return
         with self.path.open("rb") as file:
             if self.format == "parquet":
-                from .parquet import ParquetRows
+                from .parquet import ParquetReader
 
-                with ParquetRows(file, self.name) as rows:
-                    yield TableReader(rows)
+                with ParquetReader(file, self.name) as reader:
+                    yield reader
             else:
-                yield TextReader(file, self)
+                yield _TextReader(file, self)
 
     def check(self) -> None:
-        """Read a compressed file to its end, so that what is broken is known before anything is sent.
+        """Read a compressed file to its end, to find damage before anything is sent.
 
         Raises:
             ConfigError: It is broken.
         """
         if not self.reads_again or self.format == "parquet":
-            return  # a Parquet file has its directory read first, and its pages have checksums of their own
+            return  # the directory of a Parquet file is read first, and its pages have checksums
         assert self.path is not None
         with self.path.open("rb") as file:
-            if (compression := _compression(file)) is None:
-                return
-            unpacked = decompressed(file, compression)
-            with reading(self.name):
-                while unpacked.read(_PIECE_BYTES):
-                    pass
+            if (compression := _compression(file)) is not None:
+                read = uncompressed(file, compression)
+                with reading(self.name):
+                    while read(_PIECE_BYTES):
+                        pass
 
 
 class InputReader:
     """An input that is open.
 
     Attributes:
-        total_bytes: What the sizes of its rows add up to, about; None when nobody knows.
-        table: Its columns as pyarrow has them, of a Parquet file.
-        waits: Whether it may have to be waited for, as a pipe.
+        total_bytes: About the sum of its rows' sizes; None when that is not known.
+        table: The columns of a Parquet file, with their types.
+        waits: Whether it may have to be waited for, as a pipe: then `arows` reads it.
     """
 
     total_bytes: int | None = None
-    table: Any = None
+    table: Schema | None = None
     waits = False
 
     @property
@@ -113,27 +114,11 @@ class InputReader:
         raise NotImplementedError
 
     def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        """Read the rows of one that is to be waited for, and hold up no event loop meanwhile."""
+        """Read the rows without blocking the event loop."""
         raise NotImplementedError
 
 
-class TableReader(InputReader):
-    """A Parquet file."""
-
-    def __init__(self, table: ParquetRows) -> None:
-        self._table = table
-        self.total_bytes = table.count
-        self.table = table.schema
-
-    @property
-    def columns(self) -> Sequence[str]:
-        return self._table.columns
-
-    def rows(self) -> Iterator[Row | BadRow]:
-        return self._table.rows()
-
-
-class TextReader(InputReader):
+class _TextReader(InputReader):
     """A file or a pipe of text, compressed or not."""
 
     def __init__(self, file: IO[bytes], source: FileInput) -> None:
@@ -142,7 +127,7 @@ class TextReader(InputReader):
         # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.
         self.waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor)
         self._name = source.name
-        self._reader = RowReader(source.format, source.name)
+        self._parser = RowParser(source.format, source.name)
         self._bytes = _Bytes(self._descriptor)
         if stat.S_ISREG(mode) and _compression(file) is None:
             begun = os.lseek(self._descriptor, 0, os.SEEK_CUR)
@@ -150,27 +135,27 @@ class TextReader(InputReader):
 
     @property
     def columns(self) -> Sequence[str] | None:
-        return self._reader.columns
+        return self._parser.columns
 
     def rows(self) -> Iterator[Row | BadRow]:
         read = self._pieces()
         while piece := read():
-            yield from self._reader.feed(piece)
-        yield from self._reader.close()
+            yield from self._parser.feed(piece)
+        yield from self._parser.close()
 
     async def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        async for piece in self._waited_for():
-            for row in self._reader.feed(piece):
+        async for piece in self._apieces():
+            for row in self._parser.feed(piece):
                 yield row
-        for row in self._reader.close():
+        for row in self._parser.close():
             yield row
 
-    async def _waited_for(self) -> AsyncGenerator[bytes, None]:
+    async def _apieces(self) -> AsyncGenerator[bytes, None]:
         await anyio.wait_readable(self._descriptor)
-        # Waits for the few bytes that tell a compressed pipe, no longer.
+        # Waits for the few bytes that identify a compressed pipe, no longer.
         if await anyio.to_thread.run_sync(self._bytes.compression, abandon_on_cancel=True) is not None:
             read = self._pieces()
-            # How much there is behind a decompressor cannot be waited for; a thread that is left to it ends nothing.
+            # Whether a decompressor has bytes cannot be waited for; a thread that is abandoned holds nothing up.
             while piece := await anyio.to_thread.run_sync(read, abandon_on_cancel=True):
                 yield piece
             return
@@ -181,19 +166,18 @@ class TextReader(InputReader):
                 return
             yield piece
 
-    def _pieces(self) -> Callable[[], bytes]:
-        unpacked: Any = decompressed(self._bytes, self._bytes.compression())  # type: ignore[arg-type]  # it reads
+    def _pieces(self) -> Callable[[], bytes | None]:
+        uncompressed_bytes = uncompressed(self._bytes, self._bytes.compression())
 
-        def read() -> bytes:
+        def read() -> bytes | None:
             with reading(self._name):
-                piece: bytes = unpacked.read(_PIECE_BYTES) if unpacked is self._bytes else unpacked.read1(_PIECE_BYTES)
-                return piece
+                return uncompressed_bytes(_PIECE_BYTES)
 
         return read
 
 
 class _Bytes(io.RawIOBase):
-    """The bytes of a descriptor, with a look at the first ones; a read gives what there is and takes no lock.
+    """The bytes of a descriptor, whose first ones can be looked at; a read returns what there is, and takes no lock.
 
     Attributes:
         ahead: Bytes that were looked at, and are read first.
@@ -204,7 +188,7 @@ class _Bytes(io.RawIOBase):
         self.ahead = b""
 
     def compression(self) -> Compression | None:
-        """Tell what the bytes are compressed with; waits for more than the first byte only if it may be anything."""
+        """Return the compression by the first bytes; wait for more than the first one only while it may be any."""
         while len(self.ahead) < MAGIC_BYTES and may_be_compressed(self.ahead):
             if not (piece := os.read(self._descriptor, _PIECE_BYTES)):
                 break
@@ -220,12 +204,13 @@ class _Bytes(io.RawIOBase):
             return given
         return os.read(self._descriptor, _PIECE_BYTES if size < 0 else size)
 
-    def readinto(self, buffer: Any) -> int:
-        piece = self.read(len(buffer))
-        buffer[: len(piece)] = piece
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        piece = self.read(len(view))
+        view[: len(piece)] = piece
         return len(piece)
 
 
 def _compression(file: IO[bytes]) -> Compression | None:
-    """Look at the next bytes of a file without moving in it."""
+    """Return the compression by the next bytes of a file, without moving in it."""
     return compression_of(os.pread(file.fileno(), MAGIC_BYTES, os.lseek(file.fileno(), 0, os.SEEK_CUR)))

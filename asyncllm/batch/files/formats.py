@@ -1,11 +1,12 @@
-"""What kinds of files there are: how a name tells them apart, and what reads and writes the compressed ones."""
+"""Formats and compressions of files, by their names and first bytes."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,10 @@ _BY_SUFFIX: dict[str, Format] = {
     ".pq": "parquet",
 }
 _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-# Source: RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd). Names lie, and stdin has none: the first bytes tell.
+# Source: RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd). Names may be wrong, and stdin has none.
 _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MAGIC_BYTES = max(map(len, _MAGIC))
-# Suffixes that look like tables and are not read, with what makes a readable file of one.
+# Suffixes that are not read, each with a way to a file that is.
 _REFUSED = {
     ".json": "Write one object on each line: `jq -c '.[]' FILE > FILE.jsonl` does it for an array.",
     ".xlsx": "Save it as CSV.",
@@ -48,11 +49,11 @@ _GZIP_LEVEL = 6
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What kind of file a name stands for.
+    """The kind of a file, by its name.
 
     Attributes:
-        format: How rows stand in it; None when the name does not say.
-        compression: What it is compressed with, by its name.
+        format: The format of its rows; None when the name does not say.
+        compression: Its compression.
     """
 
     format: Format | None = None
@@ -60,10 +61,10 @@ class FileKind:
 
 
 def kind_of(path: Path) -> FileKind:
-    """Tell the kind of a file by its name: `rows.csv.gz` is CSV in gzip.
+    """Return the kind of a file by its name: `rows.csv.gz` is CSV in gzip.
 
     Raises:
-        ConfigError: The name says that it is of a kind that is neither read nor written.
+        ConfigError: Files of this kind are neither read nor written.
     """
     compression = _COMPRESSED.get(path.suffix.lower())
     suffix = path.with_suffix("").suffix.lower() if compression else path.suffix.lower()
@@ -76,33 +77,33 @@ def kind_of(path: Path) -> FileKind:
 
 
 def compression_of(first: bytes) -> Compression | None:
-    """Tell by its first bytes what a file is compressed with."""
+    """Return the compression of a file by its first bytes."""
     return next((compression for magic, compression in _MAGIC.items() if first.startswith(magic)), None)
 
 
 def may_be_compressed(first: bytes) -> bool:
-    """Tell whether a file that begins like this may turn out to be compressed."""
+    """Return whether a file that begins like this may be compressed."""
     return any(magic.startswith(first[: len(magic)]) for magic in _MAGIC)
 
 
-def decompressed(file: IO[bytes], compression: Compression | None) -> IO[bytes]:
-    """Return a file to read the uncompressed bytes from, however large it is."""
+def uncompressed(file: IO[bytes] | io.RawIOBase, compression: Compression | None) -> Callable[[int], bytes | None]:
+    """Return a function that reads the next uncompressed bytes, at most so many; none at the end."""
     if compression == "gzip":
-        return gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[return-value]  # it is read from
+        return gzip.GzipFile(fileobj=file, mode="rb").read1
     if compression == "zstd":
-        opened: IO[bytes] = _zstd().ZstdFile(file, "rb")
-        return opened
-    return file
+        read: Callable[[int], bytes] = _zstd().ZstdFile(file, "rb").read1
+        return read
+    return file.read
 
 
 @contextmanager
-def compressed(file: IO[bytes], compression: Compression | None) -> Iterator[IO[bytes]]:
-    """Give a file whose bytes go compressed into another one, and finish it at the end of the block."""
+def compressed(file: IO[bytes], compression: Compression | None) -> Generator[IO[bytes]]:
+    """Yield a file whose bytes are written compressed into another one, and finish it at the end of the block."""
     if compression is None:
         yield file
         return
     if compression == "gzip":
-        # Without its name and date in it, the same results make the same file.
+        # Without a name and a date, the same results make the same file.
         packed: Any = gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0)
     else:
         zstd = _zstd()
@@ -112,11 +113,11 @@ def compressed(file: IO[bytes], compression: Compression | None) -> Iterator[IO[
 
 
 @contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Say in one line that a compressed file is broken.
+def reading(where: str) -> Generator[None]:
+    """Translate errors of a broken compressed file.
 
     Raises:
-        ConfigError: It is.
+        ConfigError: The file is broken.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""Rows out of the bytes of a file, a piece at a time: JSON Lines, CSV, plain lines.
+"""Parsers of rows from the bytes of a file, a piece at a time: JSON Lines, CSV, plain lines.
 
-A row that cannot be read is a `BadRow` with its line number, and reading goes on behind it.
+A row that cannot be parsed is a `BadRow` with its line number, and the rows behind it are parsed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 from asyncllm.errors import ConfigError
 
 from .formats import Format
 
 LINE_FIELD = "text"
-"""The one field of a row that is a plain line."""
+"""The field of a row that is a plain line."""
 
-# A CSV row whose quotes stay open for this long was not meant as one row.
+# A CSV row whose quotes stay open for this long is taken for a mistake.
 _OPEN_BYTES = 16 * 1024 * 1024
 _DELIMITERS = ",;\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -36,12 +36,12 @@ class Row:
         index: Its position among the rows, from 0.
         line: The line of the file where it begins, from 1.
         data: Its fields.
-        size_bytes: How much of the file it takes.
+        size_bytes: Its bytes in the file.
     """
 
     index: int
     line: int
-    data: dict[str, Any]
+    data: dict[str, object]
     size_bytes: int
 
 
@@ -53,8 +53,8 @@ class BadRow:
         index: Its position among the rows, from 0.
         line: The line of the file where it begins, from 1.
         problem: What is wrong with it.
-        size_bytes: How much of the file it takes.
-        data: Its fields, where they could be read.
+        size_bytes: Its bytes in the file.
+        data: Its fields, where they could be parsed.
         raw: Its text, where they could not.
     """
 
@@ -62,12 +62,12 @@ class BadRow:
     line: int
     problem: str
     size_bytes: int
-    data: dict[str, Any] | None = None
+    data: dict[str, object] | None = None
     raw: str | None = None
 
 
-class RowReader:
-    """Turns the bytes of a file into rows, however they are cut into pieces.
+class RowParser:
+    """Parses the bytes of a file into rows, however they are cut into pieces.
 
     Args:
         format: `jsonl`, `csv` or `lines`; None decides by the first character: `{` begins a row of JSON.
@@ -87,12 +87,12 @@ class RowReader:
         return self._parser.columns if self._parser is not None else None
 
     def feed(self, data: bytes) -> list[Row | BadRow]:
-        """Take a piece of the file and return the rows that are whole now.
+        """Take a piece of the file, and return the rows that it completes.
 
         Raises:
-            ConfigError: The file is of another kind altogether.
+            ConfigError: The file is of another format altogether.
         """
-        # Line feeds alone end a line: the other line ends of Unicode may stand inside of a text.
+        # Line feeds alone end a line: the other line ends of Unicode may be part of a text.
         first, *others = data.split(b"\n")
         self._rest.append(first)
         if not others:
@@ -123,7 +123,7 @@ class RowReader:
         return rows
 
     def _start(self, lines: list[bytes]) -> _LineRows | _CsvRows:
-        """Look at the beginning of the file: a byte order mark, and what kind of file it is."""
+        """Return the parser for the format of the file, decided by its beginning where it is not given."""
         if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
             raise ConfigError(
                 f"{self._where} is not UTF-8 text.", hint="Convert it, for example with `iconv -f UTF-16 -t UTF-8`."
@@ -140,14 +140,16 @@ class RowReader:
         return _LineRows(_json_object, None) if as_json else _CsvRows(self._where)
 
 
-# The line where a row begins, its fields or what is wrong with it, and its bytes.
-_Found: TypeAlias = "tuple[int, dict[str, Any] | str, bytes]"
+# The fields of a row, or what is wrong with it.
+_Fields: TypeAlias = dict[str, object] | str
+# The line where a row begins, its fields, and its bytes.
+_Found: TypeAlias = tuple[int, _Fields, bytes]
 
 
 class _LineRows:
     """Rows of a line each."""
 
-    def __init__(self, parse: Callable[[bytes], dict[str, Any] | str], columns: Sequence[str] | None) -> None:
+    def __init__(self, parse: Callable[[bytes], _Fields], columns: Sequence[str] | None) -> None:
         self.columns = columns
         self._parse = parse
         self._line = 0
@@ -162,7 +164,7 @@ class _LineRows:
 class _CsvRows:
     def __init__(self, where: str) -> None:
         self.columns: list[str] | None = None
-        # A field may be as long as a row may be; the limit belongs to the process, and is only ever raised here.
+        # A field may be as long as a row; the limit belongs to the process, and is only ever raised here.
         csv.field_size_limit(sys.maxsize)
         self._where = where
         self._delimiter = ","
@@ -180,7 +182,7 @@ class _CsvRows:
                 if not last and sum(map(len, source.lines[begin:])) < _OPEN_BYTES:
                     source.offset = begin
                     break
-                # Not the rest of the file is at fault, but this one line.
+                # This one line is bad, not the rest of the file.
                 source.offset, problem = begin + 1, "opens a quote that is never closed"
             line, self._line = self._line + 1, self._line + source.offset - begin
             if found := self._found(cells, problem):
@@ -193,8 +195,8 @@ class _CsvRows:
         except csv.Error as error:
             return [], f"is not valid CSV: {error}"
 
-    def _found(self, cells: list[str], problem: str | None) -> dict[str, Any] | str | None:
-        """Return the fields of a row, or what is wrong with it; nothing for an empty line and for the header."""
+    def _found(self, cells: list[str], problem: str | None) -> _Fields | None:
+        """Return the fields of a row; None for an empty line and for the header."""
         if problem is None and not cells:
             return None
         if problem is None and any(map(_SURROGATE.search, cells)):
@@ -210,7 +212,7 @@ class _CsvRows:
 
 
 class _Lines(Iterator[str]):
-    """Lines as text, from an offset on; remembers whether more were asked for than there are."""
+    """Lines as text, from an offset on, and whether more were asked for than there are."""
 
     def __init__(self, lines: list[bytes]) -> None:
         self.lines = lines
@@ -233,24 +235,23 @@ def _columns(cells: list[str], where: str) -> list[str]:
     return names
 
 
-def _line_object(line: bytes) -> dict[str, Any] | str:
+def _line_object(line: bytes) -> _Fields:
     try:
         return {LINE_FIELD: line.decode("utf-8").rstrip("\r\n")}
     except UnicodeDecodeError:
         return "is not UTF-8 text"
 
 
-def _json_object(line: bytes) -> dict[str, Any] | str:
-    """Return the object on a line, or what is wrong with it."""
+def _json_object(line: bytes) -> _Fields:
     try:
-        value = json.loads(line.decode("utf-8").rstrip(), parse_constant=_refuse_constant)
+        value: object = json.loads(line.decode("utf-8").rstrip(), parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         return "is not UTF-8 text"
     except json.JSONDecodeError as error:
         return f"is not valid JSON: {error.msg} at column {error.colno}"
     except (ValueError, RecursionError) as error:
         return f"is not valid JSON: {error}"
-    return value if isinstance(value, dict) else "is not a JSON object"
+    return cast(dict[str, object], value) if isinstance(value, dict) else "is not a JSON object"
 
 
 def _refuse_constant(name: str) -> None:

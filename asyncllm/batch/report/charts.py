@@ -1,7 +1,10 @@
-"""The charts of the report, drawn by matplotlib as SVG whose colours are the page's.
+"""The charts of the report, drawn by matplotlib as SVG in the colours of the page.
 
 The page has no script: a chart is text and lines that scale, print, and follow the reader's light or dark colours.
 """
+
+# matplotlib leaves keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -12,21 +15,22 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asyncllm.extras import not_installed
 
-from ..formatting import duration, number, reason
+from ..formatting import dollars, duration, limit_name, number
 from .figures import Distribution, Figures
 from .timeline import Limited
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 # Inches of 72 points: at the width of a phone the letters are still 9 pixels high, beside each other on a desk 13.
 _WIDTH, _HEIGHT = 5.6, 2.7
 _FONT_POINTS = 11.0
-# matplotlib wants colours that it can parse; each of these stands for one of the page's, and is replaced by its name.
+# matplotlib needs colours that it can parse: each of these stands for one of the page, and is replaced by its name.
 _COLOURS = {
     "ink": "#000001",
     "faint": "#000002",
@@ -41,14 +45,14 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart, and the same figures as a table for who cannot see it.
+    """One chart, with the same figures as a table for readers who cannot see it.
 
     Attributes:
-        title: What it shows.
+        title: Its title.
         summary: What can be seen in it, in a sentence.
         svg: The drawing.
         columns: The heads of the table.
-        rows: Its rows.
+        rows: The rows of the table.
     """
 
     title: str
@@ -59,13 +63,13 @@ class Chart:
 
 
 def charts(figures: Figures) -> list[Chart]:
-    """Draw everything that there is something to draw of.
+    """Draw the charts that there are figures for.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    made = []
-    # A single moment is no curve.
+    made: list[Chart] = []
+    # A single moment makes no curve.
     if len(figures.moments) > 1:
         made += [_throughput(figures), _concurrency(figures)]
     if figures.limits:
@@ -139,7 +143,9 @@ def _money(figures: Figures) -> Chart:
         axes.set_ylabel("US dollars")
         axes.set_ylim(bottom=0)
 
-    return _over_time("Money", f"${figures.cost_usd:,.4g} in all.", figures, draw, [("spent, US dollars", "cost_usd")])
+    return _over_time(
+        "Money", f"{dollars(figures.cost_usd)} in all.", figures, draw, [("spent, US dollars", "cost_usd")]
+    )
 
 
 def _over_time(
@@ -155,7 +161,7 @@ def _over_time(
         if len(columns) > 1:
             axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, frameon=False, borderpad=0)
 
-    # A table of every moment is no help to anybody; twenty rows show how it went.
+    # Twenty rows show how it went; one for every moment would hide it.
     step = max(1, len(figures.moments) // 20)
     rows = [
         [duration(moment.at_s), *(number(getattr(moment, name)) for _, name in columns)]
@@ -176,14 +182,14 @@ def _limits(figures: Figures) -> Chart:
             axes.broken_barh(spans, (index - 0.35, 0.7), facecolors=_COLOURS["limit"])
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         _time_axis(axes)
-        axes.set_yticks(range(len(reasons)), [fill(reason(name), 16) for name in reasons])
+        axes.set_yticks(range(len(reasons)), [fill(limit_name(name), 16) for name in reasons])
         axes.set_ylim(-0.6, len(reasons) - 0.4)
         axes.grid(visible=False, axis="y")
 
     longest = reasons[-1]
     share = totals[longest] / figures.elapsed_s if figures.elapsed_s else 0.0
-    summary = f"Most of all {reason(longest)}: {share:.0%} of the time."
-    rows = [[reason(name), duration(totals[name])] for name in reversed(reasons)]
+    summary = f"Most of all {limit_name(longest)}: {share:.0%} of the time."
+    rows = [[limit_name(name), duration(totals[name])] for name in reversed(reasons)]
     return Chart("What held it back", summary, _svg("What held it back", summary, draw), ["limit", "for"], rows)
 
 
@@ -193,7 +199,7 @@ def _of(limits: Sequence[Limited], name: str) -> list[Limited]:
 
 def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
     def draw(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
+        from matplotlib.ticker import MaxNLocator
 
         widths = [high - low for low, high in pairwise(found.edges)]
         axes.bar(found.edges[:-1], found.counts, widths, align="edge", color=_COLOURS["flight"], alpha=0.85)
@@ -202,7 +208,7 @@ def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
         axes.set_ylabel("items")
         _log_time_axis(axes, found.edges[0], found.edges[-1])
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        _label(axes.yaxis, number)
         top = max(found.counts)
         for index, name in enumerate(("p50", "p95", "p99")):
             at = found.quantiles[name]
@@ -227,24 +233,33 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800
 
 
 def _time_axis(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
+    from matplotlib.ticker import MultipleLocator
 
     most = axes.get_xlim()[1]
-    # Six ticks at most, so that their words do not touch; beyond days by as many days as it takes.
+    # Six ticks at most, so that their labels do not touch; beyond days, as many days apart as it takes.
     step = next((step for step in _STEPS_S if most / step <= 6), 86400 * (1 + most // (6 * 86400)))
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    _label(axes.xaxis, duration)
+    _label(axes.yaxis, number)
 
 
 def _log_time_axis(axes: Axes, low: float, high: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     steps = [digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 5)]
     ticks = [step for step in steps if low <= step <= high]
     axes.xaxis.set_major_locator(FixedLocator(ticks[:: max(1, -(-len(ticks) // 6))]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    _label(axes.xaxis, duration)
+
+
+def _label(axis: Axis, shown: Callable[[float], str]) -> None:
+    """Label the ticks of an axis."""
+
+    def label(value: float, _: object) -> str:
+        return shown(value)
+
+    axis.set_major_formatter(label)
 
 
 def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
@@ -253,7 +268,7 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
         from matplotlib.figure import Figure
     except ImportError:
         raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
-    # The style is this drawing's own: no setting of the process or of its user changes it, nor does it change theirs.
+    # The style is that of this drawing alone: it neither depends on settings of the process, nor changes them.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         for name, value in _style(title).items():
@@ -268,13 +283,13 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
     return _for_page(buffer.getvalue(), title, summary)
 
 
-def _style(title: str) -> dict[str, Any]:
+def _style(title: str) -> dict[str, object]:
     ink, faint = _COLOURS["ink"], _COLOURS["faint"]
     return {
         "backend": "svg",
-        # Letters stay letters: they are small, can be selected, and are in the reader's font.
+        # Text stays text: it is small, can be selected, and is in the reader's font.
         "svg.fonttype": "none",
-        # The names of parts within a page must differ, and the same figures must make the same page.
+        # Ids must differ within a page, and the same figures must make the same page.
         "svg.hashsalt": title,
         "font.size": _FONT_POINTS,
         "text.color": ink,
@@ -292,7 +307,7 @@ def _style(title: str) -> dict[str, Any]:
 
 
 def _for_page(svg: str, title: str, summary: str) -> str:
-    """Make a drawing part of a page: without its frame, in the page's colours, named for who cannot see it."""
+    """Return a drawing as a part of the page: without its frame, in its colours, with a title for screen readers."""
     svg = svg[svg.index("<svg") :]
     for name, colour in _COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
