@@ -7,13 +7,14 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Protocol, TypeAlias, cast
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 import anyio
 
 from ..messages import Message, Messages, Request
 from ..threads import ThreadEvent
 
+T = TypeVar("T")
 Requests: TypeAlias = Iterable[Messages] | AsyncIterable[Messages]
 
 # Iterating over these reads memory. Any other iterable may be a file, a database or a generator over one.
@@ -22,6 +23,8 @@ _IN_MEMORY = (list, tuple, range, set, frozenset, deque, *_DICT_VIEWS)
 # How long a batch that ends waits for the thread that reads its input. One that reads from something that never comes
 # is abandoned, and ends when its input does.
 _JOIN_TIMEOUT_S = 1.0
+# Items that `on_thread` reads ahead.
+_READ_AHEAD = 100
 
 
 class BatchInput(Protocol):
@@ -61,6 +64,17 @@ def items_in_memory(requests: Requests) -> Iterator[Messages] | None:
     return iter(cast(Iterable[Messages], requests)) if isinstance(requests, _IN_MEMORY) else None
 
 
+async def on_thread(iterable: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Yield the items of an iterable that may block, read on a thread; close it with `aclose()`."""
+    source = _ThreadedInput(iterable)
+    try:
+        while items := await source.take(_READ_AHEAD):
+            for item in items:
+                yield item
+    finally:
+        await source.aclose()
+
+
 class _MemoryInput:
     def __init__(self, items: Iterator[Messages]) -> None:
         self._items = items
@@ -88,12 +102,12 @@ class _AsyncInput:
                 await cast(AsyncGenerator[Messages, None], self._items).aclose()
 
 
-class _ThreadedInput:
+class _ThreadedInput(Generic[T]):
     """An iterable read by a thread of its own, as far ahead as it is asked to."""
 
-    def __init__(self, iterable: Iterable[Messages]) -> None:
+    def __init__(self, iterable: Iterable[T]) -> None:
         self._iterable = iterable
-        self._read: deque[Messages] = deque()
+        self._read: deque[T] = deque()
         self._wanted = 0  # what the thread has still to read; under the condition
         self._outstanding = 0  # what it was asked to read and has not been taken from it
         self._condition = threading.Condition()
@@ -105,7 +119,7 @@ class _ThreadedInput:
         self._changed: ThreadEvent
         self._finished: ThreadEvent
 
-    async def take(self, most: int) -> list[Messages]:
+    async def take(self, most: int) -> list[T]:
         if self._thread is None:
             self._start()
         self._ask_for(most)
@@ -147,7 +161,7 @@ class _ThreadedInput:
                 self._condition.notify()
 
     def _serve(self) -> None:
-        items: Iterator[Messages] | None = None
+        items: Iterator[T] | None = None
         try:
             items = iter(self._iterable)
             self._read_all(items)
@@ -164,7 +178,7 @@ class _ThreadedInput:
             self._changed.set()
             self._finished.set()
 
-    def _read_all(self, items: Iterator[Messages]) -> None:
+    def _read_all(self, items: Iterator[T]) -> None:
         while wanted := self._next_wanted():
             for _ in range(wanted):
                 try:

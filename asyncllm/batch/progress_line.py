@@ -23,8 +23,8 @@ _DRAWN_PER_S = 2
 BETWEEN_LINES_S = 30.0
 # Kinds of errors that are named, the most frequent ones, so that they fit on a line.
 _NAMED_KINDS = 3
-# What is drawn is always as many lines below the bar: what jumps cannot be read.
-_LINES = 5
+# What is drawn has always as many lines below the bar: what jumps cannot be read.
+_LINES = 4
 
 # A terminal can be drawn on by one batch at a time.
 _terminal = threading.Lock()
@@ -105,16 +105,9 @@ class ProgressLine:
 
     def line(self) -> str:
         """Return the progress as a line."""
-        now, share, left = self._progress, self._share_done(), self._left()
-        parts = [f"{share:.0%}"] if share is not None else []
-        parts += [f"{now.done:,} done{self._from_journal()}"]
-        parts += [f"{now.failed:,} failed{self._kinds()}"] if now.failed else []
-        parts += [f"{number(now.per_s)}/s", self._money()]
-        if now.finished:
-            parts.append(f"in {duration(now.elapsed_s)}")
-        elif left is not None:
-            parts.append(f"{left} left")
-        return ", ".join(parts) + self._limited_by()
+        now, share = self._progress, self._share_done()
+        end = [f"in {duration(now.elapsed_s)}"] if now.finished else []
+        return ", ".join([*([] if share is None else [self._shown(share)]), *self._counts(), *end])
 
     def drawing(self) -> RenderableType:
         """Return the progress as rich draws it: a bar, and lines as long as the screen is wide."""
@@ -123,21 +116,29 @@ class ProgressLine:
         from rich.table import Table
         from rich.text import Text
 
-        now, share, left = self._progress, self._share_done(), self._left()
+        now, share = self._progress, self._share_done()
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
-        beside = duration(round(now.elapsed_s)) if share is None else f"{share:.0%}{f', {left} left' if left else ''}"
+        beside = duration(round(now.elapsed_s)) if share is None else self._shown(share)
         bar.add_row(ProgressBar(total=1.0, completed=share or 0.0, pulse=share is None), Text(beside))
-        tokens = now.input_tokens + now.output_tokens
-        lines = [
-            f"{now.done:,} done{self._from_journal()}, {now.failed:,} failed, {number(now.per_s)}/s",
-            f"{self._money()}, {tokens:,} tokens, {now.in_flight:,} in flight{self._limited_by()}",
-            f"failed{self._kinds()}" if now.errors else "",
-            *(f"last error: {printable(error)}" for error in now.last_errors),
-        ]
-        lines += [""] * (_LINES - len(lines))
+        lines = [*self._counts(), *(f"last error: {printable(error)}" for error in now.last_errors), "", ""]
         return Group(bar, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines[:_LINES]))
+
+    def _counts(self) -> tuple[str, str]:
+        """Return what has ended, and what it takes."""
+        now = self._progress
+        known = f" ({now.from_journal:,} from the journal)" if now.from_journal else ""
+        limited = f", limited by {limit_name(now.limited_by)}" if now.limited_by else ""
+        flight = "" if now.finished else f", {now.in_flight:,} in flight"
+        return (
+            f"{now.done:,} done{known}, {now.failed:,} failed{self._kinds()}, {number(now.per_s)}/s",
+            f"{self._money()}, {now.input_tokens + now.output_tokens:,} tokens{flight}{limited}",
+        )
+
+    def _shown(self, share: float) -> str:
+        left = None if self._progress.finished else self._time_left.shown(1.0 - share)
+        return f"{share:.0%}" + (f", {left} left" if left else "")
 
     def _stop(self) -> None:
         if self._live is not None:
@@ -151,14 +152,6 @@ class ProgressLine:
             return self._share()
         return min((now.done + now.failed) / now.total, 1.0) if now.total else None
 
-    def _left(self) -> str | None:
-        share = self._share_done()
-        return None if share is None else self._time_left.shown(1.0 - share)
-
-    def _from_journal(self) -> str:
-        count = self._progress.from_journal
-        return f" ({count:,} from the journal)" if count else ""
-
     def _money(self) -> str:
         now = self._progress
         if now.unpriced and not now.cost_usd:
@@ -170,8 +163,4 @@ class ProgressLine:
     def _kinds(self) -> str:
         kinds = Counter(self._progress.errors)
         named = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(_NAMED_KINDS))
-        return f" ({named}{', ...' if len(kinds) > _NAMED_KINDS else ''})"
-
-    def _limited_by(self) -> str:
-        name = self._progress.limited_by
-        return f", limited by {limit_name(name)}" if name else ""
+        return f" ({named}{', ...' if len(kinds) > _NAMED_KINDS else ''})" if kinds else ""

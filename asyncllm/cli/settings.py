@@ -1,14 +1,15 @@
-"""The options that every command takes, before its name and after it, and what they set up."""
+"""The options that every command takes, before its name and after it; and what they set up."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
@@ -18,19 +19,22 @@ if TYPE_CHECKING:
     from .. import LLMConfig
     from ..config import Profiles
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options that every command takes say.
+    """The values of the options that every command takes.
 
     Attributes:
         profile: The name of the profile; None for the default.
-        config: The file; None for the one that is found.
+        config: The configuration file; None for the one that is found.
         set: `FIELD=VALUE` texts.
-        debug: Show tracebacks.
-        log_level: The lowest level of log events to show; None for none at all.
-        log_json: Write log events as JSON.
-        arguments: Everything that was given to the program.
+        debug: Whether tracebacks are shown.
+        log_level: The lowest level of log events that are shown; None for none at all.
+        log_json: Whether log events are written as JSON.
+        arguments: All arguments of the program.
     """
 
     profile: str | None = None
@@ -47,7 +51,7 @@ class Settings:
 
         return load_profiles(self.config)
 
-    def llm_config(self, **options: Any) -> LLMConfig:
+    def llm_config(self, **options: object) -> LLMConfig:
         """Load the profile, with `--set` over it, and over that the options that are not None."""
         from .. import ConfigError
 
@@ -59,12 +63,13 @@ class Settings:
                 error.hint = "To try it without a key: --model simulated/demo."
             raise
 
-    def apart_from_parameters(self) -> tuple[Settings, dict[str, Any]]:
-        """Return the settings without those of `--set` that are parameters of a call, and these."""
+    def apart_from_parameters(self) -> tuple[Settings, dict[str, object]]:
+        """Return the settings without what `--set` sets of the parameters of a call, and these parameters."""
         from ..config.fields import Fields
         from ..parameters import KNOWN
 
-        fields, parameters = [], {}
+        fields: list[str] = []
+        parameters: dict[str, object] = {}
         for text in self.set:
             name, _, value = text.partition("=")
             if name.strip() in KNOWN and name.strip() not in Fields.model_fields:
@@ -73,7 +78,7 @@ class Settings:
                 fields.append(text)
         return replace(self, set=tuple(fields)), parameters
 
-    def overrides(self, **options: Any) -> dict[str, Any]:
+    def overrides(self, **options: object) -> dict[str, Any]:
         """Return the fields that the command line sets."""
         values: dict[str, Any] = {}
         for text in self.set:
@@ -87,65 +92,75 @@ class Settings:
         return values | {name: value for name, value in options.items() if value is not None}
 
 
-def _json_or_text(value: str) -> Any:
+def _json_or_text(value: str) -> object:
     try:
         return json.loads(value)
     except ValueError:
         return value
 
 
-def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the common options to those of the program itself, for its commands to see."""
+def with_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the common options to those of the program itself, for its commands to read."""
 
     @functools.wraps(function)
-    def called(**given: Any) -> Any:
+    def called(**given: object) -> None:
         for name in _ALL:
             del given[name]
-        return function(**given)
+        function(**given)
 
-    return _signed(called, list(inspect.signature(function, eval_str=True).parameters.values()), _ALL)
+    return _signed(called, inspect.signature(function, eval_str=True).parameters.values(), _ALL)
 
 
 def command(function: Callable[..., int]) -> Callable[..., int]:
-    """Make a command of a function whose first argument is the `Settings`, and which returns an exit code.
+    """Make a command of a function that takes the `Settings` first and returns an exit code.
 
-    Errors become exit codes here, so that they are told from typer's own ways of ending.
+    Its other parameters are arguments and options as typer declares them, or one dataclass whose fields are.
     """
     return _command(function, _ALL)
 
 
 def command_without_profile(function: Callable[..., int]) -> Callable[..., int]:
-    """Make a command as `command` does, of one that reads no configuration and refuses to be given any."""
+    """Make a command that reads no configuration, and refuses options that choose one."""
     return _command(function, _REPORTING)
 
 
 def _command(function: Callable[..., int], shared: Mapping[str, inspect.Parameter]) -> Callable[..., int]:
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    is_grouped = bool(own) and is_dataclass(own[0].annotation)
+    group: Any = own[0].annotation if is_grouped else None
+    if is_grouped:
+        own = list(inspect.signature(group, eval_str=True).parameters.values())
+
     @functools.wraps(function)
     def called(context: typer.Context, **given: Any) -> int:
         outer = context.parent.params if context.parent is not None else {}
         own_set = given.get("set") or ()
-        said: dict[str, Any] = {name: given.pop(name) or outer.get(name) for name in shared}
-        said["set"] = (*(outer.get("set") or ()), *own_set)
-        settings = Settings(**said, arguments=tuple(context.find_root().obj or ()))
+        common: dict[str, Any] = {name: given.pop(name) or outer.get(name) for name in shared}
+        common["set"] = (*(outer.get("set") or ()), *own_set)
+        settings = Settings(**common, arguments=tuple(context.find_root().obj or ()))
+        # Errors become exit codes here, where they cannot be taken for typer's own ways of ending.
         try:
             for name in _ALL:
                 if name not in shared and outer.get(name):
                     raise UsageProblem(f"{context.info_name} reads no configuration, and takes no --{name}.")
-            if not (settings.log_level or settings.log_json):
-                return function(settings, **given)
-            from .terminal.logs import shown_logs
-
-            with shown_logs(settings.log_level or "info", as_json=settings.log_json):
-                return function(settings, **given)
+            with _logs(settings):
+                return function(settings, group(**given)) if is_grouped else function(settings, **given)
         except (Exception, KeyboardInterrupt) as error:
             return explain(error, debug=settings.debug)
 
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     return _signed(called, [_CONTEXT, *own], shared)
 
 
+def _logs(settings: Settings) -> AbstractContextManager[None]:
+    if not (settings.log_level or settings.log_json):
+        return nullcontext()
+    from .terminal.logs import shown_logs
+
+    return shown_logs(settings.log_level or "info", as_json=settings.log_json)
+
+
 def profile_names(incomplete: str) -> list[str]:
-    """Complete the name of a profile, for a shell."""
+    """Return the names of profiles that complete a text, for a shell."""
     from .. import load_profiles
 
     return [name for name in load_profiles().names if name.startswith(incomplete)]
@@ -163,7 +178,7 @@ def _of_profiles(
         list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Set a field of the profile; may be repeated.")
     ] = None,
 ) -> None:
-    """Hold the options that choose and change a profile, as typer reads them."""
+    """Declare the options that choose and change a profile."""
 
 
 def _of_reporting(
@@ -173,7 +188,7 @@ def _of_reporting(
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write log events as JSON.")] = False,
 ) -> None:
-    """Hold the options that say what is told on stderr, as typer reads them."""
+    """Declare the options for errors and log events on stderr."""
 
 
 _REPORTING = inspect.signature(_of_reporting, eval_str=True).parameters
@@ -182,9 +197,9 @@ _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotati
 
 
 def _signed(
-    function: Callable[..., Any], own: list[inspect.Parameter], shared: Mapping[str, inspect.Parameter]
-) -> Callable[..., Any]:
-    """Give a function its own parameters and the common ones, where typer looks for them."""
+    function: Callable[P, R], own: Iterable[inspect.Parameter], shared: Mapping[str, inspect.Parameter]
+) -> Callable[P, R]:
+    """Return a function with its own parameters and the common ones, where typer looks for them."""
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

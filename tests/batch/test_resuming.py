@@ -206,8 +206,8 @@ async def test_a_changed_prompt_is_said_before(llm: AsyncLLM, simulator: Simulat
     assert Journal(path).summary().done == 5
 
 
-async def test_answers_of_other_terms_are_kept(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
-    """Items without ids are known by what is sent: going back to the terms of before costs nothing."""
+async def test_answers_of_other_settings_are_kept(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """Items without ids are known by what is sent: going back to earlier settings costs nothing."""
     for temperature in (0.1, 0.9, 0.1):
         await llm.gather(["a", "b"], journal=path, temperature=temperature)
     assert simulator.seen.requests == 4

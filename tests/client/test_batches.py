@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncllm import AsyncLLM, BadRequestError, Message, RateLimitError, Request, StalledError
-from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, gather
+from asyncllm.batch.engine import WINDOW_PER_SLOT, Done, OutcomeStream, gather
 from asyncllm.batch.item import BatchItem
 from asyncllm.batch.stall import Stall
 from asyncllm.simulator import Fault, Latency, Limit, Simulator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def echo(item: BatchItem) -> Done[Any]:
     """Answer without a provider: for tests of the fan-out itself."""
     await anyio.lowlevel.checkpoint()
-    return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
+    return Done(item.messages, None, None)
 
 
 def outcomes_of(requests: Any, run: Any = echo, *, max_concurrency: int = 4, **options: Any) -> OutcomeStream[Any]:
@@ -91,8 +91,8 @@ async def test_what_is_no_iterable_is_refused(llm: AsyncLLM) -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1])
-async def test_no_place_is_no_batch(llm: AsyncLLM, number: int) -> None:
-    """Without a place nothing could ever be sent; that is refused rather than waited for."""
+async def test_no_slot_is_no_batch(llm: AsyncLLM, number: int) -> None:
+    """Without a slot nothing could ever be sent; that is refused rather than waited for."""
     with pytest.raises(ValueError, match="max_concurrency must be at least 1"):
         await llm.gather(["a"], max_concurrency=number)
 
@@ -121,7 +121,7 @@ async def test_requests_from_an_async_iterable(llm: AsyncLLM) -> None:
     assert [f'"row {o.index}"' in o.text for o in outcomes] == [True] * 5
 
 
-@pytest.mark.parametrize(("ordered", "window"), [(False, 2 * 4), (True, WINDOW_PER_PLACE * 4)])
+@pytest.mark.parametrize(("ordered", "window"), [(False, 2 * 4), (True, WINDOW_PER_SLOT * 4)])
 async def test_the_input_is_taken_as_it_is_needed(ordered: bool, window: int) -> None:
     """A consumer that stops reading stops the input: no more than the window is ever ahead of it."""
     taken = 0
@@ -154,7 +154,7 @@ async def test_ordered_outcomes_wait_for_a_straggler() -> None:
 
     async with outcomes_of(range(1000), run, ordered=True) as outcomes:
         await anyio.wait_all_tasks_blocked()
-        assert started == WINDOW_PER_PLACE * 4
+        assert started == WINDOW_PER_SLOT * 4
         release.set()
         assert [o.value async for o in outcomes] == list(range(1000))
 

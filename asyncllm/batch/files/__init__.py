@@ -6,7 +6,7 @@ from .columns import InferredColumns, Kind
 from .file_input import STDIN, FileInput, InputReader
 from .formats import FORMATS, Compression, Format, kind_of
 from .result_record import AnswerSchema, RowResult, error_record
-from .rows import LINE_FIELD, BadRow, Row, RowParser
+from .rows import LINE_FIELD, BadRow, Row, RowReader
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Layout",
     "ResultWriter",
     "Row",
-    "RowParser",
+    "RowReader",
     "RowResult",
     "error_record",
     "kind_of",

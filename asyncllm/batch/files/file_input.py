@@ -6,17 +6,25 @@ import io
 import os
 import stat
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import anyio
-
 from asyncllm.errors import ConfigError
 
-from .formats import MAGIC_BYTES, Compression, Format, compression_of, kind_of, may_be_compressed, reading, uncompressed
-from .rows import BadRow, Row, RowParser
+from .formats import (
+    BUFFER_BYTES,
+    MAGIC_BYTES,
+    Compression,
+    Format,
+    compression_of,
+    kind_of,
+    may_be_compressed,
+    reading,
+    uncompressed,
+)
+from .rows import BadRow, Row, RowReader
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from .parquet import Schema
 
 STDIN = "-"
-# Read at a time: enough that a system call is a small part of the work, little enough to be no memory.
-_PIECE_BYTES = 256 * 1024
 
 
 class FileInput:
@@ -83,11 +89,11 @@ class FileInput:
         if not self.reads_again or self.format == "parquet":
             return  # the directory of a Parquet file is read first, and its pages have checksums
         assert self.path is not None
-        with self.path.open("rb") as file:
+        with self.path.open("rb", buffering=0) as file:
             if (compression := _compression(file)) is not None:
-                read = uncompressed(file, compression)
                 with reading(self.name):
-                    while read(_PIECE_BYTES):
+                    unpacked = uncompressed(file, compression)
+                    while unpacked.read(BUFFER_BYTES):
                         pass
 
 
@@ -97,7 +103,7 @@ class InputReader:
     Attributes:
         total_bytes: About the sum of its rows' sizes; None when that is not known.
         table: The columns of a Parquet file, with their types.
-        waits: Whether it may have to be waited for, as a pipe: then `arows` reads it.
+        waits: Whether it may have to be waited for, as a pipe.
     """
 
     total_bytes: int | None = None
@@ -113,67 +119,30 @@ class InputReader:
         """Read the rows, blocking."""
         raise NotImplementedError
 
-    def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        """Read the rows without blocking the event loop."""
-        raise NotImplementedError
-
 
 class _TextReader(InputReader):
     """A file or a pipe of text, compressed or not."""
 
     def __init__(self, file: IO[bytes], source: FileInput) -> None:
-        self._descriptor = file.fileno()
-        mode = os.fstat(self._descriptor).st_mode
-        # Files, and devices such as /dev/null, are always ready, and refuse to be waited for.
-        self.waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor)
+        descriptor = file.fileno()
+        mode = os.fstat(descriptor).st_mode
+        self.waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
+        self._bytes = _Bytes(descriptor)
         self._name = source.name
-        self._parser = RowParser(source.format, source.name)
-        self._bytes = _Bytes(self._descriptor)
+        self._rows = RowReader(self._lines(), source.format, source.name)
         if stat.S_ISREG(mode) and _compression(file) is None:
-            begun = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-            self.total_bytes = os.fstat(self._descriptor).st_size - begun or None
+            self.total_bytes = os.fstat(descriptor).st_size - os.lseek(descriptor, 0, os.SEEK_CUR) or None
 
     @property
     def columns(self) -> Sequence[str] | None:
-        return self._parser.columns
+        return self._rows.columns
 
     def rows(self) -> Iterator[Row | BadRow]:
-        read = self._pieces()
-        while piece := read():
-            yield from self._parser.feed(piece)
-        yield from self._parser.close()
+        return iter(self._rows)
 
-    async def arows(self) -> AsyncGenerator[Row | BadRow, None]:
-        async for piece in self._apieces():
-            for row in self._parser.feed(piece):
-                yield row
-        for row in self._parser.close():
-            yield row
-
-    async def _apieces(self) -> AsyncGenerator[bytes, None]:
-        await anyio.wait_readable(self._descriptor)
-        # Waits for the few bytes that identify a compressed pipe, no longer.
-        if await anyio.to_thread.run_sync(self._bytes.compression, abandon_on_cancel=True) is not None:
-            read = self._pieces()
-            # Whether a decompressor has bytes cannot be waited for; a thread that is abandoned holds nothing up.
-            while piece := await anyio.to_thread.run_sync(read, abandon_on_cancel=True):
-                yield piece
-            return
-        while True:
-            if not self._bytes.ahead:
-                await anyio.wait_readable(self._descriptor)
-            if not (piece := self._bytes.read(_PIECE_BYTES)):
-                return
-            yield piece
-
-    def _pieces(self) -> Callable[[], bytes | None]:
-        uncompressed_bytes = uncompressed(self._bytes, self._bytes.compression())
-
-        def read() -> bytes | None:
-            with reading(self._name):
-                return uncompressed_bytes(_PIECE_BYTES)
-
-        return read
+    def _lines(self) -> Iterator[bytes]:
+        with reading(self._name):
+            yield from uncompressed(self._bytes, self._bytes.compression())
 
 
 class _Bytes(io.RawIOBase):
@@ -190,7 +159,7 @@ class _Bytes(io.RawIOBase):
     def compression(self) -> Compression | None:
         """Return the compression by the first bytes; wait for more than the first one only while it may be any."""
         while len(self.ahead) < MAGIC_BYTES and may_be_compressed(self.ahead):
-            if not (piece := os.read(self._descriptor, _PIECE_BYTES)):
+            if not (piece := os.read(self._descriptor, BUFFER_BYTES)):
                 break
             self.ahead += piece
         return compression_of(self.ahead)
@@ -202,7 +171,7 @@ class _Bytes(io.RawIOBase):
         if self.ahead:
             given, self.ahead = (self.ahead, b"") if size < 0 else (self.ahead[:size], self.ahead[size:])
             return given
-        return os.read(self._descriptor, _PIECE_BYTES if size < 0 else size)
+        return os.read(self._descriptor, BUFFER_BYTES if size < 0 else size)
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)

@@ -1,4 +1,4 @@
-"""What a batch will take, before anything is sent: rows, tokens, money, time."""
+"""The plan of a batch, before anything is sent: rows, tokens, money, time."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from asyncllm.batch.files import BadRow
-from asyncllm.batch.formatting import duration
+from asyncllm.batch.formatting import dollars, duration
 from asyncllm.batch.journal.journal import Journal
 
 from ..terminal.exit_codes import UsageProblem
-from ..terminal.output import dollars, note, write
+from ..terminal.output import note, write
 from .job import Job
 
 if TYPE_CHECKING:
     from asyncllm import ModelInfo, Request
 
-# Prompts whose tokens are counted one by one; of the others their length is taken, at the same rate. A thousand
-# prompts take 0.1 s, and their mean is known to a few per cent.
+# Prompts whose tokens are counted; those of the others are estimated from their length, at the same rate. A thousand
+# prompts take 0.1 s, and their mean is within a few per cent.
 _COUNTED = 1_000
 # Enough to see what is wrong with the file.
 _SHOWN_PROBLEMS = 20
-# What an answer is taken to be where nothing limits it: a long paragraph.
+# The assumed length of an answer that is not limited: a long paragraph.
 _ASSUMED_ANSWER_TOKENS = 500
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a batch will take.
+    """The plan of a batch.
 
     Attributes:
-        rows: The rows that will be sent.
-        bad: The rows that cannot be used.
+        rows: Rows that can be used.
+        bad: Rows that cannot be used.
         problems: The first few of them.
-        input_tokens: The tokens of the prompts, together.
-        answer_tokens: The most tokens of one answer, or what one is taken to be.
+        input_tokens: The tokens of all prompts.
+        answer_tokens: The most tokens of an answer, or the number that is assumed.
         limited: Whether answers are limited to that.
         done: Rows that the journal has an answer for.
-        input_usd: What the prompts cost; None when no price is known.
-        most_usd: What everything costs if every answer is as long as that.
+        input_usd: The cost of the prompts; None when no price is known.
+        most_usd: The cost of everything, if every answer is that long.
     """
 
     rows: int = 0
     bad: int = 0
-    problems: list[BadRow] = field(default_factory=list)
+    problems: list[BadRow] = field(default_factory=list[BadRow])
     input_tokens: int = 0
     answer_tokens: int = _ASSUMED_ANSWER_TOKENS
     limited: bool = False
@@ -60,7 +60,7 @@ class Plan:
         return self.rows - self.done
 
     def lines(self, job: Job) -> Iterator[tuple[str, str]]:
-        """Say it in words, as pairs of what and how much."""
+        """Yield the plan as pairs of a name and a text."""
         bad = f", {self.bad:,} that cannot be used" if self.bad else ""
         yield "rows", f"{self.left:,} to send{bad}"
         if self.done:
@@ -93,7 +93,7 @@ class Plan:
 
 
 def survey(job: Job) -> Plan:
-    """Read the whole input once, and add up what it takes."""
+    """Read the whole input once, and return its plan."""
     plan = Plan()
     sampled_tokens = sampled_length = length = 0
     with job.source.open() as reading:
@@ -161,7 +161,7 @@ def _price(plan: Plan, job: Job) -> None:
     plan.limited = limit is not None
     plan.answer_tokens = limit or _ASSUMED_ANSWER_TOKENS
     info = _info(job)
-    # The rates of one prompt hold for each, not those of a single prompt as long as all of them.
+    # Rates may depend on the length of a prompt: those of the mean one hold, not of one as long as all together.
     mean = plan.input_tokens // plan.rows if plan.rows else 0
     each = worst_case_cost(info, input_tokens=mean, max_output_tokens=plan.answer_tokens)
     alone = worst_case_cost(info, input_tokens=mean, max_output_tokens=0)

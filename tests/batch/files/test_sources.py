@@ -18,7 +18,7 @@ import pytest
 
 from asyncllm import ConfigError
 from asyncllm.batch.files import BadRow, FileInput, Row
-from asyncllm.batch.files.formats import decompressed, kind_of
+from asyncllm.batch.files.formats import kind_of, uncompressed
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -136,9 +136,8 @@ def test_parquet_is_not_read_from_a_pipe() -> None:
         FileInput("-", "parquet")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("suffix", PACKERS)
-async def test_a_pipe_is_read_in_the_pieces_it_comes_in(
+def test_a_pipe_is_read_in_the_pieces_it_comes_in(
     suffix: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Rows come while the writer is still writing, compressed or not."""
@@ -159,7 +158,7 @@ async def test_a_pipe_is_read_in_the_pieces_it_comes_in(
         patch.setattr(sys, "stdin", type("Stdin", (), {"buffer": pipe}))
         with FileInput("-").open() as reading:
             count = 0
-            async for row in reading.arows():
+            for row in reading.rows():
                 assert isinstance(row, Row)
                 count += 1
                 if count == 500:
@@ -179,6 +178,6 @@ def test_without_the_package_zstd_is_a_clear_error(monkeypatch: pytest.MonkeyPat
     """The error says what to install."""
     for name in ("backports", "backports.zstd", "compression", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    with open(os.devnull, "rb") as file, pytest.raises(ConfigError) as refused:
-        decompressed(file, "zstd")
+    with open(os.devnull, "rb", buffering=0) as file, pytest.raises(ConfigError) as refused:
+        uncompressed(file, "zstd")
     assert "asyncllm[zstd]" in str(refused.value)
