@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import anyio
@@ -78,28 +78,20 @@ class Progress:
     finished: bool = False
 
 
+@dataclass(slots=True)
 class Tally:
-    """Counts the items of a batch as they end.
+    """Counts the items of a batch as they end; the fields are those of `Progress`."""
 
-    Attributes:
-        done: Items that have an answer.
-        failed: Items that ended with an error.
-        from_journal: Answers among them that the journal had.
-        duplicates: Items that share the answer of an identical request.
-        input_tokens: Tokens that this run has sent, as far as they are known.
-        output_tokens: Tokens that this run has received, likewise.
-        cost_usd: The cost of this run, as far as it is known.
-        unpriced: Answers of this run whose cost is not known.
-        errors: The number of items that ended with each kind of error.
-        last_errors: The last few errors, each with its kind and its message.
-    """
-
-    def __init__(self) -> None:
-        self.done = self.failed = self.from_journal = self.duplicates = 0
-        self.input_tokens = self.output_tokens = self.unpriced = 0
-        self.cost_usd = 0.0
-        self.errors: Counter[str] = Counter()
-        self.last_errors: deque[str] = deque(maxlen=_LAST_ERRORS)
+    done: int = 0
+    failed: int = 0
+    from_journal: int = 0
+    duplicates: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    errors: dict[str, int] = field(default_factory=dict[str, int])
+    last_errors: tuple[str, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -119,8 +111,8 @@ class Tally:
         else:
             self.failed += 1
             kind = type(error).__name__
-            self.errors[kind] += 1
-            self.last_errors.append(f"{kind}: {getattr(error, 'message', error)}")
+            self.errors[kind] = self.errors.get(kind, 0) + 1
+            self.last_errors = (*self.last_errors, f"{kind}: {getattr(error, 'message', error)}")[-_LAST_ERRORS:]
         if outcome.from_journal:
             self.from_journal += 1
             return
@@ -201,24 +193,15 @@ class Meter:
         return Progress(
             total=self._total,
             taken=taken,
-            done=tally.done,
-            failed=tally.failed,
-            from_journal=tally.from_journal,
-            duplicates=tally.duplicates,
             in_flight=running,
             waiting=max(taken - tally.ended - running, 0),
-            input_tokens=tally.input_tokens,
-            output_tokens=tally.output_tokens,
-            cost_usd=tally.cost_usd,
-            unpriced=tally.unpriced,
-            errors=dict(tally.errors),
-            last_errors=tuple(tally.last_errors),
             elapsed_s=now - self._began,
             per_s=per_s,
             remaining_s=None if self._total is None or not per_s else (self._total - tally.ended) / per_s,
             limited_by=None if finished else self._limited_by_batch() or self._limited_by(),
             resumed=self._resumed,
             finished=finished,
+            **asdict(tally),
         )
 
     def _per_s(self, now: float, ended: int) -> float:

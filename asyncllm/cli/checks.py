@@ -47,15 +47,7 @@ _FILLERS = ("changeme", "change-me", "change_me", "placeholder", "replace", "ins
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of a check.
-
-    Attributes:
-        profile: The profile that was checked.
-        name: What of it was checked.
-        status: How it ended; `skip` when there was nothing to check.
-        detail: The finding.
-        remedy: What to do about it; empty when there is nothing to do.
-    """
+    """The result of one check of a profile; `skip` when there was nothing to check."""
 
     profile: str
     name: str

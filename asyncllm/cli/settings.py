@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -23,26 +23,32 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def profile_names(incomplete: str) -> list[str]:
+    """Return the names of profiles that complete a text, for a shell."""
+    from .. import load_profiles
+
+    return [name for name in load_profiles().names if name.startswith(incomplete)]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The values of the options that every command takes.
+    """The options that every command takes, and all arguments of the program."""
 
-    Attributes:
-        profile: The name of the profile; None for the default.
-        config: The configuration file; None for the one that is found.
-        set: `FIELD=VALUE` texts.
-        debug: Whether tracebacks are shown.
-        log_level: The lowest level of log events that are shown; None for none at all.
-        log_json: Whether log events are written as JSON.
-        arguments: All arguments of the program.
-    """
-
-    profile: str | None = None
-    config: Path | None = None
-    set: Sequence[str] = field(default_factory=tuple)
-    debug: bool = False
-    log_level: str | None = None
-    log_json: bool = False
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml.", autocompletion=profile_names),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Configuration, instead of the config.toml that is found.")
+    ] = None
+    set: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Set a field of the profile; may be repeated.")
+    ] = None
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Show log events on stderr: debug, info or warning.")
+    ] = None
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write log events as JSON.")] = False
     arguments: Sequence[str] = ()
 
     def profiles(self) -> Profiles:
@@ -70,18 +76,18 @@ class Settings:
 
         fields: list[str] = []
         parameters: dict[str, object] = {}
-        for text in self.set:
+        for text in self.set or ():
             name, _, value = text.partition("=")
             if name.strip() in KNOWN and name.strip() not in Fields.model_fields:
                 parameters[name.strip()] = _json_or_text(value)
             else:
                 fields.append(text)
-        return replace(self, set=tuple(fields)), parameters
+        return replace(self, set=fields), parameters
 
     def overrides(self, **options: object) -> dict[str, Any]:
         """Return the fields that the command line sets."""
         values: dict[str, Any] = {}
-        for text in self.set:
+        for text in self.set or ():
             from ..config.environment import parse_value
             from ..config.fields import field_kind
 
@@ -134,9 +140,9 @@ def _command(function: Callable[..., int], shared: Mapping[str, inspect.Paramete
     @functools.wraps(function)
     def called(context: typer.Context, **given: Any) -> int:
         outer = context.parent.params if context.parent is not None else {}
-        own_set = given.get("set") or ()
+        own_set: list[str] = given.get("set") or []
         common: dict[str, Any] = {name: given.pop(name) or outer.get(name) for name in shared}
-        common["set"] = (*(outer.get("set") or ()), *own_set)
+        common["set"] = [*(outer.get("set") or ()), *own_set]
         settings = Settings(**common, arguments=tuple(context.find_root().obj or ()))
         # Errors become exit codes here, where they cannot be taken for typer's own ways of ending.
         try:
@@ -159,40 +165,9 @@ def _logs(settings: Settings) -> AbstractContextManager[None]:
     return shown_logs(settings.log_level or "info", as_json=settings.log_json)
 
 
-def profile_names(incomplete: str) -> list[str]:
-    """Return the names of profiles that complete a text, for a shell."""
-    from .. import load_profiles
-
-    return [name for name in load_profiles().names if name.startswith(incomplete)]
-
-
-def _of_profiles(
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", "-p", metavar="NAME", help="Profile of config.toml.", autocompletion=profile_names),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Configuration, instead of the config.toml that is found.")
-    ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Set a field of the profile; may be repeated.")
-    ] = None,
-) -> None:
-    """Declare the options that choose and change a profile."""
-
-
-def _of_reporting(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    log_level: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="Show log events on stderr: debug, info or warning.")
-    ] = None,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Write log events as JSON.")] = False,
-) -> None:
-    """Declare the options for errors and log events on stderr."""
-
-
-_REPORTING = inspect.signature(_of_reporting, eval_str=True).parameters
-_ALL = {**inspect.signature(_of_profiles, eval_str=True).parameters, **_REPORTING}
+_ALL = {name: one for name, one in inspect.signature(Settings, eval_str=True).parameters.items() if name != "arguments"}
+# The options of a command that reads no configuration.
+_REPORTING = {name: _ALL[name] for name in ("debug", "log_level", "log_json")}
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 

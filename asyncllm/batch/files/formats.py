@@ -54,12 +54,7 @@ _GZIP_LEVEL = 6
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """The kind of a file, by its name.
-
-    Attributes:
-        format: The format of its rows; None when the name does not say.
-        compression: Its compression.
-    """
+    """The kind of a file, as far as its name says."""
 
     format: Format | None = None
     compression: Compression | None = None

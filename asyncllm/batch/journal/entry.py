@@ -171,31 +171,26 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         ok=ok,
         text=text,
         value=known.get("value", text if answer is not None else None) if ok else None,
-        error=known.get("error"),
-        message=known.get("message"),
         finish_reason=finish_reason,
-        model=known.get("model"),
-        provider=known.get("provider"),
-        profile=known.get("profile"),
         usage=usage,
         cost_usd=cost,
         cost_basis="unknown" if cost is None else usage.basis if usage.basis != "unknown" else "known",
         attempts=attempts,
-        started_at=known.get("started_at"),
         queued_s=sum(attempt.queued_s for attempt in attempts),
         waited_s=sum(attempt.waited_s for attempt in attempts),
-        first_token_s=known.get("first_token_s"),
-        elapsed_s=known.get("elapsed_s"),
         run=known["run"],
-        duplicate_of=known.get("duplicate_of"),
         answer=answer,
         answer_usage=answer_usage,
         answer_cost_usd=known.get("answer_cost_usd", cost),
-        data=known.get("data"),
-        prompt=known.get("prompt"),
+        **{name: known.get(name) for name in _AS_WRITTEN},
     )
 
 
+# Fields of an entry that are read as they were written.
+_AS_WRITTEN = (
+    *("error", "message", "model", "provider", "profile"),
+    *("started_at", "first_token_s", "elapsed_s", "duplicate_of", "data", "prompt"),
+)
 _NO_RECORD = CallRecord("", "", "", "journal", started_at=0.0)
 _NAMELESS: Mapping[str, Any] = {"profile": "", "model": ""}
 _USAGE: Mapping[str, object] = {field.name: field.default for field in fields(Usage)}

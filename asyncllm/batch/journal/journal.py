@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from .answer_row import AnswerRow
 from .entry import JournalEntry, decode
@@ -31,6 +31,8 @@ from .recovery import Recovered, recover
 
 Ended = Literal["running", "done", "stopped", "killed"]
 _ENDED = (DONE, TRUNCATED, FAILED)
+# Of a summary, what is the sum of that of its runs.
+_TOTALS = ("unknown", "input_tokens", "output_tokens", "cost_usd", "unpriced", "unknown_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class Journal:
             ).fetchall()
             in_flight = _in_flight(connection, self.path)
             runs = _runs(connection, self.path, running, in_flight)
+        totals: dict[str, Any] = {name: sum(getattr(run, name) for run in runs) for name in _TOTALS}
         return JournalSummary(
             items=sum(count.values()),
             done=count.get(DONE, 0) + count.get(TRUNCATED, 0),
@@ -236,14 +239,9 @@ class Journal:
             failed=dict(failed),
             waiting=count.get(WAITING, 0) + count.get(UNKNOWN, 0),
             in_flight=in_flight if running else 0,
-            unknown=sum(run.unknown for run in runs),
-            input_tokens=sum(run.input_tokens for run in runs),
-            output_tokens=sum(run.output_tokens for run in runs),
-            cost_usd=sum(run.cost_usd for run in runs),
-            unpriced=sum(run.unpriced for run in runs),
-            unknown_usd=sum(run.unknown_usd for run in runs),
             running=running,
             runs=runs,
+            **totals,
         )
 
     def samples(self) -> Iterator[Sample]:
@@ -265,25 +263,24 @@ class Journal:
 
 def _latest(connection: sqlite3.Connection) -> int:
     """Return the first run whose items count: the last that came to the end of its input, or the first of all."""
-    latest: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'").fetchone()[0]
-    return latest
+    return _number(connection, "SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'")
 
 
 def _last(connection: sqlite3.Connection) -> int:
     """Return the number of the last run."""
-    last: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
-    return last
+    return _number(connection, "SELECT coalesce(max(run), 0) FROM runs")
 
 
 def _in_flight(connection: sqlite3.Connection, path: Path) -> int:
     numbers = read_in_flight(path)
     marks = ", ".join("?" * len(numbers))
-    found: int = connection.execute(
-        f"SELECT count(*) FROM items WHERE number IN ({marks}) AND state = {WAITING} "
-        "AND run = (SELECT max(run) FROM runs)",
-        tuple(numbers),
-    ).fetchone()[0]
-    return found
+    latest = f"state = {WAITING} AND run = (SELECT max(run) FROM runs)"
+    return _number(connection, f"SELECT count(*) FROM items WHERE number IN ({marks}) AND {latest}", *numbers)
+
+
+def _number(connection: sqlite3.Connection, query: str, *parameters: int) -> int:
+    number: int = connection.execute(query, parameters).fetchone()[0]
+    return number
 
 
 def _runs(connection: sqlite3.Connection, path: Path, running: bool, in_flight: int) -> tuple[RunSummary, ...]:

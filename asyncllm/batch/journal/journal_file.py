@@ -54,6 +54,7 @@ CREATE TABLE samples (
 """
 
 LOCAL_DISK = "Put it onto a local disk."
+_KEPT = "everything committed is kept, and is not sent again"
 # How long another program may have the database locked before that is an error.
 BUSY_TIMEOUT_S = 5.0
 
@@ -176,32 +177,25 @@ def _create(path: Path) -> None:
 
 
 def _translated(path: Path | None, error: sqlite3.Error) -> JournalError:
-    # The low byte is the kind; the rest says where in SQLite it happened.
+    # The low byte is the kind of the error; the rest says where in SQLite it happened.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return JournalError(
-            f"the disk of the journal {path} is full.",
-            hint="Make room and start again: everything committed is kept, and is not sent again.",
-        )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(path, str(error))
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return _read_only(path)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalError(
-            f"the journal {path} is in use by another program.", hint="Close what has it open, and start again."
-        )
-    return JournalError(
-        f"the journal {path} cannot be used: {error}.",
-        hint="Check that its directory exists and can be written, and the disk's health; what is committed is kept.",
-    )
+    if code == sqlite3.SQLITE_FULL:
+        problem, hint = f"the disk of the journal {path} is full.", f"Make room and start again: {_KEPT}."
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        problem, hint = f"the journal {path} is in use by another program.", "Close what has it open, and start again."
+    else:
+        problem = f"the journal {path} cannot be used: {error}."
+        hint = f"Check that its directory exists and can be written, and the disk's health; {_KEPT}."
+    return JournalError(problem, hint=hint)
 
 
 def _read_only(path: Path | None) -> JournalError:
-    return JournalError(
-        f"the journal {path} is read-only.",
-        hint="Make it and its directory writable, or give this run another journal.",
-    )
+    hint = "Make it and its directory writable, or give this run another journal."
+    return JournalError(f"the journal {path} is read-only.", hint=hint)
 
 
 def unwritable(path: Path | None, error: OSError) -> JournalError:

@@ -21,7 +21,7 @@ from asyncllm.extras import not_installed
 
 from ..formatting import dollars, duration, limit_name, number
 from .figures import Distribution, Figures
-from .timeline import Limited
+from .timeline import Moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,21 +45,23 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart, with the same figures as a table for readers who cannot see it.
-
-    Attributes:
-        title: Its title.
-        summary: What can be seen in it, in a sentence.
-        svg: The drawing.
-        columns: The heads of the table.
-        rows: The rows of the table.
-    """
+    """One chart, with a sentence about it, and the same figures as a table for readers who cannot see it."""
 
     title: str
     summary: str
     svg: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One line of a chart over time, and one column of its table."""
+
+    name: str
+    value: Callable[[Moment], float]
+    colour: str
+    style: str = "-"
 
 
 def charts(figures: Figures) -> list[Chart]:
@@ -79,97 +81,59 @@ def charts(figures: Figures) -> list[Chart]:
     if figures.first_token.count:
         made.append(_distribution("Time to first token", "until the first chunk of a stream", figures.first_token))
     if len(figures.moments) > 1:
-        made.append(_tokens(figures))
+        tokens = _Series("tokens a second", lambda moment: moment.tokens_per_s, "flight")
+        summary = f"{figures.tokens:,} tokens in all, in and out."
+        made.append(_over_time("Tokens", summary, figures, "tokens a second", tokens, stacked=True))
         if figures.cost_usd:
-            made.append(_money(figures))
+            spent = _Series("spent, US dollars", lambda moment: moment.cost_usd, "money")
+            made.append(_over_time("Money", f"{dollars(figures.cost_usd)} in all.", figures, "US dollars", spent))
     return made
 
 
 def _throughput(figures: Figures) -> Chart:
-    moments = figures.moments
-
-    def draw(axes: Axes) -> None:
-        times = [moment.at_s for moment in moments]
-        done = [moment.done_per_s for moment in moments]
-        failed = [moment.failed_per_s for moment in moments]
-        colours = [_COLOURS["done"], _COLOURS["failed"]]
-        axes.stackplot(times, done, failed, colors=colours, labels=["answered", "failed"], alpha=0.85)
-        axes.set_ylabel("items a second")
-
-    fastest = max(moment.done_per_s for moment in moments)
+    fastest = max(moment.done_per_s for moment in figures.moments)
     mean = (figures.done + figures.failed) / figures.elapsed_s if figures.elapsed_s else 0.0
     summary = f"{number(mean)} items a second on average, {number(fastest)} at best."
-    columns = [("answered a second", "done_per_s"), ("failed a second", "failed_per_s")]
-    return _over_time("Throughput", summary, figures, draw, columns)
+    answered = _Series("answered a second", lambda moment: moment.done_per_s, "done")
+    failed = _Series("failed a second", lambda moment: moment.failed_per_s, "failed")
+    return _over_time("Throughput", summary, figures, "items a second", answered, failed, stacked=True)
 
 
 def _concurrency(figures: Figures) -> Chart:
+    most = max(moment.in_flight for moment in figures.moments)
+    summary = f"At most {number(most)} at the provider at once."
+    in_flight = _Series("at the provider", lambda moment: moment.in_flight, "flight")
+    waiting = _Series("waiting", lambda moment: moment.waiting, "waiting", style="--")
+    return _over_time("Concurrency", summary, figures, "requests", in_flight, waiting)
+
+
+def _over_time(title: str, summary: str, figures: Figures, unit: str, *series: _Series, stacked: bool = False) -> Chart:
     moments = figures.moments
 
     def draw(axes: Axes) -> None:
         times = [moment.at_s for moment in moments]
-        axes.plot(times, [moment.in_flight for moment in moments], color=_COLOURS["flight"], label="at the provider")
-        axes.plot(
-            times, [moment.waiting for moment in moments], color=_COLOURS["waiting"], label="waiting", linestyle="--"
-        )
-        axes.set_ylabel("requests")
-
-    most = max(moment.in_flight for moment in moments)
-    summary = f"At most {number(most)} at the provider at once."
-    return _over_time("Concurrency", summary, figures, draw, [("at the provider", "in_flight"), ("waiting", "waiting")])
-
-
-def _tokens(figures: Figures) -> Chart:
-    def draw(axes: Axes) -> None:
-        axes.fill_between(
-            [moment.at_s for moment in figures.moments],
-            [moment.tokens_per_s for moment in figures.moments],
-            color=_COLOURS["flight"],
-            alpha=0.85,
-        )
-        axes.set_ylabel("tokens a second")
-
-    summary = f"{figures.tokens:,} tokens in all, in and out."
-    return _over_time("Tokens", summary, figures, draw, [("tokens a second", "tokens_per_s")])
-
-
-def _money(figures: Figures) -> Chart:
-    def draw(axes: Axes) -> None:
-        axes.plot(
-            [moment.at_s for moment in figures.moments],
-            [moment.cost_usd for moment in figures.moments],
-            color=_COLOURS["money"],
-        )
-        axes.set_ylabel("US dollars")
-        axes.set_ylim(bottom=0)
-
-    return _over_time(
-        "Money", f"{dollars(figures.cost_usd)} in all.", figures, draw, [("spent, US dollars", "cost_usd")]
-    )
-
-
-def _over_time(
-    title: str, summary: str, figures: Figures, draw: Callable[[Axes], None], columns: Sequence[tuple[str, str]]
-) -> Chart:
-    def drawn(axes: Axes) -> None:
-        draw(axes)
+        values = [[one.value(moment) for moment in moments] for one in series]
+        names, colours = [one.name for one in series], [_COLOURS[one.colour] for one in series]
+        if stacked:
+            axes.stackplot(times, *values, colors=colours, labels=names, alpha=0.85)
+        else:
+            for one, each, colour in zip(series, values, colours, strict=True):
+                axes.plot(times, each, color=colour, label=one.name, linestyle=one.style)
+        axes.set_ylabel(unit)
         for begin in figures.runs_s[1:]:
             axes.axvline(begin, color=_COLOURS["ink"], linewidth=0.8, linestyle=":")
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         axes.set_ylim(bottom=0)
         _time_axis(axes)
-        if len(columns) > 1:
+        if len(series) > 1:
             axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, frameon=False, borderpad=0)
 
     # Twenty rows show how it went; one for every moment would hide it.
-    step = max(1, len(figures.moments) // 20)
-    rows = [
-        [duration(moment.at_s), *(number(getattr(moment, name)) for _, name in columns)]
-        for moment in figures.moments[::step]
-    ]
+    shown = moments[:: max(1, len(moments) // 20)]
+    rows = [[duration(moment.at_s), *(number(one.value(moment)) for one in series)] for moment in shown]
     if len(figures.runs_s) > 1:
         summary = f"{summary} Dotted lines mark where the run was continued."
-    return Chart(title, summary, _svg(title, summary, drawn), ["after", *(name for name, _ in columns)], rows)
+    return Chart(title, summary, _svg(title, summary, draw), ["after", *(one.name for one in series)], rows)
 
 
 def _limits(figures: Figures) -> Chart:
@@ -178,7 +142,7 @@ def _limits(figures: Figures) -> Chart:
 
     def draw(axes: Axes) -> None:
         for index, name in enumerate(reasons):
-            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, name)]
+            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in figures.limits if limit.reason == name]
             axes.broken_barh(spans, (index - 0.35, 0.7), facecolors=_COLOURS["limit"])
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         _time_axis(axes)
@@ -191,10 +155,6 @@ def _limits(figures: Figures) -> Chart:
     summary = f"Most of all {limit_name(longest)}: {share:.0%} of the time."
     rows = [[limit_name(name), duration(totals[name])] for name in reversed(reasons)]
     return Chart("What held it back", summary, _svg("What held it back", summary, draw), ["limit", "for"], rows)
-
-
-def _of(limits: Sequence[Limited], name: str) -> list[Limited]:
-    return [limit for limit in limits if limit.reason == name]
 
 
 def _distribution(title: str, meaning: str, found: Distribution) -> Chart:

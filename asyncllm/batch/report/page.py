@@ -18,14 +18,7 @@ ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One of the figures at the top.
-
-    Attributes:
-        name: Its name.
-        value: Its value.
-        note: A remark below it.
-        bad: Whether it is bad news.
-    """
+    """One of the figures at the top; a bad one stands out."""
 
     name: str
     value: str

@@ -82,16 +82,15 @@ def claim(path: Path, now: JobRecord) -> bool:
         JournalError: It cannot be used.
     """
     before = _recorded(path) if path.exists() else None
+    other = None
     if before is not None and before.source != now.source and before.prompt != now.prompt:
-        raise UsageProblem(
-            f"{path} is the journal of another job: {before.source} with another prompt.",
-            "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
-        )
+        other = f": {before.source} with another prompt"
     # A journal that was recovered from a damaged file has answers and no record.
-    recovered = beside(path, ".damaged-1").exists()
-    if before is None and not recovered and path.exists() and Journal.read(path).summary().items:
+    elif before is None and path.exists() and not beside(path, ".damaged-1").exists():
+        other = ", which was not run by this command" if Journal.read(path).summary().items else None
+    if other is not None:
         raise UsageProblem(
-            f"{path} is the journal of another job, which was not run by this command.",
+            f"{path} is the journal of another job{other}.",
             "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
         )
     with _opened(path) as connection:

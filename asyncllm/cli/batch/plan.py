@@ -6,18 +6,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
 
+from asyncllm import AsyncLLM, Journal
 from asyncllm.batch.files import BadRow
 from asyncllm.batch.formatting import dollars, duration
-from asyncllm.batch.journal.journal import Journal
+from asyncllm.models import count_tokens, estimate_tokens, worst_case_cost
+from asyncllm.parameters import output_limit, profile_params
 
 from ..terminal.exit_codes import UsageProblem
 from ..terminal.output import note, write
 from .job import Job
-
-if TYPE_CHECKING:
-    from asyncllm import ModelInfo, Request
 
 # Prompts whose tokens are counted; those of the others are estimated from their length, at the same rate. A thousand
 # prompts take 0.1 s, and their mean is within a few per cent.
@@ -95,6 +93,7 @@ class Plan:
 def survey(job: Job) -> Plan:
     """Read the whole input once, and return its plan."""
     plan = Plan()
+    model, tokenizer = job.config.model, job.config.custom_tokenizer
     sampled_tokens = sampled_length = length = 0
     with job.source.open() as reading:
         rows = reading.rows()
@@ -108,10 +107,10 @@ def survey(job: Job) -> Plan:
             if plan.rows == job.limit:
                 break
             plan.rows += 1
-            size = _length(made)
+            size = estimate_tokens(made.messages)
             length += size
             if plan.rows <= _COUNTED:
-                sampled_tokens += _tokens(job, made)
+                sampled_tokens += count_tokens(made.messages, model, custom_tokenizer=tokenizer).tokens
                 sampled_length += size
     plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
     plan.done = min(_answered(job), plan.rows)
@@ -155,12 +154,10 @@ def _answered(job: Job) -> int:
 
 
 def _price(plan: Plan, job: Job) -> None:
-    from asyncllm.models import worst_case_cost
-
-    limit = _answer_limit(job)
+    limit = output_limit({**profile_params(job.config), **job.params})
     plan.limited = limit is not None
     plan.answer_tokens = limit or _ASSUMED_ANSWER_TOKENS
-    info = _info(job)
+    info = AsyncLLM(job.config).model_info  # a client opens nothing before its first call
     # Rates may depend on the length of a prompt: those of the mean one hold, not of one as long as all together.
     mean = plan.input_tokens // plan.rows if plan.rows else 0
     each = worst_case_cost(info, input_tokens=mean, max_output_tokens=plan.answer_tokens)
@@ -168,27 +165,3 @@ def _price(plan: Plan, job: Job) -> None:
     if each is not None and alone is not None:
         plan.input_usd = alone * plan.left
         plan.most_usd = each * plan.left
-
-
-def _answer_limit(job: Job) -> int | None:
-    from asyncllm.parameters import output_limit, profile_params
-
-    return output_limit({**profile_params(job.config), **job.params})
-
-
-def _info(job: Job) -> ModelInfo:
-    from asyncllm import AsyncLLM
-
-    return AsyncLLM(job.config).model_info  # a client opens nothing before its first call
-
-
-def _tokens(job: Job, request: Request) -> int:
-    from asyncllm.models import count_tokens
-
-    return count_tokens(request.messages, job.config.model, custom_tokenizer=job.config.custom_tokenizer).tokens
-
-
-def _length(request: Request) -> int:
-    from asyncllm.models import estimate_tokens
-
-    return estimate_tokens(request.messages)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from itertools import chain
-from typing import TYPE_CHECKING
 
+import anyio
+
+from asyncllm import AsyncLLM, AuthenticationError, Journal, NotFoundError, Outcome, QuotaExceededError, Request
 from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult
 from asyncllm.batch.formatting import dollars, draws, duration
 from asyncllm.batch.input import on_thread
-from asyncllm.batch.journal.journal import Journal
 from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.config.fields import CREDENTIALS
@@ -24,10 +26,6 @@ from ..terminal.signals import End, ended_by_sigterm
 from .job import Job
 from .job_record import JobRecord, claim, set_aside, tidy
 from .results import Rejected, ResultsFile, RowNumbers, to_stdout
-
-if TYPE_CHECKING:
-    from asyncllm import Outcome, Request
-
 
 # The failures before the first success, for a reason that holds for every row, that end the run. One may be odd.
 _HOPELESS = 5
@@ -43,8 +41,6 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
         fresh: Whether the journal of earlier runs is set aside.
         retry_failed: Whether rows that were not reached are left out.
     """
-    import anyio
-
     run = _BatchRun(job, arguments)
     if job.target.journal is not None:
         if fresh and (old := set_aside(job.target.journal)) is not None:
@@ -123,8 +119,6 @@ class _BatchRun:
                 await self._send(reading, self._requests_of(seen, coming))
 
     async def _send(self, reading: InputReader, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
-        from asyncllm import AsyncLLM
-
         job = self.job
         line = ProgressLine(budget_usd=job.budget_usd, share=self._share, stays=False, write=note)
 
@@ -234,11 +228,10 @@ class _BatchRun:
 
     def _end_if_hopeless(self, error: Exception | None) -> None:
         """Raise an error that every row will fail with, such as a wrong key."""
-        if error is not None and self.tally.failed >= _HOPELESS and not self.tally.done:
-            from asyncllm import AuthenticationError, NotFoundError, QuotaExceededError
-
-            if isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError):
-                raise error
+        if self.tally.done or self.tally.failed < _HOPELESS:
+            return
+        if isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError):
+            raise error
 
     def _last_notes(self, early: str | None, elapsed_s: float, escaped: int) -> Iterator[str]:
         tally, target = self.tally, self.job.target
@@ -249,7 +242,8 @@ class _BatchRun:
             f"{begin}{tally.done:,} done{before}, {tally.failed:,} failed, {self._cost()}, {duration(elapsed_s)}{where}"
         )
         if tally.errors:
-            yield "failed: " + ", ".join(f"{kind} {count:,}" for kind, count in tally.errors.most_common())
+            errors = Counter(tally.errors).most_common()
+            yield "failed: " + ", ".join(f"{kind} {count:,}" for kind, count in errors)
         if self.rejected_count:
             where = f", in {target.rejected}" if target.rejected is not None else ""
             yield f"not sent: {self.rejected_count:,} rows that cannot be used{where}"

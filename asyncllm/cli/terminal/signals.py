@@ -13,12 +13,7 @@ from .exit_codes import INTERRUPTED, TERMINATED
 
 @dataclass(slots=True)
 class End:
-    """How a block was ended from outside.
-
-    Attributes:
-        code: The exit code.
-        word: The word for it.
-    """
+    """How a block was ended from outside: the exit code, and the word for it."""
 
     code: int = INTERRUPTED
     word: str = "interrupted"
