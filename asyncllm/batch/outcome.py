@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T_co]):
-    """How one item of a batch ended: with a value, or with an error.
+    """The end of one item of a batch: a value, or an error.
 
     Attributes:
         index: Its position in the input, from 0.

@@ -31,7 +31,7 @@ _terminal = threading.Lock()
 
 
 def _to_stderr(line: str) -> None:
-    with suppress(OSError):  # nobody reading it is no failure
+    with suppress(OSError):  # a closed pipe is no failure
         print(printable(line), file=sys.stderr, flush=True)
 
 

@@ -48,7 +48,7 @@ class Stall:
         waited = self._clock() - self._last_success
         if waited > self._limit_s:
             raise StalledError(
-                f"nothing has got through for {waited:.0f} s; the last refusal was: {error.message}",
+                f"nothing has got through for {waited:.0f} s; the last 429 was: {error.message}",
                 hint="Check the account's limits, or set requests_per_minute to what it allows.",
             )
 
@@ -97,7 +97,7 @@ class ItemPolicy:
 
     @property
     def budget(self) -> Budget | None:
-        """What the batch may spend."""
+        """The budget of the batch."""
         return self._stall.budget
 
     @property

@@ -118,7 +118,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def command(function: Callable[..., int]) -> Callable[..., int]:
-    """Make a command of a function that takes the `Settings` first and returns an exit code.
+    """Turn a function that takes the `Settings` first, and returns an exit code, into a command.
 
     Its other parameters are arguments and options as typer declares them, or one dataclass whose fields are.
     """
@@ -126,7 +126,7 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def command_without_profile(function: Callable[..., int]) -> Callable[..., int]:
-    """Make a command that reads no configuration, and refuses options that choose one."""
+    """Turn a function into a command that reads no configuration, and refuses options that choose one."""
     return _command(function, _REPORTING)
 
 

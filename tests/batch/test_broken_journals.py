@@ -1,4 +1,4 @@
-"""Journals that cannot be written any more, or are damaged: what is said, and what is kept."""
+"""Journals that cannot be written any more, or are damaged: the errors, and what is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal keeps, by what it knows an item, and what a user reads from it."""
+"""Contents of a journal, identities of its items, and what a user reads from it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_any_text_comes_back(path: Path, text: str) -> None:
 
 
 def test_entries_come_in_the_order_of_the_input(path: Path) -> None:
-    """Whatever order items ended in, and were written in by earlier runs, their positions in the latest run count."""
+    """The positions in the latest run count, in any order that items ended or were written in before."""
     requests = [Request(f"{n}") for n in range(50)]
     write_run(path, requests, [outcome(f"{n}") for n in range(50)])
     write_run(path, requests[::-1], [None] * 50)
@@ -181,7 +181,7 @@ def test_many_repetitions_are_counted(path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_failed_and_truncated_items_are_sent_again(path: Path) -> None:
-    """What did not come to a whole answer is not done, and a later answer takes the place of the earlier one."""
+    """What did not come to a whole answer is not done, and a later answer replaces the earlier one."""
     requests = [Request("a", id="a"), Request("b", id="b")]
     write_run(path, requests, [outcome("1"), Outcome(1, error=ServerError("no"))])
     assert Journal.read(path).summary().failed == {"ServerError": 1}
@@ -200,7 +200,7 @@ def test_the_rows_of_the_latest_input_count(path: Path) -> None:
 
 
 def test_a_run_that_was_stopped_hides_nothing(path: Path) -> None:
-    """What a run has not reached yet is there as the run before it left it."""
+    """What a run has not reached yet is there as the previous run left it."""
     requests = [Request(f"{n}") for n in range(4)]
     write_run(path, requests, [outcome(f"{n}") for n in range(4)])
     write_run(path, requests[:1], [None], ended="stopped")

@@ -153,7 +153,7 @@ def test_a_standstill_promises_nothing() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_the_drawing_is_calm(width: int) -> None:
-    """As many lines from the beginning to the end, none of them longer than the screen, whatever an error says."""
+    """As many lines from the beginning to the end, none of them longer than the screen, however long an error is."""
     line = ProgressLine(budget_usd=20.0)
     heights = set()
     for step, progress in enumerate(reports(30, 10, in_flight=100, limited_by="requests", cost_usd=0.01)):
@@ -179,7 +179,7 @@ def test_a_log_has_a_line_now_and_then() -> None:
         line.show(replace(progress, resumed=resumed))
     line.show(Progress(done=6, resumed=resumed, elapsed_s=66.0, finished=True))
     assert lines == [
-        "run 2: 5 done; 1 to be sent again (1 failed); 3 were in flight when the run before ended (paid for, perhaps)",
+        "run 2: 5 done; 1 to be sent again (1 failed); 3 were in flight when the previous run ended (perhaps paid for)",
         "3%, 16 min left, 30 done, 0 failed, 1/s, $0.5, 0 tokens, 0 in flight",
         "6%, 16 min left, 60 done, 0 failed, 1/s, $0.5, 0 tokens, 0 in flight",
         "6 done, 0 failed, 0/s, $0.5, 0 tokens, in 66 s",

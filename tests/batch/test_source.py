@@ -1,4 +1,4 @@
-"""The input of a batch: whatever may block is read on a thread, and nothing else is."""
+"""The input of a batch: what may block is read on a thread, and nothing else is."""
 
 from __future__ import annotations
 
@@ -148,6 +148,6 @@ async def test_a_batch_does_not_wait_for_an_input_that_never_comes(monkeypatch: 
 
 
 async def test_context_variables_are_there_in_the_thread() -> None:
-    """An input sees the context of the batch, as it would in place."""
+    """An input sees the context of the batch, as it would in the loop."""
     VARIABLE.set("mine")
     assert await read(VARIABLE.get() for _ in range(2)) == ["mine", "mine"]

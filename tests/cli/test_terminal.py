@@ -1,4 +1,4 @@
-"""What a terminal gets, and what a pipe does not."""
+"""Output at a terminal, and in a pipe."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
 
 @pytest.mark.parametrize(("typed", "code", "sent"), [("y\n", 0, True), ("n\n", 130, False), ("\n", 130, False)])
 def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent: bool) -> None:
-    """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
+    """At a terminal one sees what it may cost, and nothing is sent but for a yes."""
     (directory / "rows.jsonl").write_text('{"text": "a"}\n')
     command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
     written = at_terminal(command, directory, typed, code, TERM="xterm")

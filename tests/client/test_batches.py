@@ -1,4 +1,4 @@
-"""Many requests: every item in exactly one outcome, whatever the others do."""
+"""Many requests: every item has exactly one outcome, however the others end."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_on_error_raise_ends_with_the_error_itself(llm: AsyncLLM, simulato
     "requests", ["a text", b"bytes", {"role": "user", "content": "x"}, Message.user("x"), Request("x")]
 )
 async def test_one_request_is_no_batch(llm: AsyncLLM, requests: Any) -> None:
-    """A single message in place of a list of them is a TypeError that says what to do."""
+    """A single message instead of a list of them is a TypeError that says what to do."""
     with pytest.raises(TypeError, match="put it into a list"):
         await llm.gather(requests)
 
@@ -160,7 +160,7 @@ async def test_ordered_outcomes_wait_for_a_straggler() -> None:
 
 
 async def test_unordered_outcomes_come_as_they_are_done() -> None:
-    """A straggler holds nobody back where the order does not matter."""
+    """A straggler holds no other item back where the order does not matter."""
     release = anyio.Event()
 
     async def run(item: BatchItem) -> Done[Any]:
@@ -238,7 +238,7 @@ async def test_a_batch_runs_in_its_block() -> None:
         await anext(outcomes_of([1]))
 
 
-async def test_refusals_for_the_rate_cost_an_item_nothing(options: dict[str, Any], simulator: Simulator) -> None:
+async def test_429s_cost_an_item_nothing(options: dict[str, Any], simulator: Simulator) -> None:
     """In a batch a 429 sends the item back to the queue, however often: no item is lost to the limit."""
     simulator.limits(Limit("requests", per_second=200, burst=2, retry_after="ms"))
     async with AsyncLLM(**options, num_retries=0) as llm:
@@ -257,7 +257,7 @@ async def test_other_failures_are_retried_as_in_a_call(options: dict[str, Any], 
 
 
 async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
-    """Refusals alone for longer than the limit end the batch as a whole, by the clock that is passed in."""
+    """429s alone for longer than the limit end the batch as a whole, by the clock that is passed in."""
     now = 0.0
     stall = Stall(300.0, clock=lambda: now)
 
@@ -267,7 +267,7 @@ async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
         stall.refused(RateLimitError("slow down"))
         return await echo(item)
 
-    with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last refusal was: slow down"):
+    with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last 429 was: slow down"):
         await gather(outcomes_of(range(10), run, max_concurrency=1))
 
 

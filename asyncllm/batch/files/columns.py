@@ -158,5 +158,6 @@ def _resolved(part: object, schema: Mapping[str, object]) -> Mapping[str, object
     """Return a part of a schema, or the definition that it refers to."""
     reference = as_object(part).get("$ref")
     if isinstance(reference, str):
-        part = as_object(schema.get("$defs")).get(reference.rpartition("/")[2])
+        definitions = {**as_object(schema.get("definitions")), **as_object(schema.get("$defs"))}
+        part = definitions.get(reference.rpartition("/")[2])
     return as_object(part)

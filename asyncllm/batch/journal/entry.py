@@ -18,7 +18,7 @@ from ..outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """How one item ended, from a journal.
+    """An item that has ended, as a journal has it.
 
     Attributes:
         index: Its position in the input of the latest run, from 0.

@@ -44,7 +44,7 @@ def leaf_rows(database: Path, log: Path, copy: Path, columns: Sequence[str]) -> 
 
 
 def _assemble(database: Path, log: Path, copy: Path, columns: Sequence[str]) -> int:
-    """Make the copy: logged pages in place, and those that they replace behind the last; return the size of a page."""
+    """Write the copy, with the logged pages in it and those that they replace at its end; return the size of a page."""
     first, page_bytes = _first_page(database, copy, columns)
     shutil.copyfile(database, copy)
     replaced: list[bytes] = []

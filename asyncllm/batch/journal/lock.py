@@ -45,7 +45,7 @@ class JournalLock:
         """Release the lock, and remove its file."""
         file, self._file = self._file, None
         if file is not None:
-            # Removed while it is still locked, so that nobody locks a file that is gone.
+            # Removed while it is still locked, so that no process locks a file that is gone.
             with suppress(OSError):
                 self._path.unlink()
             file.close()

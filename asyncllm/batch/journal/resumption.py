@@ -59,7 +59,7 @@ class Resumed:
         if self.new:
             parts.append(f"{self.new:,} new")
         if self.unknown:
-            parts.append(f"{self.unknown:,} were in flight when the run before ended (paid for, perhaps)")
+            parts.append(f"{self.unknown:,} were in flight when the previous run ended (perhaps paid for)")
         parts += [f"{name} {change}" for name, change in self.changed.items()]
         return "; ".join(parts)
 

@@ -227,7 +227,7 @@ class JournalSession(Generic[T]):
             yield item.fingerprint
 
     def _identify(self, item: BatchItem) -> None:
-        """Make the request of an item once, and its fingerprint; one that cannot be made fails when it is sent."""
+        """Build the request of an item once, and its fingerprint; one that cannot be built fails when it is sent."""
         try:
             if not isinstance(item.messages, Request):
                 item.messages = Request(item.messages)
@@ -239,7 +239,7 @@ class JournalSession(Generic[T]):
         """Return the outcome of an entry; None when the answer does not fit what is asked for now."""
         try:
             value, completion = await self._restore(entry, item.messages)
-        except Exception:  # whatever a validator of the user's raises
+        except Exception:  # a validator of the user's may raise anything
             return None
         usage, of = entry.usage, entry.duplicate_of
         return Outcome(item.index, item.id, item.data, value, completion, None, entry.cost_usd, usage, True, of)

@@ -95,7 +95,7 @@ class JournalStore:
 
     @property
     def spent_usd(self) -> float:
-        """What all runs have cost, with what they had in flight when they ended."""
+        """The cost of all runs, with what they had in flight when they ended."""
         spent: float = self._execute(
             "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
         ).fetchone()[0]

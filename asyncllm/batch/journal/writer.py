@@ -136,7 +136,7 @@ class JournalWriter:
                 self.failure = error
                 with suppress(Exception):  # the failure that matters is known
                     store.roll_back()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: no task waits any more
             self._call_soon(self._wake, submitted)
 
     def _wake(self, submitted: Sequence[_Submitted]) -> None:

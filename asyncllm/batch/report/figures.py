@@ -17,7 +17,7 @@ _EXTREMES = 10
 _EXAMPLES = 3
 # The part of an id that is shown: enough to find it again, short enough for a table on a screen.
 _NAME_CHARACTERS = 32
-# Bars of a distribution: a screen's width of them, whatever the range.
+# Bars of a distribution, for every range: as many as fit a screen.
 _BINS = 30
 
 

@@ -48,7 +48,7 @@ def note(text: str) -> None:
 
 
 def close_stdout() -> None:
-    """Drop what is left for a stdout that nobody reads, so that Python does not report it at exit."""
+    """Drop what is left for a stdout whose reader is gone, so that Python does not report it at exit."""
     _to_nowhere(sys.stdout)
 
 

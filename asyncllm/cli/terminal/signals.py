@@ -13,7 +13,7 @@ from .exit_codes import INTERRUPTED, TERMINATED
 
 @dataclass(slots=True)
 class End:
-    """How a block was ended from outside: the exit code, and the word for it."""
+    """The end of a block from outside: its exit code, and the word for it."""
 
     code: int = INTERRUPTED
     word: str = "interrupted"

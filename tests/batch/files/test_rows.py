@@ -56,7 +56,7 @@ TABLES = st.integers(1, 3).flatmap(
 
 @given(table=TABLES, delimiter=st.sampled_from(",;\t"), cuts=st.lists(st.integers(0), max_size=4))
 def test_a_csv_file_reads_as_the_csv_module_reads_it(table: list[list[str]], delimiter: str, cuts: list[int]) -> None:
-    """However the file is cut, whatever its cells hold, its rows are those that were written."""
+    """However the file is cut and its cells are filled, its rows are those that were written."""
     header = [f"column{delimiter * (number == 0)}{number}" for number in range(len(table[0]))]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([header, *table])
@@ -77,7 +77,7 @@ def test_a_jsonl_file_reads_as_json_reads_it(values: list[dict[str, Any]], cuts:
 
 @given(data=st.binary(max_size=60), format=st.sampled_from([None, "jsonl", "csv"]), cuts=st.lists(st.integers(0)))
 def test_no_bytes_are_too_strange(data: bytes, format: Format | None, cuts: list[int]) -> None:
-    """Any bytes end in rows, bad rows, or one clear refusal; never in another error."""
+    """Any bytes end in rows, bad rows, or one clear error; never in another error."""
     with suppress(ConfigError):
         rows = read(data, format=format, cuts=cuts)
         assert all(isinstance(row, Row) or row.problem for row in rows)

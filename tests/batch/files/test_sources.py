@@ -1,4 +1,4 @@
-"""Where rows come from: every kind of file, whole or broken, and pipes."""
+"""Inputs of rows: every kind of file, whole or broken, and pipes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows(source: FileInput) -> list[dict[str, Any] | str]:
 
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_compressed_files_read_like_others(tmp_path: Path, suffix: str) -> None:
-    """The first bytes tell what a file is compressed with, whatever its name says."""
+    """The first bytes decide what a file is compressed with, not its name."""
     named, lying = tmp_path / f"rows.jsonl{suffix}", tmp_path / "rows.jsonl"
     for path in (named, lying):
         path.write_bytes(PACKERS[suffix](LINES))

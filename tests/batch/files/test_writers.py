@@ -1,4 +1,4 @@
-"""Results out: what stands in each kind of file."""
+"""Results in each kind of file."""
 
 from __future__ import annotations
 
