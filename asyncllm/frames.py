@@ -1,4 +1,4 @@
-"""Frames of polars, pandas and their like: rows in as requests, outcomes back as columns.
+"""Frames of polars, pandas and other libraries: rows as requests, outcomes as columns.
 
 requests = frames.requests(df, "Summarise: {text}", id="id")
 df = frames.with_outcomes(df, await llm.gather(requests))
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .batch.files import RowResult
+from .batch.files import AnswerSchema, RowResult
 from .batch.files.columns import AnswerColumns, Kind, as_kind
 from .batch.outcome import Outcome
 from .batch.prompt_template import RowProblem, Template
@@ -19,7 +19,8 @@ from .extras import not_installed
 from .messages import Request
 
 if TYPE_CHECKING:
-    from narwhals.typing import IntoDataFrame
+    from narwhals import DataFrame, Series
+    from narwhals.typing import IntoDataFrame, IntoDType
 
     Frame = TypeVar("Frame", bound=IntoDataFrame)
 else:
@@ -27,9 +28,9 @@ else:
 
 
 class FrameRequests:
-    """The requests of a frame's rows, made as they are taken; it may be gone through more than once."""
+    """The requests of a frame's rows, built as they are taken; they can be iterated over more than once."""
 
-    def __init__(self, frame: Any, prompt: Prompt, params: Mapping[str, Any]) -> None:
+    def __init__(self, frame: DataFrame[Any], prompt: Prompt, params: Mapping[str, Any]) -> None:
         self._frame = frame
         self._prompt = prompt
         self._params = params
@@ -56,11 +57,11 @@ def requests(
     id: str | None = None,
     **params: Any,
 ) -> FrameRequests:
-    """Make a request of every row of a frame, for `gather` and `map`.
+    """Return a request for every row of a frame, for `gather` and `map`.
 
     Args:
-        frame: A frame of polars, pandas, pyarrow or another library that narwhals knows.
-        template: The prompt, with a `{column}` where a value goes; `{{` is a brace.
+        frame: A frame of polars, pandas, pyarrow or another library that narwhals supports.
+        template: The prompt, with `{column}` for the value of a column; `{{` is a brace.
         system: Instructions that come first.
         image: The column with the path or address of a picture, or its bytes.
         id: The column with the rows' ids.
@@ -80,7 +81,7 @@ def requests(
     return FrameRequests(table, prompt, params)
 
 
-def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[Any]], response_model: Any = None) -> Frame:
+def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[object]], response_model: Any = None) -> Frame:
     """Return a frame with columns for its outcomes: `answer`, `ok`, `error`, `finish_reason`, `model`, tokens and cost.
 
     Args:
@@ -92,18 +93,17 @@ def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[Any]], response_model
         ConfigError: An outcome is of no row of this frame, or narwhals is not installed.
     """
     table = _table(frame)
-    by_row: dict[int, Outcome[Any]] = {}
+    by_row: dict[int, Outcome[object]] = {}
     for outcome in outcomes:
         if outcome.index >= len(table):
             raise ConfigError(f"the frame has {len(table)} rows, and there is an outcome of row {outcome.index}.")
         by_row[outcome.index] = outcome
-    adapter = _adapter(response_model, by_row.values())
-    dump = None if adapter is None else lambda value: adapter.dump_python(value, mode="json")
-    columns = AnswerColumns(None if adapter is None else adapter.json_schema(), table.columns)
-    values: dict[str, list[Any]] = {name: [] for name in columns.kinds}
+    answers = _answer_schema(response_model, by_row.values())
+    columns = AnswerColumns(None if answers is None else answers.schema, table.columns)
+    values: dict[str, list[object]] = {name: [] for name in columns.kinds}
     for index in range(len(table)):
         found = by_row.get(index)
-        cells = columns.cells(RowResult.of(index, found, dump)) if found is not None else {}
+        cells = columns.cells(RowResult.of(index, found, answers)) if found is not None else {}
         for name, kind in columns.kinds.items():
             values[name].append(as_kind(cells.get(name), kind))
     made = table.with_columns(*(_series(name, values[name], kind, table) for name, kind in columns.kinds.items()))
@@ -111,7 +111,7 @@ def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[Any]], response_model
     return native
 
 
-def _table(frame: Any) -> Any:
+def _table(frame: Any) -> DataFrame[Any]:
     try:
         import narwhals
     except ImportError:
@@ -124,27 +124,25 @@ def _table(frame: Any) -> Any:
         ) from None
 
 
-def _adapter(response_model: Any, outcomes: Iterable[Outcome[Any]]) -> Any:
-    """Return what turns typed values into JSON data; None when the answers are texts."""
-    from pydantic import TypeAdapter
-
+def _answer_schema(response_model: object, outcomes: Iterable[Outcome[object]]) -> AnswerSchema | None:
+    """Return the schema of typed answers; None when the answers are texts."""
     if response_model is None:
         values = (outcome.value for outcome in outcomes if outcome.ok)
         response_model = next((type(value) for value in values if not isinstance(value, str)), None)
-    return None if response_model is None else TypeAdapter(response_model)
+    return None if response_model is None else AnswerSchema(response_model)
 
 
-def _series(name: str, values: list[Any], kind: Kind, table: Any) -> Any:
+def _series(name: str, values: list[object], kind: Kind, table: DataFrame[Any]) -> Series[Any]:
     import narwhals
 
-    # pandas chooses a type that has nulls where there are some; the others have them in every type.
-    types: dict[Kind, Any] = {"int": narwhals.Int64, "float": narwhals.Float64, "bool": narwhals.Boolean}
+    # pandas chooses a type that has nulls if there are some; in the other libraries every type has them.
+    types: dict[Kind, IntoDType] = {"int": narwhals.Int64, "float": narwhals.Float64, "bool": narwhals.Boolean}
     dtype = None if table.implementation.is_pandas_like() else types.get(kind, narwhals.String)
     return narwhals.new_series(name, values, dtype, backend=table.implementation)
 
 
-def _plain(value: Any) -> Any:
-    """Return a cell as Python has it: None for what a library takes for missing, and no numbers of numpy's."""
+def _plain(value: Any) -> object:
+    """Return a cell as a plain Python value: None for what is missing, and no numbers of numpy's."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
     if hasattr(value, "tolist"):

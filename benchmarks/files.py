@@ -1,4 +1,4 @@
-"""What the command for batches does with files: a million rows, a kill at any moment, and a job of another tool.
+"""`asyncllm batch` on files: a million rows, kills at any moment, and the job of another tool.
 
     python -m benchmarks.files [million] [kills] [cookbook] [--rows N] [--kills N] [--seed N]
 
@@ -88,7 +88,7 @@ def report(name: str, figure: str, *, ok: bool = True) -> None:
 
 @contextmanager
 def simulator(*options: str) -> Iterator[str]:
-    """Run a simulator in a process of its own, and give its address."""
+    """Run a simulator in a process of its own, and yield its address."""
     command = [sys.executable, "-m", "asyncllm", "simulate", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -113,11 +113,11 @@ def write_rows(path: Path, rows: int) -> None:
 
 @dataclass
 class Watched:
-    """What one process took.
+    """The figures of a process.
 
     Attributes:
         seconds: From its start to its end.
-        cpu_s: The time of a processor that it took, which a busy machine changes less.
+        cpu_s: Its CPU time, which a busy machine changes less.
         memory_mb: Its resident memory, once a second.
     """
 
@@ -127,7 +127,7 @@ class Watched:
 
 
 def watch(command: list[str], folder: Path) -> Watched:
-    """Run a process to its end, and look at its memory every second."""
+    """Run a process to its end, and sample its memory every second."""
     watched = Watched()
     began, cpu_s = time.perf_counter(), _cpu_of_children_s()
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -174,7 +174,7 @@ def million(folder: Path, rows: int) -> None:
         ok=most - early <= _MOST_GROWTH_MB,
     )
     wrong = sum(line != f"r{number}" for number, line in enumerate(_ids(folder / "out.jsonl")))
-    report("rows out of place", f"{wrong:,} of {rows:,}", ok=not wrong)
+    report("rows out of order", f"{wrong:,} of {rows:,}", ok=not wrong)
 
 
 def _own_rate(url: str, rows: int, journal: str) -> tuple[float, float]:
@@ -195,21 +195,21 @@ def kills(folder: Path, rows: int, count: int, chance: random.Random) -> None:
     for kind in ("jsonl", "csv", "parquet"):
         with simulator("--latency", "first_token_s=0.1,spread=0.5") as url:
             expected = [f"r{number}" for number in range(rows)]
-            place = folder / kind
-            place.mkdir()
-            write_rows(place / "rows.jsonl", rows)
+            work = folder / kind
+            work.mkdir()
+            write_rows(work / "rows.jsonl", rows)
             # Half of these answers are there when the first kills come, and the last ones hit the end of runs, where
             # the results are written.
             command = batch("rows.jsonl", f"out.{kind}", url, "--max-concurrency", "50")
-            whole_s = watch(batch("rows.jsonl", f"whole.{kind}", url, "--max-concurrency", "50"), place).seconds
+            whole_s = watch(batch("rows.jsonl", f"whole.{kind}", url, "--max-concurrency", "50"), work).seconds
             torn = killed = 0
             while killed < count:
-                killed += _killed(command, place, chance.uniform(0.2, whole_s / 2))
-                torn += not _is_consistent(place / f"out.{kind}")
-            watch(command, place)
-            found = _ids(place / f"out.{kind}")
+                killed += _killed(command, work, chance.uniform(0.2, whole_s / 2))
+                torn += not _is_consistent(work / f"out.{kind}")
+            watch(command, work)
+            found = _ids(work / f"out.{kind}")
             kept = "kept" if found == expected else "lost"
-        left = [path.name for path in place.iterdir() if "partial" in path.name]
+        left = [path.name for path in work.iterdir() if "partial" in path.name]
         report(
             f"{kind} killed {killed} times",
             f"{len(found):,} rows, {len(found) - len(set(found))} twice, {len(set(expected) - set(found))} missing, "
@@ -219,7 +219,7 @@ def kills(folder: Path, rows: int, count: int, chance: random.Random) -> None:
 
 
 def _killed(command: list[str], folder: Path, after_s: float) -> bool:
-    """Run the command, kill it after some time, and tell whether it was still running."""
+    """Run the command, kill it after some time, and return whether it was still running."""
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process:
         try:
             process.wait(after_s)
@@ -230,7 +230,7 @@ def _killed(command: list[str], folder: Path, after_s: float) -> bool:
 
 
 def _is_consistent(path: Path) -> bool:
-    """Tell whether a file of results is not there, or is whole, in order, and has no row twice."""
+    """Return whether a file of results does not exist, or is whole, in order, and has no row twice."""
     if not path.exists():
         return True
     try:

@@ -1,1 +1,1 @@
-"""Many requests: fanned out with bounded concurrency, each ending in exactly one `Outcome`."""
+"""Batches: many requests with bounded concurrency, each with exactly one `Outcome`."""

@@ -1,4 +1,4 @@
-"""The fan-out: lazy input, a bounded number in flight, and a slow consumer that slows the rest."""
+"""The engine of a batch: lazy input, bounded concurrency, and backpressure from a slow consumer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,7 +15,6 @@ from anyio.abc import TaskGroup
 from ..completions.completion import Completion
 from ..completions.usage import Usage
 from ..errors import JournalError, StalledError
-from ..messages import Request
 from .input import Requests, input_of
 from .item import BatchItem
 from .journal.session import JournalSession
@@ -25,15 +24,15 @@ from .progress import Meter
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
 
-# Results that an ordered batch may hold back behind a straggler, for each slot; then no more input is taken.
-WINDOW_PER_PLACE = 20
-# Not more at once, so that what was read is begun before the rest is.
+# Results that an ordered batch may hold back behind a straggler, for each slot; beyond, no more input is taken.
+WINDOW_PER_SLOT = 20
+# The most that is read at once, so that what was read is begun before the rest is read.
 _READ_AT_ONCE = 500
 
 
 @dataclass(slots=True)
 class Done(Generic[T]):
-    """What running one request gave.
+    """The result of a request that succeeded.
 
     Attributes:
         value: The typed value, or the text.
@@ -43,28 +42,28 @@ class Done(Generic[T]):
     """
 
     value: T
-    completion: Completion
+    completion: Completion | None
     cost_usd: float | None
     usage: Usage | None = None
 
 
 @dataclass(slots=True)
 class Flow:
-    """Where the items of a batch are.
+    """The counts of a batch's items by where they are.
 
     Attributes:
-        taken: How many have been taken from the input.
-        ended: How many have their outcome.
-        given: How many outcomes the consumer has.
-        running: How many are being worked on.
-        failed: How many of those that ended did so with an error.
+        taken: Items taken from the input.
+        ended: Items that have their outcome.
+        delivered: Outcomes that the consumer has.
+        running: Items that workers have.
+        failed: Items that ended with an error.
         exhausted: Whether the input has come to its end.
-        broken: Whether a part of the batch has failed, or is being ended.
+        broken: Whether a task of the batch has failed or was cancelled.
     """
 
     taken: int = 0
     ended: int = 0
-    given: int = 0
+    delivered: int = 0
     running: int = 0
     failed: int = 0
     exhausted: bool = False
@@ -82,12 +81,12 @@ class OutcomeStream(Generic[T]):
     Args:
         requests: The input, taken as slots become free.
         run: Sends one request.
-        max_concurrency: How many may be in flight.
-        ordered: Give outcomes in input order, rather than as they complete.
+        max_concurrency: The most that may be in flight.
+        ordered: Whether outcomes come in input order, rather than as they complete.
         on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
-        stop_after_errors: End the batch with the error that makes it so many.
-        session: What is known of the items already, and keeps how they end.
-        meter: Counts, for whoever wants to know how far the batch is.
+        stop_after_errors: The number of errors that ends the batch, with the last of them.
+        session: The journal; None without one.
+        meter: Measures the progress.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class OutcomeStream(Generic[T]):
         ordered: bool = False,
         on_error: OnError = "return",
         stop_after_errors: int | None = None,
-        session: JournalSession | None = None,
+        session: JournalSession[T] | None = None,
         meter: Meter | None = None,
     ) -> None:
         self._source = input_of(requests)
@@ -107,34 +106,34 @@ class OutcomeStream(Generic[T]):
         self._slots = max_concurrency
         self._ordered = ordered
         self._most_errors = 1 if on_error == "raise" else stop_after_errors
-        # Room for every slot to hand over one outcome and go on, before the consumer must take some.
-        self._room = max_concurrency * (WINDOW_PER_PLACE if ordered else 2)
+        # Unordered: every slot may hand over one outcome and go on, before the consumer must take some.
+        self._window = max_concurrency * (WINDOW_PER_SLOT if ordered else 2)
         self._session = session
         self._meter = meter
         self._flow = Flow()
-        self._to_enter: deque[BatchItem] = deque()
+        self._to_register: deque[BatchItem] = deque()
         self._to_run: deque[BatchItem] = deque()
         self._idle: deque[anyio.Event] = deque()
         self._workers = 0
         self._ready: deque[Outcome[T]] = deque()
         self._held: dict[int, Outcome[T]] = {}
         self._group: TaskGroup | None = None
-        self._news = anyio.Event()
-        self._space = anyio.Event()
-        self._entries = anyio.Event()
+        self._changed = anyio.Event()
+        self._delivered = anyio.Event()
+        self._read_more = anyio.Event()
 
     async def __aenter__(self) -> Self:
         if self._session is not None:
             await self._session.open(self._slots)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
-        self._group.start_soon(self._part, self._read)
+        self._group.start_soon(self._guarded, self._read)
         if self._session is not None:
-            self._group.start_soon(self._part, self._enter_all, self._session)
-            self._group.start_soon(self._part, self._session.watch)
+            self._group.start_soon(self._guarded, self._register_all, self._session)
+            self._group.start_soon(self._guarded, self._session.watch)
         if self._meter is not None:
             self._meter.begin(self._flow, self._limited_by)
-            self._group.start_soon(self._part, self._meter.run)
+            self._group.start_soon(self._guarded, self._meter.run)
         return self
 
     async def __aexit__(
@@ -152,9 +151,9 @@ class OutcomeStream(Generic[T]):
             failure = await self._close(failure or error) or failure
         if failure is None or failure is error:
             # The block's own error goes on by itself. Raised here, a KeyboardInterrupt of the caller's thread would end
-            # the loop of a blocking client, which runs on another.
+            # the loop of a blocking client, which runs on another thread.
             return suppressed if failure is None else None
-        # A batch fails with the one error that ended it; that it ran in a task group is nobody's business.
+        # A batch fails with the one error that ended it, not with the group of the tasks that it ran in.
         raise failure from None
 
     def __aiter__(self) -> Self:
@@ -167,30 +166,30 @@ class OutcomeStream(Generic[T]):
         while True:
             outcome = self._next_ready()
             if outcome is not None:
-                flow.given += 1
-                self._space.set()
+                flow.delivered += 1
+                self._delivered.set()
                 return outcome
-            if flow.is_over or flow.broken:  # with what it failed, leaving the block says
+            if flow.is_over or flow.broken:  # leaving the block raises the failure
                 raise StopAsyncIteration
-            if self._news.is_set():
-                self._news = anyio.Event()
-            await self._news.wait()
+            if self._changed.is_set():
+                self._changed = anyio.Event()
+            await self._changed.wait()
 
     def _take_ready(self) -> list[Outcome[T]]:
-        """Return what can be had without waiting, of a batch that is not ordered."""
-        some = list(self._ready)
+        """Return the outcomes that are there, of a batch that is not ordered."""
+        outcomes = list(self._ready)
         self._ready.clear()
-        self._flow.given += len(some)
-        self._space.set()
-        return some
+        self._flow.delivered += len(outcomes)
+        self._delivered.set()
+        return outcomes
 
     def _next_ready(self) -> Outcome[T] | None:
         if self._ordered:
-            return self._held.pop(self._flow.given, None)
+            return self._held.pop(self._flow.delivered, None)
         return self._ready.popleft() if self._ready else None
 
     async def _close(self, error: BaseException | None) -> BaseException | None:
-        """Close what the batch has open, and return what failed in it, unless it ends with an error anyhow."""
+        """Close what the batch has open, and return what failed in it, unless it ends with an error anyway."""
         failure: BaseException | None = None
         try:
             await self._source.aclose()
@@ -208,55 +207,55 @@ class OutcomeStream(Generic[T]):
                 failure = failure or raised
         return None if error is not None else failure
 
-    async def _part(self, work: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Run a part of the batch; a consumer in another task than the block's learns from here that it failed."""
+    async def _guarded(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run a task of the batch; tell a consumer in another task than the block's if it fails."""
         try:
             await work(*args)
         except BaseException:
             self._flow.broken = True
-            self._news.set()
+            self._changed.set()
             raise
 
     async def _read(self) -> None:
-        """Take the input as there is room for it."""
+        """Take input while the window has room."""
         flow = self._flow
         while True:
-            while (room := self._room - (flow.taken - flow.given)) < 1:
-                if self._space.is_set():
-                    self._space = anyio.Event()
-                await self._space.wait()
-            some = await self._source.some(min(room, _READ_AT_ONCE))
-            if not some:
+            while (room := self._window - (flow.taken - flow.delivered)) < 1:
+                if self._delivered.is_set():
+                    self._delivered = anyio.Event()
+                await self._delivered.wait()
+            taken = await self._source.take(min(room, _READ_AT_ONCE))
+            if not taken:
                 break
-            items = [BatchItem(flow.taken + n, messages) for n, messages in enumerate(some)]
+            items = [BatchItem(flow.taken + n, messages) for n, messages in enumerate(taken)]
             flow.taken += len(items)
             if self._session is None:
                 self._send(items)
             else:
-                self._to_enter.extend(items)
-                self._entries.set()
+                self._to_register.extend(items)
+                self._read_more.set()
         flow.exhausted = True
-        self._entries.set()
-        self._news.set()
+        self._read_more.set()
+        self._changed.set()
 
-    async def _enter_all(self, session: JournalSession) -> None:
-        """Have everything looked up that was read, as much at a time as has come in meanwhile."""
+    async def _register_all(self, session: JournalSession[T]) -> None:
+        """Register what was read, as much at a time as has come in meanwhile."""
         while True:
-            if not self._to_enter:
+            if not self._to_register:
                 if self._flow.exhausted:
                     return
-                self._entries = anyio.Event()
-                await self._entries.wait()
+                self._read_more = anyio.Event()
+                await self._read_more.wait()
                 continue
-            items = list(self._to_enter)
-            self._to_enter.clear()
-            to_run, known = await session.enter(items)
+            items = list(self._to_register)
+            self._to_register.clear()
+            to_send, known = await session.register(items)
             for _, outcome in known:
                 self._ended(outcome)
-            self._send(to_run)
+            self._send(to_send)
 
     def _send(self, items: list[BatchItem]) -> None:
-        """Give items to workers that are idle, and to new ones while there are slots; the others wait."""
+        """Hand items to idle workers, and to new ones while there are slots; the others wait."""
         assert self._group is not None
         self._to_run.extend(items)
         for _ in items:
@@ -264,7 +263,7 @@ class OutcomeStream(Generic[T]):
                 self._idle.popleft().set()
             elif self._workers < self._slots:
                 self._workers += 1
-                self._group.start_soon(self._part, self._work, self._workers - 1)
+                self._group.start_soon(self._guarded, self._work, self._workers - 1)
             else:
                 break
 
@@ -284,24 +283,21 @@ class OutcomeStream(Generic[T]):
                 flow.running -= 1
                 self._ended(outcome)
                 continue
-            # In flight until it is written down, so that never more than the slots can be lost.
+            # In flight until it is committed, so that no more than the slots can be lost.
             ended = await session.record(item, outcome)
             flow.running -= 1
             for _, its_outcome in ended:
                 self._ended(its_outcome)
 
     async def _outcome(self, item: BatchItem) -> Outcome[T]:
-        messages = item.messages
-        id, data = (messages.id, messages.data) if isinstance(messages, Request) else (None, None)
         try:
             done = await self._run(item)
         except (StalledError, JournalError):
-            raise  # not this item's fault, and no other item would fare better
+            raise  # it is not this item's fault, and every other item would fail too
         except Exception as error:
-            return failed(item.index, id, data, error)
-        completion = done.completion
-        usage = done.usage if done.usage is not None or completion is None else completion.usage
-        return Outcome(item.index, id, data, done.value, completion, None, done.cost_usd, usage)
+            return _failed(item, error)
+        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
+        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
 
     def _ended(self, outcome: Outcome[T]) -> None:
         flow = self._flow
@@ -318,21 +314,21 @@ class OutcomeStream(Generic[T]):
             self._held[outcome.index] = outcome
         else:
             self._ready.append(outcome)
-        self._news.set()
+        self._changed.set()
 
     def _limited_by(self) -> str | None:
-        """Return what keeps the batch from going faster, as far as it is the batch itself."""
+        """Return what limits the pace, if it is the batch itself."""
         flow = self._flow
         if flow.is_over:
             return None
-        if flow.taken - flow.given >= self._room and not self._to_run:
+        if flow.taken - flow.delivered >= self._window and not self._to_run:
             return "consumer"
         if not self._to_run and not flow.exhausted and flow.running < self._slots:
             return "input"
         return None
 
 
-def failed(index: int, id: str | None, data: Any, error: Exception) -> Outcome[Any]:
+def _failed(item: BatchItem, error: Exception) -> Outcome[T]:
     """Return the outcome of an item that ended with an error."""
     completion = getattr(error, "completion", None) or getattr(error, "partial", None)
     completion = completion if isinstance(completion, Completion) else None
@@ -340,7 +336,7 @@ def failed(index: int, id: str | None, data: Any, error: Exception) -> Outcome[A
     if completion is not None:
         usage = completion.usage if usage is None else usage
         cost = completion.cost_usd if cost is None else cost
-    return Outcome(index, id, data, None, completion, error, cost, usage)
+    return Outcome(item.index, item.id, item.data, None, completion, error, cost, usage)
 
 
 async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
@@ -349,14 +345,13 @@ async def gather(outcomes: OutcomeStream[T]) -> list[Outcome[T]]:
         done: list[Outcome[T]] = []
         async for outcome in outcomes:
             done.append(outcome)
-            done.extend(outcomes._take_ready())
+            done.extend(outcomes._take_ready())  # pyright: ignore[reportPrivateUsage]  # a class of this module
     done.sort(key=lambda outcome: outcome.index)
     return done
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _only(error: BaseException) -> BaseException:
     """Return the error that ended a batch: the first that is no group."""
-    error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error

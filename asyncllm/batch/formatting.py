@@ -1,10 +1,20 @@
-"""Figures in words, short enough for an axis or a table."""
+"""Formatting for people: durations, numbers, dollars, tokens, and texts that a terminal can show."""
 
 from __future__ import annotations
 
+import os
+import re
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ..completions.usage import Basis, Usage
+
+# Control characters of terminals: a text from outside must not move the cursor or rename the window.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def duration(seconds: float) -> str:
-    """Say a duration with the units that count: `20 ms`, `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return a duration with the units that matter: `20 ms`, `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds == 0:
         return "0"
     if seconds < 0.9995:
@@ -20,12 +30,44 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
 
 
-def reason(name: str) -> str:
-    """Say what held a run back, by its name in the journal."""
-    return _REASONS.get(name, name)
+def number(value: float) -> str:
+    """Return a number with three significant digits, or all of its integer part."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-_REASONS = {
+def dollars(cost: float | None, basis: Basis = "known") -> str:
+    """Return a cost in US dollars; `unknown` for None."""
+    if cost is None:
+        return "unknown"
+    # Single calls cost fractions of a cent: as many digits as it takes to see three significant ones.
+    digits = ",.2f" if cost >= 1 or cost == 0 else ".3g" if cost >= 1e-4 else ".7f"
+    return f"{'about ' if basis == 'estimated' else ''}${cost:{digits}}"
+
+
+def tokens(usage: Usage) -> str:
+    """Return the tokens of a call, in and out."""
+    if usage.basis == "unknown":
+        return "tokens unknown"
+    about = "about " if usage.basis == "estimated" else ""
+    return f"{about}{usage.input_tokens or 0:,} + {usage.output_tokens or 0:,} tokens"
+
+
+def limit_name(name: str) -> str:
+    """Return what limited the pace of a batch, from its name in the journal."""
+    return _LIMITS.get(name, name)
+
+
+def printable(text: str) -> str:
+    """Replace the control characters of terminals; line breaks and tabs stay."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def draws(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "")
+
+
+_LIMITS = {
     "adaptive": "the provider's limit, as found",
     "budget": "the budget",
     "closed": "the provider asked to wait",
@@ -35,18 +77,3 @@ _REASONS = {
     "requests": "requests_per_minute",
     "tokens": "tokens_per_minute",
 }
-
-
-def number(value: float) -> str:
-    """Say a number with three digits that count, or all of it where it is larger."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
-
-
-def dollars(cost: float | None) -> str:
-    """Say what something cost."""
-    if cost is None:
-        return "unknown"
-    # Single calls cost fractions of a cent: as many digits as it takes to see three that count.
-    if cost >= 1 or cost == 0:
-        return f"${cost:,.2f}"
-    return f"${cost:.3g}" if cost >= 1e-4 else f"${cost:.7f}"

@@ -1,4 +1,4 @@
-"""The input of a batch, read a little ahead: in place where that cannot block, on a thread where it may."""
+"""The input of a batch, read a little ahead: in the loop where that cannot block, on a thread where it may."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 import anyio
 
 from ..messages import Message, Messages, Request
 from ..threads import ThreadEvent
 
+T = TypeVar("T")
 Requests: TypeAlias = Iterable[Messages] | AsyncIterable[Messages]
 
-# Reading these is reading memory. Whatever else is iterated may be a file, a database or a generator over one.
-_IN_MEMORY: tuple[type, ...] = (list, tuple, range, set, frozenset, deque, type({}.keys()), type({}.values()))
-# A thread that is just then reading from a slow disk is waited for; one that reads from something that does not come
-# is left to itself, and ends when it does.
-_PATIENCE_S = 1.0
+# Iterating over these reads memory. Any other iterable may be a file, a database or a generator over one.
+_DICT_VIEWS = (type(dict[str, str]().keys()), type(dict[str, str]().values()))
+_IN_MEMORY = (list, tuple, range, set, frozenset, deque, *_DICT_VIEWS)
+# How long a batch that ends waits for the thread that reads its input. One that reads from something that never comes
+# is abandoned, and ends when its input does.
+_JOIN_TIMEOUT_S = 1.0
+# Items that `on_thread` reads ahead.
+_READ_AHEAD = 100
 
 
 class BatchInput(Protocol):
-    """The input, which nobody else reads."""
+    """An input, for its one reader."""
 
-    async def some(self, most: int) -> list[Any]:
-        """Wait for the next items and return those that are there, `most` of them at the most; none at the end."""
+    async def take(self, most: int) -> list[Messages]:
+        """Wait for the next items, and return those that are there, at most so many; none at the end."""
         ...
 
     async def aclose(self) -> None:
@@ -36,44 +40,57 @@ class BatchInput(Protocol):
 
 
 def input_of(requests: Requests) -> BatchInput:
-    """Return the input that somebody gave.
+    """Return the input that reads an iterable.
 
     Raises:
-        TypeError: It is a single request, or nothing that can be iterated.
+        TypeError: It is a single request, or cannot be iterated.
     """
+    name = type(requests).__name__
     if isinstance(requests, str | bytes | Mapping | Message | Request):
         raise TypeError(
-            f"a batch takes an iterable of requests, not one {type(requests).__name__}; put it into a list, or "
+            f"a batch takes an iterable of requests, not one {name}; put it into a list, or "
             "call acompletion for a single answer"
         )
     if isinstance(requests, AsyncIterable):
-        return _Awaited(aiter(requests))
-    if not isinstance(requests, Iterable):
-        raise TypeError(f"a batch takes an iterable or async iterable of requests, not {type(requests).__name__}")
-    return _Memory(iter(requests)) if is_in_memory(requests) else _Threaded(requests)
+        return _AsyncInput(aiter(requests))
+    if not isinstance(requests, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # a caller may pass anything
+        raise TypeError(f"a batch takes an iterable or async iterable of requests, not {name}")
+    in_memory = items_in_memory(requests)
+    return _ThreadedInput(requests) if in_memory is None else _MemoryInput(in_memory)
 
 
-def is_in_memory(requests: Requests) -> bool:
-    """Tell whether an input can be read without waiting, and more than once."""
-    return isinstance(requests, _IN_MEMORY)
+def items_in_memory(requests: Requests) -> Iterator[Messages] | None:
+    """Return an iterator over an input that can be read without waiting, and more than once; None for any other."""
+    return iter(cast(Iterable[Messages], requests)) if isinstance(requests, _IN_MEMORY) else None
 
 
-class _Memory:
-    def __init__(self, items: Iterator[Any]) -> None:
+async def on_thread(iterable: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Yield the items of an iterable that may block, read on a thread; close it with `aclose()`."""
+    source = _ThreadedInput(iterable)
+    try:
+        while items := await source.take(_READ_AHEAD):
+            for item in items:
+                yield item
+    finally:
+        await source.aclose()
+
+
+class _MemoryInput:
+    def __init__(self, items: Iterator[Messages]) -> None:
         self._items = items
 
-    async def some(self, most: int) -> list[Any]:
+    async def take(self, most: int) -> list[Messages]:
         return list(islice(self._items, most))
 
     async def aclose(self) -> None:
         pass
 
 
-class _Awaited:
-    def __init__(self, items: AsyncIterator[Any]) -> None:
+class _AsyncInput:
+    def __init__(self, items: AsyncIterator[Messages]) -> None:
         self._items = items
 
-    async def some(self, most: int) -> list[Any]:
+    async def take(self, most: int) -> list[Messages]:
         try:
             return [await anext(self._items)]
         except StopAsyncIteration:
@@ -82,36 +99,36 @@ class _Awaited:
     async def aclose(self) -> None:
         if isinstance(self._items, AsyncGenerator):
             with anyio.CancelScope(shield=True):
-                await self._items.aclose()
+                await cast(AsyncGenerator[Messages, None], self._items).aclose()
 
 
-class _Threaded:
-    """An iterable on a thread of its own, which reads as far ahead as it is told and hands over what it has."""
+class _ThreadedInput(Generic[T]):
+    """An iterable read by a thread of its own, as far ahead as it is asked to."""
 
-    def __init__(self, iterable: Iterable[Any]) -> None:
+    def __init__(self, iterable: Iterable[T]) -> None:
         self._iterable = iterable
-        self._read: deque[Any] = deque()
-        self._wanted = 0  # what the thread shall still read; under the condition
-        self._outstanding = 0  # what it was told to read and has not been taken from it
+        self._read: deque[T] = deque()
+        self._wanted = 0  # what the thread has still to read; under the condition
+        self._outstanding = 0  # what it was asked to read and has not been taken from it
         self._condition = threading.Condition()
         self._stopping = False
         self._ended = False
         self._error: BaseException | None = None
-        self._hungry = False
+        self._reader_waits = False
         self._thread: threading.Thread | None = None
-        self._news: ThreadEvent
-        self._gone: ThreadEvent
+        self._changed: ThreadEvent
+        self._finished: ThreadEvent
 
-    async def some(self, most: int) -> list[Any]:
+    async def take(self, most: int) -> list[T]:
         if self._thread is None:
             self._start()
-        self._want(most)
+        self._ask_for(most)
         while not self._read and not self._ended:
-            self._news.clear()
-            self._hungry = True
-            # Looked at again: the thread may have read something before it could see that it is waited for.
+            self._changed.clear()
+            self._reader_waits = True
+            # Checked again: the thread may have read an item before it could see that the reader waits.
             if not self._read and not self._ended:
-                await self._news.wait()
+                await self._changed.wait()
         taken = [self._read.popleft() for _ in range(min(most, len(self._read)))]
         self._outstanding -= len(taken)
         if not taken and self._error is not None:
@@ -124,18 +141,18 @@ class _Threaded:
         with self._condition:
             self._stopping = True
             self._condition.notify()
-        with anyio.move_on_after(_PATIENCE_S, shield=True):
-            await self._gone.wait()
-        if self._gone.is_set():
+        with anyio.move_on_after(_JOIN_TIMEOUT_S, shield=True):
+            await self._finished.wait()
+        if self._finished.is_set():
             self._thread.join()
 
     def _start(self) -> None:
-        self._news, self._gone = ThreadEvent(), ThreadEvent()
+        self._changed, self._finished = ThreadEvent(), ThreadEvent()
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._serve,), name="asyncllm-input", daemon=True)
         self._thread.start()
 
-    def _want(self, most: int) -> None:
+    def _ask_for(self, most: int) -> None:
         more = most - self._outstanding
         if more > 0 and not self._ended:
             self._outstanding += more
@@ -144,24 +161,24 @@ class _Threaded:
                 self._condition.notify()
 
     def _serve(self) -> None:
-        items: Iterator[Any] | None = None
+        items: Iterator[T] | None = None
         try:
             items = iter(self._iterable)
             self._read_all(items)
         except BaseException as error:
             self._error = error
         finally:
-            self._iterable = ()  # what it holds open is let go of here, rather than wherever the batch is
+            self._iterable = ()  # what it holds open is released on this thread, not where the batch is released
             if isinstance(items, Generator):
                 try:
                     items.close()
                 except BaseException as error:
                     self._error = self._error or error
             self._ended = True
-            self._news.set()
-            self._gone.set()
+            self._changed.set()
+            self._finished.set()
 
-    def _read_all(self, items: Iterator[Any]) -> None:
+    def _read_all(self, items: Iterator[T]) -> None:
         while wanted := self._next_wanted():
             for _ in range(wanted):
                 try:
@@ -169,9 +186,9 @@ class _Threaded:
                 except StopIteration:
                     return
                 self._read.append(item)
-                if self._hungry:
-                    self._hungry = False
-                    self._news.set()
+                if self._reader_waits:
+                    self._reader_waits = False
+                    self._changed.set()
                 if self._stopping:
                     return
 

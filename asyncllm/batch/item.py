@@ -1,23 +1,25 @@
-"""One item of a batch on its way."""
+"""One item of a batch, from the input to its outcome."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..messages import Messages, Request
 
 if TYPE_CHECKING:
     from .journal.fingerprint import Fingerprint
 
 
 class BatchItem:
-    """What was taken from the input, and what is known of it so far.
+    """An item that was taken from the input.
 
     Attributes:
         index: Its position in the input, from 0.
-        messages: What it is, as it was given.
+        messages: The item as it was given.
         worker: The number of the worker that has it.
         number: Its number in the journal; 0 without one.
-        occurrence: Which one of the items with the same fingerprint it is.
-        fingerprint: What it is known by there.
+        occurrence: Its index among the items with the same key.
+        fingerprint: Its identity in the journal.
         started_at: When a worker began with it, in Unix time.
         followers: Identical items that wait for its outcome.
     """
@@ -26,7 +28,7 @@ class BatchItem:
 
     fingerprint: Fingerprint
 
-    def __init__(self, index: int, messages: Any) -> None:
+    def __init__(self, index: int, messages: Messages) -> None:
         self.index = index
         self.messages = messages
         self.worker = 0
@@ -34,3 +36,13 @@ class BatchItem:
         self.occurrence = 0
         self.started_at = 0.0
         self.followers: list[BatchItem] = []
+
+    @property
+    def id(self) -> str | None:
+        """The id of its request; None when it has none."""
+        return self.messages.id if isinstance(self.messages, Request) else None
+
+    @property
+    def data(self) -> object:
+        """The caller's own that its request carries."""
+        return self.messages.data if isinstance(self.messages, Request) else None

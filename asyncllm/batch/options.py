@@ -1,11 +1,11 @@
-"""What `gather` and `map` take beside the input: how much at once, what a failure does, what is kept and spent."""
+"""The options of `gather` and `map`: concurrency, failures, journal, progress and budget."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from ..limits import Budget
 from ..parameters import CallOptions
@@ -18,10 +18,12 @@ from .journal.journal_file import Durability
 from .journal.resumption import Resumed
 from .journal.session import JournalSession, Restore
 from .progress import Meter, Progress
-from .progress_line import Display
+from .progress_line import ProgressLine
 from .stall import ItemPolicy, Stall
 
+T = TypeVar("T")
 JournalLike = Journal | str | os.PathLike[str]
+_JOURNAL_LIKE: tuple[type, ...] = (Journal, str, os.PathLike)
 Report = Callable[[Progress], object]
 
 
@@ -29,14 +31,14 @@ class BatchOptions(CallOptions, total=False):
     """`CallOptions` for every request of a batch, and the options of the batch itself.
 
     Attributes:
-        max_concurrency: How many may be in flight; the client's slots when not given.
+        max_concurrency: The most that may be in flight; by default the client's slots.
         on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
-        stop_after_errors: End the batch with the error that makes it so many.
+        stop_after_errors: The number of errors that ends the batch, with the last of them.
         journal: A `Journal`, or the path of one: what is in it is not sent again.
         durability: Of a journal given by its path: `normal`, or `full` to wait for the disk.
-        deduplicate: Send identical requests once; the others share its answer, and cost nothing.
-        progress: True for a display on stderr; or a function that is told about once a second, and before anything is
-            sent, in the loop of the batch.
+        deduplicate: Send identical requests once; the others share the answer, and cost nothing.
+        progress: True for a display on stderr; or a function that is called about once a second, and before anything
+            is sent, in the loop of the batch.
         budget_usd: What the batch may spend, all runs of its journal together. A request that may cost more than what
             is left is not sent, and fails with BudgetExceededError.
         adaptive: Find and follow the provider's limit.
@@ -72,10 +74,10 @@ class BatchSettings:
 
     @classmethod
     def split(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
-        """Take the settings of a batch from what was given to it, and return them with the parameters of its requests.
+        """Return the settings of a batch among its options, and the parameters of its requests.
 
         Raises:
-            TypeError: An option is of another type.
+            TypeError: An option is of the wrong type.
             ValueError: An option has an impossible value.
         """
         own = {name: value for name, value in options.items() if name in OF_THE_BATCH}
@@ -92,74 +94,91 @@ class BatchSettings:
             raise ValueError(f"budget_usd must not be negative, and is {self.budget_usd}")
         if self.durability is not None and (self.journal is None or isinstance(self.journal, Journal)):
             raise TypeError("durability belongs to a journal that is given by its path; a Journal has its own")
-        if self.journal is not None and not isinstance(self.journal, Journal | str | os.PathLike):
+        if self.journal is not None and not isinstance(self.journal, _JOURNAL_LIKE):
             raise TypeError(f"journal is a Journal or a path, not {type(self.journal).__name__}")
         if self.progress is not True and self.progress is not False and not callable(self.progress):
             raise TypeError(f"progress is True, False or a function, not {self.progress!r}")
 
     def open_journal(self) -> Journal | None:
-        """Return the journal, of its path where that was given."""
+        """Return the journal, from its path where that was given."""
         if self.journal is None or isinstance(self.journal, Journal):
             return self.journal
         return Journal(self.journal, durability=self.durability or "normal")
+
+    def meter(self, requests: Requests, limited_by: Callable[[], str | None]) -> Meter:
+        """Return what measures and reports the progress.
+
+        Args:
+            requests: The input.
+            limited_by: Returns what limits the pace of the client's calls.
+        """
+        report = ProgressLine(budget_usd=self.budget_usd).show if self.progress is True else self.progress or None
+        return Meter(len(requests) if isinstance(requests, Sized) else None, report, limited_by=limited_by)
+
+
+class _Start:
+    """The start of a batch, once its journal says what earlier runs have done and spent."""
+
+    def __init__(self, budget_usd: float | None, stall: Stall, meter: Meter) -> None:
+        self._budget_usd = budget_usd
+        self._stall = stall
+        self._meter = meter
+        self._spent_before = 0.0
+
+    def opened(self, resumed: Resumed) -> None:
+        """Set the budget, and report, before anything is sent."""
+        if self._budget_usd is not None:
+            self._spent_before = resumed.spent_usd
+            self._stall.budget = Budget(self._budget_usd, self._spent_before)
+        self._meter.opened(resumed)
+
+    def charged(self) -> float:
+        """Return what this run has taken out of the budget."""
+        return 0.0 if self._stall.budget is None else self._stall.budget.spent_usd - self._spent_before
 
 
 def batch(
     settings: BatchSettings,
     requests: Requests,
-    run: Callable[[BatchItem, ItemPolicy], Awaitable[Done[Any]]],
+    run: Callable[[BatchItem, ItemPolicy], Awaitable[Done[T]]],
     *,
     ordered: bool,
     slots: int,
     fingerprint_of: Callable[[], Fingerprinter],
-    restore: Restore,
+    restore: Restore[T],
     limited_by: Callable[[], str | None],
-) -> OutcomeStream[Any]:
-    """Put a batch together.
+) -> OutcomeStream[T]:
+    """Assemble a batch.
 
     Args:
         settings: Its options.
         requests: Its input.
-        run: Sends one request, with the policy of the batch.
-        ordered: Give outcomes in input order, rather than as they complete.
-        slots: How many may be in flight, where the settings do not say.
-        fingerprint_of: Makes what tells its requests from each other; asked only where that matters.
-        restore: Makes an answer of a journal's entry.
-        limited_by: Says what keeps the client's calls from going faster.
+        run: Sends one request, with its policy.
+        ordered: Whether outcomes come in input order, rather than as they complete.
+        slots: The most that may be in flight, where the settings have no number.
+        fingerprint_of: Returns what computes fingerprints; called only where they are needed.
+        restore: Rebuilds an answer of an entry of the journal.
+        limited_by: Returns what limits the pace of the client's calls.
     """
     stall = Stall(adaptive=settings.adaptive)
-    total = len(requests) if isinstance(requests, Sized) else None
-    report = Display().show if settings.progress is True else settings.progress or None
-    meter = Meter(total, report, limited_by=limited_by)
-
-    spent_before = 0.0
-
-    def opened(resumed: Resumed) -> None:
-        nonlocal spent_before
-        if settings.budget_usd is not None:
-            spent_before = resumed.spent_usd
-            stall.budget = Budget(settings.budget_usd, spent_before)
-        meter.opened(resumed)
-
-    def charged() -> float:
-        return 0.0 if stall.budget is None else stall.budget.spent_usd - spent_before
-
+    meter = settings.meter(requests, limited_by)
+    start = _Start(settings.budget_usd, stall, meter)
     journal = settings.open_journal()
-    session: JournalSession | None = None
-    if journal is not None or settings.deduplicate:
+    session: JournalSession[T] | None = None
+    if journal is None and not settings.deduplicate:
+        start.opened(Resumed())
+    else:
         session = JournalSession(
             journal,
             fingerprint_of(),
             restore,
             requests=requests,
             deduplicate=settings.deduplicate,
-            opened=opened,
-            charged=charged,
+            opened=start.opened,
+            charged=start.charged,
         )
         if journal is not None:
-            meter.sample = session.sample
-    else:
-        opened(Resumed())
+            meter.sample = session.add_sample
     return OutcomeStream(
         requests,
         lambda item: run(item, ItemPolicy(stall, session, item)),

@@ -1,4 +1,4 @@
-"""How one item of a batch ended."""
+"""The outcome of one item of a batch."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from ..completions.call_record import Attempt
 from ..completions.completion import Completion
 from ..completions.usage import Usage
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """How one item of a batch ended: with a value, or with an error.
+class Outcome(Generic[T_co]):
+    """The end of one item of a batch: a value, or an error.
 
     Attributes:
         index: Its position in the input, from 0.
-        id: The id that its `Request` had; None when it had none.
-        data: What of the caller's its `Request` carried.
+        id: The id of its `Request`; None when it had none.
+        data: The `data` of its `Request`.
         value: The typed value, or the text of a plain call; None when it failed.
         completion: The answer; None when there was none.
-        error: Why it failed; None when it did not.
-        cost_usd: What it cost in US dollars, all its answers together; None when unknown. The duplicate of a request
-            that was sent cost nothing.
+        error: Why it failed; None when it succeeded.
+        cost_usd: Its cost in US dollars, all its answers together; None when unknown. The duplicate of a request that
+            was sent cost nothing.
         usage: The tokens of all its answers together; None when there was none.
-        from_journal: Whether the journal had the answer: it was sent, and paid for, in an earlier run.
+        from_journal: Whether its answer is from the journal: it was sent, and paid for, in an earlier run.
         duplicate_of: The index of the identical request whose answer it shares; None when it was sent itself.
     """
 
     index: int
     id: str | None = None
     data: Any = None
-    value: T | None = None
+    value: T_co | None = None
     completion: Completion | None = None
     error: Exception | None = None
     cost_usd: float | None = None
@@ -53,12 +53,12 @@ class Outcome(Generic[T]):
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every request that was sent for it, in order, those of its last answer or error."""
+        """The requests that were sent for its last answer or error, in order."""
         if self.completion is not None:
             return tuple(self.completion.record.attempts)
-        return tuple(getattr(self.error, "attempts", ()))
+        return tuple(attempt for attempt in getattr(self.error, "attempts", ()) if isinstance(attempt, Attempt))
 
-    def unwrap(self) -> T:
+    def unwrap(self) -> T_co:
         """Return the value, or raise the error."""
         if self.error is not None:
             raise self.error

@@ -1,12 +1,12 @@
-"""How far a batch is: counted as items end, and told on a timer."""
+"""The progress of a batch: counts of what has ended, and snapshots of them on a timer."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 import anyio
 
@@ -14,12 +14,16 @@ from .journal.resumption import Resumed
 from .outcome import Outcome
 
 EVERY_S = 1.0
-# The pace is that of the last minute: a batch of many hours is not where it was in its first.
+# The pace is that of the last minute: a batch of many hours does not keep the pace of its first.
 _PACE_S = 60.0
+# As many errors as a display has lines for.
+_LAST_ERRORS = 2
+
+Sample = Sequence[float | str | None]
 
 
 class FlowCounts(Protocol):
-    """Where the items of a batch are; see `engine.Flow`."""
+    """Counts of items by where they are; see `engine.Flow`."""
 
     taken: int
     running: int
@@ -27,27 +31,29 @@ class FlowCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes:
-        total: How many items the input has; None where nobody knows.
-        taken: How many have been read.
-        done: How many have an answer.
-        failed: How many ended with an error.
-        from_journal: How many of the answers the journal had.
-        duplicates: How many share the answer of an identical request.
-        in_flight: How many are being worked on.
-        waiting: How many have been read, and wait.
-        input_tokens: What this run has used, as far as it is known.
-        output_tokens: Likewise.
-        cost_usd: What this run has cost, as far as it is known.
+        total: The number of items of the input; None where it is not known.
+        taken: Items that have been read.
+        done: Items that have an answer.
+        failed: Items that ended with an error.
+        from_journal: Answers among them that the journal had.
+        duplicates: Items that share the answer of an identical request.
+        in_flight: Items that workers have.
+        waiting: Items that have been read, and wait.
+        input_tokens: Tokens that this run has sent, as far as they are known.
+        output_tokens: Tokens that this run has received, likewise.
+        cost_usd: The cost of this run, as far as it is known.
         unpriced: Answers of this run whose cost is not known.
+        errors: The number of items that ended with each kind of error.
+        last_errors: The last few errors, each with its kind and its message.
         elapsed_s: Seconds since it began.
-        per_s: Items that ended in a second, of the last minute, without those that the journal had.
-        remaining_s: Seconds that the rest will take at this pace; None when nobody knows.
-        limited_by: What keeps it from going faster; None when nothing is known.
-        resumed: What the journal had when it began; None without one. It is there before anything is sent.
-        finished: Whether this is the last of them.
+        per_s: Items that ended in a second, over the last minute, without those that the journal had.
+        remaining_s: Seconds that the rest will take at this pace; None when that is not known.
+        limited_by: What limits the pace; None when it is not known.
+        resumed: The state of the journal when it began; None without one. It is there before anything is sent.
+        finished: Whether this is the last report.
     """
 
     total: int | None = None
@@ -62,6 +68,8 @@ class Progress:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict[str, int])
+    last_errors: Sequence[str] = ()
     elapsed_s: float = 0.0
     per_s: float = 0.0
     remaining_s: float | None = None
@@ -71,7 +79,9 @@ class Progress:
 
 
 @dataclass(slots=True)
-class _Counts:
+class Tally:
+    """Counts the items of a batch as they end; the fields are those of `Progress`."""
+
     done: int = 0
     failed: int = 0
     from_journal: int = 0
@@ -80,17 +90,57 @@ class _Counts:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    errors: dict[str, int] = field(default_factory=dict[str, int])
+    last_errors: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> int:
+        """Items that have ended."""
+        return self.done + self.failed
+
+    @property
+    def sent(self) -> int:
+        """Items that have ended, without those that the journal had."""
+        return self.ended - self.from_journal
+
+    def add(self, outcome: Outcome[object]) -> None:
+        """Count an item that has ended."""
+        error = outcome.error
+        if error is None:
+            self.done += 1
+        else:
+            self.failed += 1
+            kind = type(error).__name__
+            self.errors[kind] = self.errors.get(kind, 0) + 1
+            self.last_errors = (*self.last_errors, f"{kind}: {getattr(error, 'message', error)}")[-_LAST_ERRORS:]
+        if outcome.from_journal:
+            self.from_journal += 1
+            return
+        if outcome.duplicate_of is not None:
+            self.duplicates += 1
+            return
+        usage = outcome.usage
+        if usage is not None:
+            self.input_tokens += usage.input_tokens or 0
+            self.output_tokens += usage.output_tokens or 0
+        if outcome.cost_usd is not None:
+            self.cost_usd += outcome.cost_usd
+        elif error is None:
+            self.unpriced += 1
 
 
 class Meter:
-    """Counts what ends, and tells on a timer how far the batch is.
+    """Measures the progress of a batch, and reports it on a timer.
 
     Args:
-        total: How many items the input has; None where nobody knows.
-        report: Is told; None to tell nobody.
-        limited_by: Says what keeps the batch from going faster, where it is not the batch itself.
+        total: The number of items of the input; None where it is not known.
+        report: Called with each snapshot; None for nothing.
+        limited_by: Returns what limits the pace, where it is not the batch itself.
         every_s: Seconds from one report to the next.
-        clock: Gives the monotonic time in seconds.
+        clock: Returns the monotonic time in seconds.
+
+    Attributes:
+        sample: Called with each line of the time series; None without a journal.
     """
 
     def __init__(
@@ -107,74 +157,51 @@ class Meter:
         self._limited_by = limited_by
         self._every_s = every_s
         self._clock = clock
-        self._counts = _Counts()
+        self._tally = Tally()
         self._resumed: Resumed | None = None
         self._flow: FlowCounts | None = None
         self._limited_by_batch: Callable[[], str | None] = lambda: None
         self._began = clock()
         self._pace: deque[tuple[float, int]] = deque()
-        self.sample: Callable[[Sequence[Any]], None] | None = None
+        self.add = self._tally.add
+        self.sample: Callable[[Sample], None] | None = None
 
     def opened(self, resumed: Resumed) -> None:
-        """Tell what the journal has, before anything is sent."""
+        """Report the state of the journal, before anything is sent."""
         self._resumed = resumed
         self._tell()
 
     def begin(self, flow: FlowCounts, limited_by: Callable[[], str | None]) -> None:
-        """Begin to count a batch."""
+        """Begin to measure a batch."""
         self._flow, self._limited_by_batch, self._began = flow, limited_by, self._clock()
 
-    def add(self, outcome: Outcome[Any]) -> None:
-        """Count an item that has ended."""
-        counts = self._counts
-        if outcome.error is None:
-            counts.done += 1
-        else:
-            counts.failed += 1
-        if outcome.from_journal:
-            counts.from_journal += 1
-            return
-        if outcome.duplicate_of is not None:
-            counts.duplicates += 1
-            return
-        usage = outcome.usage
-        if usage is not None:
-            counts.input_tokens += usage.input_tokens or 0
-            counts.output_tokens += usage.output_tokens or 0
-        if outcome.cost_usd is not None:
-            counts.cost_usd += outcome.cost_usd
-        elif outcome.error is None:
-            counts.unpriced += 1
-
     async def run(self) -> None:
-        """Tell on the timer, until cancelled."""
+        """Report on the timer, until cancelled."""
         while True:
             await anyio.sleep(self._every_s)
             self._tell()
 
     def end(self) -> None:
-        """Tell for the last time."""
+        """Report for the last time."""
         self._tell(finished=True)
 
     def progress(self, *, finished: bool = False) -> Progress:
-        """Return how far the batch is."""
-        now, counts, flow = self._clock(), self._counts, self._flow
-        ended = counts.done + counts.failed
+        """Return a snapshot."""
+        now, tally, flow = self._clock(), self._tally, self._flow
         taken, running = (flow.taken, flow.running) if flow is not None else (0, 0)
-        per_s = self._per_s(now, ended - counts.from_journal)
-        left = None if self._total is None or not per_s else (self._total - ended) / per_s
+        per_s = self._per_s(now, tally.sent)
         return Progress(
             total=self._total,
             taken=taken,
             in_flight=running,
-            waiting=max(taken - ended - running, 0),
+            waiting=max(taken - tally.ended - running, 0),
             elapsed_s=now - self._began,
             per_s=per_s,
-            remaining_s=left,
+            remaining_s=None if self._total is None or not per_s else (self._total - tally.ended) / per_s,
             limited_by=None if finished else self._limited_by_batch() or self._limited_by(),
             resumed=self._resumed,
             finished=finished,
-            **asdict(counts),
+            **asdict(tally),
         )
 
     def _per_s(self, now: float, ended: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import cast
 
 from ..errors import ConfigError
 from ..suggestions import nearest
@@ -14,11 +14,11 @@ _BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt 
 
 
 class RowProblem(Exception):
-    """What is wrong with a row, said so that it can follow its line number."""
+    """A row cannot be used; the message continues `line 7: `."""
 
 
 class MissingField(RowProblem):
-    """A row has no such field.
+    """A row lacks a field.
 
     Args:
         field: Its name.
@@ -36,7 +36,7 @@ class Template:
         text: The template.
 
     Raises:
-        ConfigError: It is no template.
+        ConfigError: It is not valid.
     """
 
     def __init__(self, text: str) -> None:
@@ -52,26 +52,26 @@ class Template:
         if not self.fields:
             raise ConfigError("the template names no field, so that every row would ask the same.", hint=_BRACES)
 
-    def render(self, row: Mapping[str, Any]) -> str:
-        """Fill in the fields of a row; what is null is left empty.
+    def render(self, row: Mapping[str, object]) -> str:
+        """Return the text with the fields of a row; null is empty.
 
         Raises:
             MissingField: The row lacks one.
         """
         return "".join(literal + ("" if field is None else _text(_value(row, field))) for literal, field in self._parts)
 
-    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
-        """Refuse a template that asks for fields that the input does not have.
+    def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
+        """Raise if the input lacks a field of the template.
 
         Args:
             names: The fields of the input.
             row: Its first row, for fields inside of fields.
 
         Raises:
-            ConfigError: With the name that was meant.
+            ConfigError: It does; with the nearest name.
         """
         known = list(names)
-        sample = row if row is not None else dict.fromkeys(known)
+        sample: Mapping[str, object] = row if row is not None else dict.fromkeys(known)
         for field in self.fields:
             try:
                 _value(sample, field)
@@ -85,27 +85,28 @@ class Template:
                 ) from None
 
 
-def _value(row: Mapping[str, Any], field: str) -> Any:
-    """Look a field up: by its whole name, or step by step at its dots."""
+def _value(row: Mapping[str, object], field: str) -> object:
+    """Return a field, found by its whole name, or step by step at its dots."""
     if field in row:
         return row[field]
-    value: Any = row
+    value: object = row
     for step in field.split("."):
+        items = cast(list[object], value) if isinstance(value, list) else []
         if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
+            value = cast(Mapping[str, object], value)[step]
+        elif step.isdecimal() and int(step) < len(items):
+            value = items[int(step)]
         else:
             raise MissingField(field)
     return value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    # Dates and the like, which Parquet has and JSON has not, are texts.
+    # Dates and the like, which Parquet has and JSON lacks, are texts.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, _JSON) else str(value)
 
 

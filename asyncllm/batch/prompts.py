@@ -1,4 +1,4 @@
-"""What is asked about each row of a table: a template, instructions, a picture; or requests that rows already are."""
+"""Prompts of a table's rows: a template with instructions and a picture, or rows that are requests already."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..messages import Message, Request
 from .prompt_template import RowProblem, Template
 
 _ENDPOINT = "/v1/chat/completions"
-# What a row of OpenAI's batch files has. Source: OpenAI, "Batch API".
+# The fields of a row of OpenAI's batch files. Source: OpenAI, "Batch API".
 _OPENAI_FIELDS = frozenset({"custom_id", "method", "url", "body"})
-# What a `Request` has beside its parameters.
+# The arguments of a `Request` that are no parameters.
 _OURS = frozenset({"id", "data", "response_model"})
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Makes the request of a row.
+    """Builds the request of a row.
 
     Args:
         template: The text, with fields in braces.
         system: Instructions that come first.
         image_field: The field with the path or address of a picture; an empty one is no picture.
         id_field: The field with the row's id; None for none.
-        directory: Where pictures are looked for that are not in the working directory.
+        directory: The directory of pictures that are not in the working directory.
     """
 
     template: Template
@@ -37,27 +37,27 @@ class Prompt:
     id_field: str | None = None
     directory: Path | None = None
 
-    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
-        """Refuse fields that the table does not have.
+    def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
+        """Raise if the table lacks a field.
 
         Args:
             names: Its columns, or the fields of its first row.
             row: Its first row.
 
         Raises:
-            ConfigError: With the name that was meant.
+            ConfigError: It does; with the nearest name.
         """
         names = list(names)
         self.template.check(names, row)
         if self.image_field is not None:
             Template(f"{{{self.image_field}}}").check(names, row)
 
-    def request(self, row: Mapping[str, Any], data: Any = None) -> Request:
-        """Make the request of a row.
+    def request(self, row: Mapping[str, object], data: object = None) -> Request:
+        """Return the request of a row.
 
         Args:
             row: Its fields.
-            data: What the request carries along.
+            data: The `data` of the request.
 
         Raises:
             RowProblem: The row lacks a field, or its picture cannot be read.
@@ -69,7 +69,7 @@ class Prompt:
         id = row.get(self.id_field) if self.id_field is not None else None
         return Request(messages, id=None if id is None else str(id), data=data)
 
-    def _image(self, row: Mapping[str, Any]) -> Image | None:
+    def _image(self, row: Mapping[str, object]) -> Image | None:
         assert self.image_field is not None
         if self.image_field not in row:
             raise RowProblem(f"has no field {self.image_field!r}")
@@ -98,44 +98,45 @@ class Prompt:
             raise RowProblem(f"names a picture that cannot be read: {path}: {error.strerror}") from None
 
 
-def is_openai_row(row: Mapping[str, Any]) -> bool:
-    """Tell whether a row is a request as OpenAI's batch files have it."""
+def is_openai_row(row: Mapping[str, object]) -> bool:
+    """Return whether a row is a request of OpenAI's batch files."""
     return row.keys() >= {"custom_id", "body"} and row.keys() <= _OPENAI_FIELDS and isinstance(row["body"], Mapping)
 
 
 class OpenAIRows:
-    """Makes requests of rows that are requests already, as OpenAI's batch files have them.
+    """Builds requests from rows of OpenAI's batch files.
 
     Args:
-        model: The model to ask instead of the one that a row names; None asks the row's.
+        model: The model that replaces those of the rows; None for the rows' own.
     """
 
     def __init__(self, model: str | None = None) -> None:
         self._model = model
 
-    def check(self, names: Iterable[str], row: Mapping[str, Any] | None = None) -> None:
-        """Refuse a table of other rows.
+    def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
+        """Raise if the first row is no request.
 
         Raises:
-            ConfigError: The first row is no request.
+            ConfigError: It is none.
         """
         if row is not None and not is_openai_row(row):
             raise ConfigError("the rows are no requests: they lack custom_id and body.", hint="Give a --template.")
 
-    def request(self, row: Mapping[str, Any], data: Any = None) -> Request:
-        """Make the request of a row.
+    def request(self, row: Mapping[str, object], data: object = None) -> Request:
+        """Return the request of a row.
 
         Raises:
             RowProblem: The row is no chat request.
         """
-        if not is_openai_row(row):
+        given = row.get("body")
+        if not is_openai_row(row) or not isinstance(given, Mapping):
             raise RowProblem("is no request: it lacks custom_id or body")
         if row.get("url", _ENDPOINT) != _ENDPOINT or row.get("method", "POST") != "POST":
             raise RowProblem(f"asks for {row.get('method')} {row.get('url')}, not for POST {_ENDPOINT}")
-        body = dict(row["body"])
+        body: dict[str, Any] = {**given}
         messages = body.pop("messages", None)
         for name in ("stream", "stream_options"):
-            body.pop(name, None)  # how an answer travels; it is the same answer
+            body.pop(name, None)  # they change how an answer travels, not the answer
         if self._model is not None or not isinstance(body.get("model"), str):
             body.pop("model", None)
         if ours := sorted(_OURS & body.keys()):

@@ -1,26 +1,26 @@
-"""The policy of a batch: refusals for the rate are waited out, and nothing getting through ends it."""
+"""Batch-wide handling of 429s: they are waited out, and nothing getting through ends the batch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from ..errors import RateLimitError, StalledError
 from ..limits import Budget
 from .item import BatchItem
-from .journal.session import JournalSession
 
-# A batch in which nothing succeeds for this long is not slow but stuck: no provider's limit is counted over more than a
-# minute without letting something through.
+# No provider's limit is counted over more than a minute without letting something through: a batch in which nothing
+# succeeds for this long is not slow but stuck.
 STALL_S = 300.0
 
 
 class Stall:
-    """The settings of a batch: refusals for the rate are waited out, and nothing getting through ends it.
+    """The policy that all items of a batch share.
 
     Args:
         limit_s: Seconds without a success that end the batch.
-        clock: Gives the monotonic time in seconds.
+        clock: Returns the monotonic time in seconds.
         budget: What the batch may spend; None for no limit.
         adaptive: Whether its requests find and follow the provider's limit.
     """
@@ -40,23 +40,23 @@ class Stall:
         self._last_success = clock()
 
     def refused(self, error: RateLimitError) -> None:
-        """Note a refusal.
+        """Note a 429.
 
         Raises:
-            StalledError: When nothing has succeeded for too long.
+            StalledError: Nothing has succeeded for too long.
         """
         waited = self._clock() - self._last_success
         if waited > self._limit_s:
             raise StalledError(
-                f"nothing has got through for {waited:.0f} s; the last refusal was: {error.message}",
+                f"nothing has got through for {waited:.0f} s; the last 429 was: {error.message}",
                 hint="Check the account's limits, or set requests_per_minute to what it allows.",
             )
 
     def closed(self, seconds: float) -> None:
-        """Note that nothing is sent for some time, because the provider asked for it.
+        """Note a cooldown that the provider asked for.
 
         Raises:
-            StalledError: When nothing will have succeeded for too long by then.
+            StalledError: At its end nothing will have succeeded for too long.
         """
         waited = self._clock() - self._last_success
         if waited + seconds > self._limit_s:
@@ -66,32 +66,38 @@ class Stall:
             )
 
     def succeeded(self) -> None:
-        """Note that something got through."""
+        """Note a success."""
         self._last_success = self._clock()
 
     def sending(self, worst_usd: float) -> None:
-        """Note that a request is about to be sent, which is nothing to a batch that keeps no journal."""
+        """Note that a request is about to be sent; nothing to do without a journal."""
+
+
+class SendNotes(Protocol):
+    """Takes note of items that are about to be sent; a journal does."""
+
+    def sending(self, item: BatchItem, reserved_usd: float) -> None: ...
 
 
 class ItemPolicy:
-    """Waits as the batch does, and notes in its journal that the item is about to be sent.
+    """The policy of one item: that of its batch, and a note in the journal before it is sent.
 
     Args:
-        stall: What all items of the batch share.
+        stall: The policy of the batch.
         session: The journal; None without one.
         item: The item.
     """
 
     __slots__ = ("_item", "_session", "_stall")
 
-    def __init__(self, stall: Stall, session: JournalSession | None, item: BatchItem) -> None:
+    def __init__(self, stall: Stall, session: SendNotes | None, item: BatchItem) -> None:
         self._stall = stall
         self._session = session
         self._item = item
 
     @property
     def budget(self) -> Budget | None:
-        """What the batch may spend."""
+        """The budget of the batch."""
         return self._stall.budget
 
     @property
@@ -100,18 +106,18 @@ class ItemPolicy:
         return self._stall.adaptive
 
     def closed(self, seconds: float) -> None:
-        """Note that nothing is sent for some time; raises StalledError when that is too long."""
+        """Note a cooldown; raises StalledError when it is too long."""
         self._stall.closed(seconds)
 
     def refused(self, error: RateLimitError) -> None:
-        """Note a refusal; raises StalledError when nothing has got through for too long."""
+        """Note a 429; raises StalledError when nothing has succeeded for too long."""
         self._stall.refused(error)
 
     def succeeded(self) -> None:
-        """Note that something got through."""
+        """Note a success."""
         self._stall.succeeded()
 
     def sending(self, worst_usd: float) -> None:
-        """Note that the item is about to be sent, and what that may cost where a budget asks for it."""
+        """Note that the item is about to be sent, and the most that it may cost where a budget asks for it."""
         if self._session is not None:
             self._session.sending(self._item, worst_usd)

@@ -1,7 +1,9 @@
-"""The command `asyncllm`: what people do with the library from a shell.
+"""The program `asyncllm`: its commands, and how they are found and run.
 
 stdout is data, stderr is everything else. Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration,
-130 interrupted. Each command has a module of its own, imported when it is asked for, so that `--help` is quick.
+130 interrupted. Each command has a module of its own, imported when the command is run, so that `--help` is quick.
+
+An imported module becomes an attribute here: no function of this module may have the name of a command.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +21,7 @@ from .settings import with_settings
 from .terminal.exit_codes import DONE, WRONG_USAGE, explain
 from .terminal.output import prepare_streams
 
-# In the order of a first acquaintance. The module of a command has its name, and its function is called `run`.
+# In the order of the help. The module of a command has its name, and its function is called `run`.
 _COMMANDS = {
     "demo": "See a call, a stream, a typed answer and a batch; no key, no internet.",
     "ask": "Ask a model, and read the answer as it comes.",
@@ -36,21 +39,21 @@ _EPILOG = (
 
 
 class _Commands(TyperGroup):
-    """The commands, each loaded when it is needed."""
+    """The commands, each imported when it is needed."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: object) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
         if cmd_name in _COMMANDS and cmd_name not in self.commands:
             module = import_module(f".{cmd_name}", __name__)
             self.commands[cmd_name] = typer.main.get_command(_alone(cmd_name, module))
         return self.commands.get(cmd_name)
 
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] in _COMMANDS and "--help" in args and "--" not in args:
-            # Newer releases of typer import pydantic to read the program's own options, for longer than all the rest
-            # of a help takes; where there are none before the command, nothing has to be read.
+            # Newer releases of typer import pydantic to read the program's own options, which takes longer than all the
+            # rest of a help; where there are none before the command, nothing has to be read.
             self.get_command(ctx, args[0]).make_context(args[0], ["--help"], parent=ctx)
         return super().parse_args(ctx, args)
 
@@ -62,13 +65,13 @@ class _Commands(TyperGroup):
             ctx.fail(f"there is no command {args[0]!r}{f'; did you mean {near!r}?' if near else ''}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: object, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-def _alone(name: str, module: Any) -> typer.Typer:
-    """Make a typer application of one command; a module may bring a `Command` class of its own, for a longer help."""
+def _alone(name: str, module: ModuleType) -> typer.Typer:
+    """Return a typer application of one command; a module may have a `Command` class, for a longer help."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     cls = getattr(module, "Command", None)
     single.command(name, short_help=_COMMANDS[name], **({"cls": cls} if cls else {}))(module.run)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..batch.formatting import dollars, duration, tokens
+from .options import MaxTokensOption, ModelOption, SystemOption, VerboseOption
 from .settings import Settings, command
 from .terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
-from .terminal.inputs import prompt_text
-from .terminal.output import dollars, note, tokens, write, write_json
+from .terminal.inputs import chat_messages, prompt_text
+from .terminal.output import note, write, write_json
 from .terminal.waiting import waiting
 
 if TYPE_CHECKING:
-    from .. import AsyncLLM, Completion, Message
+    from .. import AsyncLLM, Completion, Image, LLMConfig, Message
 
 
 @command
@@ -24,12 +26,8 @@ def run(
     prompt: Annotated[
         str | None, typer.Argument(metavar="PROMPT", help="The question; - reads it from stdin.", show_default=False)
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model, instead of the profile's.")
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions that come first.")
-    ] = None,
+    model: ModelOption = None,
+    system: SystemOption = None,
     image: Annotated[
         list[str] | None,
         typer.Option("--image", "-i", metavar="PATH|URL", help="A picture to look at; may be repeated."),
@@ -37,14 +35,12 @@ def run(
     temperature: Annotated[
         float | None, typer.Option("--temperature", "-t", metavar="T", help="Randomness of the answer.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer.")] = None,
+    max_tokens: MaxTokensOption = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Wait for the whole answer.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object: text, usage, cost_usd, model, finish_reason.")
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tokens and cost on stderr, also when it is no terminal.")
-    ] = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """Ask a model, and read the answer as it comes.
 
@@ -54,11 +50,11 @@ def run(
     import anyio
 
     config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens)
-    messages = _messages(prompt_text(prompt), system, image or [])
+    messages = chat_messages(prompt_text(prompt), system, *map(_image, image or ()))
     return anyio.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
 
 
-async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: bool, verbose: bool) -> int:
+async def _ask(config: LLMConfig, messages: list[Message], as_json: bool, no_stream: bool, verbose: bool) -> int:
     from .. import AsyncLLM
 
     async with AsyncLLM(config) as llm:
@@ -71,7 +67,7 @@ async def _ask(config: Any, messages: list[Message], as_json: bool, no_stream: b
                 write(_ended(completion.text))
         else:
             completion = await _stream(llm, messages)
-    return _last_words(completion, verbose and not as_json)
+    return _last_notes(completion, verbose and not as_json)
 
 
 async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:
@@ -91,13 +87,7 @@ async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:
     return stream.completion
 
 
-def _messages(prompt: str, system: str | None, images: list[str]) -> list[Message]:
-    from .. import Message
-
-    return [*([Message.system(system)] if system else []), Message.user(prompt, *map(_image, images))]
-
-
-def _image(source: str) -> Any:
+def _image(source: str) -> Image:
     from .. import Image
 
     if source.startswith(("http://", "https://", "data:")):
@@ -113,7 +103,7 @@ def _ended(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _summary(completion: Completion) -> dict[str, Any]:
+def _summary(completion: Completion) -> dict[str, object]:
     return {
         "text": completion.text,
         "model": completion.model,
@@ -127,12 +117,13 @@ def _summary(completion: Completion) -> dict[str, Any]:
     }
 
 
-def _last_words(completion: Completion, verbose: bool) -> int:
+def _last_notes(completion: Completion, verbose: bool) -> int:
+    """Write what there is to say about an answer, and return the exit code."""
     if completion.finish_reason == "length":
         note("the answer was cut by the token limit; raise --max-tokens")
     if verbose:
-        cost = dollars(completion.cost_usd, completion.cost_basis)
-        note(f"{completion.model}, {tokens(completion.usage)}, {cost}, {completion.record.elapsed_s:.1f} s")
+        cost = f"cost {dollars(completion.cost_usd, completion.cost_basis)}"
+        note(f"{completion.model}, {tokens(completion.usage)}, {cost}, {duration(completion.record.elapsed_s)}")
     if completion.refusal:
         note(f"{completion.model} declined: {completion.refusal}")
         return SOME_FAILED

@@ -1,4 +1,4 @@
-"""The checks of `asyncllm doctor`; each ends in what it found and, where something is wrong, a remedy."""
+"""The checks of `asyncllm doctor`, each with a finding and, where something is wrong, a remedy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+from ..batch.formatting import dollars, duration
 from ..errors import ConfigError
 from ..models import needs_key
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..config import Profiles
 
 _SIMULATED = "simulated"
-# Where providers answer when a profile names no endpoint. Of the others only litellm knows.
+# Endpoints of providers, for profiles that name none. Those of other providers are known to litellm alone.
 _ENDPOINTS = {
     "anthropic": "https://api.anthropic.com",
     "cerebras": "https://api.cerebras.ai/v1",
@@ -37,24 +38,16 @@ _ENDPOINTS = {
     "together_ai": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-# AWS refuses signatures that are five minutes off; a minute is more than any clock that is looked after.
+# AWS refuses signatures that are five minutes off; a synchronised clock is never off by a minute.
 _SKEW_FAIL_S, _SKEW_WARN_S = 300, 60
-_ANSWER_S = 10.0  # an endpoint that takes longer than this to say anything is not there for practical purposes
+_ANSWER_S = 10.0  # an endpoint that takes longer than this to answer at all counts as unreachable
 _PER_MILLION = 1_000_000
 _FILLERS = ("changeme", "change-me", "change_me", "placeholder", "replace", "insert", "todo", "api-key", "api_key")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found.
-
-    Attributes:
-        profile: The profile it looked at.
-        name: What it looked at.
-        status: How it ended; `skip` when there was nothing to look at.
-        detail: What it found.
-        remedy: What to do about it; empty when there is nothing to do.
-    """
+    """The result of one check of a profile; `skip` when there was nothing to check."""
 
     profile: str
     name: str
@@ -68,14 +61,14 @@ class Check:
 
 
 def check_variables(profiles: Profiles) -> Iterator[Check]:
-    """Look for variables that were probably meant for a field and reach none."""
+    """Check for variables that are not read, and were probably meant for a field."""
     for name, meant in profiles.ignored_variables.items():
         if meant:
             yield Check("environment", name, "warn", "is ignored: no field has this name", f"Did you mean {meant}?")
 
 
 def check_profile(config: LLMConfig) -> Iterator[Check]:
-    """Check what can be checked without the network."""
+    """Run the checks that need no network."""
     from .. import AsyncLLM
 
     profile = config.profile or "default"
@@ -87,7 +80,7 @@ def check_profile(config: LLMConfig) -> Iterator[Check]:
 
 
 async def check_endpoint(config: LLMConfig) -> list[Check]:
-    """Ask the endpoint whether it is there, and what time it is; without a key."""
+    """Check whether the endpoint answers, and its clock; without a key."""
     profile = config.profile or "default"
     if config.provider == _SIMULATED:
         return [Check(profile, "endpoint", "ok", "the simulator, on this machine")]
@@ -99,7 +92,7 @@ async def check_endpoint(config: LLMConfig) -> list[Check]:
 
 
 def is_placeholder(key: str) -> bool:
-    """Tell whether a key is one of those that documentation and templates show in place of a real one."""
+    """Return whether a key is a placeholder of documentation or a template."""
     text = key.strip().lower()
     body = text.removeprefix("sk-").strip("-_")
     return (
@@ -126,7 +119,7 @@ def _key(profile: str, config: LLMConfig) -> Check:
             return Check(profile, "key", "fail", "is not set", config.key_advice())
         return Check(profile, "key", "ok", f"is not set; {config.provider} can do without")
     if needed and is_placeholder(key.get_secret_value()):
-        remedy = "Put the provider's real key in its place."
+        remedy = "Replace it by a real key of the provider."
         if config.base_url is not None:
             return Check(
                 profile, "key", "warn", "looks like a placeholder", f"{remedy} A server of your own may not care."
@@ -164,8 +157,9 @@ def _price(profile: str, info: ModelInfo) -> Check:
             "Set input_cost_per_token and output_cost_per_token in the profile.",
         )
     made_up = ", made up" if info.provider == _SIMULATED else ""
-    sent, received = rates.input * _PER_MILLION, rates.output * _PER_MILLION
-    return Check(profile, "price", "ok", f"${sent:g} and ${received:g} for a million tokens in and out{made_up}")
+    sent, received = dollars(rates.input * _PER_MILLION), dollars(rates.output * _PER_MILLION)
+    prices = f"{sent} and {received} for a million tokens in and out{made_up}"
+    return Check(profile, "price", "ok", prices)
 
 
 async def _reach(profile: str, url: str, connect_timeout: float) -> list[Check]:
@@ -176,7 +170,7 @@ async def _reach(profile: str, url: str, connect_timeout: float) -> list[Check]:
     try:
         async with httpx.AsyncClient(timeout=timeout) as client, client.stream("GET", url) as answer:
             took = time.time() - began
-            reached = Check(profile, "endpoint", "ok", f"{url} answers in {took * 1000:.0f} ms")
+            reached = Check(profile, "endpoint", "ok", f"{url} answers in {duration(took)}")
             return [reached, *_clock(profile, answer.headers.get("date"), began + took / 2)]
     except httpx.TimeoutException:
         problem, remedy = "does not answer", "Check the network, a proxy, or a firewall; or raise connect_timeout."
@@ -191,13 +185,13 @@ async def _reach(profile: str, url: str, connect_timeout: float) -> list[Check]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the system said, which lies deep in the chain of a connection error."""
+    """Return the system's message, which is deep in the chain of a connection error."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, BaseExceptionGroup):
-            link = link.exceptions[0]
+            link = cast("BaseExceptionGroup[BaseException]", link).exceptions[0]
         if isinstance(link, OSError) and link.strerror:
-            # Event loops put an address of their own wording into strerror; only name resolution has negative numbers.
+            # Event loops add an address to strerror; negative numbers are those of name resolution.
             return os.strerror(link.errno) if link.errno and link.errno > 0 else link.strerror
         link = link.__cause__ or link.__context__
     return str(error) or type(error).__name__
@@ -205,7 +199,7 @@ def _reason(error: BaseException) -> str:
 
 def _clock(profile: str, header: str | None, now: float) -> Iterator[Check]:
     try:
-        theirs: Any = parsedate_to_datetime(header or "").timestamp()
+        theirs = parsedate_to_datetime(header or "").timestamp()
     except ValueError:
         return
     skew = now - theirs
@@ -219,6 +213,6 @@ def _clock(profile: str, header: str | None, now: float) -> Iterator[Check]:
         profile,
         "clock",
         status,
-        f"this machine is {abs(skew):,.0f} s {direction} the provider",
+        f"this machine is {duration(abs(skew))} {direction} the provider",
         "Set the clock, for example with NTP: certificates and signed requests depend on it.",
     )

@@ -1,29 +1,31 @@
-"""What `asyncllm demo` shows: a call, a stream, a typed answer, a batch, and a table of what happened."""
+"""The steps of `asyncllm demo`: a call, a stream, a typed answer, a batch, and a table of what happened."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from ..batch.files import BadRow, Layout, Row, RowReader, RowResult, result_writer
-from .terminal.batch_progress import BatchProgress
+from ..batch.files import AnswerSchema, BadRow, Layout, Row, RowReader, RowResult, result_writer
+from ..batch.formatting import dollars, draws, duration, number
+from ..batch.progress import Tally
+from ..batch.progress_line import ProgressLine
+from .replaced_file import replacing
 from .terminal.exit_codes import DONE, SOME_FAILED
-from .terminal.output import draws, show, terminal, write
+from .terminal.output import show, terminal, write
 
 if TYPE_CHECKING:
     from .. import AsyncLLM
 
 _MODEL = "simulated/demo"
 _RESULTS = Path("out/demo/results.jsonl")
-# As fast as a person reads, so that the stream is seen to be one.
+# As fast as a person reads, so that the stream can be seen.
 _PACE = {"simulator": {"first_token_s": 0.2, "tokens_per_s": 40, "chunk_chars": 6}}
-# More in flight than a real provider would need to be kept busy; the simulator answers at once.
+# More in flight than a real provider would need; the simulator answers at once.
 _MAX_CONCURRENCY = 50
 _NOT_SENT = "not sent, the message is empty"
 _SHOWN_PROBLEMS = 10  # so that the table stays on the screen
@@ -32,7 +34,7 @@ _PROMPT = "Read this message to the support of a shop:\n\n"
 
 
 class Ticket(BaseModel):
-    """What a message to the support is about."""
+    """A message to the support."""
 
     customer: str | None = Field(description="Name of the customer")
     email: str | None = Field(description="Email address of the customer")
@@ -42,7 +44,7 @@ class Ticket(BaseModel):
 
 
 async def show_all(path: Path) -> int:
-    """Show everything, and return the exit code.
+    """Show all steps, and return the exit code.
 
     Args:
         path: A JSONL file whose rows have a `text`.
@@ -90,7 +92,7 @@ async def _typed_answer(llm: AsyncLLM, rows: list[Row]) -> None:
     from rich.pretty import pretty_repr
     from rich.text import Text
 
-    message = next((row.data["text"] for row in rows if _is_typical(row.data["text"])), None)
+    message = next(filter(_is_typical, map(_text, rows)), None)
     if message is None:
         return
     _heading("A typed answer", "await llm.extract(Ticket, message)")
@@ -99,34 +101,37 @@ async def _typed_answer(llm: AsyncLLM, rows: list[Row]) -> None:
     show(Text(pretty_repr(ticket)))
 
 
-async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> BatchProgress:
+async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> Tally:
     from .. import Request
 
     _heading("A batch", "async with llm.map(requests, response_model=Ticket) as outcomes: ...")
-    requests = [Request(_PROMPT + row.data["text"], id=_id(row), data=row) for row in rows]
+    requests = [Request(_PROMPT + _text(row), id=_id(row), data=row) for row in rows]
     problems = [f"line {row.line}: {row.problem}" for row in unusable]
     _RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _RESULTS.with_suffix(".part")
-    try:
-        with unfinished.open("wb") as file, ExitStack() as stack:
-            progress = stack.enter_context(BatchProgress(len(requests)))
-            results = stack.enter_context(result_writer(file, Layout()))
-            batch = llm.map(requests, ordered=True, response_model=Ticket, max_concurrency=_MAX_CONCURRENCY)
-            async with batch as outcomes:
-                async for outcome in outcomes:
-                    progress.advance(ok=outcome.ok)
-                    results.write(outcome.data.data, RowResult.of(outcome.data.index, outcome, _dumped))
-                    if outcome.error is not None:
-                        problems.append(f"line {outcome.data.line}: {outcome.error}")
-        os.replace(unfinished, _RESULTS)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    write(f"{len(rows) + len(unusable)} messages: {progress.counts}, {len(unusable)} not sent\n")
+    tally, answers, began = Tally(), AnswerSchema(Ticket), time.monotonic()
+    with replacing(_RESULTS) as file, result_writer(file, Layout()) as results:
+        batch = llm.map(
+            requests,
+            ordered=True,
+            response_model=Ticket,
+            max_concurrency=_MAX_CONCURRENCY,
+            progress=ProgressLine(stays=False).show,
+        )
+        async with batch as outcomes:
+            async for outcome in outcomes:
+                tally.add(outcome)
+                row: Row = outcome.data
+                results.write(row.data, RowResult.of(row.index, outcome, answers))
+                if outcome.error is not None:
+                    problems.append(f"line {row.line}: {outcome.error}")
+    failed = f", {tally.failed:,} failed" if tally.failed else ""
+    rate = number(tally.done / (time.monotonic() - began))
+    write(f"{len(rows) + len(unusable)} messages: {tally.done:,} done{failed}, {rate}/s, {len(unusable)} not sent\n")
     write("".join(f"  {problem}\n" for problem in problems[:_SHOWN_PROBLEMS]))
-    return progress
+    return tally
 
 
-def _table(llm: AsyncLLM, batch: BatchProgress, elapsed_s: float) -> None:
+def _table(llm: AsyncLLM, batch: Tally, elapsed_s: float) -> None:
     from rich.table import Table
 
     stats = llm.stats()
@@ -140,8 +145,8 @@ def _table(llm: AsyncLLM, batch: BatchProgress, elapsed_s: float) -> None:
         ("rows of the batch answered", f"{batch.done:,}"),
         ("tokens sent", f"{stats.input_tokens:,}"),
         ("tokens received", f"{stats.output_tokens:,}"),
-        ("cost at the simulator's made-up prices", f"${stats.cost_usd:.4f}"),
-        ("seconds", f"{elapsed_s:.1f}"),
+        ("cost at the simulator's made-up prices", dollars(stats.cost_usd)),
+        ("took", duration(elapsed_s)),
     ):
         table.add_row(name, value)
     write("\n")
@@ -156,22 +161,23 @@ def _heading(title: str, code: str) -> None:
 
 
 def _read(path: Path) -> tuple[list[Row], list[BadRow]]:
-    """Read the messages, and apart from them the rows that have none."""
-    reader = RowReader("jsonl", str(path))
+    """Return the rows that have a message, and those that have none."""
     rows: list[Row] = []
     unusable: list[BadRow] = []
-    for row in [*reader.feed(path.read_bytes()), *reader.close()]:
-        if isinstance(row, BadRow):
-            unusable.append(row)
-        elif isinstance(text := row.data.get("text"), str) and text.strip():
-            rows.append(row)
-        else:
-            unusable.append(BadRow(row.index, row.line, _NOT_SENT, row.size_bytes, row.data))
+    with path.open("rb") as file:
+        for row in RowReader(file, "jsonl", str(path)):
+            if isinstance(row, BadRow):
+                unusable.append(row)
+            elif _text(row).strip():
+                rows.append(row)
+            else:
+                unusable.append(BadRow(row.index, row.line, _NOT_SENT, row.size_bytes, row.data))
     return rows, unusable
 
 
-def _dumped(ticket: Ticket) -> dict[str, Any]:
-    return ticket.model_dump(mode="json")
+def _text(row: Row) -> str:
+    text = row.data.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _id(row: Row) -> str | None:
@@ -180,5 +186,5 @@ def _id(row: Row) -> str | None:
 
 
 def _is_typical(message: str) -> bool:
-    """Tell whether a message shows on half a screen what there is to extract."""
+    """Return whether a message shows on half a screen what there is to extract."""
     return "@" in message and len(message) < _HALF_A_SCREEN

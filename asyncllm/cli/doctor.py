@@ -1,4 +1,4 @@
-"""`asyncllm doctor`: what would keep a profile from working, and what to do about it."""
+"""`asyncllm doctor`: checks of profiles, each with a remedy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .checks import Check, check_endpoint, check_profile, check_variables
-from .profiles import chosen
-from .settings import Settings, command, profile_names
+from .options import ProfileArgument
+from .profiles import chosen, source_of
+from .settings import Settings, command
 from .terminal.exit_codes import DONE, SOME_FAILED
-from .terminal.output import show, write, write_json
+from .terminal.output import grid, show_section, write, write_json
 
 if TYPE_CHECKING:
     from .. import LLMConfig
@@ -21,12 +22,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 @command
 def run(
     settings: Settings,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="One profile; without it, all.", show_default=False, autocompletion=profile_names
-        ),
-    ] = None,
+    name: ProfileArgument = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
@@ -45,14 +41,14 @@ def run(
     if as_json:
         write_json([check.to_dict() for check in found])
     else:
-        write(f"{profiles.source or 'no config.toml was found: defaults and the environment alone'}\n")
+        write(f"{source_of(profiles)}\n")
         for title in dict.fromkeys(check.profile for check in found):
             _show(title, [check for check in found if check.profile == title])
     return SOME_FAILED if any(check.status == "fail" for check in found) else DONE
 
 
 async def _reached(configs: list[LLMConfig]) -> list[Check]:
-    """Ask all endpoints at once."""
+    """Check all endpoints at once."""
     import anyio
 
     found: list[list[Check]] = [[] for _ in configs]
@@ -67,15 +63,12 @@ async def _reached(configs: list[LLMConfig]) -> list[Check]:
 
 
 def _show(title: str, checks: list[Check]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for no_wrap in (True, True, False):
-        table.add_column(no_wrap=no_wrap, overflow="fold")
+    table = grid(True, True, False)
     for check in checks:
         detail = Text(check.detail)
         if check.remedy:
             detail.append(f"\n{check.remedy}", style="italic")
         table.add_row(Text(f"  {check.status}", style=_STYLES[check.status]), Text(check.name), detail)
-    show(Text.assemble("\n", (title, "bold")), table)
+    show_section(title, table)

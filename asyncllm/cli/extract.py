@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .response_types import dumper, response_type
+from ..batch.formatting import dollars, tokens
+from .options import MaxTokensOption, ModelOption, SystemOption, VerboseOption
+from .response_types import answer_schema, response_type
 from .settings import Settings, command
 from .terminal.exit_codes import DONE
-from .terminal.inputs import prompt_text
-from .terminal.output import dollars, note, tokens, write_json
+from .terminal.inputs import chat_messages, prompt_text
+from .terminal.output import note, write_json
 from .terminal.waiting import waiting
 
 if TYPE_CHECKING:
@@ -29,19 +30,13 @@ def run(
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text; - reads it from stdin.", show_default=False)
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Model, instead of the profile's.")
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions that come first.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer.")] = None,
+    model: ModelOption = None,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The value with usage, cost_usd, model and attempts around it.")
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tokens and cost on stderr, also when it is no terminal.")
-    ] = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """Read a typed value out of a text, as JSON.
 
@@ -51,33 +46,33 @@ def run(
     """
     import anyio
 
-    from .. import Message
-
     response_model = response_type(wanted)
-    dump = dumper(response_model, wanted)
+    answers = answer_schema(response_model, wanted)
     config = settings.llm_config(model=model, max_output_tokens=max_tokens)
-    messages = [*([Message.system(system)] if system else []), Message.user(prompt_text(text, "TEXT"))]
+    messages = chat_messages(prompt_text(text, "TEXT"), system)
     extraction = anyio.run(_extract, config, response_model, messages)
-    write_json(_summary(extraction, dump) if as_json else dump(extraction.value))
+    value = answers.dump(extraction.value)
+    write_json(_summary(extraction, value) if as_json else value)
     if verbose or (sys.stderr.isatty() and not as_json):
-        cost = dollars(extraction.cost_usd, extraction.cost_basis)
+        cost = f"cost {dollars(extraction.cost_usd, extraction.cost_basis)}"
         count = len(extraction.attempts)
         tried = f"{count} attempt{'s' * (count != 1)}"
         note(f"{extraction.completion.model}, {tried}, {tokens(extraction.usage)}, {cost}")
     return DONE
 
 
-async def _extract(config: LLMConfig, response_model: Any, messages: list[Message]) -> Extraction[Any]:
+async def _extract(config: LLMConfig, response_model: Any, messages: list[Message]) -> Extraction[object]:
     from .. import AsyncLLM
 
     async with AsyncLLM(config) as llm:
         with waiting(config):
-            return await llm.extract_with_completion(response_model, messages)
+            extraction: Extraction[object] = await llm.extract_with_completion(response_model, messages)
+            return extraction
 
 
-def _summary(extraction: Extraction[Any], dump: Callable[[Any], Any]) -> dict[str, Any]:
+def _summary(extraction: Extraction[object], value: object) -> dict[str, object]:
     return {
-        "value": dump(extraction.value),
+        "value": value,
         "model": extraction.completion.model,
         "attempts": len(extraction.attempts),
         "usage": extraction.usage.to_dict(),

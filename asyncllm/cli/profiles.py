@@ -1,14 +1,15 @@
-"""`asyncllm profiles`: what is in force, and where it comes from."""
+"""`asyncllm profiles`: the profiles, and the source of each value."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .settings import Settings, command, profile_names
+from .options import ProfileArgument
+from .settings import Settings, command
 from .terminal.exit_codes import DONE
-from .terminal.output import show, write, write_json
+from .terminal.output import grid, show_section, write, write_json
 
 if TYPE_CHECKING:
     from .. import LLMConfig
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
 @command
 def run(
     settings: Settings,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="One profile; without it, all.", show_default=False, autocompletion=profile_names
-        ),
-    ] = None,
+    name: ProfileArgument = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show the fields at their defaults, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all fields.")] = False,
 ) -> int:
@@ -37,7 +33,7 @@ def run(
     if as_json:
         write_json(_as_data(profiles, configs))
         return DONE
-    write(f"{profiles.source or 'no config.toml was found: defaults and the environment alone'}\n")
+    write(f"{source_of(profiles)}\n")
     for config in configs:
         _show(config, everything)
     if not everything:
@@ -46,23 +42,25 @@ def run(
 
 
 def chosen(settings: Settings, profiles: Profiles, name: str | None) -> list[LLMConfig]:
-    """Return the profiles to look at: the one that is named, else all."""
+    """Return the profile that is named, or all of them."""
     name = name or settings.profile
     names = profiles.names if name is None else (name,)
     return [profiles.config(each, **settings.overrides()) for each in names]
 
 
+def source_of(profiles: Profiles) -> str:
+    """Return the configuration file, for people."""
+    return str(profiles.source or "no config.toml was found: defaults and the environment alone")
+
+
 def _show(config: LLMConfig, everything: bool) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from ..config import OriginKind, describe_fields
 
     values = config.model_dump(mode="json")
     defaults = {doc.name: doc.default for doc in describe_fields()}
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for no_wrap in (True, False, False):
-        table.add_column(no_wrap=no_wrap, overflow="fold")
+    table = grid(True, False, False)
     for field, origin in config.provenance.items():
         if origin.kind is not OriginKind.DEFAULT:
             table.add_row(Text(f"  {field}"), Text(_text(values[field])), Text(str(origin), style="dim"))
@@ -70,20 +68,20 @@ def _show(config: LLMConfig, everything: bool) -> None:
             table.add_row(Text(f"  {field}"), Text(defaults[field]), Text("default", style="dim"))
     for field, why in config.withheld.items():
         table.add_row(Text(f"  {field}"), Text("not inherited", style="yellow"), Text(str(why), style="dim"))
-    show(Text.assemble("\n", (config.profile or "default", "bold")), table)
+    show_section(config.profile or "default", table)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.12g}"  # as people write it: 15, not 15.0
+        return f"{value:.12g}"  # 15 rather than 15.0
     if isinstance(value, dict):
-        return ", ".join(f"{name} = {_text(item)}" for name, item in value.items())
-    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+        return ", ".join(f"{name} = {_text(item)}" for name, item in cast(dict[str, object], value).items())
+    return ", ".join(map(_text, cast(list[object], value))) if isinstance(value, list) else str(value)
 
 
-def _as_data(profiles: Profiles, configs: list[LLMConfig]) -> dict[str, Any]:
+def _as_data(profiles: Profiles, configs: list[LLMConfig]) -> dict[str, object]:
     return {
         "file": None if profiles.source is None else str(profiles.source),
         "ignored_variables": dict(profiles.ignored_variables),
@@ -91,7 +89,7 @@ def _as_data(profiles: Profiles, configs: list[LLMConfig]) -> dict[str, Any]:
     }
 
 
-def _fields(config: LLMConfig) -> dict[str, Any]:
+def _fields(config: LLMConfig) -> dict[str, object]:
     values = config.model_dump(mode="json")
     fields = {
         name: {"value": values[name], "from": str(origin), "kind": str(origin.kind)}

@@ -1,8 +1,7 @@
-"""`asyncllm report`: how a batch went."""
+"""`asyncllm report`: the report of a batch."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Annotated
 
 import typer
 
+from .replaced_file import replacing
 from .settings import Settings, command_without_profile
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write, write_json
 
 _PIPE_COLUMNS = 80
-_WIDEST = 120  # a histogram as wide as a large screen says no more
+_WIDEST = 120  # a wider histogram shows no more
 
 
 @command_without_profile
@@ -38,7 +38,7 @@ def run(
     from .. import __version__
     from ..batch.journal.journal import Journal
     from ..batch.report import figures
-    from .batch.notes import tidy
+    from .batch.job_record import tidy
 
     if as_text and as_json:
         raise UsageProblem("--text and --json are two forms of one thing.", "Give one of them.")
@@ -62,7 +62,7 @@ def run(
 
 
 def _journal(given: Path) -> Path:
-    """Return the journal that is meant: itself, or the one beside the results that were given."""
+    """Return the journal: the path itself, or the journal beside the results that were named."""
     beside = given.with_name(f"{given.name}.journal")
     return beside if given.suffix != ".journal" and beside.is_file() else given
 
@@ -74,10 +74,6 @@ def _write_page(html: str, journal: Path, output: str | None) -> None:
     target = Path(output) if output is not None else journal.with_name(f"{journal.name}.html")
     if target.is_dir():
         raise UsageProblem(f"{target} is a directory.", "Name a file.")
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as file:
+        file.write(html.encode())
     note(f"the report is in {target}")

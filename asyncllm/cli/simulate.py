@@ -1,11 +1,11 @@
-"""`asyncllm simulate`: the simulated provider, in the foreground."""
+"""`asyncllm simulate`: a simulated provider, in the foreground."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,9 @@ from ..simulator.server.options import SimulatorOptions, manual, parse_fault, pa
 from .settings import Settings, command_without_profile
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write
+
+if TYPE_CHECKING:
+    from ..simulator import Simulator
 
 T = TypeVar("T")
 _HELP = {one.name: one.metadata["help"] for one in fields(SimulatorOptions)}
@@ -50,8 +53,8 @@ EXAMPLES
 class Command(TyperCommand):
     """The command with the manual below its options."""
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the manual as it stands, not filled into paragraphs."""
+    def format_epilog(self, ctx: object, formatter: Any) -> None:
+        """Write the manual line by line, rather than wrapped into paragraphs."""
         formatter.write(f"{_EXAMPLES}\n{manual()}\n")
 
 
@@ -87,7 +90,7 @@ def run(
     try:
         stopped = serve(options, _announce)
     except OSError as error:
-        # The event loop puts an address of its own wording into strerror.
+        # The event loop adds an address to strerror.
         reason = os.strerror(error.errno) if error.errno else error
         raise UsageProblem(f"port {port} cannot be served: {reason}.", "--port 0 takes a free one.") from None
     seen = stopped.seen
@@ -98,7 +101,7 @@ def run(
     return DONE
 
 
-def _announce(simulator: Any) -> None:
+def _announce(simulator: Simulator) -> None:
     write(f"{simulator.url}\n")
     note(
         f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Ollama: "

@@ -1,1 +1,1 @@
-"""What a batch must withstand, and what it may cost: kills, power losses, full disks, faults, a million items."""
+"""Durability and cost of batches: kills, power losses, full disks, faults, a million items."""

@@ -1,4 +1,4 @@
-"""What a batch must withstand, and what it may cost: `python -m benchmarks.batch [CASE ...] [--quick]`.
+"""Durability and cost of batches: `python -m benchmarks.batch [CASE ...] [--quick]`.
 
 Prints a figure for each, with its bound; the exit code is 1 when one is missed. `--quick` does less of everything.
 """

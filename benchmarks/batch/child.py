@@ -18,17 +18,17 @@ from asyncllm import LLM, AsyncLLM, JournalError, Request
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a child shall do.
+    """The task of a child.
 
     Attributes:
         url: The provider.
         journal: The journal.
-        handed: The file that outcomes are noted in.
-        items: How many there are.
-        slots: How many may be in flight.
+        handed: The file that lists the outcomes which it was handed.
+        items: The number of items.
+        slots: The most that may be in flight.
         backend: `asyncio`, `trio`, or `blocking` for the client without await.
         durability: Of the journal.
-        text: What each prompt has beside its number.
+        text: The text of each prompt, beside its number.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""What a batch costs over the calls themselves: CPU of each item, and throughput."""
+"""Overhead of a batch over bare calls: CPU for each item, and throughput."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def throughput(quick: bool) -> Iterator[Figure]:
     for name, each in ratios.items():
         what, ratio = f"throughput against asyncio.gather and a semaphore: {name}", statistics.median(each)
         if "journal" in name:
-            # The peer keeps nothing; this says what durability costs where a provider answers at once.
+            # The peer keeps nothing; this is the cost of durability where a provider answers at once.
             yield Figure(what, f"{ratio:.2f}", "no bound: the peer keeps nothing", fine=True)
         else:
             yield at_least(what, ratio, LEAST_THROUGHPUT)

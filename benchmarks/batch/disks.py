@@ -1,4 +1,4 @@
-"""A disk that is full, or that cannot be written: a clear error, nothing lost, and a run that goes on later."""
+"""Full disks, and disks that cannot be written: a clear error, nothing lost, and a run that continues later."""
 
 from __future__ import annotations
 

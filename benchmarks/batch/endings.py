@@ -1,4 +1,4 @@
-"""Killed at random moments, and interrupted."""
+"""Batches that are killed at random moments, or interrupted."""
 
 from __future__ import annotations
 

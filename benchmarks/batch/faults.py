@@ -1,4 +1,4 @@
-"""Thousands of typed items of which some meet every kind of failure: each ends in one outcome of the right kind."""
+"""Thousands of typed items, some with every kind of failure: each ends in one outcome of the right kind."""
 
 from __future__ import annotations
 

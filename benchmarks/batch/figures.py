@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was found.
+    """A measured figure.
 
     Attributes:
-        what: Of what.
-        found: The figure, in words.
-        bound: What it must be, in words.
-        fine: Whether it is.
+        what: Its name.
+        found: Its value, as text.
+        bound: Its bound, as text.
+        fine: Whether it is within the bound.
     """
 
     what: str
@@ -38,5 +38,5 @@ def at_least(what: str, value: float, bound: float, unit: str = "", digits: int 
 
 
 def skipped(what: str, why: str) -> None:
-    """Print a row of what cannot be found out here."""
+    """Print a row for what cannot be measured here."""
     print(f"skip  {what:64} {why}", file=sys.stdout, flush=True)

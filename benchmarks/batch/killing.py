@@ -1,4 +1,4 @@
-"""A batch that is killed or interrupted again and again, and resumed to its end: what is lost, what is sent twice."""
+"""Batches that are killed or interrupted again and again, and resumed to their end: what is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JITTER_S = 0.05
 
 @dataclass(slots=True)
 class Found:
-    """What came of it.
+    """The figures of such a batch.
 
     Attributes:
         lost: Outcomes that were handed over, and are not in the journal as they were then.
@@ -53,7 +53,7 @@ class Found:
             at_most(f"{name}: wrong answers", self.wrong, 0),
             at_most(f"{name}: most sent again after an end ({sum(self.resent)} in all)", max(self.resent), slots),
             Figure(
-                f"{name}: said to be paid for, outcome unknown",
+                f"{name}: reported as perhaps paid for",
                 f"{sum(self.unknown)} in all, {max(self.unknown)} at the most",
                 f"what was sent again, <= {slots} each",
                 covered and max(self.unknown) <= slots,

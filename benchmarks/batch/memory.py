@@ -1,4 +1,4 @@
-"""A million items: how much more memory they take than the first few."""
+"""Memory of a million items, over that of the first few."""
 
 from __future__ import annotations
 

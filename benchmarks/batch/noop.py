@@ -1,4 +1,4 @@
-"""A transport that answers without a provider, so that what is measured is everything else."""
+"""A transport that answers without a provider, for measuring everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of the simulator over the wire, and a place for a journal."""
+"""A client of the simulator over the wire, and the path of a journal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncllm.simulator import Simulator
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a journal is made."""
+    """The path of a journal."""
     return tmp_path / "batch.journal"
 
 

@@ -1,4 +1,4 @@
-"""Journals made by hand: for tests of what is in them, rather than of the batch that fills them."""
+"""Journals written by hand, for tests of their contents rather than of the batch that fills them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from asyncllm import Completion, Request
 from asyncllm.batch.journal.answer_row import AnswerRow
 from asyncllm.batch.journal.entry import encode
 from asyncllm.batch.journal.fingerprint import Fingerprint, Fingerprinter
-from asyncllm.batch.journal.journal_file import DONE, FAILED, Durability, open_to_write
-from asyncllm.batch.journal.store import Registered, Store
+from asyncllm.batch.journal.journal_file import Durability, open_to_write
+from asyncllm.batch.journal.store import JournalStore, Registered
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt, CallRecord
 from asyncllm.completions.usage import Usage
@@ -33,36 +33,19 @@ def completion(text: str = "an answer", *, finish_reason: str = "stop") -> Compl
 
 
 def outcome(text: str = "an answer", index: int = 0, **fields: Any) -> Outcome[str]:
-    """Return how an item ended well."""
+    """Return the outcome of an item that succeeded."""
     return Outcome(index, None, None, text, completion(text), None, 0.25, USAGE, **fields)
 
 
-def row_of(
-    registered: Registered, fingerprint: Fingerprint, ended: Outcome[Any], run: int = 1, **kept: Any
-) -> AnswerRow:
-    """Return what is written down of an item that ended."""
-    usage = ended.usage or Usage()
-    return AnswerRow(
-        number=registered.number,
-        checksum=0,
-        version=0,
-        key=fingerprint.key,
-        occurrence=registered.occurrence,
-        sent=fingerprint.sent,
-        prompt=fingerprint.prompt,
-        settings=fingerprint.settings.digest,
-        state=DONE if ended.ok else FAILED,
-        error=None if ended.ok else type(ended.error).__name__,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_usd=ended.cost_usd,
-        entry=encode(ended, run, started_at=100.0, elapsed_s=0.5, **kept),
-    )
+def row_of(registered: Registered, fingerprint: Fingerprint, ended: Outcome[Any], run: int = 1) -> AnswerRow:
+    """Return the row of an item that ended."""
+    entry = encode(ended, run, started_at=100.0, elapsed_s=0.5)
+    return AnswerRow.of(registered.number, registered.occurrence, fingerprint, ended, entry)
 
 
-def open_store(path: Path | None, durability: Durability = "normal") -> Store:
-    """Open a journal for writing, without the right to."""
-    return Store(open_to_write(path, durability), path)
+def open_store(path: Path | None, durability: Durability = "normal") -> JournalStore:
+    """Open a journal for writing, without its lock."""
+    return JournalStore(open_to_write(path, durability), path)
 
 
 def write_run(
@@ -73,7 +56,7 @@ def write_run(
     identify: Fingerprinter | None = None,
     ended: str | None = "done",
 ) -> list[Registered]:
-    """Write a run whose items ended as given, those with None not at all; `ended=None` is a run that was killed."""
+    """Write a run with these outcomes, None for items without one; `ended=None` is a run that was killed."""
     identify = identify or Fingerprinter(MODEL, {}, {})
     store = open_store(path)
     store.begin(identify.base.parts, {}, 100.0)
@@ -82,7 +65,7 @@ def write_run(
     registered = store.register(list(enumerate(fingerprints)))
     for item, fingerprint, how in zip(registered, fingerprints, outcomes, strict=True):
         if how is not None and item.entry is None:
-            store.answered(row_of(item, fingerprint, how, store.run), fingerprint.settings, was_sent=True)
+            store.record(row_of(item, fingerprint, how, store.run), fingerprint.settings, was_sent=True)
     if ended is not None:
         store.end(ended, {}, {}, 200.0)
     store.commit()

@@ -1,4 +1,4 @@
-"""Journals that cannot be written any more, or are damaged: what is said, and what is kept."""
+"""Journals that cannot be written any more, or are damaged: the errors, and what is kept."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import anyio
 import pytest
 
 from asyncllm import AsyncLLM, Journal, JournalError, Request
-from asyncllm.batch.journal import session as recording
+from asyncllm.batch.journal import session
 from asyncllm.batch.journal.in_flight import read_in_flight
-from asyncllm.batch.journal.journal_file import Durability, Hold, failures, open_to_write
+from asyncllm.batch.journal.journal_file import Durability, failures, open_to_write
+from asyncllm.batch.journal.lock import JournalLock
 from asyncllm.simulator import Simulator
 
 from .journals import outcome, write_run
 
 
 def write_as_a_run(path: Path) -> None:
-    """Write a journal as a run does, with the right to."""
-    hold = Hold(path)
+    """Write a journal as a run does, with its lock."""
+    lock = JournalLock(path)
     try:
         write_run(path, [Request("b")], [outcome("2")])
     finally:
-        hold.release()
+        lock.release()
 
 
 def full_after(pages: int) -> Any:
@@ -47,7 +48,7 @@ async def test_a_full_disk_ends_the_batch(
 ) -> None:
     """What was handed over is kept, what could not be written is not handed over, and the next run goes on."""
     requests = [Request(f"question {n}. " + "And some more. " * 50, id=f"{n}") for n in range(200)]
-    monkeypatch.setattr(recording, "open_to_write", full_after(20))
+    monkeypatch.setattr(session, "open_to_write", full_after(20))
     given: list[str | None] = []
 
     async def run() -> None:
@@ -73,7 +74,7 @@ async def test_a_disk_that_is_full_from_the_start(
 ) -> None:
     """Nothing is sent when it cannot be written down."""
     await llm.gather(["a"], journal=path)
-    monkeypatch.setattr(recording, "open_to_write", full_after(0))
+    monkeypatch.setattr(session, "open_to_write", full_after(0))
     with pytest.raises(JournalError, match="is full"):
         await llm.gather([f"{n}" for n in range(100)], journal=path)
     assert simulator.seen.requests <= 1 + 100

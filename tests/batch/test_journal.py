@@ -1,4 +1,4 @@
-"""What a journal keeps, by what it knows an item, and what a user reads from it."""
+"""Contents of a journal, identities of its items, and what a user reads from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from asyncllm import Journal, JournalEntry, JournalError, Request, ServerError
 from asyncllm.batch.journal.fingerprint import Fingerprinter
-from asyncllm.batch.journal.journal_file import Hold, is_held
+from asyncllm.batch.journal.lock import JournalLock, is_locked
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt
 from asyncllm.completions.usage import Usage
@@ -25,9 +25,9 @@ def texts(path: Path) -> list[tuple[int, str | None, str]]:
     return [(entry.index, entry.id, entry.text) for entry in Journal.read(path).outcomes()]
 
 
-def whys(path: Path, requests: list[Request], **terms: Any) -> list[str | None]:
+def whys(path: Path, requests: list[Request], **settings: Any) -> list[str | None]:
     """Return why each of the requests would be sent, None for those that are done."""
-    identify = Fingerprinter(terms.pop("model", MODEL), {}, terms.pop("params", {}), **terms)
+    identify = Fingerprinter(settings.pop("model", MODEL), {}, settings.pop("params", {}), **settings)
     return [item.why for item in write_run(path, requests, [None] * len(requests), identify=identify, ended=None)]
 
 
@@ -98,7 +98,7 @@ def test_any_text_comes_back(path: Path, text: str) -> None:
 
 
 def test_entries_come_in_the_order_of_the_input(path: Path) -> None:
-    """Whatever order items ended in, and were written in by earlier runs, their positions in the latest run count."""
+    """The positions in the latest run count, in any order that items ended or were written in before."""
     requests = [Request(f"{n}") for n in range(50)]
     write_run(path, requests, [outcome(f"{n}") for n in range(50)])
     write_run(path, requests[::-1], [None] * 50)
@@ -175,13 +175,13 @@ def test_many_repetitions_are_counted(path: Path, monkeypatch: pytest.MonkeyPatc
     """Occurrences are told apart, also of more requests than are counted in memory."""
     monkeypatch.setattr("asyncllm.batch.journal.store._KEPT_COUNTS", 3)
     requests = [Request(f"{n % 10}") for n in range(100)]
-    enrolled = write_run(path, requests, [outcome() for _ in requests])
-    assert len({item.number for item in enrolled}) == 100
+    registered = write_run(path, requests, [outcome() for _ in requests])
+    assert len({item.number for item in registered}) == 100
     assert whys(path, requests) == [None] * 100
 
 
 def test_failed_and_truncated_items_are_sent_again(path: Path) -> None:
-    """What did not come to a whole answer is not done, and a later answer takes the place of the earlier one."""
+    """What did not come to a whole answer is not done, and a later answer replaces the earlier one."""
     requests = [Request("a", id="a"), Request("b", id="b")]
     write_run(path, requests, [outcome("1"), Outcome(1, error=ServerError("no"))])
     assert Journal.read(path).summary().failed == {"ServerError": 1}
@@ -200,7 +200,7 @@ def test_the_rows_of_the_latest_input_count(path: Path) -> None:
 
 
 def test_a_run_that_was_stopped_hides_nothing(path: Path) -> None:
-    """What a run has not reached yet is there as the run before it left it."""
+    """What a run has not reached yet is there as the previous run left it."""
     requests = [Request(f"{n}") for n in range(4)]
     write_run(path, requests, [outcome(f"{n}") for n in range(4)])
     write_run(path, requests[:1], [None], ended="stopped")
@@ -224,30 +224,30 @@ def test_the_summary_adds_up_the_runs(path: Path) -> None:
 
 def test_a_journal_can_be_read_while_it_is_written(path: Path) -> None:
     """A reader sees what is committed, and that a run is going on, and keeps no writer out."""
-    hold = Hold(path)
+    lock = JournalLock(path)
     try:
         write_run(path, [Request("a")], [outcome("1")], ended=None)
         assert Journal.read(path).summary().running
         assert Journal.read(path).summary().runs[0].ended == "running"
         assert texts(path) == [(0, None, "1")]
     finally:
-        hold.release()
+        lock.release()
     assert Journal.read(path).summary().runs[0].ended == "killed"
-    assert not is_held(path)
+    assert not is_locked(path)
 
 
 def test_one_process_writes_at_a_time(path: Path) -> None:
     """A second one is told that the journal is in use, and may have it when the first has ended, however it ended."""
-    code = "import sys; from pathlib import Path; from asyncllm.batch.journal.journal_file import Hold\n"
-    code += "hold = Hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    code = "import sys; from pathlib import Path; from asyncllm.batch.journal.lock import JournalLock\n"
+    code += "lock = JournalLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(JournalError, match=r"in use by another run\. Wait for its end"):
-            Hold(path)
+            JournalLock(path)
         other.kill()
-    Hold(path).release()
+    JournalLock(path).release()
     assert list(path.parent.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""A batch with a journal: what is done is not sent again, and whoever resumes it knows beforehand what is."""
+"""A batch with a journal: what is done is not sent again, and what is sent again is known before."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_truncated_answers_are_asked_for_again(llm: AsyncLLM, simulator: S
 
 
 async def test_what_cannot_be_sent_is_in_the_journal_too(llm: AsyncLLM, path: Path) -> None:
-    """An item of which no request can be made fails alone, with its place and its id."""
+    """An item of which no request can be made fails alone, with its index and its id."""
     requests: list[Any] = [42, {"role": "usr", "content": "x"}, Request("x", id="c", temprature=1), "fine", object()]
     outcomes = await llm.gather(requests, journal=path)
     assert [o.ok for o in outcomes] == [False, False, False, True, False]
@@ -122,7 +122,7 @@ async def test_what_cannot_be_sent_is_in_the_journal_too(llm: AsyncLLM, path: Pa
 
 
 async def test_an_outcome_is_committed_when_it_is_handed_over(llm: AsyncLLM, path: Path) -> None:
-    """Whoever has an outcome can rely on the journal having it."""
+    """An outcome that was handed over is in the journal."""
     async with llm.map(questions(20), journal=path, max_concurrency=3) as outcomes:
         async for outcome in outcomes:
             assert outcome.index in {entry.index for entry in Journal.read(path).outcomes()}
@@ -206,8 +206,8 @@ async def test_a_changed_prompt_is_said_before(llm: AsyncLLM, simulator: Simulat
     assert Journal(path).summary().done == 5
 
 
-async def test_answers_of_other_terms_are_kept(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
-    """Items without ids are known by what is sent: going back to the terms of before costs nothing."""
+async def test_answers_of_other_settings_are_kept(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """Items without ids are known by what is sent: going back to earlier settings costs nothing."""
     for temperature in (0.1, 0.9, 0.1):
         await llm.gather(["a", "b"], journal=path, temperature=temperature)
     assert simulator.seen.requests == 4

@@ -1,4 +1,4 @@
-"""The input of a batch: whatever may block is read on a thread, and nothing else is."""
+"""The input of a batch: what may block is read on a thread, and nothing else is."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ VARIABLE = contextvars.ContextVar[str]("VARIABLE", default="unset")
 async def echo(item: BatchItem) -> Done[Any]:
     """Answer without a provider."""
     await anyio.lowlevel.checkpoint()
-    return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
+    return Done(item.messages, None, None)
 
 
 async def read(requests: Any, at_once: int = 3) -> list[Any]:
     """Read an input to its end."""
     source, items = input_of(requests), []
-    while some := await source.some(at_once):
+    while some := await source.take(at_once):
         assert len(some) <= at_once
         items += some
     await source.aclose()
@@ -44,10 +44,10 @@ async def test_memory_is_read_in_place(kind: Callable[[str], Iterable[str]]) -> 
     requests = kind("abcdefg")
     before = threading.active_count()
     source = input_of(requests)
-    assert await source.some(4) == list("abcd")
+    assert await source.take(4) == list("abcd")
     assert threading.active_count() == before
-    assert await source.some(4) == list("efg")
-    assert await source.some(4) == []
+    assert await source.take(4) == list("efg")
+    assert await source.take(4) == []
 
 
 @pytest.mark.leaks
@@ -89,7 +89,7 @@ async def test_no_more_is_read_than_was_asked_for() -> None:
     source = input_of(rows())
     returned = 0
     for _ in range(10):
-        some = await source.some(5)
+        some = await source.take(5)
         assert taken <= returned + 5
         returned += len(some)
     await source.aclose()
@@ -126,7 +126,7 @@ async def test_the_thread_closes_the_generator() -> None:
 
 async def test_a_batch_does_not_wait_for_an_input_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving a batch whose input hangs leaves the thread to itself; it ends when the input does."""
-    monkeypatch.setattr("asyncllm.batch.input._PATIENCE_S", 0.01)
+    monkeypatch.setattr("asyncllm.batch.input._JOIN_TIMEOUT_S", 0.01)
     waiting, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def rows() -> Iterator[Any]:
@@ -148,6 +148,6 @@ async def test_a_batch_does_not_wait_for_an_input_that_never_comes(monkeypatch: 
 
 
 async def test_context_variables_are_there_in_the_thread() -> None:
-    """An input sees the context of the batch, as it would in place."""
+    """An input sees the context of the batch, as it would in the loop."""
     VARIABLE.set("mine")
     assert await read(VARIABLE.get() for _ in range(2)) == ["mine", "mine"]

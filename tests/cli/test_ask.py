@@ -21,7 +21,7 @@ PIXEL = bytes.fromhex(
 
 
 def test_the_answer_is_all_of_stdout(run: Run) -> None:
-    """stdout has the text and a line end; nothing is said on stderr where nobody sits."""
+    """stdout has the text and a line end; stderr is empty where it is no terminal."""
     ran = run("ask", "Why?")
     assert ran.code == 0
     assert ran.out.startswith('Simulated answer to: "Why?"')

@@ -184,7 +184,7 @@ def test_the_estimate_is_near_what_it_costs(run: Run, directory: Path) -> None:
 
 
 def test_confirmed_it_runs(run: Run, files: Path, simulator: Simulator, at_provider: list[str]) -> None:
-    """Below the limit, or with --yes, nobody is asked."""
+    """Below the limit, or with --yes, no question is asked."""
     options = [*PROMPT, *at_provider, "--max-tokens", "100"]
     assert run("batch", "rows.jsonl", "-o", "a.jsonl", *options, "--confirm-above", "5").code == 0
     assert run("batch", "rows.jsonl", "-o", "b.jsonl", *options, "--confirm-above", "0", "--yes").code == 0

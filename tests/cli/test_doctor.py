@@ -132,7 +132,7 @@ def test_a_model_of_another_kind_fails(run: Run, at_provider: list[str]) -> None
 
 
 def test_a_misspelt_variable_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that nobody reads is shown with the one that was meant."""
+    """A variable that is not read is shown with the one that was meant."""
     monkeypatch.setenv("LLM_TEMPRATURE", "0")
     out = run("doctor", "--offline").out
     assert "LLM_TEMPRATURE" in out

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import asyncllm
+from asyncllm import cli
 from tests.cli.conftest import Run
 
-COMMANDS = ("demo", "ask", "extract", "batch", "profiles", "doctor", "simulate")
+PROGRAM = typer.main.get_command(cli.app)
+COMMANDS = PROGRAM.list_commands(typer.Context(PROGRAM))  # type: ignore[attr-defined]  # it is a group
+REQUIRING = [
+    name
+    for name in COMMANDS
+    if any(each.required for each in PROGRAM.get_command(typer.Context(PROGRAM), name).params)  # type: ignore[attr-defined]
+]
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -56,6 +66,30 @@ def test_wrong_usage_is_one_error_and_code_2(run: Run, arguments: list[str], say
     assert ran.err.startswith("error: ")
     assert says in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [*([name, "--frob"] for name in COMMANDS), *([name] for name in REQUIRING)], ids=" ".join
+)
+def test_every_command_refuses_wrong_usage(run: Run, arguments: list[str]) -> None:
+    """An option that there is not, or an argument that is missing: code 2, one error and one hint, no traceback."""
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    error, hint = ran.err.splitlines()
+    assert error.startswith("error: No such option: --frob" if "--frob" in arguments else "error: Missing ")
+    assert hint == f"hint: `asyncllm {arguments[0]} --help` shows what there is."
+
+
+def test_no_command_takes_the_place_of_a_function() -> None:
+    """The module of a command, once it is imported, is an attribute of the package: it must hide nothing there."""
+    modules = {module.name for module in pkgutil.iter_modules(cli.__path__)}
+    assert modules >= set(COMMANDS)
+    tree = ast.parse(Path(str(cli.__file__)).read_text())
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    names |= {
+        name.asname or name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    assert not names & modules
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""What a terminal gets, and what a pipe does not."""
+"""Output at a terminal, and in a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncllm.cli.terminal.output import dollars, printable
+from asyncllm.batch.formatting import printable
 from asyncllm.simulator import Fault, Simulator
 
 
@@ -88,7 +88,7 @@ def test_an_answer_cannot_steer_the_terminal(directory: Path) -> None:
 
 @pytest.mark.parametrize(("typed", "code", "sent"), [("y\n", 0, True), ("n\n", 130, False), ("\n", 130, False)])
 def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent: bool) -> None:
-    """Whoever sits at the terminal sees what it may cost, and nothing is sent but for a yes."""
+    """At a terminal one sees what it may cost, and nothing is sent but for a yes."""
     (directory / "rows.jsonl").write_text('{"text": "a"}\n')
     command = ["batch", "rows.jsonl", "-o", "out.jsonl", "-t", "Say: {text}", "--confirm-above", "0"]
     written = at_terminal(command, directory, typed, code, TERM="xterm")
@@ -100,17 +100,3 @@ def test_a_dear_run_is_asked_about(directory: Path, typed: str, code: int, sent:
 def test_text_without_controls_stays() -> None:
     """Line breaks, tabs and other scripts are printed as they are."""
     assert printable("a\tb\nü 漢字 👩‍👩‍👧\r\n") == "a\tb\nü 漢字 👩‍👩‍👧\n"
-
-
-@pytest.mark.parametrize(
-    ("cost", "shown"),
-    [(None, "cost unknown"), (0, "$0.00"), (12.345, "$12.35"), (0.01234, "$0.0123"), (0.0000567, "$0.0000567")],
-)
-def test_money_shows_the_digits_that_count(cost: float | None, shown: str) -> None:
-    """Large sums have cents, small ones as many digits as it takes."""
-    assert dollars(cost) == shown
-
-
-def test_estimated_money_is_marked() -> None:
-    """What was estimated says so."""
-    assert dollars(0.5, "estimated") == "about $0.5"

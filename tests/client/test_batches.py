@@ -1,4 +1,4 @@
-"""Many requests: every item in exactly one outcome, whatever the others do."""
+"""Many requests: every item has exactly one outcome, however the others end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncllm import AsyncLLM, BadRequestError, Message, RateLimitError, Request, StalledError
-from asyncllm.batch.engine import WINDOW_PER_PLACE, Done, OutcomeStream, gather
+from asyncllm.batch.engine import WINDOW_PER_SLOT, Done, OutcomeStream, gather
 from asyncllm.batch.item import BatchItem
 from asyncllm.batch.stall import Stall
 from asyncllm.simulator import Fault, Latency, Limit, Simulator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def echo(item: BatchItem) -> Done[Any]:
     """Answer without a provider: for tests of the fan-out itself."""
     await anyio.lowlevel.checkpoint()
-    return Done(item.messages, None, None)  # type: ignore[arg-type]  # no test looks at it
+    return Done(item.messages, None, None)
 
 
 def outcomes_of(requests: Any, run: Any = echo, *, max_concurrency: int = 4, **options: Any) -> OutcomeStream[Any]:
@@ -79,7 +79,7 @@ async def test_on_error_raise_ends_with_the_error_itself(llm: AsyncLLM, simulato
     "requests", ["a text", b"bytes", {"role": "user", "content": "x"}, Message.user("x"), Request("x")]
 )
 async def test_one_request_is_no_batch(llm: AsyncLLM, requests: Any) -> None:
-    """A single message in place of a list of them is a TypeError that says what to do."""
+    """A single message instead of a list of them is a TypeError that says what to do."""
     with pytest.raises(TypeError, match="put it into a list"):
         await llm.gather(requests)
 
@@ -91,8 +91,8 @@ async def test_what_is_no_iterable_is_refused(llm: AsyncLLM) -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1])
-async def test_no_place_is_no_batch(llm: AsyncLLM, number: int) -> None:
-    """Without a place nothing could ever be sent; that is refused rather than waited for."""
+async def test_no_slot_is_no_batch(llm: AsyncLLM, number: int) -> None:
+    """Without a slot nothing could ever be sent; that is refused rather than waited for."""
     with pytest.raises(ValueError, match="max_concurrency must be at least 1"):
         await llm.gather(["a"], max_concurrency=number)
 
@@ -121,7 +121,7 @@ async def test_requests_from_an_async_iterable(llm: AsyncLLM) -> None:
     assert [f'"row {o.index}"' in o.text for o in outcomes] == [True] * 5
 
 
-@pytest.mark.parametrize(("ordered", "window"), [(False, 2 * 4), (True, WINDOW_PER_PLACE * 4)])
+@pytest.mark.parametrize(("ordered", "window"), [(False, 2 * 4), (True, WINDOW_PER_SLOT * 4)])
 async def test_the_input_is_taken_as_it_is_needed(ordered: bool, window: int) -> None:
     """A consumer that stops reading stops the input: no more than the window is ever ahead of it."""
     taken = 0
@@ -154,13 +154,13 @@ async def test_ordered_outcomes_wait_for_a_straggler() -> None:
 
     async with outcomes_of(range(1000), run, ordered=True) as outcomes:
         await anyio.wait_all_tasks_blocked()
-        assert started == WINDOW_PER_PLACE * 4
+        assert started == WINDOW_PER_SLOT * 4
         release.set()
         assert [o.value async for o in outcomes] == list(range(1000))
 
 
 async def test_unordered_outcomes_come_as_they_are_done() -> None:
-    """A straggler holds nobody back where the order does not matter."""
+    """A straggler holds no other item back where the order does not matter."""
     release = anyio.Event()
 
     async def run(item: BatchItem) -> Done[Any]:
@@ -238,7 +238,7 @@ async def test_a_batch_runs_in_its_block() -> None:
         await anext(outcomes_of([1]))
 
 
-async def test_refusals_for_the_rate_cost_an_item_nothing(options: dict[str, Any], simulator: Simulator) -> None:
+async def test_429s_cost_an_item_nothing(options: dict[str, Any], simulator: Simulator) -> None:
     """In a batch a 429 sends the item back to the queue, however often: no item is lost to the limit."""
     simulator.limits(Limit("requests", per_second=200, burst=2, retry_after="ms"))
     async with AsyncLLM(**options, num_retries=0) as llm:
@@ -257,7 +257,7 @@ async def test_other_failures_are_retried_as_in_a_call(options: dict[str, Any], 
 
 
 async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
-    """Refusals alone for longer than the limit end the batch as a whole, by the clock that is passed in."""
+    """429s alone for longer than the limit end the batch as a whole, by the clock that is passed in."""
     now = 0.0
     stall = Stall(300.0, clock=lambda: now)
 
@@ -267,7 +267,7 @@ async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
         stall.refused(RateLimitError("slow down"))
         return await echo(item)
 
-    with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last refusal was: slow down"):
+    with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last 429 was: slow down"):
         await gather(outcomes_of(range(10), run, max_concurrency=1))
 
 

@@ -114,6 +114,15 @@ def test_a_type_gives_its_columns_when_nothing_succeeded(frame: Any) -> None:
     assert "answer.topic" in names(made)
 
 
+def test_the_type_may_be_a_json_schema(frame: Any) -> None:
+    """Its properties are the columns, as the fields of a model are."""
+    schema = {"type": "object", "properties": {"topic": {"type": "string"}, "score": {"$ref": "#/definitions/score"}}}
+    schema["definitions"] = {"score": {"type": "integer"}}
+    made = frames.with_outcomes(frame, [Outcome(1, value={"topic": "x", "score": 7})], schema)
+    assert column(made, "answer.topic") == [None, "x", None]
+    assert column(made, "answer.score") == [None, 7, None]
+
+
 def test_a_column_that_is_not_there_is_named(frame: Any) -> None:
     """Misspelt columns are found before a request is made."""
     with pytest.raises(ConfigError, match=r"\{txet\}.*Did you mean \{text\}"):

@@ -1,11 +1,11 @@
-"""The files of a batch: rows in, results out, each of any kind that people have."""
+"""The files of a batch: rows in, results out, in any of the formats that people have."""
 
 from __future__ import annotations
 
-from .columns import Kind, SeenColumns
+from .columns import InferredColumns, Kind
 from .file_input import STDIN, FileInput, InputReader
 from .formats import FORMATS, Compression, Format, kind_of
-from .result_record import RowResult, error_record
+from .result_record import AnswerSchema, RowResult, error_record
 from .rows import LINE_FIELD, BadRow, Row, RowReader
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
@@ -13,10 +13,12 @@ __all__ = [
     "FORMATS",
     "LINE_FIELD",
     "STDIN",
+    "AnswerSchema",
     "BadRow",
     "Compression",
     "FileInput",
     "Format",
+    "InferredColumns",
     "InputReader",
     "JsonlWriter",
     "Kind",
@@ -25,7 +27,6 @@ __all__ = [
     "Row",
     "RowReader",
     "RowResult",
-    "SeenColumns",
     "error_record",
     "kind_of",
     "rejected_record",

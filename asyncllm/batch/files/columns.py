@@ -1,31 +1,31 @@
-"""The columns of a table of results: those of the input, and those of the answers beside them."""
+"""The columns of a table of results: those of the input, and those of the answers."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from .result_record import RowResult
 
 Kind = Literal["str", "int", "float", "bool", "json"]
 
-# A column of the input that is called like one of the results keeps its name; the other one gets this before it.
-_OURS = "asyncllm_"
+# Before the name of a column of the answers, where the input has one of the same name.
+_PREFIX = "asyncllm_"
 _INT64 = range(-(2**63), 2**63)
 _BY_JSON_TYPE: dict[str, Kind] = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 
 
-class SeenColumns:
-    """Finds the columns that rows of any shape need, and what they hold.
+class InferredColumns:
+    """The columns of rows that have fields of their own, with the kind of their values.
 
-    A column whose values are all texts, numbers or truth values is one of these; any other holds JSON.
+    A column whose values are all texts, all numbers or all booleans is of that kind; any other holds JSON.
     """
 
     def __init__(self) -> None:
         self._kinds: dict[str, Kind | None] = {}
 
-    def see(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Mapping[str, object]) -> None:
         """Take a row into account."""
         for name, value in row.items():
             before = self._kinds.get(name)
@@ -38,34 +38,33 @@ class SeenColumns:
 
 
 class AnswerColumns:
-    """The columns that an answer fills.
+    """The columns of the answers.
 
     Args:
         schema: The JSON Schema of typed answers, whose fields become `answer.FIELD`; None when they are texts.
         taken: The columns of the input.
 
     Attributes:
-        kinds: Their names and what they hold.
-        texts: Those whose text a model or a provider wrote.
+        kinds: Their names, and the kind of their values.
     """
 
-    def __init__(self, schema: Mapping[str, Any] | None, taken: Iterable[str]) -> None:
+    def __init__(self, schema: Mapping[str, object] | None, taken: Iterable[str]) -> None:
         self._fields = _fields(schema) if schema is not None else {}
         answer: dict[str, Kind] = {f"answer.{name}": kind for name, kind in self._fields.items()}
         if not answer:
             answer["answer"] = "json" if schema is not None else "str"
-        kinds = {**answer, **_ABOUT}
-        names = {name: f"{_OURS}{name}" if name in set(taken) else name for name in kinds}
+        kinds: dict[str, Kind] = {**answer, **_ABOUT}
+        names = {name: f"{_PREFIX}{name}" if name in set(taken) else name for name in kinds}
         self._names = tuple(names.values())
         self.kinds: dict[str, Kind] = {names[name]: kind for name, kind in kinds.items()}
 
-    def cells(self, answer: RowResult) -> dict[str, Any]:
+    def cells(self, answer: RowResult) -> dict[str, object]:
         """Return the values of these columns for an answer."""
         if not self._fields:
             given = [answer.value if answer.typed else answer.text]
         else:
-            value = answer.value if isinstance(answer.value, Mapping) else {}
-            given = [value.get(name) for name in self._fields]
+            fields = as_object(answer.value)
+            given = [fields.get(name) for name in self._fields]
         usage, error = answer.usage or {}, answer.error or {}
         about = [
             answer.ok,
@@ -74,7 +73,7 @@ class AnswerColumns:
             answer.model,
             usage.get("input_tokens"),
             usage.get("output_tokens"),
-            # Sums of prices have digits behind the last one that means anything.
+            # Beyond this, the digits of a sum of prices are rounding errors.
             None if answer.cost_usd is None else round(answer.cost_usd, 12),
         ]
         return dict(zip(self._names, [*given, *about], strict=True))
@@ -91,8 +90,8 @@ _ABOUT: dict[str, Kind] = {
 }
 
 
-def as_kind(value: Any, kind: Kind) -> Any:
-    """Return a value as a typed column of that kind takes it."""
+def as_kind(value: object, kind: Kind) -> object:
+    """Return a value for a typed column of that kind."""
     if value is None:
         return None
     if kind == "json":
@@ -101,8 +100,8 @@ def as_kind(value: Any, kind: Kind) -> Any:
     return value if convert is None else convert(value)
 
 
-def as_text(value: Any) -> str:
-    """Return a value as a cell of a text file: empty for null, JSON for what is no text and no number."""
+def as_text(value: object) -> str:
+    """Return a value for a cell of a text file: empty for null, JSON for what is neither a text nor a number."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -112,14 +111,14 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-# UTF-8, which typed columns hold without exception, has no place for half of a surrogate pair.
-_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+# Typed columns hold UTF-8, which has no form for a lone surrogate.
+_CONVERTERS: dict[Kind, Callable[[Any], object]] = {
     "float": float,
     "str": lambda value: str(value).encode("utf-8", "backslashreplace").decode(),
 }
 
 
-def _kind(value: Any) -> Kind:
+def _kind(value: object) -> Kind:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
@@ -133,27 +132,32 @@ def _joined(before: Kind | None, kind: Kind) -> Kind:
     return "float" if {before, kind} == {"int", "float"} else "json"
 
 
-def _fields(schema: Mapping[str, Any]) -> dict[str, Kind]:
-    """Return the fields of an object's schema; none when it is of no object, or of one with any fields."""
-    schema = _followed(schema, schema)
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return {}
-    return {name: _kind_of_schema(_followed(part, schema)) for name, part in properties.items()}
+def as_object(value: object) -> Mapping[str, object]:
+    """Return a JSON object; an empty one for anything else."""
+    return cast(Mapping[str, object], value) if isinstance(value, Mapping) else {}
 
 
-def _kind_of_schema(schema: Mapping[str, Any]) -> Kind:
-    options = [option for option in schema.get("anyOf") or [schema] if option.get("type") != "null"]
+def _fields(schema: Mapping[str, object]) -> dict[str, Kind]:
+    """Return the fields of an object's schema; none for any other, and for an object with any fields."""
+    properties = as_object(_resolved(schema, schema).get("properties"))
+    return {name: _kind_of_schema(_resolved(part, schema)) for name, part in properties.items()}
+
+
+def _kind_of_schema(schema: Mapping[str, object]) -> Kind:
+    any_of = schema.get("anyOf")
+    branches = cast(list[object], any_of) if isinstance(any_of, list) and any_of else [schema]
+    options = [option for branch in branches if (option := as_object(branch)).get("type") != "null"]
     types = options[0].get("type") if len(options) == 1 else None
     if isinstance(types, list):
-        named = [name for name in types if name != "null"]
+        named = [name for name in cast(list[object], types) if name != "null"]
         types = named[0] if len(named) == 1 else None
     return _BY_JSON_TYPE.get(types, "json") if isinstance(types, str) else "json"
 
 
-def _followed(part: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a reference to a definition of the schema itself."""
-    reference = part.get("$ref") if isinstance(part, Mapping) else None
+def _resolved(part: object, schema: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a part of a schema, or the definition that it refers to."""
+    reference = as_object(part).get("$ref")
     if isinstance(reference, str):
-        part = (schema.get("$defs") or {}).get(reference.rpartition("/")[2])
-    return part if isinstance(part, Mapping) else {}
+        definitions = {**as_object(schema.get("definitions")), **as_object(schema.get("$defs"))}
+        part = definitions.get(reference.rpartition("/")[2])
+    return as_object(part)

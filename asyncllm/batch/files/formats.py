@@ -1,19 +1,23 @@
-"""What kinds of files there are: how a name tells them apart, and what reads and writes the compressed ones."""
+"""Formats and compressions of files, by their names and first bytes."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from asyncllm.errors import ConfigError
 from asyncllm.extras import not_installed
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Format = Literal["jsonl", "csv", "lines", "parquet"]
 Compression = Literal["gzip", "zstd"]
@@ -29,10 +33,10 @@ _BY_SUFFIX: dict[str, Format] = {
     ".pq": "parquet",
 }
 _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-# Source: RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd). Names lie, and stdin has none: the first bytes tell.
+# Source: RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd). Names may be wrong, and stdin has none.
 _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MAGIC_BYTES = max(map(len, _MAGIC))
-# Suffixes that look like tables and are not read, with what makes a readable file of one.
+# Suffixes that are not read, each with a way to a file that is.
 _REFUSED = {
     ".json": "Write one object on each line: `jq -c '.[]' FILE > FILE.jsonl` does it for an array.",
     ".xlsx": "Save it as CSV.",
@@ -42,28 +46,25 @@ _REFUSED = {
     ".bz2": "Compress it with gzip or zstd instead.",
     ".xz": "Compress it with gzip or zstd instead.",
 }
+# Read at a time: enough that a system call is a small part of the work, little enough to be no memory.
+BUFFER_BYTES = 256 * 1024
 # A level that keeps up with a run; higher ones save a few per cent and take seconds for each 100 MB.
 _GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What kind of file a name stands for.
-
-    Attributes:
-        format: How rows stand in it; None when the name does not say.
-        compression: What it is compressed with, by its name.
-    """
+    """The kind of a file, as far as its name says."""
 
     format: Format | None = None
     compression: Compression | None = None
 
 
 def kind_of(path: Path) -> FileKind:
-    """Tell the kind of a file by its name: `rows.csv.gz` is CSV in gzip.
+    """Return the kind of a file by its name: `rows.csv.gz` is CSV in gzip.
 
     Raises:
-        ConfigError: The name says that it is of a kind that is neither read nor written.
+        ConfigError: Files of this kind are neither read nor written.
     """
     compression = _COMPRESSED.get(path.suffix.lower())
     suffix = path.with_suffix("").suffix.lower() if compression else path.suffix.lower()
@@ -76,33 +77,45 @@ def kind_of(path: Path) -> FileKind:
 
 
 def compression_of(first: bytes) -> Compression | None:
-    """Tell by its first bytes what a file is compressed with."""
+    """Return the compression of a file by its first bytes."""
     return next((compression for magic, compression in _MAGIC.items() if first.startswith(magic)), None)
 
 
 def may_be_compressed(first: bytes) -> bool:
-    """Tell whether a file that begins like this may turn out to be compressed."""
+    """Return whether a file that begins like this may be compressed."""
     return any(magic.startswith(first[: len(magic)]) for magic in _MAGIC)
 
 
-def decompressed(file: IO[bytes], compression: Compression | None) -> IO[bytes]:
-    """Return a file to read the uncompressed bytes from, however large it is."""
+def uncompressed(file: io.RawIOBase, compression: Compression | None) -> io.BufferedReader:
+    """Return a file to read the uncompressed bytes from, as soon as they are there."""
     if compression == "gzip":
-        return gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[return-value]  # it is read from
-    if compression == "zstd":
-        opened: IO[bytes] = _zstd().ZstdFile(file, "rb")
-        return opened
-    return file
+        file = _Uncompressed(gzip.GzipFile(fileobj=file, mode="rb"))
+    elif compression == "zstd":
+        file = _Uncompressed(_zstd().ZstdFile(file, "rb"))
+    return io.BufferedReader(file, BUFFER_BYTES)
+
+
+class _Uncompressed(io.RawIOBase):
+    """A compressed file whose reads return what one read of it decompresses; its own wait for more."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._file.readinto1(buffer)
 
 
 @contextmanager
-def compressed(file: IO[bytes], compression: Compression | None) -> Iterator[IO[bytes]]:
-    """Give a file whose bytes go compressed into another one, and finish it at the end of the block."""
+def compressed(file: IO[bytes], compression: Compression | None) -> Generator[IO[bytes]]:
+    """Yield a file whose bytes are written compressed into another one, and finish it at the end of the block."""
     if compression is None:
         yield file
         return
     if compression == "gzip":
-        # Without its name and date in it, the same results make the same file.
+        # Without a name and a date, the same results make the same file.
         packed: Any = gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0)
     else:
         zstd = _zstd()
@@ -112,11 +125,11 @@ def compressed(file: IO[bytes], compression: Compression | None) -> Iterator[IO[
 
 
 @contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Say in one line that a compressed file is broken.
+def reading(where: str) -> Generator[None]:
+    """Translate errors of a broken compressed file.
 
     Raises:
-        ConfigError: It is.
+        ConfigError: The file is broken.
     """
     try:
         yield

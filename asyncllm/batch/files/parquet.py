@@ -1,33 +1,42 @@
-"""Parquet, by way of pyarrow: tables in and out, some rows at a time."""
+"""Parquet files, by way of pyarrow, some rows at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import IO, Protocol, Self, TypeAlias
 
 from asyncllm.errors import ConfigError
 from asyncllm.extras import not_installed
 
 from .columns import Kind
+from .file_input import InputReader
 from .rows import BadRow, Row
 
-# Rows that are in memory at once as Python objects: enough to make reading quick, few enough if each holds a book.
+# Rows that are in memory at once as Python objects: enough to read quickly, few enough if each holds a book.
 _READ_ROWS = 256
-# Rows of one row group: readers skip by groups, and one is held in memory until it is whole.
+# Rows of a row group: readers skip by groups, and one is in memory until it is written.
 _GROUP_ROWS = 10_000
-# ... or as soon as its texts take this much.
+# A group is also written as soon as its texts take this much.
 _GROUP_BYTES = 64 * 1024 * 1024
 
 
-class ParquetRows:
-    """The rows of a Parquet file; used in `with`.
+class Field(Protocol):
+    """A column of pyarrow's."""
+
+    name: str
+    type: object
+
+
+Schema: TypeAlias = Iterable[Field]
+
+
+class ParquetReader(InputReader):
+    """A Parquet file that is open; used in `with`. Each of its rows counts as one byte.
 
     Args:
         file: The file, which can be sought in.
         name: Its name, for errors.
-
-    Attributes:
-        count: How many rows there are.
 
     Raises:
         ConfigError: It is no Parquet file, or pyarrow is not installed.
@@ -39,11 +48,13 @@ class ParquetRows:
             self._file = pyarrow.parquet.ParquetFile(file)
         except pyarrow.ArrowException as error:
             raise ConfigError(f"{name} is no Parquet file: {_first_line(error)}.") from None
-        names = self._file.schema_arrow.names
+        names: list[str] = self._file.schema_arrow.names
         if len(set(names)) < len(names):
             raise ConfigError(f"{name} has two columns of one name.", hint="Write it again with names that differ.")
         self._name = name
-        self.count: int = self._file.metadata.num_rows
+        self._columns = tuple(names)
+        self.total_bytes = self._file.metadata.num_rows
+        self.table = self._file.schema_arrow
 
     def __enter__(self) -> Self:
         return self
@@ -53,16 +64,10 @@ class ParquetRows:
 
     @property
     def columns(self) -> Sequence[str]:
-        """The names of its columns."""
-        return tuple(self._file.schema_arrow.names)
-
-    @property
-    def schema(self) -> Any:
-        """Its columns with their types, as pyarrow has them."""
-        return self._file.schema_arrow
+        return self._columns
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Read the rows; a line is the number of a row from 1, and each counts as one byte."""
+        """Yield the rows; a line is the number of a row from 1."""
         pyarrow = _pyarrow()
         number = 0
         try:
@@ -78,15 +83,15 @@ class ParquetWriter:
     """Writes rows as Parquet; used in `with`.
 
     Args:
-        file: Where to.
-        schema: The columns, as pyarrow has them.
+        file: The file that is written.
+        schema: The columns.
     """
 
-    def __init__(self, file: IO[bytes], schema: Any) -> None:
+    def __init__(self, file: IO[bytes], schema: Schema) -> None:
         self._pyarrow = _pyarrow()
         self._schema = schema
         self._writer = self._pyarrow.parquet.ParquetWriter(file, schema, compression="zstd")
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[Mapping[str, object]] = []
         self._bytes = 0
 
     def __enter__(self) -> Self:
@@ -97,7 +102,7 @@ class ParquetWriter:
             self._flush()
         self._writer.close()
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Mapping[str, object]) -> None:
         """Write a row that has every column."""
         self._rows.append(row)
         self._bytes += sum(len(value) for value in row.values() if isinstance(value, str | bytes))
@@ -112,26 +117,24 @@ class ParquetWriter:
         self._rows, self._bytes = [], 0
 
 
-def schema_of(columns: Mapping[str, Kind]) -> Any:
-    """Return columns as pyarrow has them."""
+def schema_of(columns: Mapping[str, Kind], before: Schema = ()) -> Schema:
+    """Return the schema of columns, behind those of another schema."""
     pyarrow = _pyarrow()
     types = {"int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pyarrow.bool_()}
-    return pyarrow.schema([(name, types.get(kind, pyarrow.string())) for name, kind in columns.items()])
-
-
-def joined(first: Any, second: Any) -> Any:
-    """Return the columns of both schemas."""
-    return _pyarrow().schema([*first, *second])
+    added = [pyarrow.field(name, types.get(kind, pyarrow.string())) for name, kind in columns.items()]
+    schema: Schema = pyarrow.schema([*before, *added])
+    return schema
 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> ModuleType:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow  # pyright: ignore[reportMissingTypeStubs]  # it has none
+        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]  # an attribute of it
     except ImportError:
         raise not_installed("Parquet files need", "parquet") from None
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module

@@ -1,30 +1,56 @@
-"""How one row of a batch ended, as data that any kind of file can hold."""
+"""Results of rows, as data that any format can hold; and how typed values become such data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..outcome import Outcome
 
 
+class AnswerSchema:
+    """The type of typed answers, as JSON Schema and as JSON data.
+
+    Args:
+        response_model: Any type that pydantic validates, or a JSON Schema.
+
+    Attributes:
+        schema: The JSON Schema.
+    """
+
+    def __init__(self, response_model: Any) -> None:
+        from pydantic import TypeAdapter
+
+        self.schema: Mapping[str, object]
+        if isinstance(response_model, Mapping):
+            self.schema = cast(Mapping[str, object], response_model)
+            self._adapter: TypeAdapter[object] = TypeAdapter(object)  # values are JSON data already
+        else:
+            self._adapter = TypeAdapter(response_model)
+            self.schema = self._adapter.json_schema()
+
+    def dump(self, value: object) -> object:
+        """Return a value as JSON data."""
+        return self._adapter.dump_python(value, mode="json")
+
+
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """How one row ended.
+    """The result of one row.
 
     Attributes:
         index: The row's index among the rows of the input, from 0.
         id: Its id; None when it had none.
         ok: Whether it succeeded.
-        typed: Whether answers are values rather than texts.
+        typed: Whether answers are typed values rather than texts.
         text: The text; None when there is none.
         value: The typed value, as JSON data.
         error: The `type` and `message` of the error, and its `status_code` where it has one.
-        finish_reason: Why the model stopped.
+        finish_reason: The reason why the model stopped.
         model: The model that answered.
         usage: The tokens it took.
-        cost_usd: What it cost; None when unknown.
+        cost_usd: Its cost; None when unknown.
     """
 
     index: int
@@ -32,30 +58,30 @@ class RowResult:
     ok: bool
     typed: bool = False
     text: str | None = None
-    value: Any = None
-    error: Mapping[str, Any] | None = None
+    value: object = None
+    error: Mapping[str, object] | None = None
     finish_reason: str | None = None
     model: str | None = None
-    usage: Mapping[str, Any] | None = None
+    usage: Mapping[str, object] | None = None
     cost_usd: float | None = None
 
     @classmethod
-    def of(cls, index: int, outcome: Outcome[Any], dump: Callable[[Any], Any] | None = None) -> RowResult:
-        """Make an answer of an outcome.
+    def of(cls, index: int, outcome: Outcome[object], answers: AnswerSchema | None = None) -> RowResult:
+        """Return the result of an outcome.
 
         Args:
             index: The row's index.
             outcome: How it ended.
-            dump: Turns a typed value into JSON data; None when the answers are texts.
+            answers: The type of the answers; None when they are texts.
         """
         completion = outcome.completion
         return cls(
             index,
             outcome.id,
             outcome.ok,
-            typed=dump is not None,
+            typed=answers is not None,
             text=outcome.text if outcome.ok else outcome.text or None,
-            value=dump(outcome.value) if dump is not None and outcome.ok else None,
+            value=answers.dump(outcome.value) if answers is not None and outcome.ok else None,
             error=None if outcome.error is None else error_record(outcome.error),
             finish_reason=None if completion is None else completion.finish_reason,
             model=None if completion is None else completion.model,
@@ -63,8 +89,8 @@ class RowResult:
             cost_usd=outcome.cost_usd,
         )
 
-    def record(self, data: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return it as a line of JSON, with the fields of its row."""
+    def record(self, data: Mapping[str, object] | None) -> dict[str, object]:
+        """Return the object of a JSON line, with the fields of the row."""
         return {
             "index": self.index,
             "id": self.id,
@@ -79,8 +105,8 @@ class RowResult:
         }
 
 
-def error_record(error: Exception) -> dict[str, Any]:
+def error_record(error: Exception) -> dict[str, object]:
     """Return an error as JSON data."""
-    record: dict[str, Any] = {"type": type(error).__name__, "message": str(getattr(error, "message", error))}
+    record: dict[str, object] = {"type": type(error).__name__, "message": str(getattr(error, "message", error))}
     status = getattr(error, "status_code", None)
     return record if status is None else {**record, "status_code": status}

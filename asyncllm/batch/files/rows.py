@@ -1,6 +1,6 @@
-"""Rows out of the bytes of a file, a piece at a time: JSON Lines, CSV, plain lines.
+"""Rows from the lines of a file: JSON Lines, CSV, plain lines.
 
-A row that cannot be read is a `BadRow` with its line number, and reading goes on behind it.
+A row that cannot be parsed is a `BadRow` with its line number, and the rows behind it are parsed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import csv
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import chain, islice
+from typing import TypeAlias, cast
 
 from asyncllm.errors import ConfigError
 
 from .formats import Format
 
 LINE_FIELD = "text"
-"""The one field of a row that is a plain line."""
+"""The field of a row that is a plain line."""
 
-# A CSV row whose quotes stay open for this long was not meant as one row.
+# A CSV row whose quotes stay open for this long is taken for a mistake.
 _OPEN_BYTES = 16 * 1024 * 1024
 _DELIMITERS = ",;\t"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -36,12 +38,12 @@ class Row:
         index: Its position among the rows, from 0.
         line: The line of the file where it begins, from 1.
         data: Its fields.
-        size_bytes: How much of the file it takes.
+        size_bytes: Its bytes in the file.
     """
 
     index: int
     line: int
-    data: dict[str, Any]
+    data: dict[str, object]
     size_bytes: int
 
 
@@ -53,8 +55,8 @@ class BadRow:
         index: Its position among the rows, from 0.
         line: The line of the file where it begins, from 1.
         problem: What is wrong with it.
-        size_bytes: How much of the file it takes.
-        data: Its fields, where they could be read.
+        size_bytes: Its bytes in the file.
+        data: Its fields, where they could be parsed.
         raw: Its text, where they could not.
     """
 
@@ -62,139 +64,96 @@ class BadRow:
     line: int
     problem: str
     size_bytes: int
-    data: dict[str, Any] | None = None
+    data: dict[str, object] | None = None
     raw: str | None = None
 
 
+# The fields of a row, or what is wrong with it.
+_Fields: TypeAlias = dict[str, object] | str
+# The line where a row begins, its fields, and its bytes.
+_Found: TypeAlias = tuple[int, _Fields, bytes]
+
+
 class RowReader:
-    """Turns the bytes of a file into rows, however they are cut into pieces.
+    """Reads rows from the lines of a file, once.
 
     Args:
+        lines: The lines with their line feeds. Other line ends of Unicode may be part of a text.
         format: `jsonl`, `csv` or `lines`; None decides by the first character: `{` begins a row of JSON.
         where: The name of the file, for errors.
+
+    Attributes:
+        columns: The columns that every row has; None for JSONL, and until the header of a CSV file is read.
     """
 
-    def __init__(self, format: Format | None = None, where: str = "the input") -> None:
+    def __init__(self, lines: Iterable[bytes], format: Format | None = None, where: str = "the input") -> None:
+        self.columns: Sequence[str] | None = (LINE_FIELD,) if format == "lines" else None
+        self._lines = iter(lines)
         self._format = format
         self._where = where
-        self._rest: list[bytes] = []
-        self._parser: _LineRows | _CsvRows | None = None
-        self._index = 0
 
-    @property
-    def columns(self) -> Sequence[str] | None:
-        """The columns that every row has; None for JSONL, and before the header of a CSV file was read."""
-        return self._parser.columns if self._parser is not None else None
-
-    def feed(self, data: bytes) -> list[Row | BadRow]:
-        """Take a piece of the file and return the rows that are whole now.
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        """Yield the rows.
 
         Raises:
-            ConfigError: The file is of another kind altogether.
+            ConfigError: The file is of another format altogether.
         """
-        # Line feeds alone end a line: the other line ends of Unicode may stand inside of a text.
-        first, *others = data.split(b"\n")
-        self._rest.append(first)
-        if not others:
-            return []
-        last = others.pop()
-        lines = [line + b"\n" for line in (b"".join(self._rest), *others)]
-        self._rest = [last]
-        return self._rows(lines, last=False)
-
-    def close(self) -> list[Row | BadRow]:
-        """Return the rows that the end of the file completes."""
-        line, self._rest = b"".join(self._rest), []
-        return self._rows([line] if line else [], last=True)
-
-    def _rows(self, lines: list[bytes], *, last: bool) -> list[Row | BadRow]:
-        if self._parser is None:
-            if not lines:
-                return []
-            self._parser = self._start(lines)
-        rows: list[Row | BadRow] = []
-        for line, found, raw in self._parser.rows(lines, last=last):
-            if isinstance(found, str):
+        for index, (line, fields, raw) in enumerate(self._found()):
+            if isinstance(fields, str):
                 text = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-                rows.append(BadRow(self._index, line, found, len(raw), raw=text))
+                yield BadRow(index, line, fields, len(raw), raw=text)
             else:
-                rows.append(Row(self._index, line, found, len(raw)))
-            self._index += 1
-        return rows
+                yield Row(index, line, fields, len(raw))
 
-    def _start(self, lines: list[bytes]) -> _LineRows | _CsvRows:
-        """Look at the beginning of the file: a byte order mark, and what kind of file it is."""
-        if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
-            raise ConfigError(
-                f"{self._where} is not UTF-8 text.", hint="Convert it, for example with `iconv -f UTF-16 -t UTF-8`."
-            )
-        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+    def _found(self) -> Iterator[_Found]:
+        first = self._first_lines()
+        if not first:
+            return iter(())
+        lines = chain(first, self._lines)
         if self._format == "lines":
-            return _LineRows(_line_object, (LINE_FIELD,))
-        first = next((line.strip() for line in lines if line.strip()), b"")
-        if first.startswith(b"[") and self._format != "csv":
+            return _parsed(lines, _line_fields)
+        begin = first[-1].strip()
+        if begin.startswith(b"[") and self._format != "csv":
             raise ConfigError(
                 f"{self._where} is one JSON array.", hint="Write one object on each line: `jq -c '.[]' FILE` does it."
             )
-        as_json = self._format == "jsonl" or (self._format is None and first.startswith(b"{"))
-        return _LineRows(_json_object, None) if as_json else _CsvRows(self._where)
+        if self._format == "jsonl" or (self._format is None and begin.startswith(b"{")):
+            return _parsed(lines, _json_fields)
+        # A line without the delimiter may be a table of one column.
+        return self._csv_rows(lines, max(_DELIMITERS, key=begin.decode("utf-8", "replace").count))
 
-
-# The line where a row begins, its fields or what is wrong with it, and its bytes.
-_Found: TypeAlias = "tuple[int, dict[str, Any] | str, bytes]"
-
-
-class _LineRows:
-    """Rows of a line each."""
-
-    def __init__(self, parse: Callable[[bytes], dict[str, Any] | str], columns: Sequence[str] | None) -> None:
-        self.columns = columns
-        self._parse = parse
-        self._line = 0
-
-    def rows(self, lines: Iterable[bytes], *, last: bool) -> Iterator[_Found]:
-        for line in lines:
-            self._line += 1
+    def _first_lines(self) -> list[bytes]:
+        """Return the lines to the first that is not empty, without a byte order mark."""
+        first: list[bytes] = []
+        for line in self._lines:
+            if not first:
+                if line.startswith(_UTF16) or b"\0" in line:
+                    hint = "Convert it, for example with `iconv -f UTF-16 -t UTF-8`."
+                    raise ConfigError(f"{self._where} is not UTF-8 text.", hint=hint)
+                line = line.removeprefix(codecs.BOM_UTF8)
+            first.append(line)
             if line.strip():
-                yield self._line, self._parse(line), line
+                break
+        return first
 
-
-class _CsvRows:
-    def __init__(self, where: str) -> None:
-        self.columns: list[str] | None = None
-        # A field may be as long as a row may be; the limit belongs to the process, and is only ever raised here.
+    def _csv_rows(self, lines: Iterator[bytes], delimiter: str) -> Iterator[_Found]:
+        # A field may be as long as a row; the limit belongs to the process, and is only ever raised here.
         csv.field_size_limit(sys.maxsize)
-        self._where = where
-        self._delimiter = ","
-        self._line = 0
-        self._open: list[bytes] = []  # the lines of a row whose quotes are not closed yet
+        source = _CsvLines(lines)
+        while source.begin_row():
+            try:
+                cells, problem = next(csv.reader(source, delimiter=delimiter)), None
+            except csv.Error as error:
+                cells, problem = [], f"is not valid CSV: {error}"
+            if source.is_open and cells:
+                # This one line is bad, not the rest of the file.
+                source.take_back()
+                problem = "opens a quote that is never closed"
+            if fields := self._csv_fields(cells, problem):
+                yield source.line, fields, b"".join(source.row)
 
-    def rows(self, lines: list[bytes], *, last: bool) -> Iterator[_Found]:
-        if self.columns is None and lines and not self._open:
-            self._delimiter = max(_DELIMITERS, key=lines[0].decode("utf-8", "replace").count)
-        source = _Lines(self._open + lines)
-        while (begin := source.offset) < len(source.lines):
-            cells, problem = self._parse(source)
-            if source.ran_dry and cells:
-                # The quotes of this row are still open.
-                if not last and sum(map(len, source.lines[begin:])) < _OPEN_BYTES:
-                    source.offset = begin
-                    break
-                # Not the rest of the file is at fault, but this one line.
-                source.offset, problem = begin + 1, "opens a quote that is never closed"
-            line, self._line = self._line + 1, self._line + source.offset - begin
-            if found := self._found(cells, problem):
-                yield line, found, b"".join(source.lines[begin : source.offset])
-        self._open = source.lines[source.offset :]
-
-    def _parse(self, source: _Lines) -> tuple[list[str], str | None]:
-        try:
-            return next(csv.reader(source, delimiter=self._delimiter)), None
-        except csv.Error as error:
-            return [], f"is not valid CSV: {error}"
-
-    def _found(self, cells: list[str], problem: str | None) -> dict[str, Any] | str | None:
-        """Return the fields of a row, or what is wrong with it; nothing for an empty line and for the header."""
+    def _csv_fields(self, cells: list[str], problem: str | None) -> _Fields | None:
+        """Return the fields of a row; None for an empty line and for the header."""
         if problem is None and not cells:
             return None
         if problem is None and any(map(_SURROGATE.search, cells)):
@@ -209,20 +168,53 @@ class _CsvRows:
         return problem or dict(zip(self.columns, cells, strict=True))
 
 
-class _Lines(Iterator[str]):
-    """Lines as text, from an offset on; remembers whether more were asked for than there are."""
+class _CsvLines(Iterator[str]):
+    """The lines of a CSV file as text, which end where a row has been open for too long.
 
-    def __init__(self, lines: list[bytes]) -> None:
-        self.lines = lines
-        self.offset = 0
-        self.ran_dry = False
+    Attributes:
+        line: The number of the line where the row begins.
+        row: The lines of the row.
+        is_open: Whether more lines were asked for than the row may have.
+    """
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._ahead: deque[bytes] = deque()
+        self._open_bytes = 0
+        self.line = 1
+        self.row: list[bytes] = []
+        self.is_open = False
+
+    def begin_row(self) -> bool:
+        """Begin a row, and return whether there is one."""
+        self.line += len(self.row)
+        self.row, self._open_bytes, self.is_open = [], 0, False
+        if not self._ahead:
+            self._ahead.extend(islice(self._lines, 1))
+        return bool(self._ahead)
+
+    def take_back(self) -> None:
+        """Take back all lines of the row but the first."""
+        self._ahead.extendleft(reversed(self.row[1:]))
+        del self.row[1:]
 
     def __next__(self) -> str:
-        self.ran_dry = self.offset == len(self.lines)
-        if self.ran_dry:
+        line = b""
+        if self._open_bytes < _OPEN_BYTES:
+            line = self._ahead.popleft() if self._ahead else next(self._lines, b"")
+        if not line:
+            self.is_open = True
             raise StopIteration
-        self.offset += 1
-        return self.lines[self.offset - 1].decode("utf-8", "surrogateescape")
+        self._open_bytes += len(line)
+        self.row.append(line)
+        return line.decode("utf-8", "surrogateescape")
+
+
+def _parsed(lines: Iterable[bytes], fields: Callable[[bytes], _Fields]) -> Iterator[_Found]:
+    """Yield rows of a line each."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, fields(line), line
 
 
 def _columns(cells: list[str], where: str) -> list[str]:
@@ -233,24 +225,23 @@ def _columns(cells: list[str], where: str) -> list[str]:
     return names
 
 
-def _line_object(line: bytes) -> dict[str, Any] | str:
+def _line_fields(line: bytes) -> _Fields:
     try:
         return {LINE_FIELD: line.decode("utf-8").rstrip("\r\n")}
     except UnicodeDecodeError:
         return "is not UTF-8 text"
 
 
-def _json_object(line: bytes) -> dict[str, Any] | str:
-    """Return the object on a line, or what is wrong with it."""
+def _json_fields(line: bytes) -> _Fields:
     try:
-        value = json.loads(line.decode("utf-8").rstrip(), parse_constant=_refuse_constant)
+        value: object = json.loads(line.decode("utf-8").rstrip(), parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         return "is not UTF-8 text"
     except json.JSONDecodeError as error:
         return f"is not valid JSON: {error.msg} at column {error.colno}"
     except (ValueError, RecursionError) as error:
         return f"is not valid JSON: {error}"
-    return value if isinstance(value, dict) else "is not a JSON object"
+    return cast(dict[str, object], value) if isinstance(value, dict) else "is not a JSON object"
 
 
 def _refuse_constant(name: str) -> None:

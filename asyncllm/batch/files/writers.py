@@ -1,4 +1,4 @@
-"""Results out: as JSON Lines, CSV or Parquet; and the rows that were not sent."""
+"""Writers of results, as JSON Lines, CSV or Parquet; and of rows that were not sent."""
 
 from __future__ import annotations
 
@@ -6,40 +6,43 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from .columns import AnswerColumns, Kind, as_kind, as_text
 from .formats import Compression, Format, compressed
 from .result_record import RowResult
 from .rows import BadRow
 
-# What makes a spreadsheet take a cell for a formula. Source: OWASP, "CSV Injection".
+if TYPE_CHECKING:
+    from .parquet import ParquetWriter, Schema
+
+# First characters with which a spreadsheet takes a cell for a formula. Source: OWASP, "CSV Injection".
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a file of results looks like.
+    """The layout of a file of results.
 
     Attributes:
-        format: How rows stand in it.
-        compression: What it is compressed with.
-        carried: The columns of the input and what they hold; JSON Lines need none.
+        format: The format of its rows.
+        compression: Its compression.
+        carried: The columns of the input and their kinds; JSON Lines need none.
         schema: The JSON Schema of typed answers; None when they are texts.
-        table: The columns of the input as pyarrow has them, where it was Parquet.
-        escaped: Cells of CSV that a spreadsheet would calculate are written as texts.
-        delimiter: What parts the cells of CSV.
+        table: The columns of the input with their types, where it was Parquet.
+        escaped: Whether cells of CSV that a spreadsheet would calculate are written as texts.
+        delimiter: The delimiter of CSV.
     """
 
     format: Format = "jsonl"
     compression: Compression | None = None
-    carried: Mapping[str, Kind] = field(default_factory=dict)
-    schema: Mapping[str, Any] | None = None
-    table: Any = None
+    carried: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    schema: Mapping[str, object] | None = None
+    table: Schema | None = None
     escaped: bool = True
     delimiter: str = ","
 
@@ -53,18 +56,19 @@ class ResultWriter(Protocol):
 
     escaped: int
 
-    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
+    def write(self, data: Mapping[str, object], answer: RowResult) -> None:
         """Write an answer beside the fields of its row."""
+        ...
 
 
 @contextmanager
-def result_writer(file: IO[bytes], layout: Layout, *, at_once: bool = False) -> Iterator[ResultWriter]:
-    """Give a writer of results, and finish the file at the end of the block; closing it is the caller's.
+def result_writer(file: IO[bytes], layout: Layout, *, at_once: bool = False) -> Generator[ResultWriter]:
+    """Yield a writer of results, and finish the file at the end of the block; the caller closes it.
 
     Args:
-        file: Where to.
-        layout: What it looks like.
-        at_once: Each result shall be seen as soon as it is written, as in a pipe.
+        file: The file that is written.
+        layout: Its layout.
+        at_once: Whether each result is flushed, as a pipe needs it.
     """
     with ExitStack() as stack:
         if layout.format == "parquet":
@@ -75,18 +79,18 @@ def result_writer(file: IO[bytes], layout: Layout, *, at_once: bool = False) -> 
 
 
 class JsonlWriter:
-    """Writes one JSON object a line, each whole and at once, so that a run that is cut short leaves a valid file."""
+    """Writes one JSON object a line, each flushed, so that a run that is cut short leaves a valid file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: Mapping[str, object]) -> None:
         """Write a line."""
         self._file.write(_json_line(record))
         self._file.flush()
 
 
-def rejected_record(row: BadRow) -> dict[str, Any]:
+def rejected_record(row: BadRow) -> dict[str, object]:
     """Return a row that was not sent, with its line and what is wrong with it."""
     return {"line": row.line, "problem": row.problem, "row": row.raw if row.data is None else row.data}
 
@@ -98,7 +102,7 @@ class _JsonResults:
         self._file = file
         self._at_once = at_once
 
-    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
+    def write(self, data: Mapping[str, object], answer: RowResult) -> None:
         self._file.write(_json_line(answer.record(data)))
         if self._at_once:
             self._file.flush()
@@ -116,7 +120,7 @@ class _CsvResults:
         self._cells = csv.writer(self._text, delimiter=layout.delimiter, lineterminator="\n")
         self._line([*self._carried, *self._answer.kinds])
 
-    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
+    def write(self, data: Mapping[str, object], answer: RowResult) -> None:
         values = [*map(data.get, self._carried), *self._answer.cells(answer).values()]
         self._line([self._safe(as_text(value)) for value in values])
 
@@ -136,34 +140,34 @@ class _CsvResults:
 
 
 @contextmanager
-def _table(file: IO[bytes], layout: Layout) -> Iterator[ResultWriter]:
-    from .parquet import ParquetWriter, joined, schema_of
+def _table(file: IO[bytes], layout: Layout) -> Generator[ResultWriter]:
+    from .parquet import ParquetWriter, schema_of
 
     answer = AnswerColumns(layout.schema, layout.carried)
     carried = schema_of(layout.carried) if layout.table is None else layout.table
-    with ParquetWriter(file, joined(carried, schema_of(answer.kinds))) as writer:
+    with ParquetWriter(file, schema_of(answer.kinds, carried)) as writer:
         yield _TableResults(writer, layout, answer)
 
 
 class _TableResults:
     escaped = 0
 
-    def __init__(self, writer: Any, layout: Layout, answer: AnswerColumns) -> None:
+    def __init__(self, writer: ParquetWriter, layout: Layout, answer: AnswerColumns) -> None:
         self._writer = writer
         self._carried = layout.carried
-        self._as_it_is = layout.table is not None
+        self._has_types = layout.table is not None
         self._answer = answer
 
-    def write(self, data: Mapping[str, Any], answer: RowResult) -> None:
+    def write(self, data: Mapping[str, object], answer: RowResult) -> None:
         carried = {
-            name: data.get(name) if self._as_it_is else as_kind(data.get(name), kind)
+            name: data.get(name) if self._has_types else as_kind(data.get(name), kind)
             for name, kind in self._carried.items()
         }
         cells = self._answer.cells(answer)
         self._writer.write(carried | {name: as_kind(cells[name], kind) for name, kind in self._answer.kinds.items()})
 
 
-def _json_line(record: Mapping[str, Any]) -> bytes:
+def _json_line(record: Mapping[str, object]) -> bytes:
     line = json.dumps(record, ensure_ascii=False, default=str)
     # A lone surrogate becomes \udXXX, which is its spelling in JSON.
     return line.encode("utf-8", "backslashreplace") + b"\n"

@@ -1,28 +1,32 @@
-"""One answer, as a journal stores it: a row that stands for itself, and that tells whether it is as it was written."""
+"""A row of the table `answers`, with a checksum that shows whether it is as it was written."""
 
 from __future__ import annotations
 
 import zlib
 from typing import NamedTuple
 
+from ..outcome import Outcome
+from .fingerprint import Fingerprint
+from .journal_file import DONE, FAILED, TRUNCATED
+
 
 class AnswerRow(NamedTuple):
-    """A row of the table `answers`, in the order of its columns.
+    """One answer; the fields are the columns, in their order.
 
     Attributes:
-        number: Of its item in the store.
-        checksum: Of all that follows.
-        version: Grows with everything written, so that the newest of two rows is known.
-        key: What the item is known by: its id, or the hash of what is sent.
-        occurrence: Which one of the items of that key it is.
+        number: The number of its item.
+        checksum: The checksum of everything behind it.
+        version: Grows with every row written, so that the newer of two rows is known.
+        key: The key of the item: its id, or the hash of what is sent.
+        occurrence: The index among the items of that key.
         sent: The hash of what was sent.
         prompt: The hash of the messages.
         settings: The hash of what else affects the answer.
         state: DONE, TRUNCATED or FAILED.
         error: The name of the error class.
-        input_tokens: Of all its answers, where they are known.
+        input_tokens: The tokens of all its answers, where they are known.
         output_tokens: Likewise.
-        cost_usd: Of all its answers; None when unknown.
+        cost_usd: The cost of all its answers; None when unknown.
         entry: Everything else, encoded.
     """
 
@@ -41,13 +45,38 @@ class AnswerRow(NamedTuple):
     cost_usd: float | None
     entry: bytes
 
-    def sealed(self) -> AnswerRow:
-        """Return the row with the checksum that it must have."""
-        return self._replace(checksum=self._sum())
+    @classmethod
+    def of(
+        cls, number: int, occurrence: int, fingerprint: Fingerprint, outcome: Outcome[object], entry: bytes
+    ) -> AnswerRow:
+        """Return the row of an item that has ended, without its version and its checksum."""
+        completion, usage = outcome.completion, outcome.usage
+        is_cut = completion is not None and completion.finish_reason == "length"
+        return cls(
+            number=number,
+            checksum=0,
+            version=0,
+            key=fingerprint.key,
+            occurrence=occurrence,
+            sent=fingerprint.sent,
+            prompt=fingerprint.prompt,
+            settings=fingerprint.settings.digest,
+            state=FAILED if not outcome.ok else TRUNCATED if is_cut else DONE,
+            error=None if outcome.ok else type(outcome.error).__name__,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+            cost_usd=outcome.cost_usd,
+            entry=entry,
+        )
+
+    def sealed(self, version: int) -> AnswerRow:
+        """Return the row with its version, and the checksum that it must have."""
+        row = self._replace(version=version)
+        return row._replace(checksum=row._sum())
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is as it was written."""
+        """Whether the row is as it was written."""
         try:
             return self.checksum == self._sum()
         except (TypeError, ValueError):  # a torn page may hold anything
@@ -59,4 +88,5 @@ class AnswerRow(NamedTuple):
         return zlib.crc32(self.entry, zlib.crc32(repr((*self[2:-2], cost)).encode()))
 
 
-COLUMNS = len(AnswerRow._fields)
+COLUMNS = AnswerRow._fields
+INSERT_ANSWER = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * len(COLUMNS))})"

@@ -1,4 +1,4 @@
-"""What a journal keeps of an item, and how it is written down: JSON, without keys, and without what says nothing."""
+"""Entries of a journal, as JSON without keys and without fields that have their default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """How one item ended, as a journal has it.
+    """An item that has ended, as a journal has it.
 
     Attributes:
         index: Its position in the input of the latest run, from 0.
@@ -27,13 +27,13 @@ class JournalEntry:
         text: The text of the answer; empty when there is none.
         value: The typed value as plain JSON data; the text of a plain call; None when it failed.
         error: The name of the error class; None when it succeeded.
-        message: What the error says.
-        finish_reason: Why the model stopped.
+        message: The message of the error.
+        finish_reason: The reason why the model stopped.
         model: The model that served it, or was tried last.
         provider: litellm's name of its provider.
         profile: The profile of the call.
         usage: The tokens of all its answers together.
-        cost_usd: What all its answers cost in US dollars; None when unknown.
+        cost_usd: The cost of all its answers in US dollars; None when unknown.
         cost_basis: Whether the cost is known, estimated or unknown.
         attempts: The requests that were sent for its last answer, in order.
         started_at: Unix time in seconds.
@@ -46,7 +46,7 @@ class JournalEntry:
         answer: The last answer in the chat-completions form; None when there was none.
         answer_usage: The tokens of that alone.
         answer_cost_usd: The cost of that alone.
-        data: The caller's own, where the journal keeps it.
+        data: The `data` of its `Request`, where the journal keeps it.
         prompt: The messages, where the journal keeps them.
     """
 
@@ -79,7 +79,7 @@ class JournalEntry:
     prompt: Any = None
 
     def completion(self) -> Completion | None:
-        """Return the answer as it was, litellm's own form of it aside; None when there was none."""
+        """Return the answer as it was, but for litellm's own form of it; None when there was none."""
         if self.answer is None:
             return None
         record = CallRecord(
@@ -96,50 +96,48 @@ class JournalEntry:
 
 
 def encode(
-    outcome: Outcome[Any], run: int, *, started_at: float, elapsed_s: float, data: Any = None, prompt: Any = None
+    outcome: Outcome[object],
+    run: int,
+    *,
+    started_at: float,
+    elapsed_s: float,
+    data: object = None,
+    prompt: object = None,
 ) -> bytes:
-    """Write down how an item ended.
+    """Return the JSON of how an item ended.
 
     Args:
-        outcome: How.
-        run: In which run.
+        outcome: How it ended.
+        run: The run that ended it.
         started_at: When it began, in Unix time.
         elapsed_s: Seconds that it took.
-        data: The caller's own, where it is to be kept.
-        prompt: The messages, where they are to be kept.
+        data: The `data` of its `Request`, where it is kept.
+        prompt: The messages, where they are kept.
 
     Returns:
-        JSON. What of the caller's own or of a typed value has no JSON form is written as its `str`.
+        JSON; what of `data` or of a typed value has no JSON form is its `str`.
     """
-    completion, error = outcome.completion, outcome.error
-    attempts = [attempt for attempt in outcome.attempts if isinstance(attempt, Attempt)]
-    entry: dict[str, Any] = {
+    completion, attempts = outcome.completion, outcome.attempts
+    entry: dict[str, object] = {
         "run": run,
-        "usage": _told(outcome.usage, _USAGE) if outcome.usage is not None else None,
+        "usage": _set_fields(outcome.usage, _USAGE) if outcome.usage is not None else None,
         "cost_usd": outcome.cost_usd,
         "duplicate_of": outcome.duplicate_of,
         "started_at": started_at,
         "elapsed_s": elapsed_s,
-        "attempts": [_told(attempt, _ATTEMPT) for attempt in attempts],
+        "attempts": [_set_fields(attempt, _ATTEMPT) for attempt in attempts],
         "data": data,
         "prompt": prompt,
     }
-    if error is not None:
-        last = attempts[-1] if attempts else None
-        entry |= {
-            "error": type(error).__name__,
-            "message": str(error),
-            "model": getattr(error, "model", None) or (last.model if last else None),
-            "provider": getattr(error, "provider", None),
-            "profile": getattr(error, "profile", None) or (last.profile if last else None),
-        }
+    if outcome.error is not None:
+        entry |= _error_fields(outcome.error, attempts[-1] if attempts else None)
     elif completion is None or outcome.value != completion.text:
         entry["value"] = outcome.value
     if completion is not None:
         record = completion.record
         entry |= {
             "answer": completion.to_dict(),
-            "answer_usage": _told(completion.usage, _USAGE) if completion.usage != outcome.usage else None,
+            "answer_usage": _set_fields(completion.usage, _USAGE) if completion.usage != outcome.usage else None,
             "answer_cost_usd": completion.cost_usd if completion.cost_usd != outcome.cost_usd else None,
             "model": record.model,
             "provider": record.provider,
@@ -150,17 +148,17 @@ def encode(
 
 
 def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
-    """Read what was written down.
+    """Return the entry of what `encode` returned.
 
     Args:
-        entry: As `encode` gave it.
+        entry: The JSON.
         index: The position in the input of the latest run.
         id: The item's id.
     """
     known = _from_json(entry)
     answer, usage = known.get("answer"), Usage(**known.get("usage", {}))
     answer_usage = Usage(**known["answer_usage"]) if "answer_usage" in known else usage
-    attempts = tuple(Attempt(**{"profile": "", "model": "", **attempt}) for attempt in known.get("attempts", ()))
+    attempts = tuple(Attempt(**{**_NAMELESS, **attempt}) for attempt in known.get("attempts", ()))
     text, finish_reason = "", None
     if answer is not None:
         shown = Completion(answer, _NO_RECORD, usage=usage)
@@ -173,46 +171,52 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         ok=ok,
         text=text,
         value=known.get("value", text if answer is not None else None) if ok else None,
-        error=known.get("error"),
-        message=known.get("message"),
         finish_reason=finish_reason,
-        model=known.get("model"),
-        provider=known.get("provider"),
-        profile=known.get("profile"),
         usage=usage,
         cost_usd=cost,
         cost_basis="unknown" if cost is None else usage.basis if usage.basis != "unknown" else "known",
         attempts=attempts,
-        started_at=known.get("started_at"),
         queued_s=sum(attempt.queued_s for attempt in attempts),
         waited_s=sum(attempt.waited_s for attempt in attempts),
-        first_token_s=known.get("first_token_s"),
-        elapsed_s=known.get("elapsed_s"),
         run=known["run"],
-        duplicate_of=known.get("duplicate_of"),
         answer=answer,
         answer_usage=answer_usage,
         answer_cost_usd=known.get("answer_cost_usd", cost),
-        data=known.get("data"),
-        prompt=known.get("prompt"),
+        **{name: known.get(name) for name in _AS_WRITTEN},
     )
 
 
+# Fields of an entry that are read as they were written.
+_AS_WRITTEN = (
+    *("error", "message", "model", "provider", "profile"),
+    *("started_at", "first_token_s", "elapsed_s", "duplicate_of", "data", "prompt"),
+)
 _NO_RECORD = CallRecord("", "", "", "journal", started_at=0.0)
-_USAGE: Mapping[str, Any] = {field.name: field.default for field in fields(Usage)}
-_ATTEMPT: Mapping[str, Any] = {field.name: field.default for field in fields(Attempt)}
+_NAMELESS: Mapping[str, Any] = {"profile": "", "model": ""}
+_USAGE: Mapping[str, object] = {field.name: field.default for field in fields(Usage)}
+_ATTEMPT: Mapping[str, object] = {field.name: field.default for field in fields(Attempt)}
 
 
-def _told(thing: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an object that say more than their defaults."""
+def _error_fields(error: Exception, last: Attempt | None) -> dict[str, object]:
+    return {
+        "error": type(error).__name__,
+        "message": str(error),
+        "model": getattr(error, "model", None) or (last.model if last else None),
+        "provider": getattr(error, "provider", None),
+        "profile": getattr(error, "profile", None) or (last.profile if last else None),
+    }
+
+
+def _set_fields(thing: Usage | Attempt, defaults: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields that differ from their defaults."""
     return {name: value for name, default in defaults.items() if (value := getattr(thing, name)) != default}
 
 
-def _to_json(entry: dict[str, Any]) -> bytes:
+def _to_json(entry: Mapping[str, object]) -> bytes:
     try:
         return to_json(entry, inf_nan_mode="constants", serialize_unknown=True)
     except PydanticSerializationError:
-        # Half of a surrogate pair, which a provider may send, has an escape in JSON and no form in UTF-8.
+        # A lone surrogate, which a provider may send, has an escape in JSON and no form in UTF-8.
         return json.dumps(to_jsonable_python(entry, serialize_unknown=True)).encode()
 
 

@@ -1,4 +1,4 @@
-"""What a request is: by what it is known in a journal, and what of it affects the answer."""
+"""Fingerprints of requests: the key of one in a journal, and hashes of what affects its answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
@@ -14,8 +14,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from asyncllm.messages import Request
 from asyncllm.parameters import KNOWN, CallOptions, merge
 
-# Parameters that do not change what the model answers: who is billed, what is cached or kept, how it is delivered.
-# Headers are among them, because they change from one day to the next, and hold keys.
+# Parameters that do not change the answer: who is billed, what is cached or kept, how it is delivered. Headers are
+# among them: they change from one day to the next, and hold keys.
 _NO_EFFECT = frozenset(
     (
         "extra_headers",
@@ -29,11 +29,11 @@ _NO_EFFECT = frozenset(
         "user",
     )
 )
-# Fields of the profile that may be given to a call, and do change it.
+# Fields of the profile that a call may have, and that do change it.
 _OF_THE_PROFILE = frozenset(("model", "structured_mode"))
 _DIGEST_BYTES = 16
 _BY_ID, _BY_HASH = b"=", b"#"
-# A value this short is shown in what has changed, if it is a number; anything else may be private, and shows as a hash.
+# Numbers show as they are in what has changed; anything else may be private, and shows as this much of its hash.
 _SHOWN_DIGEST = 8
 
 
@@ -54,10 +54,10 @@ class RequestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """One request, as a journal knows it.
+    """The identity of a request in a journal.
 
     Attributes:
-        key: Its id, or the hash of what is sent; together with its occurrence it is unique.
+        key: Its id, or the hash of what is sent; unique together with its occurrence.
         sent: The hash of what is sent.
         prompt: The hash of the messages.
         settings: What else affects the answer.
@@ -70,22 +70,22 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Tells the requests of one batch from each other.
+    """Computes the fingerprints of one batch.
 
     Args:
         model: The model of the batch.
         profile: The parameters of the profile, as they are sent.
         params: The parameters of the batch.
         response_model: The type of the answers; None for texts.
-        structured_mode: How typed answers are asked for.
+        structured_mode: The profile's mode of typed answers.
     """
 
     def __init__(
         self,
         model: str,
-        profile: Mapping[str, Any],
-        params: Mapping[str, Any],
-        response_model: Any = None,
+        profile: Mapping[str, object],
+        params: Mapping[str, object],
+        response_model: object = None,
         structured_mode: str = "auto",
     ) -> None:
         self._model = model
@@ -93,11 +93,11 @@ class Fingerprinter:
         self._params = params
         self._response_model = response_model
         self._mode = structured_mode
-        self._types: dict[int, tuple[Any, str]] = {}
+        self._types: dict[int, tuple[object, str]] = {}
         self.base = self._settings({}, None)
 
     def __call__(self, request: Request) -> Fingerprint:
-        """Return what a request is."""
+        """Return the fingerprint of a request."""
         prompt = _digest(_json(request.messages))
         own = request.params
         settings = (
@@ -105,13 +105,13 @@ class Fingerprinter:
         )
         return Fingerprint(key_of(request.id, prompt, settings), _sent(prompt, settings), prompt, settings)
 
-    def unsendable(self, messages: Any) -> Fingerprint:
-        """Return what something is of which no request can be made."""
+    def unsendable(self, messages: object) -> Fingerprint:
+        """Return the fingerprint of something that is no valid request."""
         given, id = (messages.messages, messages.id) if isinstance(messages, Request) else (messages, None)
         prompt = _digest(_json(given))
         return Fingerprint(key_of(id, prompt, self.base), _sent(prompt, self.base), prompt, self.base)
 
-    def _settings(self, own: Mapping[str, Any], response_model: Any) -> RequestSettings:
+    def _settings(self, own: Mapping[str, object], response_model: object) -> RequestSettings:
         given = {**self._params, **own}
         parts = {"model": str(given.get("model") or self._model)}
         wanted = self._response_model if response_model is None else response_model
@@ -121,10 +121,10 @@ class Fingerprinter:
         sent = {name: value for name, value in given.items() if _has_effect(name)}
         for name, value in merge(self._profile, sent).items():
             parts[name] = _shown(value)
-        named = {*own} | ({"type"} if response_model is not None else set())
+        named = {*own, "type"} if response_model is not None else {*own}
         return settings_of(parts, frozenset(named))
 
-    def _type(self, wanted: Any) -> str:
+    def _type(self, wanted: object) -> str:
         known = self._types.get(id(wanted))
         if known is None:
             # The type is kept beside its name, so that its id stays its own.
@@ -133,24 +133,29 @@ class Fingerprinter:
 
 
 def settings_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> RequestSettings:
-    """Make the settings of their parts."""
+    """Return settings with their hash."""
     return RequestSettings(_digest(_json(sorted(parts.items()))), parts, own)
 
 
 def key_of(id: str | None, prompt: bytes, settings: RequestSettings) -> bytes:
-    """Return what an item is known by."""
+    """Return the key of an item."""
     if id is not None:
         return _BY_ID + str(id).encode("utf-8", "surrogatepass")
     return _BY_HASH + _sent(prompt, settings)
 
 
-def _sent(prompt: bytes, settings: RequestSettings) -> bytes:
-    return _digest(prompt + settings.digest)
-
-
 def id_of(key: bytes) -> str | None:
     """Return the id in a key; None when the item had none."""
     return key[1:].decode("utf-8", "surrogatepass") if key[:1] == _BY_ID else None
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the names of the settings that differ."""
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+
+
+def _sent(prompt: bytes, settings: RequestSettings) -> bytes:
+    return _digest(prompt + settings.digest)
 
 
 def _has_effect(name: str) -> bool:
@@ -161,7 +166,8 @@ def _has_effect(name: str) -> bool:
 
 def _type_shown(wanted: Any) -> str:
     if isinstance(wanted, Mapping):
-        return f"{wanted.get('title') or 'JSON Schema'} {_shown(wanted)}"
+        schema = cast(Mapping[str, object], wanted)
+        return f"{schema.get('title') or 'JSON Schema'} {_shown(schema)}"
     name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
     try:
         return f"{name} {_shown(TypeAdapter(wanted).json_schema())}"
@@ -169,21 +175,21 @@ def _type_shown(wanted: Any) -> str:
         return name
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool | int | float):
         return repr(value)
     return _digest(_json(value)).hex()[:_SHOWN_DIGEST]
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     try:
         return to_json(value, inf_nan_mode="constants", fallback=_named, bytes_mode="base64")
     except PydanticSerializationError:
-        return json.dumps(value, default=_named).encode()  # half of a surrogate pair has no form in UTF-8
+        return json.dumps(value, default=_named).encode()  # a lone surrogate has no form in UTF-8
 
 
-def _named(value: Any) -> Any:
-    """Name what has no JSON form by what it is called, which is the same in every run; its repr may hold an address."""
+def _named(value: object) -> object:
+    """Return the name of what has no JSON form: its repr may hold an address, and differ from run to run."""
     if isinstance(value, type) and issubclass(value, BaseModel):
         return value.model_json_schema()
     kind = value if isinstance(value, type) or callable(value) else type(value)

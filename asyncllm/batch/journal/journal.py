@@ -1,4 +1,4 @@
-"""The journal of a batch: what has been answered, so that nothing is lost or paid for twice; and how to read it."""
+"""Journals, which make a batch durable; and summaries of what they hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from .answer_row import AnswerRow
 from .entry import JournalEntry, decode
@@ -24,29 +24,31 @@ from .journal_file import (
     Durability,
     damaged,
     failures,
-    is_held,
     open_to_read,
 )
+from .lock import is_locked
 from .recovery import Recovered, recover
 
 Ended = Literal["running", "done", "stopped", "killed"]
 _ENDED = (DONE, TRUNCATED, FAILED)
+# Of a summary, what is the sum of that of its runs.
+_TOTALS = ("unknown", "input_tokens", "output_tokens", "cost_usd", "unpriced", "unknown_usd")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where a run stood at one moment.
+    """The state of a run at one moment.
 
     Attributes:
         at: Unix time in seconds.
         run: The run.
         in_flight: Items being worked on.
-        waiting: Items taken from the input, and not yet begun.
-        done: Items answered, those that the journal had included.
+        waiting: Items taken from the input and not yet begun.
+        done: Items answered, with those that the journal had.
         failed: Items that ended with an error.
         tokens: Tokens used by this run, input and output.
-        cost_usd: What this run has cost, as far as it is known.
-        limited_by: What keeps it from going faster: `input`, `consumer`, `slots`, `rate`; None when nothing is known.
+        cost_usd: The cost of this run, as far as it is known.
+        limited_by: What limits its pace: `input`, `consumer`, `slots`, `requests`, ...; None when it is not known.
     """
 
     at: float
@@ -62,7 +64,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What one run did.
+    """One run of a batch.
 
     Attributes:
         run: Its number, from 1.
@@ -71,13 +73,13 @@ class RunSummary:
         ended: `done` at the end of its input; `stopped` by an error, a cancellation or Ctrl-C; `killed`; or `running`.
         answered: Requests that it sent and that were answered.
         failed: Requests that it sent and that ended with an error.
-        unknown: Requests that it had in flight when it ended: paid for, perhaps, with an outcome that nobody knows.
+        unknown: Requests that it had in flight when it ended: their outcome is unknown, and they may be paid for.
         input_tokens: Tokens it sent, as far as they are known.
         output_tokens: Tokens it received, likewise.
-        cost_usd: What it cost in US dollars, as far as it is known.
+        cost_usd: Its cost in US dollars, as far as it is known.
         unpriced: Its answers whose cost is not known.
-        unknown_usd: What `unknown` may have cost; an estimate.
-        again: How many items it sent again, by reason.
+        unknown_usd: The estimated cost of `unknown`.
+        again: The number of items that it sent again, by reason.
     """
 
     run: int
@@ -92,27 +94,27 @@ class RunSummary:
     cost_usd: float
     unpriced: int
     unknown_usd: float
-    again: Mapping[str, int] = field(default_factory=dict)
+    again: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
 class JournalSummary:
-    """What a journal has.
+    """The contents of a journal.
 
     Attributes:
         items: Items of the input that have been reached.
-        done: Of these, how many have an answer.
-        truncated: Of the answers, how many were cut by the token limit; they are sent again by the next run.
-        failed: How many items ended with an error, by the name of its class.
-        waiting: How many have been taken and not been answered.
-        in_flight: Of these, how many are being sent right now.
-        unknown: Requests of all runs that were in flight when a run was killed or stopped: paid for, perhaps, with an
-            outcome that nobody knows.
-        input_tokens: Of all runs.
-        output_tokens: Of all runs.
-        cost_usd: Of all runs in US dollars, as far as it is known.
+        done: Items that have an answer.
+        truncated: Answers that the token limit cut; the next run sends these items again.
+        failed: The number of items that ended with an error, by the name of its class.
+        waiting: Items that have been taken and not been answered.
+        in_flight: Items that are being sent right now.
+        unknown: Requests of all runs that were in flight when a run was killed or stopped: their outcome is unknown,
+            and they may be paid for.
+        input_tokens: The tokens that all runs sent.
+        output_tokens: The tokens that all runs received.
+        cost_usd: The cost of all runs in US dollars, as far as it is known.
         unpriced: Answers whose cost is not known.
-        unknown_usd: What `unknown` may have cost, of runs before the latest; an estimate.
+        unknown_usd: The estimated cost of `unknown`, of runs before the latest.
         running: Whether a run is writing it.
         runs: The runs, in order.
     """
@@ -136,13 +138,13 @@ class JournalSummary:
 class Journal:
     """A file that makes a batch durable: what is in it is not sent again.
 
-    Give it to `gather` or `map`, which makes the file if need be; or read it, also while a run writes it.
+    Pass it to `gather` or `map`, which creates the file if there is none; or read it, also while a run writes it.
 
     Args:
         path: The file.
-        durability: `normal` keeps every answer through a crash or a kill of the process, and through a power loss all
-            but those of the last moments; `full` waits for the disk, and keeps those too.
-        keep_prompts: Store the messages too; without, only their hash is stored.
+        durability: `normal` keeps every answer when the process crashes or is killed, and all but those of the last
+            moments when the power fails; `full` waits for the disk, and keeps those too.
+        keep_prompts: Store the messages too, rather than their hash alone.
         keep_data: Store the `data` of each `Request` too, which must have a JSON form.
     """
 
@@ -157,16 +159,16 @@ class Journal:
         if durability not in get_args(Durability):
             raise ValueError(f"durability is 'normal' or 'full', not {durability!r}")
         self.path = Path(path)
-        self.durability = durability
+        self.durability: Durability = durability
         self.keep_prompts = keep_prompts
         self.keep_data = keep_data
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """Return a journal that exists, for reading.
+        """Return an existing journal, for reading.
 
         Raises:
-            JournalError: It is not there, damaged, no journal, or of a newer version.
+            JournalError: It does not exist, is damaged, is no journal, or is of a newer version.
         """
         journal = cls(path)
         journal._connect().close()
@@ -174,29 +176,29 @@ class Journal:
 
     @classmethod
     def recover(cls, path: str | os.PathLike[str]) -> Recovered:
-        """Put a journal of what is whole in the place of a damaged one, which is kept beside it.
+        """Replace a damaged journal by a new one of what is whole in it; the damaged file is kept beside it.
 
-        What was whole is not sent again. Until the next run, the index of an entry is near what it was in the input.
+        What is whole is not sent again. Until the next run, the index of an entry is near what it was in the input.
 
         Raises:
-            JournalError: It is not there, in use, or the new one cannot be written.
+            JournalError: It does not exist, is in use, or the new one cannot be written.
         """
         return recover(Path(path))
 
     def outcomes(self, *, reached: bool = False) -> Iterator[JournalEntry]:
-        """Give the entries of the latest run in the order of its input.
+        """Yield the entries of the latest run in the order of its input.
 
-        While a run has not come to the end of its input, what it has not reached yet is given as earlier runs left it.
+        Until a run has come to the end of its input, what it has not reached yet is yielded as earlier runs left it.
 
         Args:
-            reached: Give only what the latest run has reached itself: where its input is another one than before, the
-                places of the rest are those of the old input.
+            reached: Yield only what the latest run itself has reached: if its input is not the one before, the
+                positions of the rest are those of the old input.
 
         Raises:
-            JournalError: It cannot be read; what is whole of a damaged one is given first.
+            JournalError: It cannot be read; what is whole of a damaged one is yielded first.
         """
         with closing(self._connect()) as connection, failures(self.path):
-            # The order is made of the short rows alone: sorting the answers themselves would copy all of them.
+            # The short rows alone are sorted: sorting the answers themselves would copy all of them.
             items = connection.execute(
                 "SELECT number, position, stem FROM items WHERE run >= ? AND state IN (?, ?, ?) "
                 "ORDER BY position, number",
@@ -211,12 +213,12 @@ class Journal:
                 yield decode(row.entry, position, id_of(key))
 
     def summary(self) -> JournalSummary:
-        """Count what the journal has.
+        """Return a summary of the journal.
 
         Raises:
             JournalError: It cannot be read.
         """
-        running = is_held(self.path)
+        running = is_locked(self.path)
         with closing(self._connect()) as connection, failures(self.path):
             latest = _latest(connection)
             count = dict(
@@ -229,6 +231,7 @@ class Journal:
             ).fetchall()
             in_flight = _in_flight(connection, self.path)
             runs = _runs(connection, self.path, running, in_flight)
+        totals: dict[str, Any] = {name: sum(getattr(run, name) for run in runs) for name in _TOTALS}
         return JournalSummary(
             items=sum(count.values()),
             done=count.get(DONE, 0) + count.get(TRUNCATED, 0),
@@ -236,18 +239,13 @@ class Journal:
             failed=dict(failed),
             waiting=count.get(WAITING, 0) + count.get(UNKNOWN, 0),
             in_flight=in_flight if running else 0,
-            unknown=sum(run.unknown for run in runs),
-            input_tokens=sum(run.input_tokens for run in runs),
-            output_tokens=sum(run.output_tokens for run in runs),
-            cost_usd=sum(run.cost_usd for run in runs),
-            unpriced=sum(run.unpriced for run in runs),
-            unknown_usd=sum(run.unknown_usd for run in runs),
             running=running,
             runs=runs,
+            **totals,
         )
 
     def samples(self) -> Iterator[Sample]:
-        """Give where the runs stood, about once a second, in order.
+        """Yield the state of the runs, about once a second, in order.
 
         Raises:
             JournalError: It cannot be read.
@@ -264,37 +262,38 @@ class Journal:
 
 
 def _latest(connection: sqlite3.Connection) -> int:
-    """Return the run from which on items count: the last that came to the end of its input, or the first."""
-    latest: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'").fetchone()[0]
-    return latest
+    """Return the first run whose items count: the last that came to the end of its input, or the first of all."""
+    return _number(connection, "SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done'")
 
 
 def _last(connection: sqlite3.Connection) -> int:
-    """Return the run that was begun last."""
-    last: int = connection.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
-    return last
+    """Return the number of the last run."""
+    return _number(connection, "SELECT coalesce(max(run), 0) FROM runs")
 
 
 def _in_flight(connection: sqlite3.Connection, path: Path) -> int:
     numbers = read_in_flight(path)
     marks = ", ".join("?" * len(numbers))
-    found: int = connection.execute(
-        f"SELECT count(*) FROM items WHERE number IN ({marks}) AND state = {WAITING} "
-        "AND run = (SELECT max(run) FROM runs)",
-        tuple(numbers),
-    ).fetchone()[0]
-    return found
+    latest = f"state = {WAITING} AND run = (SELECT max(run) FROM runs)"
+    return _number(connection, f"SELECT count(*) FROM items WHERE number IN ({marks}) AND {latest}", *numbers)
+
+
+def _number(connection: sqlite3.Connection, query: str, *parameters: int) -> int:
+    number: int = connection.execute(query, parameters).fetchone()[0]
+    return number
 
 
 def _runs(connection: sqlite3.Connection, path: Path, running: bool, in_flight: int) -> tuple[RunSummary, ...]:
     names = [name.name for name in fields(RunSummary)]
     rows = [dict(zip(names, row, strict=True)) for row in connection.execute(f"SELECT {', '.join(names)} FROM runs")]
-    try:
-        runs = [RunSummary(**{**row, "again": json.loads(row["again"] or "{}")}) for row in rows]
-    except ValueError:
-        raise damaged(path, "what it says of its runs is not what was written") from None
-    if runs and runs[-1].ended is None:
-        last = runs[-1]
-        ended: Ended = "running" if running else "killed"
-        runs[-1] = replace(last, ended=ended, unknown=last.unknown + (0 if running else in_flight))
+    has_ended = not rows or rows[-1]["ended"] is not None
+    for row in rows:
+        row["ended"] = row["ended"] or ("running" if running else "killed")
+        try:
+            row["again"] = json.loads(row["again"] or "{}")
+        except ValueError:
+            raise damaged(path, "what it says of its runs is not what was written") from None
+    runs = [RunSummary(**row) for row in rows]
+    if not has_ended and not running:
+        runs[-1] = replace(runs[-1], unknown=runs[-1].unknown + in_flight)
     return tuple(runs)

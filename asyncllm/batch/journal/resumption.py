@@ -1,4 +1,4 @@
-"""What a run finds in its journal before it sends anything: what is done, what is sent again, and why."""
+"""The state of a journal at the start of a run: what is done, what is sent again, and why."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from dataclasses import dataclass, field
 
 from asyncllm import telemetry
 
-from .fingerprint import Fingerprint
+from .fingerprint import Fingerprint, changes
 from .journal_file import DONE
-from .store import STATES, Store, changes, reason
+from .store import STATES, JournalStore, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a run finds in its journal before it sends anything.
+    """The state of a journal at the start of a run, before anything is sent.
 
     Attributes:
         run: The number of the run, from 1.
         done: Items that are done, and are not sent again.
-        again: How many items are sent again, by reason; of an input that cannot be read ahead, the reasons that lie in
-            the batch alone.
-        new: How many items were never sent; 0 where the input cannot be read ahead.
-        unknown: Requests that the run before had in flight when it ended: paid for, perhaps, with an unknown outcome.
-        spent_usd: What all runs before have cost, what they had in flight included.
-        changed: What of the batch is not what it was in the run before, as `before → now`.
+        again: The number of items that are sent again, by reason; of an input that cannot be read ahead, the reasons
+            that lie in the batch alone.
+        new: Items that were never sent; 0 where the input cannot be read ahead.
+        unknown: Requests that the previous run had in flight when it ended; they may have been paid for.
+        spent_usd: The cost of all previous runs, with what they had in flight.
+        changed: The settings of the batch that differ from those of the previous run, as `before → now`.
     """
 
     run: int = 1
     done: int = 0
-    again: Mapping[str, int] = field(default_factory=dict)
+    again: Mapping[str, int] = field(default_factory=dict[str, int])
     new: int = 0
     unknown: int = 0
     spent_usd: float = 0.0
-    changed: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def announce(self, path: object) -> None:
-        """Say it in the log, before it costs anything."""
+        """Emit the event `batch.resumed`."""
         telemetry.emit(
             telemetry.INFO,
             "batch.resumed",
@@ -51,7 +51,7 @@ class Resumed:
         )
 
     def in_words(self) -> str:
-        """Say what is done, what is sent again, and why."""
+        """Return what is done, what is sent again, and why, as one line."""
         again = sum(self.again.values())
         parts = [f"run {self.run}: {self.done:,} done", f"{again:,} to be sent again"]
         if again:
@@ -59,23 +59,23 @@ class Resumed:
         if self.new:
             parts.append(f"{self.new:,} new")
         if self.unknown:
-            parts.append(f"{self.unknown:,} were in flight when the run before ended (paid for, perhaps)")
+            parts.append(f"{self.unknown:,} were in flight when the previous run ended (perhaps paid for)")
         parts += [f"{name} {change}" for name, change in self.changed.items()]
         return "; ".join(parts)
 
 
-def look_ahead(store: Store, identities: Iterable[Fingerprint]) -> Counter[str]:
-    """Count what becomes of the items of a whole input: `done`, or why they are sent."""
+def look_ahead(store: JournalStore, fingerprints: Iterable[Fingerprint]) -> Counter[str]:
+    """Count the items of a whole input: `done`, or why they are sent."""
     counts: Counter[str] = Counter()
     seen: Counter[bytes] = Counter()
-    for fingerprint in identities:
+    for fingerprint in fingerprints:
         counts[store.status(fingerprint, seen[fingerprint.key]) or "done"] += 1
         seen[fingerprint.key] += 1
     return counts
 
 
-def look_back(store: Store, base: Mapping[str, str]) -> Counter[str]:
-    """Count what becomes of the items of the run before, if they come again: `done`, or why they are sent again."""
+def look_back(store: JournalStore, base: Mapping[str, str]) -> Counter[str]:
+    """Count the items of the previous run as if they came again: `done`, or why they are sent again."""
     counts: Counter[str] = Counter()
     for state, settings, count in store.answers_by_settings():
         if state != DONE:

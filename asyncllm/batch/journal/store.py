@@ -1,4 +1,4 @@
-"""What a run writes into its journal, many items to a transaction; used by one thread at a time."""
+"""The writing side of a journal: many items to a transaction, by one thread at a time."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .answer_row import COLUMNS, AnswerRow
+from .answer_row import INSERT_ANSWER, AnswerRow
 from .entry import JournalEntry, decode
-from .fingerprint import Fingerprint, RequestSettings, id_of, key_of, settings_of
+from .fingerprint import Fingerprint, RequestSettings, changes, id_of, key_of, settings_of
 from .journal_file import DONE, FAILED, TRUNCATED, UNKNOWN, WAITING, damaged, failures
 
-# Requests that occur more than once, of which the store knows by heart how often they have; the others are looked up.
+# Of requests that occur more than once, how many have their count in memory; the others are looked up.
 _KEPT_COUNTS = 100_000
 
 NEW, FAILURE, CUT, LOST, REASON_UNKNOWN = "new", "failed", "truncated", "unknown", "changed"
 STATES = {TRUNCATED: CUT, FAILED: FAILURE, UNKNOWN: LOST}
-_ANSWER = 3  # where the columns of the answer begin in a row of an item
-_WRITE_ANSWER = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * COLUMNS)})"
 _LATEST = "(SELECT coalesce(max(run), 0) FROM runs WHERE ended = 'done')"
+
+_Columns = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An item that has been entered into the store.
+    """An item that has been entered into a journal.
 
     Attributes:
         number: Its number there.
-        occurrence: Which one of the items of its key it is.
+        occurrence: Its index among the items of its key.
         entry: How it ended in an earlier run; None when it has to be sent.
         why: Why it has to be sent: `new`, `failed`, `truncated`, `unknown`, or what of it has changed.
         duplicate: How an identical item ended, where that was asked for.
@@ -44,18 +44,18 @@ class Registered:
     duplicate: JournalEntry | None = None
 
 
-class Store:
-    """The writing side of a journal, for one run.
+class JournalStore:
+    """The database of a journal, for the run that writes it.
 
     Args:
         connection: The database.
-        path: Where it is, for messages; None for one that is gone with the run.
-        find_duplicates: Find identical items.
+        path: Its file, for messages; None for a temporary one.
+        find_duplicates: Whether identical items are looked for.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_duplicates: bool = False) -> None:
         self._connection = connection
-        self._one = connection.execute
+        self._execute = connection.execute
         self._path = path
         self._find_duplicates = find_duplicates
         self._counts: OrderedDict[bytes, int] = OrderedDict()
@@ -69,112 +69,113 @@ class Store:
 
         Args:
             base: The settings of the batch.
-            in_flight: The items that the run before had in flight when it ended, with what each may have cost.
+            in_flight: The items that the previous run had in flight when it ended, with what each may have cost.
             now: The time.
 
         Returns:
-            How many requests the run before had in flight when it ended that were never answered.
+            The number of requests that the previous run had in flight when it ended.
         """
         with failures(self._path):
             self.transaction()
-            self._version = self._one("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
-            # A run that was killed could not say so itself.
+            self._version = self._execute("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
+            # A run that was killed could not note its own end.
             self._lose(in_flight)
-            self._one("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
-            before = self._one("SELECT terms, unknown FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            self._execute("UPDATE runs SET ended = 'killed' WHERE ended IS NULL")
+            before = self._execute("SELECT terms, unknown FROM runs ORDER BY run DESC LIMIT 1").fetchone()
             self._before = None if before is None else self._loaded(before[0])
-            made = self._one("INSERT INTO runs (started_at, terms) VALUES (?, ?)", (now, json.dumps(dict(base))))
-            self.run = made.lastrowid or 0
+            inserted = self._execute("INSERT INTO runs (started_at, terms) VALUES (?, ?)", (now, json.dumps({**base})))
+            self.run = inserted.lastrowid or 0
             self.commit()
         return 0 if before is None else before[1]
 
     @property
     def before(self) -> Mapping[str, str] | None:
-        """The settings of the run before; None when there was none."""
+        """The settings of the previous run; None when there was none."""
         return self._before
 
     @property
     def spent_usd(self) -> float:
-        """What all runs have cost, with requests that were lost and what was in flight when they ended."""
-        spent: float = self._one(
+        """The cost of all runs, with what they had in flight when they ended."""
+        spent: float = self._execute(
             "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
         ).fetchone()[0]
         return spent
 
     def transaction(self) -> None:
-        """Begin to write."""
-        self._one("BEGIN IMMEDIATE")
+        """Begin a transaction."""
+        self._execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make what was written last."""
-        self._one("COMMIT")
+        """Commit the transaction."""
+        self._execute("COMMIT")
 
     def roll_back(self) -> None:
-        """Take back what was written since the last commit."""
+        """Roll the transaction back, if there is one."""
         if self._connection.in_transaction:
-            self._one("ROLLBACK")
+            self._execute("ROLLBACK")
 
     def register(self, items: Sequence[tuple[int, Fingerprint]]) -> list[Registered]:
-        """Enter items of the input, given with their positions, and return what is known of each."""
+        """Enter items, given with their positions in the input, and return what the journal has of each."""
         return [self._register(position, fingerprint) for position, fingerprint in items]
 
-    def answered(self, row: AnswerRow, settings: RequestSettings, *, was_sent: bool) -> None:
+    def record(self, row: AnswerRow, settings: RequestSettings, *, was_sent: bool) -> None:
         """Write down how an item ended.
 
         Args:
-            row: How; its version and checksum are made here.
-            settings: On which settings it was sent.
+            row: How; its version and checksum are added here.
+            settings: The settings that it was sent with.
             was_sent: Whether a request was sent for it, and counts.
         """
         self._version += 1
-        row = row._replace(version=self._version).sealed()
-        self._one("UPDATE items SET state = ? WHERE number = ?", (row.state, row.number))
-        self._one(_WRITE_ANSWER, row)
+        row = row.sealed(self._version)
+        self._set_state(row.number, row.state)
+        self._execute(INSERT_ANSWER, row)
         self._note_settings(settings)
         if was_sent:
             self._add_up(row)
             if self._find_duplicates and row.state != FAILED:
-                self._one("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
+                self._execute("INSERT OR REPLACE INTO shared VALUES (?, ?)", (row.sent, row.number))
 
     def charge(self, usd: float) -> None:
-        """Note what the run has taken out of its budget, where that is more than what its answers cost."""
-        self._one("UPDATE runs SET charged_usd = ? WHERE run = ?", (usd, self.run))
+        """Note what the run has taken out of its budget, where that is more than its answers cost."""
+        self._execute("UPDATE runs SET charged_usd = ? WHERE run = ?", (usd, self.run))
 
     def reopen(self, numbers: Iterable[int]) -> None:
-        """Note that items which were done are sent again all the same."""
-        self._connection.executemany("UPDATE items SET state = ? WHERE number = ?", [(WAITING, n) for n in numbers])
+        """Note that items that were done are sent again."""
+        for number in numbers:
+            self._set_state(number, WAITING)
 
-    def sample(self, values: Sequence[Any]) -> None:
+    def add_sample(self, values: Sequence[float | str | None]) -> None:
         """Add to the time series of the run."""
-        self._one("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def end(self, how: str, in_flight: Mapping[int, float], again: Mapping[str, int], now: float) -> None:
         """Note how the run ended, which items it had in flight, and how many it sent again, by reason."""
         self._lose(in_flight)
-        self._one(
+        self._execute(
             "UPDATE runs SET ended_at = ?, ended = ?, again = ? WHERE run = ?",
-            (now, how, json.dumps(dict(again)), self.run),
+            (now, how, json.dumps({**again}), self.run),
         )
 
     def status(self, fingerprint: Fingerprint, occurrence: int) -> str | None:
         """Return why an item would be sent; None when it is done."""
         row = self._known(fingerprint.key, occurrence)
-        return self._why_new(fingerprint) if row is None else self._why(fingerprint, row)
+        return self._why_new(fingerprint) if row is None else self._why(fingerprint, row[2], row[3:])
 
     def answers_by_settings(self) -> Iterator[tuple[int, bytes, int]]:
-        """Count the items of the latest input by how far they are and by the settings of their answers."""
-        yield from self._one(
+        """Count the items of the latest input by their state and the settings of their answers."""
+        yield from self._execute(
             "SELECT i.state, a.terms, count(*) FROM items i LEFT JOIN answers a USING (number) "
             f"WHERE i.run >= {_LATEST} AND i.state != {WAITING} GROUP BY i.state, a.terms"
         )
 
     def settings(self, digest: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
         """Return the settings of a digest, and the names of those that the request has itself."""
-        row = self._one("SELECT parts, own FROM terms WHERE digest = ?", (digest,)).fetchone()
+        row = self._execute("SELECT parts, own FROM terms WHERE digest = ?", (digest,)).fetchone()
         return ({}, frozenset()) if row is None else (self._loaded(row[0]), frozenset(self._loaded(row[1])))
 
     def close(self) -> None:
-        """Close the database; what was not committed is gone."""
+        """Close the database; what is not committed is lost."""
         self._connection.close()
 
     def _loaded(self, text: str) -> Any:
@@ -183,6 +184,9 @@ class Store:
         except ValueError:
             raise damaged(self._path, "what it says of its runs is not what was written") from None
 
+    def _set_state(self, number: int, state: int) -> None:
+        self._execute("UPDATE items SET state = ? WHERE number = ?", (state, number))
+
     def _register(self, position: int, fingerprint: Fingerprint) -> Registered:
         row = self._known(fingerprint.key, 0)
         occurrence = 0
@@ -190,40 +194,43 @@ class Store:
             occurrence = self._count(fingerprint.key)
             row = self._known(fingerprint.key, occurrence)
         if row is None:
-            number = self._one(
+            number = self._execute(
                 "INSERT INTO items (stem, occurrence, run, position, state) VALUES (?, ?, ?, ?, ?)",
                 (fingerprint.key, occurrence, self.run, position, WAITING),
             ).lastrowid
             assert number is not None
             why: str | None = self._why_new(fingerprint) if occurrence == 0 else NEW
         else:
-            number, why = row[0], self._why(fingerprint, row)
-            self._one(
+            number, _, state, *answer = row
+            why = self._why(fingerprint, state, answer)
+            self._execute(
                 "UPDATE items SET run = ?, position = ?, state = ? WHERE number = ?",
                 (self.run, position, DONE if why is None else WAITING, number),
             )
             if why is None:
                 if self._find_duplicates:
-                    self._one("INSERT OR IGNORE INTO shared VALUES (?, ?)", (fingerprint.sent, number))
-                return Registered(number, occurrence, self._entry(row[_ANSWER:], position), None)
-        return Registered(
-            number, occurrence, None, why, self._duplicate(fingerprint.sent) if self._find_duplicates else None
-        )
+                    self._execute("INSERT OR IGNORE INTO shared VALUES (?, ?)", (fingerprint.sent, number))
+                return Registered(number, occurrence, self._entry(answer, position), None)
+        duplicate = self._duplicate(fingerprint.sent) if self._find_duplicates else None
+        return Registered(number, occurrence, None, why, duplicate)
 
-    def _known(self, key: bytes, occurrence: int) -> Any:
-        return self._one(
+    def _known(self, key: bytes, occurrence: int) -> _Columns | None:
+        """Return number, run and state of an item, and the columns of its answer; None when there is no such item."""
+        row: _Columns | None = self._execute(
             "SELECT i.number, i.run, i.state, a.* FROM items i LEFT JOIN answers a USING (number) "
             "WHERE i.stem = ? AND i.occurrence = ?",
             (key, occurrence),
         ).fetchone()
+        return row
 
-    def _why(self, fingerprint: Fingerprint, row: Any) -> str | None:
-        answer = AnswerRow(*row[_ANSWER:])
-        if answer.state == DONE and answer.sent == fingerprint.sent:
+    def _why(self, fingerprint: Fingerprint, state: int, columns: _Columns) -> str | None:
+        """Return why a known item has to be sent; None when it is done."""
+        answer = AnswerRow(*columns) if columns[0] is not None else None
+        if answer is not None and answer.state == DONE and answer.sent == fingerprint.sent:
             return None
-        if row[2] == UNKNOWN:
+        if state == UNKNOWN:
             return LOST
-        if answer.state is None:  # there is none
+        if answer is None:
             return NEW
         if answer.sent == fingerprint.sent:
             return STATES[answer.state]
@@ -233,7 +240,7 @@ class Store:
         return reason(names) or REASON_UNKNOWN
 
     def _why_new(self, fingerprint: Fingerprint) -> str:
-        """Return why an item is not known: it is new, or, without an id, was sent on other settings the last time."""
+        """Return why an item is not known: it is new, or has no id and was sent with other settings before."""
         before = self._before
         if before is None or id_of(fingerprint.key) is not None:
             return NEW
@@ -246,10 +253,10 @@ class Store:
         return reason(changes(parts, now.parts)) or NEW
 
     def _count(self, key: bytes) -> int:
-        """Return how often a request has occurred in this run, of one that has, and count it once more."""
+        """Return the number of occurrences in this run of a key that has one, and add another."""
         count = self._counts.pop(key, None)
         if count is None:
-            count = self._one(
+            count = self._execute(
                 "SELECT occurrence + 1 FROM items WHERE stem = ? AND run = ? ORDER BY occurrence DESC LIMIT 1",
                 (key, self.run),
             ).fetchone()[0]
@@ -259,14 +266,14 @@ class Store:
         return count
 
     def _duplicate(self, sent: bytes) -> JournalEntry | None:
-        row = self._one(
+        row = self._execute(
             "SELECT i.position, a.* FROM shared s JOIN answers a USING (number) JOIN items i USING (number) "
             "WHERE s.sent = ? AND a.sent = s.sent AND a.state != ? AND i.run = ?",
             (sent, FAILED, self.run),
         ).fetchone()
         return None if row is None else self._entry(row[1:], row[0])
 
-    def _entry(self, columns: Sequence[Any], position: int) -> JournalEntry:
+    def _entry(self, columns: _Columns, position: int) -> JournalEntry:
         row = AnswerRow(*columns)
         if not row.is_whole:
             raise damaged(self._path, "an answer in it is not what was written")
@@ -278,12 +285,12 @@ class Store:
         if len(self._noted_settings) >= _KEPT_COUNTS:
             self._noted_settings.clear()
         self._noted_settings.add(settings.digest)
-        parts, own = json.dumps(dict(settings.parts)), json.dumps(sorted(settings.own))
-        self._one("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (settings.digest, parts, own))
+        parts, own = json.dumps({**settings.parts}), json.dumps(sorted(settings.own))
+        self._execute("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", (settings.digest, parts, own))
 
     def _add_up(self, row: AnswerRow) -> None:
         failed = row.state == FAILED
-        self._one(
+        self._execute(
             "UPDATE runs SET answered = answered + ?, failed = failed + ?, input_tokens = input_tokens + ?, "
             "output_tokens = output_tokens + ?, cost_usd = cost_usd + ?, unpriced = unpriced + ? WHERE run = ?",
             (
@@ -298,28 +305,23 @@ class Store:
         )
 
     def _lose(self, in_flight: Mapping[int, float]) -> None:
-        """Note of the items that the latest run had in flight which were never answered."""
-        latest, usual_usd = self._one(
+        """Mark the items that the latest run had in flight and that were never answered."""
+        latest, usual_usd = self._execute(
             "SELECT run, cost_usd / max(answered + failed, 1) FROM runs ORDER BY run DESC LIMIT 1"
         ).fetchone() or (0, 0.0)
         lost, usd = 0, 0.0
         for number, reserved_usd in in_flight.items():
-            found = self._one(
+            found = self._execute(
                 "UPDATE items SET state = ? WHERE number = ? AND state = ? AND run = ?",
                 (UNKNOWN, number, WAITING, latest),
             ).rowcount
             lost += found
             usd += found * (reserved_usd or usual_usd)
-        self._one(
+        self._execute(
             "UPDATE runs SET unknown = unknown + ?, unknown_usd = unknown_usd + ? WHERE run = ?", (lost, usd, latest)
         )
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Name the settings that differ."""
-    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-
-
 def reason(names: Sequence[str]) -> str | None:
-    """Return the reason that lies in changed settings; None when none has."""
+    """Return the names of changed settings as a reason; None when there are none."""
     return " and ".join(f"{name} changed" for name in names) or None

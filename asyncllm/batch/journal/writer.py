@@ -1,35 +1,35 @@
-"""The thread that writes a journal: many items to a transaction, and an answer only after its commit."""
+"""The thread that writes a journal: many operations to a transaction, and an answer only after its commit."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import anyio
 
 from asyncllm.threads import ThreadEvent, into_this_loop
 
 from .journal_file import failures
-from .store import Store
+from .store import JournalStore
 
 T = TypeVar("T")
-Job = Callable[[Store], T]
+Operation = Callable[[JournalStore], T]
 
-# Commits begin this far apart at the least: items that end in the meantime share one. It costs an item two thousandths
-# of a second, where a model takes many; without it, a transaction for each item would be most of what a journal costs.
+# The least time between the beginnings of two commits: items that end in the meantime share one. It costs an item two
+# milliseconds, where a model takes many; a transaction for each item would be most of what a journal costs.
 BETWEEN_COMMITS_S = 0.002
 
 
-class Writer:
-    """Runs jobs on a store, on a thread of its own; made in the loop that asks for them.
+class JournalWriter:
+    """Runs operations on a store, on a thread of its own; made in the loop that awaits them.
 
     Args:
-        make: Opens the store, on that thread.
+        open_store: Opens the store, on that thread.
         path: The journal, for messages.
 
     Attributes:
@@ -37,10 +37,10 @@ class Writer:
         failed: Set when it cannot.
     """
 
-    def __init__(self, make: Callable[[], Store], path: Path | None) -> None:
-        self._make = make
+    def __init__(self, open_store: Callable[[], JournalStore], path: Path | None) -> None:
+        self._open_store = open_store
         self._path = path
-        self._jobs: queue.SimpleQueue[_Asked[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="asyncllm-journal", daemon=True)
         self._call_soon = into_this_loop()
         self._opened = ThreadEvent()
@@ -62,35 +62,40 @@ class Writer:
                 self._thread.join()
                 raise self.failure
 
-    async def do(self, job: Job[T]) -> T:
-        """Have a job done, and return what it gives once that is committed.
+    async def run(self, operation: Operation[T]) -> T:
+        """Run an operation, and return its result once it is committed.
 
         Raises:
-            JournalError: The journal cannot be written; nothing of the job is.
+            JournalError: The journal cannot be written; nothing of the operation is.
         """
-        asked = _Asked(job)
-        self._jobs.put(asked)
-        await asked.answered.wait()
-        if not asked.committed:
+        results: list[T] = []
+        submitted = self._submit(lambda store: results.append(operation(store)))
+        await submitted.answered.wait()
+        if not submitted.committed:
             assert self.failure is not None
             raise self.failure
-        return asked.result
+        return results[0]
 
-    def post(self, job: Job[object]) -> None:
-        """Have a job done that nobody waits for."""
-        self._jobs.put(_Asked(job))
+    def post(self, operation: Operation[object]) -> None:
+        """Run an operation without waiting for it."""
+        self._submit(operation)
 
     async def close(self) -> None:
-        """Have done what was asked for, close the journal, and end the thread."""
-        self._jobs.put(None)
+        """Run what was submitted, close the journal, and end the thread."""
+        self._queue.put(None)
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
         self._thread.join()
 
+    def _submit(self, operation: Operation[object]) -> _Submitted:
+        submitted = _Submitted(operation)
+        self._queue.put(submitted)
+        return submitted
+
     def _serve(self) -> None:
         try:
             with failures(self._path):
-                store = self._make()
+                store = self._open_store()
         except BaseException as error:
             self.failure = error
             self._opened.set()
@@ -100,55 +105,54 @@ class Writer:
         try:
             self._work(store)
         finally:
-            with suppress(Exception):  # it has failed before, and that has been said
+            with suppress(Exception):  # the failure that matters has been reported
                 store.close()
             self._ended.set()
 
-    def _work(self, store: Store) -> None:
-        going_on, next_commit = True, 0.0
-        while going_on:
-            asked = [self._jobs.get()]
+    def _work(self, store: JournalStore) -> None:
+        open, next_commit = True, 0.0
+        while open:
+            submitted = [self._queue.get()]
             pause = next_commit - time.monotonic()
-            if pause > 0 and asked[0] is not None:
+            if pause > 0 and submitted[0] is not None:
                 time.sleep(pause)
             next_commit = time.monotonic() + BETWEEN_COMMITS_S
-            while not self._jobs.empty():
-                asked.append(self._jobs.get())
-            going_on = None not in asked
-            self._commit(store, [one for one in asked if one is not None])
+            while not self._queue.empty():
+                submitted.append(self._queue.get())
+            open = None not in submitted
+            self._commit(store, [one for one in submitted if one is not None])
 
-    def _commit(self, store: Store, asked: list[_Asked[Any]]) -> None:
-        if self.failure is None and asked:
+    def _commit(self, store: JournalStore, submitted: Sequence[_Submitted]) -> None:
+        if self.failure is None and submitted:
             try:
                 with failures(self._path):
                     store.transaction()
-                    for one in asked:
-                        one.result = one.job(store)
+                    for one in submitted:
+                        one.operation(store)
                     store.commit()
-                for one in asked:
+                for one in submitted:
                     one.committed = True
             except BaseException as error:
                 self.failure = error
-                with suppress(Exception):  # what failed is known already
+                with suppress(Exception):  # the failure that matters is known
                     store.roll_back()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._call_soon(self._tell, asked)
+        with suppress(RuntimeError):  # the loop is closed: no task waits any more
+            self._call_soon(self._wake, submitted)
 
-    def _tell(self, asked: list[_Asked[Any]]) -> None:
+    def _wake(self, submitted: Sequence[_Submitted]) -> None:
+        """Wake those that wait for operations; on their loop."""
         if self.failure is not None:
             self.failed.set()
-        for one in asked:
+        for one in submitted:
             one.answered.set()
 
 
-class _Asked(Generic[T]):
-    """A job, and what came of it."""
+class _Submitted:
+    """An operation, and whether it is committed."""
 
-    __slots__ = ("answered", "committed", "job", "result")
+    __slots__ = ("answered", "committed", "operation")
 
-    result: T
-
-    def __init__(self, job: Job[T]) -> None:
-        self.job = job
+    def __init__(self, operation: Operation[object]) -> None:
+        self.operation = operation
         self.answered = anyio.Event()
         self.committed = False

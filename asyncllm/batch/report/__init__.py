@@ -1,4 +1,4 @@
-"""What a journal tells about a batch: as figures, as a page, as text."""
+"""The report of a journal: its figures, as a page and as text."""
 
 from __future__ import annotations
 

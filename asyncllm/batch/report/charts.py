@@ -1,7 +1,10 @@
-"""The charts of the report, drawn by matplotlib as SVG whose colours are the page's.
+"""The charts of the report, drawn by matplotlib as SVG in the colours of the page.
 
 The page has no script: a chart is text and lines that scale, print, and follow the reader's light or dark colours.
 """
+
+# matplotlib leaves keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -12,21 +15,22 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asyncllm.extras import not_installed
 
-from ..formatting import duration, number, reason
+from ..formatting import dollars, duration, limit_name, number
 from .figures import Distribution, Figures
-from .timeline import Limited
+from .timeline import Moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 # Inches of 72 points: at the width of a phone the letters are still 9 pixels high, beside each other on a desk 13.
 _WIDTH, _HEIGHT = 5.6, 2.7
 _FONT_POINTS = 11.0
-# matplotlib wants colours that it can parse; each of these stands for one of the page's, and is replaced by its name.
+# matplotlib needs colours that it can parse: each of these stands for one of the page, and is replaced by its name.
 _COLOURS = {
     "ink": "#000001",
     "faint": "#000002",
@@ -41,15 +45,7 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart, and the same figures as a table for who cannot see it.
-
-    Attributes:
-        title: What it shows.
-        summary: What can be seen in it, in a sentence.
-        svg: The drawing.
-        columns: The heads of the table.
-        rows: Its rows.
-    """
+    """One chart, with a sentence about it, and the same figures as a table for readers who cannot see it."""
 
     title: str
     summary: str
@@ -58,14 +54,24 @@ class Chart:
     rows: Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One line of a chart over time, and one column of its table."""
+
+    name: str
+    value: Callable[[Moment], float]
+    colour: str
+    style: str = "-"
+
+
 def charts(figures: Figures) -> list[Chart]:
-    """Draw everything that there is something to draw of.
+    """Draw the charts that there are figures for.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    made = []
-    # A single moment is no curve.
+    made: list[Chart] = []
+    # A single moment makes no curve.
     if len(figures.moments) > 1:
         made += [_throughput(figures), _concurrency(figures)]
     if figures.limits:
@@ -75,95 +81,59 @@ def charts(figures: Figures) -> list[Chart]:
     if figures.first_token.count:
         made.append(_distribution("Time to first token", "until the first chunk of a stream", figures.first_token))
     if len(figures.moments) > 1:
-        made.append(_tokens(figures))
+        tokens = _Series("tokens a second", lambda moment: moment.tokens_per_s, "flight")
+        summary = f"{figures.tokens:,} tokens in all, in and out."
+        made.append(_over_time("Tokens", summary, figures, "tokens a second", tokens, stacked=True))
         if figures.cost_usd:
-            made.append(_money(figures))
+            spent = _Series("spent, US dollars", lambda moment: moment.cost_usd, "money")
+            made.append(_over_time("Money", f"{dollars(figures.cost_usd)} in all.", figures, "US dollars", spent))
     return made
 
 
 def _throughput(figures: Figures) -> Chart:
-    moments = figures.moments
-
-    def draw(axes: Axes) -> None:
-        times = [moment.at_s for moment in moments]
-        done = [moment.done_per_s for moment in moments]
-        failed = [moment.failed_per_s for moment in moments]
-        colours = [_COLOURS["done"], _COLOURS["failed"]]
-        axes.stackplot(times, done, failed, colors=colours, labels=["answered", "failed"], alpha=0.85)
-        axes.set_ylabel("items a second")
-
-    fastest = max(moment.done_per_s for moment in moments)
+    fastest = max(moment.done_per_s for moment in figures.moments)
     mean = (figures.done + figures.failed) / figures.elapsed_s if figures.elapsed_s else 0.0
     summary = f"{number(mean)} items a second on average, {number(fastest)} at best."
-    columns = [("answered a second", "done_per_s"), ("failed a second", "failed_per_s")]
-    return _over_time("Throughput", summary, figures, draw, columns)
+    answered = _Series("answered a second", lambda moment: moment.done_per_s, "done")
+    failed = _Series("failed a second", lambda moment: moment.failed_per_s, "failed")
+    return _over_time("Throughput", summary, figures, "items a second", answered, failed, stacked=True)
 
 
 def _concurrency(figures: Figures) -> Chart:
+    most = max(moment.in_flight for moment in figures.moments)
+    summary = f"At most {number(most)} at the provider at once."
+    in_flight = _Series("at the provider", lambda moment: moment.in_flight, "flight")
+    waiting = _Series("waiting", lambda moment: moment.waiting, "waiting", style="--")
+    return _over_time("Concurrency", summary, figures, "requests", in_flight, waiting)
+
+
+def _over_time(title: str, summary: str, figures: Figures, unit: str, *series: _Series, stacked: bool = False) -> Chart:
     moments = figures.moments
 
     def draw(axes: Axes) -> None:
         times = [moment.at_s for moment in moments]
-        axes.plot(times, [moment.in_flight for moment in moments], color=_COLOURS["flight"], label="at the provider")
-        axes.plot(
-            times, [moment.waiting for moment in moments], color=_COLOURS["waiting"], label="waiting", linestyle="--"
-        )
-        axes.set_ylabel("requests")
-
-    most = max(moment.in_flight for moment in moments)
-    summary = f"At most {number(most)} at the provider at once."
-    return _over_time("Concurrency", summary, figures, draw, [("at the provider", "in_flight"), ("waiting", "waiting")])
-
-
-def _tokens(figures: Figures) -> Chart:
-    def draw(axes: Axes) -> None:
-        axes.fill_between(
-            [moment.at_s for moment in figures.moments],
-            [moment.tokens_per_s for moment in figures.moments],
-            color=_COLOURS["flight"],
-            alpha=0.85,
-        )
-        axes.set_ylabel("tokens a second")
-
-    summary = f"{figures.tokens:,} tokens in all, in and out."
-    return _over_time("Tokens", summary, figures, draw, [("tokens a second", "tokens_per_s")])
-
-
-def _money(figures: Figures) -> Chart:
-    def draw(axes: Axes) -> None:
-        axes.plot(
-            [moment.at_s for moment in figures.moments],
-            [moment.cost_usd for moment in figures.moments],
-            color=_COLOURS["money"],
-        )
-        axes.set_ylabel("US dollars")
-        axes.set_ylim(bottom=0)
-
-    return _over_time("Money", f"${figures.cost_usd:,.4g} in all.", figures, draw, [("spent, US dollars", "cost_usd")])
-
-
-def _over_time(
-    title: str, summary: str, figures: Figures, draw: Callable[[Axes], None], columns: Sequence[tuple[str, str]]
-) -> Chart:
-    def drawn(axes: Axes) -> None:
-        draw(axes)
+        values = [[one.value(moment) for moment in moments] for one in series]
+        names, colours = [one.name for one in series], [_COLOURS[one.colour] for one in series]
+        if stacked:
+            axes.stackplot(times, *values, colors=colours, labels=names, alpha=0.85)
+        else:
+            for one, each, colour in zip(series, values, colours, strict=True):
+                axes.plot(times, each, color=colour, label=one.name, linestyle=one.style)
+        axes.set_ylabel(unit)
         for begin in figures.runs_s[1:]:
             axes.axvline(begin, color=_COLOURS["ink"], linewidth=0.8, linestyle=":")
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         axes.set_ylim(bottom=0)
         _time_axis(axes)
-        if len(columns) > 1:
+        if len(series) > 1:
             axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, frameon=False, borderpad=0)
 
-    # A table of every moment is no help to anybody; twenty rows show how it went.
-    step = max(1, len(figures.moments) // 20)
-    rows = [
-        [duration(moment.at_s), *(number(getattr(moment, name)) for _, name in columns)]
-        for moment in figures.moments[::step]
-    ]
+    # Twenty rows show how it went; one for every moment would hide it.
+    shown = moments[:: max(1, len(moments) // 20)]
+    rows = [[duration(moment.at_s), *(number(one.value(moment)) for one in series)] for moment in shown]
     if len(figures.runs_s) > 1:
         summary = f"{summary} Dotted lines mark where the run was continued."
-    return Chart(title, summary, _svg(title, summary, drawn), ["after", *(name for name, _ in columns)], rows)
+    return Chart(title, summary, _svg(title, summary, draw), ["after", *(one.name for one in series)], rows)
 
 
 def _limits(figures: Figures) -> Chart:
@@ -172,28 +142,24 @@ def _limits(figures: Figures) -> Chart:
 
     def draw(axes: Axes) -> None:
         for index, name in enumerate(reasons):
-            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in _of(figures.limits, name)]
+            spans = [(limit.from_s, limit.to_s - limit.from_s) for limit in figures.limits if limit.reason == name]
             axes.broken_barh(spans, (index - 0.35, 0.7), facecolors=_COLOURS["limit"])
         axes.set_xlim(0, max(figures.elapsed_s, 1.0))
         _time_axis(axes)
-        axes.set_yticks(range(len(reasons)), [fill(reason(name), 16) for name in reasons])
+        axes.set_yticks(range(len(reasons)), [fill(limit_name(name), 16) for name in reasons])
         axes.set_ylim(-0.6, len(reasons) - 0.4)
         axes.grid(visible=False, axis="y")
 
     longest = reasons[-1]
     share = totals[longest] / figures.elapsed_s if figures.elapsed_s else 0.0
-    summary = f"Most of all {reason(longest)}: {share:.0%} of the time."
-    rows = [[reason(name), duration(totals[name])] for name in reversed(reasons)]
+    summary = f"Most of all {limit_name(longest)}: {share:.0%} of the time."
+    rows = [[limit_name(name), duration(totals[name])] for name in reversed(reasons)]
     return Chart("What held it back", summary, _svg("What held it back", summary, draw), ["limit", "for"], rows)
-
-
-def _of(limits: Sequence[Limited], name: str) -> list[Limited]:
-    return [limit for limit in limits if limit.reason == name]
 
 
 def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
     def draw(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
+        from matplotlib.ticker import MaxNLocator
 
         widths = [high - low for low, high in pairwise(found.edges)]
         axes.bar(found.edges[:-1], found.counts, widths, align="edge", color=_COLOURS["flight"], alpha=0.85)
@@ -202,7 +168,7 @@ def _distribution(title: str, meaning: str, found: Distribution) -> Chart:
         axes.set_ylabel("items")
         _log_time_axis(axes, found.edges[0], found.edges[-1])
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        _label(axes.yaxis, number)
         top = max(found.counts)
         for index, name in enumerate(("p50", "p95", "p99")):
             at = found.quantiles[name]
@@ -227,24 +193,33 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800
 
 
 def _time_axis(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
+    from matplotlib.ticker import MultipleLocator
 
     most = axes.get_xlim()[1]
-    # Six ticks at most, so that their words do not touch; beyond days by as many days as it takes.
+    # Six ticks at most, so that their labels do not touch; beyond days, as many days apart as it takes.
     step = next((step for step in _STEPS_S if most / step <= 6), 86400 * (1 + most // (6 * 86400)))
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    _label(axes.xaxis, duration)
+    _label(axes.yaxis, number)
 
 
 def _log_time_axis(axes: Axes, low: float, high: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     steps = [digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 5)]
     ticks = [step for step in steps if low <= step <= high]
     axes.xaxis.set_major_locator(FixedLocator(ticks[:: max(1, -(-len(ticks) // 6))]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    _label(axes.xaxis, duration)
+
+
+def _label(axis: Axis, shown: Callable[[float], str]) -> None:
+    """Label the ticks of an axis."""
+
+    def label(value: float, _: object) -> str:
+        return shown(value)
+
+    axis.set_major_formatter(label)
 
 
 def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
@@ -253,7 +228,7 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
         from matplotlib.figure import Figure
     except ImportError:
         raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
-    # The style is this drawing's own: no setting of the process or of its user changes it, nor does it change theirs.
+    # The style is that of this drawing alone: it neither depends on settings of the process, nor changes them.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         for name, value in _style(title).items():
@@ -268,13 +243,13 @@ def _svg(title: str, summary: str, draw: Callable[[Axes], None]) -> str:
     return _for_page(buffer.getvalue(), title, summary)
 
 
-def _style(title: str) -> dict[str, Any]:
+def _style(title: str) -> dict[str, object]:
     ink, faint = _COLOURS["ink"], _COLOURS["faint"]
     return {
         "backend": "svg",
-        # Letters stay letters: they are small, can be selected, and are in the reader's font.
+        # Text stays text: it is small, can be selected, and is in the reader's font.
         "svg.fonttype": "none",
-        # The names of parts within a page must differ, and the same figures must make the same page.
+        # Ids must differ within a page, and the same figures must make the same page.
         "svg.hashsalt": title,
         "font.size": _FONT_POINTS,
         "text.color": ink,
@@ -292,7 +267,7 @@ def _style(title: str) -> dict[str, Any]:
 
 
 def _for_page(svg: str, title: str, summary: str) -> str:
-    """Make a drawing part of a page: without its frame, in the page's colours, named for who cannot see it."""
+    """Return a drawing as a part of the page: without its frame, in its colours, with a title for screen readers."""
     svg = svg[svg.index("<svg") :]
     for name, colour in _COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")

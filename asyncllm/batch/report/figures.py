@@ -1,4 +1,4 @@
-"""The figures of a batch, added up from its journal in one pass; they hold no prompt and no answer."""
+"""The figures of a batch, added up from its journal in one pass, without prompts and answers."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from .timeline import Limited, Moment, Timeline
 
-# Enough to see what is slow or dear and why, few enough to read.
+# Enough to see what is slow or expensive and why, few enough to read.
 _EXTREMES = 10
 _EXAMPLES = 3
-# Of an id: enough to find it again, short enough for a table on a screen.
+# The part of an id that is shown: enough to find it again, short enough for a table on a screen.
 _NAME_CHARACTERS = 32
-# Bars of a distribution: a screen's width of them, whatever the range.
+# Bars of a distribution, for every range: as many as fit a screen.
 _BINS = 30
 
 
 @dataclass(slots=True)
 class Distribution:
-    """How a duration is distributed, in seconds.
+    """The distribution of a duration, in seconds.
 
     Attributes:
-        count: How many there are.
-        quantiles: The shares `p50`, `p90`, `p95`, `p99`, and `max`.
+        count: The number of values.
+        quantiles: The quantiles `p50`, `p90`, `p95`, `p99`, and `max`.
         edges: The edges of the bars, growing by one factor.
-        counts: How many lie between two edges.
+        counts: The number of values between two edges.
     """
 
     count: int = 0
@@ -44,8 +43,8 @@ class ErrorKind:
     """One kind of error.
 
     Attributes:
-        count: How many items ended with it.
-        examples: Different messages of it, each with the item it is from.
+        count: The number of items that ended with it.
+        examples: Different messages of it, each with its item.
     """
 
     count: int = 0
@@ -54,13 +53,13 @@ class ErrorKind:
 
 @dataclass(slots=True)
 class ModelTotal:
-    """What one model did.
+    """The totals of one model.
 
     Attributes:
         answers: Items that ended with an answer of it.
         input_tokens: The tokens of their prompts.
         output_tokens: The tokens of their answers.
-        cost_usd: What they cost, as far as it is known.
+        cost_usd: Their cost, as far as it is known.
         unpriced: Those whose cost is not known.
     """
 
@@ -73,15 +72,15 @@ class ModelTotal:
 
 @dataclass(frozen=True, slots=True)
 class ItemFigures:
-    """One item that stands out.
+    """An item that stands out.
 
     Attributes:
-        name: Its id, or its number.
-        elapsed_s: How long it took, waits included.
-        attempts: The requests that were sent for it.
+        name: Its id, or its index.
+        elapsed_s: The seconds that it took, waits included.
+        attempts: The number of requests that were sent for it.
         tokens: Prompt and answer together; None when unknown.
-        cost_usd: What it cost; None when unknown.
-        ending: How it ended.
+        cost_usd: Its cost; None when unknown.
+        ending: Its finish reason, or its error.
     """
 
     name: str
@@ -94,27 +93,27 @@ class ItemFigures:
 
 @dataclass(slots=True)
 class Figures:
-    """What a batch did.
+    """The figures of a batch.
 
     Attributes:
         done: Items that succeeded.
         failed: Items that did not.
-        truncated: Answers among them that a token limit cut.
+        truncated: Answers that a token limit cut.
         elapsed_s: Running time, pauses between runs left out.
-        began_at: When the first run began, as Unix time; None when nothing ran.
-        runs_s: Where each run began, in seconds of running time.
-        cost_usd: What all runs cost, as far as it is known.
+        began_at: The start of the first run, in Unix time; None when nothing ran.
+        runs_s: The start of each run, in seconds of running time.
+        cost_usd: The cost of all runs, as far as it is known.
         unpriced: Answers whose cost is not known.
-        unsettled: Requests that a kill left without a known outcome; they may have been paid for.
-        unsettled_usd: What they may have cost; an estimate.
+        unsettled: Requests whose outcome is unknown, because a run was killed or stopped; they may have been paid for.
+        unsettled_usd: Their estimated cost.
         running: Whether a run is still going on.
-        attempts: Requests that were sent for the items.
-        moments: How it went over time.
-        limits: What held it back, and when.
+        attempts: The number of requests that were sent for the items.
+        moments: The batch over time.
+        limits: The spans in which something limited the pace.
         latency: Seconds from the start of an item to its end, waits included.
         first_token: Seconds to the first chunk, of streams.
         errors: The kinds of errors, the most frequent first.
-        models: What each model did, the one with the most answers first.
+        models: The totals of each model, the one with the most answers first.
         slowest: The items that took longest.
         dearest: The items that cost most.
     """
@@ -147,19 +146,19 @@ class Figures:
 
     @property
     def limited_s(self) -> dict[str, float]:
-        """For how long each thing held the run back, the longest first."""
+        """The seconds for which each thing limited the pace, the longest first."""
         totals: dict[str, float] = {}
         for limit in self.limits:
             totals[limit.reason] = totals.get(limit.reason, 0.0) + limit.to_s - limit.from_s
         return dict(sorted(totals.items(), key=lambda pair: -pair[1]))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return everything as JSON data."""
         return asdict(self)
 
 
 def figures(journal: Journal) -> Figures:
-    """Add up the figures of a batch.
+    """Return the figures of a journal.
 
     Raises:
         JournalError: The journal cannot be read.
@@ -167,7 +166,7 @@ def figures(journal: Journal) -> Figures:
     summary, samples = journal.summary(), list(journal.samples())
     timeline = Timeline(summary.runs, samples)
     found = Figures(unsettled=summary.unknown, unsettled_usd=summary.unknown_usd, running=summary.running)
-    # What was paid for answers that a later run replaced was paid all the same.
+    # Answers that a later run replaced were paid for as well.
     found.cost_usd, found.unpriced = summary.cost_usd, summary.unpriced
     _add_items(found, journal.outcomes(), timeline)
     found.began_at, found.elapsed_s, found.runs_s = timeline.began_at, timeline.elapsed_s, timeline.runs_s
@@ -183,12 +182,12 @@ def _add_items(found: Figures, entries: Iterable[JournalEntry], timeline: Timeli
         # An item that was never sent, because the budget was spent or it shares an answer, took no time.
         if entry.elapsed_s is not None and entry.attempts and entry.duplicate_of is None:
             latencies.append(entry.elapsed_s)
-            slowest.see(entry.elapsed_s, entry)
+            slowest.add(entry.elapsed_s, entry)
             timeline.add(entry)
         if entry.first_token_s is not None:
             first_tokens.append(entry.first_token_s)
         if entry.cost_usd:
-            dearest.see(entry.cost_usd, entry)
+            dearest.add(entry.cost_usd, entry)
     found.latency, found.first_token = _distribution(latencies), _distribution(first_tokens)
     found.slowest, found.dearest = slowest.items, dearest.items
     found.errors = dict(sorted(found.errors.items(), key=lambda pair: -pair[1].count))
@@ -218,13 +217,13 @@ def _count(found: Figures, entry: JournalEntry) -> None:
 
 
 class _Largest:
-    """Keeps the few entries with the largest of something."""
+    """The few entries with the largest value of something."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, ItemFigures]] = []
         self._seen = 0
 
-    def see(self, value: float, entry: JournalEntry) -> None:
+    def add(self, value: float, entry: JournalEntry) -> None:
         self._seen += 1
         if len(self._heap) < _EXTREMES:
             heapq.heappush(self._heap, (value, -self._seen, _item(entry)))
@@ -254,11 +253,11 @@ def _distribution(values: array[float]) -> Distribution:
         return Distribution()
     ordered = sorted(values)
     last = len(ordered) - 1
-    # The nearest rank: a duration that was measured, not one between two.
+    # The nearest rank: a duration that was measured, rather than one between two.
     ranks = {f"p{share}": math.ceil(share / 100 * len(ordered)) - 1 for share in (50, 90, 95, 99)}
     quantiles = {name: ordered[min(last, rank)] for name, rank in ranks.items()}
     low, high = max(ordered[0], 1e-4), max(ordered[-1], 1e-4)
-    # One factor from bar to bar: durations differ by powers. Equal ones still get a bar with a width.
+    # One factor from bar to bar, since durations differ by orders of magnitude. Equal ones still need a width.
     low, high = (low / 1.2, high * 1.2) if high < low * 1.2 else (low, high)
     factor = (high / low) ** (1 / _BINS)
     edges = [low * factor**number for number in range(_BINS + 1)]

@@ -1,4 +1,4 @@
-"""The report as a page: one file, without scripts, that loads nothing."""
+"""The report as a page: one HTML file without scripts that loads nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,7 @@ ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One of the figures at the top.
-
-    Attributes:
-        name: What it counts.
-        value: How much.
-        note: What it means in this run.
-        bad: Whether it is no good news.
-    """
+    """One of the figures at the top; a bad one stands out."""
 
     name: str
     value: str
@@ -38,17 +31,17 @@ def page(figures: Figures, name: str, version: str) -> str:
 
     Args:
         figures: The figures of the batch.
-        name: What the batch is called.
+        name: The name of the batch.
         version: The version of asyncllm.
 
     Raises:
-        ConfigError: What draws it is not installed.
+        ConfigError: jinja2 or matplotlib is not installed.
     """
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
         raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
-    source = files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8")
+    source = files("asyncllm.batch.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
     return template.render(
         name=name,
@@ -65,7 +58,7 @@ def page(figures: Figures, name: str, version: str) -> str:
 
 
 def headline(figures: Figures) -> str:
-    """Say when and how long the batch ran."""
+    """Return when and how long the batch ran, as a sentence."""
     if figures.began_at is None:
         return "Nothing was recorded of how it ran."
     began = datetime.fromtimestamp(figures.began_at, UTC)
@@ -75,7 +68,7 @@ def headline(figures: Figures) -> str:
 
 
 def tiles(figures: Figures) -> list[Tile]:
-    """Return the figures that come first."""
+    """Return the figures at the top."""
     items = figures.done + figures.failed
     share = f"{figures.failed / items:.1%} of all" if items else ""
     cut = f"{figures.truncated:,} cut by a token limit" if figures.truncated else ""
@@ -99,7 +92,7 @@ def tiles(figures: Figures) -> list[Tile]:
 
 
 def model_rows(figures: Figures) -> list[Sequence[str]]:
-    """Return a row for each model, as texts."""
+    """Return the table of models, as text."""
     return [
         (
             name,
@@ -114,7 +107,7 @@ def model_rows(figures: Figures) -> list[Sequence[str]]:
 
 
 def item_rows(items: Sequence[ItemFigures]) -> list[Sequence[str]]:
-    """Return a row for each item that stands out, as texts."""
+    """Return the table of items that stand out, as text."""
     return [
         (
             item.name,

@@ -1,4 +1,4 @@
-"""The report as text: what fits on a screen, in characters that every terminal has."""
+"""The report as text that fits on a screen, in characters that every terminal has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from ..formatting import duration, number, reason
+from ..formatting import duration, limit_name, number
 from .figures import Distribution, Figures
 from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
 from .timeline import Moment
@@ -16,7 +16,7 @@ _SHOWN_ITEMS = 5
 
 
 def text(figures: Figures, name: str, width: int = 80) -> str:
-    """Return the report as lines of at most so many characters, ids and names apart."""
+    """Return the report in lines of at most so many characters, except for ids and names."""
     return "\n".join(line.rstrip() for line in _lines(figures, name, width)) + "\n"
 
 
@@ -61,7 +61,7 @@ def _limits(figures: Figures) -> Iterator[str]:
         yield ""
         yield "what held it back"
         for name, seconds in figures.limited_s.items():
-            yield f"  {reason(name):<32}{duration(seconds):>12}  {seconds / figures.elapsed_s:.0%} of the time"
+            yield f"  {limit_name(name):<32}{duration(seconds):>12}  {seconds / figures.elapsed_s:.0%} of the time"
 
 
 def _distribution(name: str, found: Distribution, width: int) -> Iterator[str]:

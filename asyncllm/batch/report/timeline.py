@@ -1,4 +1,4 @@
-"""How a batch went over time: its runs on one axis of running time, cut into a bounded number of moments."""
+"""A batch over time: its runs on one axis of running time, in a bounded number of moments."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import pairwise
 from ..journal.entry import JournalEntry
 from ..journal.journal import RunSummary, Sample
 
-# Points of a curve: more than a phone's width has pixels for, fewer than a page grows large of.
+# Points of a curve: more than a phone has pixels for, and few enough for a small page.
 _POINTS = 240
-# The journal samples a run once a second; a run of seconds is cut finer, so that there is a curve at all.
+# The journal samples a run once a second; a run of seconds has finer points, so that there is a curve at all.
 _LEAST_S, _FEWEST_POINTS = 1.0, 20
 
 
@@ -20,13 +20,13 @@ class Moment:
     """A short span of the run.
 
     Attributes:
-        at_s: Its middle, in seconds of running time since the first request.
+        at_s: Its middle, in seconds of running time since the start.
         done_per_s: Answers a second.
         failed_per_s: Failures a second.
         tokens_per_s: Tokens a second.
         in_flight: Requests at the provider, on average.
         waiting: Items that were begun and wait for a slot, a rate or their next attempt, on average.
-        cost_usd: What everything until then cost.
+        cost_usd: The cost of everything until then.
     """
 
     at_s: float
@@ -40,12 +40,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A span in which one thing held the run back.
+    """A span in which one thing limited the pace.
 
     Attributes:
-        reason: What it was.
-        from_s: Where it began, in seconds of running time.
-        to_s: Where it ended.
+        reason: Its name in the journal.
+        from_s: Its start, in seconds of running time.
+        to_s: Its end.
     """
 
     reason: str
@@ -65,16 +65,16 @@ class _Cell:
 
 
 class Timeline:
-    """Counts what happened when; the pauses between runs are left out.
+    """Adds up items by the time that they ended; the pauses between runs are left out.
 
     Args:
         runs: The runs of the batch.
-        samples: Where they stood, about once a second.
+        samples: Their state, about once a second.
 
     Attributes:
-        began_at: When the first run began, as Unix time; None when there was none.
-        runs_s: Where each run began, in seconds of running time.
-        elapsed_s: Running time of all runs.
+        began_at: The start of the first run, in Unix time; None when there was none.
+        runs_s: The start of each run, in seconds of running time.
+        elapsed_s: The running time of all runs.
     """
 
     def __init__(self, runs: Sequence[RunSummary], samples: Sequence[Sample]) -> None:
@@ -96,7 +96,7 @@ class Timeline:
         self._add_samples()
 
     def add(self, entry: JournalEntry) -> None:
-        """Count an item where it ended."""
+        """Add an item."""
         if entry.started_at is None or entry.run not in self._spans:
             return
         cell = self._cells[self._cell_index(entry.run, entry.started_at + (entry.elapsed_s or 0.0))]
@@ -111,12 +111,13 @@ class Timeline:
             at += attempt.elapsed_s + attempt.waited_s
 
     def moments(self) -> list[Moment]:
-        """Return the curve of it all."""
-        made, spent, begun = [], 0.0, 0.0
+        """Return the batch over time."""
+        made: list[Moment] = []
+        spent = begun = 0.0
         for index, cell in enumerate(self._cells):
             width = min(self._width, self.elapsed_s - index * self._width)
             if width < self._width / 2:
-                continue  # the rest behind the last whole one would make a rate of a few
+                continue  # what is left behind the last whole moment is too short for a rate
             spent += cell.cost_usd
             if cell.samples:
                 begun = cell.begun / cell.samples
@@ -126,7 +127,7 @@ class Timeline:
         return made
 
     def limits(self) -> list[Limited]:
-        """Return what held the runs back, each span as long as it lasted."""
+        """Return the spans in which something limited the pace."""
         made: list[Limited] = []
         for before, sample in _pairs(self._samples):
             begin, end = self._at(sample.run, before.at), self._at(sample.run, sample.at)
@@ -147,11 +148,11 @@ class Timeline:
                 cell.samples += 1
 
     def _add_span(self, begin: float, end: float) -> None:
-        """Count a request for the time that it was at the provider."""
+        """Add the time that a request was at the provider."""
         end = min(end, self.elapsed_s)
         while begin < end:
             index = min(int(begin / self._width), len(self._cells) - 1)
-            # The next edge, or the end; a last cell that is cut short takes what rounding leaves over.
+            # The next edge, or the end; the last cell takes what rounding leaves over.
             until = end if index == len(self._cells) - 1 else min(end, (index + 1) * self._width)
             self._cells[index].provider_s += until - begin
             if until <= begin:
@@ -159,7 +160,7 @@ class Timeline:
             begin = until
 
     def _at(self, run: int, at: float) -> float:
-        """Return a moment in seconds of running time."""
+        """Return a time in seconds of running time."""
         started_at, ended_at, begin = self._spans[run]
         return begin + min(max(at, started_at), ended_at) - started_at
 
@@ -168,7 +169,7 @@ class Timeline:
 
 
 def _pairs(samples: Sequence[Sample]) -> Iterable[tuple[Sample, Sample]]:
-    """Give each sample with the one before it, of the same run."""
+    """Yield each sample with the one before it, of the same run."""
     for before, sample in pairwise(samples):
         if before.run == sample.run:
             yield before, sample

@@ -1,4 +1,4 @@
-"""What a batch will take, before anything is sent: rows, tokens, money, time."""
+"""The plan of a batch, before anything is sent: rows, tokens, money, time."""
 
 from __future__ import annotations
 
@@ -6,47 +6,45 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
 
+from asyncllm import AsyncLLM, Journal
 from asyncllm.batch.files import BadRow
-from asyncllm.batch.formatting import duration
-from asyncllm.batch.journal.journal import Journal
+from asyncllm.batch.formatting import dollars, duration
+from asyncllm.models import count_tokens, estimate_tokens, worst_case_cost
+from asyncllm.parameters import output_limit, profile_params
 
 from ..terminal.exit_codes import UsageProblem
-from ..terminal.output import dollars, note, write
+from ..terminal.output import note, write
 from .job import Job
 
-if TYPE_CHECKING:
-    from asyncllm import ModelInfo, Request
-
-# Prompts whose tokens are counted one by one; of the others their length is taken, at the same rate. A thousand
-# prompts take 0.1 s, and their mean is known to a few per cent.
+# Prompts whose tokens are counted; those of the others are estimated from their length, at the same rate. A thousand
+# prompts take 0.1 s, and their mean is within a few per cent.
 _COUNTED = 1_000
 # Enough to see what is wrong with the file.
 _SHOWN_PROBLEMS = 20
-# What an answer is taken to be where nothing limits it: a long paragraph.
+# The assumed length of an answer that is not limited: a long paragraph.
 _ASSUMED_ANSWER_TOKENS = 500
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a batch will take.
+    """The plan of a batch.
 
     Attributes:
-        rows: The rows that will be sent.
-        bad: The rows that cannot be used.
+        rows: Rows that can be used.
+        bad: Rows that cannot be used.
         problems: The first few of them.
-        input_tokens: The tokens of the prompts, together.
-        answer_tokens: The most tokens of one answer, or what one is taken to be.
+        input_tokens: The tokens of all prompts.
+        answer_tokens: The most tokens of an answer, or the number that is assumed.
         limited: Whether answers are limited to that.
         done: Rows that the journal has an answer for.
-        input_usd: What the prompts cost; None when no price is known.
-        most_usd: What everything costs if every answer is as long as that.
+        input_usd: The cost of the prompts; None when no price is known.
+        most_usd: The cost of everything, if every answer is that long.
     """
 
     rows: int = 0
     bad: int = 0
-    problems: list[BadRow] = field(default_factory=list)
+    problems: list[BadRow] = field(default_factory=list[BadRow])
     input_tokens: int = 0
     answer_tokens: int = _ASSUMED_ANSWER_TOKENS
     limited: bool = False
@@ -60,7 +58,7 @@ class Plan:
         return self.rows - self.done
 
     def lines(self, job: Job) -> Iterator[tuple[str, str]]:
-        """Say it in words, as pairs of what and how much."""
+        """Yield the plan as pairs of a name and a text."""
         bad = f", {self.bad:,} that cannot be used" if self.bad else ""
         yield "rows", f"{self.left:,} to send{bad}"
         if self.done:
@@ -93,8 +91,9 @@ class Plan:
 
 
 def survey(job: Job) -> Plan:
-    """Read the whole input once, and add up what it takes."""
+    """Read the whole input once, and return its plan."""
     plan = Plan()
+    model, tokenizer = job.config.model, job.config.custom_tokenizer
     sampled_tokens = sampled_length = length = 0
     with job.source.open() as reading:
         rows = reading.rows()
@@ -108,10 +107,10 @@ def survey(job: Job) -> Plan:
             if plan.rows == job.limit:
                 break
             plan.rows += 1
-            size = _length(made)
+            size = estimate_tokens(made.messages)
             length += size
             if plan.rows <= _COUNTED:
-                sampled_tokens += _tokens(job, made)
+                sampled_tokens += count_tokens(made.messages, model, custom_tokenizer=tokenizer).tokens
                 sampled_length += size
     plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
     plan.done = min(_answered(job), plan.rows)
@@ -155,40 +154,14 @@ def _answered(job: Job) -> int:
 
 
 def _price(plan: Plan, job: Job) -> None:
-    from asyncllm.models import worst_case_cost
-
-    limit = _answer_limit(job)
+    limit = output_limit({**profile_params(job.config), **job.params})
     plan.limited = limit is not None
     plan.answer_tokens = limit or _ASSUMED_ANSWER_TOKENS
-    info = _info(job)
-    # The rates of one prompt hold for each, not those of a single prompt as long as all of them.
+    info = AsyncLLM(job.config).model_info  # a client opens nothing before its first call
+    # Rates may depend on the length of a prompt: those of the mean one hold, not of one as long as all together.
     mean = plan.input_tokens // plan.rows if plan.rows else 0
     each = worst_case_cost(info, input_tokens=mean, max_output_tokens=plan.answer_tokens)
     alone = worst_case_cost(info, input_tokens=mean, max_output_tokens=0)
     if each is not None and alone is not None:
         plan.input_usd = alone * plan.left
         plan.most_usd = each * plan.left
-
-
-def _answer_limit(job: Job) -> int | None:
-    from asyncllm.parameters import output_limit, profile_params
-
-    return output_limit({**profile_params(job.config), **job.params})
-
-
-def _info(job: Job) -> ModelInfo:
-    from asyncllm import AsyncLLM
-
-    return AsyncLLM(job.config).model_info  # a client opens nothing before its first call
-
-
-def _tokens(job: Job, request: Request) -> int:
-    from asyncllm.models import count_tokens
-
-    return count_tokens(request.messages, job.config.model, custom_tokenizer=job.config.custom_tokenizer).tokens
-
-
-def _length(request: Request) -> int:
-    from asyncllm.models import estimate_tokens
-
-    return estimate_tokens(request.messages)

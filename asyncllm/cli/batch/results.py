@@ -1,46 +1,45 @@
-"""The results of a batch, as they are written: from the journal into a file at the end, or as they come to stdout.
-
-A file is put together beside the old one and takes its place in one step, so that a kill leaves one of the two, whole.
-"""
+"""The results of a batch: from the journal into a file at its end, or to stdout as they come."""
 
 from __future__ import annotations
 
-import os
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from asyncllm.batch.files import (
     BadRow,
+    InferredColumns,
     JsonlWriter,
     Kind,
     Layout,
     ResultWriter,
     Row,
     RowResult,
-    SeenColumns,
     rejected_record,
     result_writer,
 )
 
+from ..replaced_file import replacing
 from ..terminal.exit_codes import UsageProblem
 from ..terminal.output import note
 from .job import Job
 
 if TYPE_CHECKING:
+    from asyncllm.batch.files.parquet import Schema
     from asyncllm.batch.journal.entry import JournalEntry
     from asyncllm.batch.journal.journal import Journal
 
-# On stderr these many bad rows are enough to see what is wrong with the file; all of them are in OUT.rejected.
+# As many bad rows on stderr show what is wrong with the file; all of them are in OUT.rejected.
 _SHOWN_PROBLEMS = 20
 
 
 class RowNumbers:
-    """Which row of the input each item of the journal was: the same number, and one more for each row left out."""
+    """The row of each item: the same number, and one more for each row that was left out before it."""
 
     def __init__(self) -> None:
         self._items = array("Q", [0])
@@ -48,7 +47,7 @@ class RowNumbers:
         self.count = 0
 
     def add(self, row: int) -> None:
-        """Note the row of the next item."""
+        """Add the row of the next item."""
         if row - self.count != self._rows[-1] - self._items[-1]:
             self._items.append(self.count)
             self._rows.append(row)
@@ -61,10 +60,10 @@ class RowNumbers:
 
 
 class Rejected:
-    """The rows that are not sent: told on stderr, and kept in a file of their own.
+    """The rows that are not sent, reported on stderr and written to a file of their own.
 
     Args:
-        path: The file, made with the first such row; one of an earlier run is removed. None for none.
+        path: The file, created with the first such row; one of an earlier run is removed. None for none.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -75,7 +74,7 @@ class Rejected:
             path.unlink(missing_ok=True)
 
     def add(self, row: BadRow) -> None:
-        """Take a row that is not sent."""
+        """Add a row that is not sent."""
         self.count += 1
         if self.count <= _SHOWN_PROBLEMS:
             note(f"line {row.line}: {row.problem}")
@@ -87,17 +86,17 @@ class Rejected:
             JsonlWriter(self._file).write(rejected_record(row))
 
     def close(self) -> None:
-        """Finish the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
 
 @contextmanager
-def to_stdout(job: Job, columns: Any) -> Iterator[ResultWriter]:
-    """Give a writer of results to stdout, each seen as soon as it is written.
+def to_stdout(job: Job, columns: Sequence[str] | None) -> Generator[ResultWriter]:
+    """Yield a writer of results to stdout, each flushed.
 
     Args:
-        job: What is done.
+        job: The job.
         columns: The columns that every row of the input has; None where each row has its own.
     """
     kinds: Mapping[str, Kind] = dict.fromkeys(columns or (), "str")
@@ -111,95 +110,92 @@ def to_stdout(job: Job, columns: Any) -> Iterator[ResultWriter]:
         yield writer
 
 
-def write_results(job: Job, journal: Journal, row_numbers: RowNumbers, *, unchanged: bool) -> int:
-    """Write what the journal has into the file of results.
+class ResultsFile:
+    """The file of results, written from the journal.
 
     Args:
-        job: What was done.
+        job: The job.
         journal: Its journal.
-        row_numbers: Which rows its items were.
-        unchanged: Whether the input is what it was in the run before; if so, what this run did not reach is there as
-            that one left it.
-
-    Returns:
-        How many cells were changed so that no spreadsheet calculates them.
+        row_numbers: The rows of its items.
+        unchanged: Whether the input is unchanged since the previous run; if so, what this run did not reach is written
+            as that one left it.
     """
-    path = job.target.path
-    assert path is not None
-    partial = job.target.partial
-    try:
-        with partial.open("wb") as file:
-            with result_writer(file, _layout(job, journal, row_numbers, unchanged)) as writer:
-                for row, entry in _joined(job, journal, row_numbers, unchanged):
-                    writer.write(row.data, _answer(job, row, entry))
-            file.flush()
-            # The name must not come to the disk before the content does.
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return writer.escaped
+
+    def __init__(self, job: Job, journal: Journal, row_numbers: RowNumbers, *, unchanged: bool) -> None:
+        self._job = job
+        self._journal = journal
+        self._row_numbers = row_numbers
+        self._unchanged = unchanged
+
+    def write(self) -> int:
+        """Replace the file, and return the number of cells that were changed so that no spreadsheet calculates them."""
+        path = self._job.target.path
+        assert path is not None
+        with replacing(path) as file, result_writer(file, self._layout()) as writer:
+            for row, entry in self._joined():
+                writer.write(row.data, _result(row, entry, typed=self._job.answers is not None))
+        return writer.escaped
+
+    def _layout(self) -> Layout:
+        target = self._job.target
+        layout = Layout(
+            target.format,
+            target.compression,
+            schema=self._job.schema,
+            escaped=target.escaped,
+            delimiter=target.delimiter,
+        )
+        if target.format == "jsonl":
+            return layout
+        carried, table = self._columns()
+        return replace(layout, carried=carried, table=table)
+
+    def _columns(self) -> tuple[Mapping[str, Kind], Schema | None]:
+        """Return the columns of the input: from its header, from its directory, or from all of its rows."""
+        source = self._job.source
+        if source.reads_again:
+            with source.open() as reading:
+                if source.format == "parquet":
+                    return dict.fromkeys(reading.columns or (), "str"), reading.table
+                next(reading.rows(), None)
+                if reading.columns is not None:
+                    return dict.fromkeys(reading.columns, "str"), None
+        inferred = InferredColumns()
+        for row, _ in self._joined():
+            inferred.add(row.data)
+        return inferred.kinds, None
+
+    def _joined(self) -> Iterator[tuple[Row, JournalEntry]]:
+        """Yield the rows of the input with their entries of the journal; both are in one order."""
+        entries = self._journal.outcomes(reached=not self._unchanged)
+        if not self._job.source.reads_again:
+            for entry in entries:
+                yield Row(**entry.data), entry
+            return
+        with self._job.source.open() as reading:
+            rows = self._sent(reading.rows())
+            index, row = next(rows, (-1, None))
+            for entry in entries:
+                while row is not None and index < entry.index:
+                    index, row = next(rows, (-1, None))
+                if row is not None and index == entry.index:
+                    yield row, entry
+
+    def _sent(self, rows: Iterator[Row | BadRow]) -> Iterator[tuple[int, Row]]:
+        """Yield the rows that were sent, each with its index among them."""
+        item = 0
+        for row in rows:
+            if item < self._row_numbers.count:
+                sent = row.index == self._row_numbers.row(item)
+            else:
+                # This run did not come so far: an earlier one sent the rows that make a request.
+                sent = isinstance(row, Row) and not isinstance(self._job.request(row), BadRow)
+            if sent and isinstance(row, Row):
+                yield item, row
+                item += 1
 
 
-def _layout(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> Layout:
-    target = job.target
-    carried: Mapping[str, Kind] = {}
-    table = None
-    if target.format != "jsonl":
-        carried, table = _columns(job, journal, row_numbers, unchanged)
-    return Layout(
-        target.format, target.compression, carried, job.schema, table, target.escaped, delimiter=target.delimiter
-    )
-
-
-def _columns(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> tuple[Mapping[str, Kind], Any]:
-    """Find the columns of the input: by its header, by its directory, or by looking at every row."""
-    if job.source.reads_again:
-        with job.source.open() as reading:
-            if job.source.format == "parquet":
-                return dict.fromkeys(reading.columns or (), "str"), reading.table
-            next(reading.rows(), None)
-            if reading.columns is not None:
-                return dict.fromkeys(reading.columns, "str"), None
-    seen = SeenColumns()
-    for row, _ in _joined(job, journal, row_numbers, unchanged):
-        seen.see(row.data)
-    return seen.kinds, None
-
-
-def _joined(job: Job, journal: Journal, row_numbers: RowNumbers, unchanged: bool) -> Iterator[tuple[Row, JournalEntry]]:
-    """Put the rows of the input beside the entries of the journal; both come in one order."""
-    entries = journal.outcomes(reached=not unchanged)
-    if not job.source.reads_again:
-        for entry in entries:
-            yield Row(**entry.data), entry
-        return
-    with job.source.open() as reading:
-        rows = _sent(job, reading.rows(), row_numbers)
-        index, row = next(rows, (-1, None))
-        for entry in entries:
-            while row is not None and index < entry.index:
-                index, row = next(rows, (-1, None))
-            if row is not None and index == entry.index:
-                yield row, entry
-
-
-def _sent(job: Job, rows: Iterator[Row | BadRow], row_numbers: RowNumbers) -> Iterator[tuple[int, Row]]:
-    """Pick the rows that were sent, each with its number among them."""
-    item = 0
-    for row in rows:
-        if item < row_numbers.count:
-            sent = row.index == row_numbers.row(item)
-        else:
-            # This run did not come so far; which rows an earlier one sent is decided as it did.
-            sent = isinstance(row, Row) and not isinstance(job.request(row), BadRow)
-        if sent and isinstance(row, Row):
-            yield item, row
-            item += 1
-
-
-def _answer(job: Job, row: Row, entry: JournalEntry) -> RowResult:
-    typed = job.response_model is not None
+def _result(row: Row, entry: JournalEntry, *, typed: bool) -> RowResult:
     return RowResult(
         row.index,
         entry.id,

@@ -1,1 +1,1 @@
-"""What commands share in a terminal: streams, exit codes, progress, signals, log events."""
+"""Terminals: streams, exit codes, signals, log events."""

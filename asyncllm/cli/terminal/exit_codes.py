@@ -1,8 +1,9 @@
-"""How a command ends: its exit code, and the one line that says why."""
+"""Exit codes of commands, and the errors behind them."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 from asyncllm.errors import AsyncLLMError, ConfigError, JournalError, UnsupportedError
 
@@ -13,11 +14,11 @@ SOME_FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
-PIPE_CLOSED = 141  # 128 + SIGPIPE: what a reader such as `head` that has enough does to any other program
+PIPE_CLOSED = 141  # 128 + SIGPIPE: as when `head` closes the pipe of any other program
 
 
 class UsageProblem(Exception):
-    """The command was asked for something that it cannot do.
+    """The command line asks for something that cannot be done.
 
     Args:
         message: What is wrong.
@@ -31,11 +32,11 @@ class UsageProblem(Exception):
 
 
 def explain(error: BaseException, *, debug: bool) -> int:
-    """Say on stderr why a command ended early, and return its exit code.
+    """Write an error that ended a command to stderr, and return its exit code.
 
     Args:
-        error: What ended it.
-        debug: Show the traceback; without the values of variables, which may be secret.
+        error: The error.
+        debug: Whether the traceback is shown; without the values of variables, which may be secret.
     """
     if isinstance(error, BrokenPipeError):
         close_stdout()
@@ -45,24 +46,26 @@ def explain(error: BaseException, *, debug: bool) -> int:
         return INTERRUPTED
     if debug:
         note("".join(traceback.format_exception(error)).rstrip())
-    message, hint, code = _in_words(error)
+    message, hint, code = _described(error)
     note(f"error: {message}")
     if hint:
         note(f"hint: {hint}")
     return code
 
 
-def _in_words(error: BaseException) -> tuple[str, str | None, int]:
+def _described(error: BaseException) -> tuple[str, str | None, int]:
+    """Return the message, the hint and the exit code of an error."""
     if isinstance(error, UsageProblem):
         return error.message, error.hint, WRONG_USAGE
     if isinstance(error, AsyncLLMError):
         wrong = isinstance(error, ConfigError | UnsupportedError | JournalError)
         return error.message, error.hint, WRONG_USAGE if wrong else SOME_FAILED
-    if hasattr(error, "format_message"):
-        # typer's own errors; where their classes live depends on its release.
+    format_message: Callable[[], str] | None = getattr(error, "format_message", None)
+    if format_message is not None:
+        # An error of typer's; the module of its class depends on the release.
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help` shows what there is." if context is not None else None
-        return error.format_message().rstrip("."), hint, WRONG_USAGE
+        return format_message().rstrip("."), hint, WRONG_USAGE
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}", None, WRONG_USAGE

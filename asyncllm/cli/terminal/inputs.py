@@ -1,4 +1,4 @@
-"""What a command reads: texts from the command line and from stdin."""
+"""The input of commands: texts from the command line and from stdin."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .exit_codes import UsageProblem
 
+if TYPE_CHECKING:
+    from asyncllm import Image, Message
+
 
 def prompt_text(given: str | None, what: str = "PROMPT") -> str:
-    """Return the text to send: the argument, stdin where it is `-` or missing, both where something is piped in.
+    """Return the text to send: the argument, or stdin where it is `-` or missing, or both where something is piped in.
 
     Args:
         given: The argument.
-        what: Its name, for the message when there is nothing.
+        what: Its name, for errors.
     """
     if given == "-" or (given is None and sys.stdin is not None and not sys.stdin.isatty()):
         text = read_stdin()
@@ -30,18 +34,18 @@ def prompt_text(given: str | None, what: str = "PROMPT") -> str:
 
 
 def text_or_file(given: str, option: str) -> str:
-    """Return a text from the command line; of `@FILE` what the file holds, and of `@@` what follows the first sign.
+    """Return a text of the command line: for `@FILE` the content of the file, for `@@...` the text from the second @.
 
     Args:
         given: The text.
-        option: Where it was given, for the message when the file cannot be read.
+        option: Its option, for errors.
     """
     if not given.startswith("@"):
         return given
     if given.startswith("@@"):
         return given[1:]
     try:
-        # The line break at its end is the editor's, not the prompt's.
+        # The line break at its end comes from the editor, and is no part of the prompt.
         return Path(given[1:]).read_text(encoding="utf-8-sig").removesuffix("\n")
     except OSError as error:
         hint = "A text that begins with @ is written with @@."
@@ -50,9 +54,17 @@ def text_or_file(given: str, option: str) -> str:
         raise UsageProblem(f"{option} {given}: it is not UTF-8 text.") from None
 
 
+def chat_messages(text: str, system: str | None, *images: Image) -> list[Message]:
+    """Return the messages of one question."""
+    from asyncllm import Message
+
+    user = Message.user(text, *images)
+    return [user] if not system else [Message.system(system), user]
+
+
 def read_stdin() -> str:
     """Read stdin to its end as UTF-8."""
-    if sys.stdin is None:
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a shell can close it
         raise UsageProblem("stdin is closed.")
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
@@ -61,8 +73,8 @@ def read_stdin() -> str:
 
 
 def _is_piped() -> bool:
-    """Tell whether somebody feeds stdin: a pipe or a file; not a terminal, /dev/null or a closed one."""
-    if sys.stdin is None:
+    """Return whether stdin is a pipe or a file: not a terminal, not /dev/null, and not closed."""
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         return False
     mode = os.fstat(sys.stdin.fileno()).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

@@ -1,11 +1,11 @@
-"""Log events on stderr, for a command that was asked for them."""
+"""Log events on stderr."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -15,8 +15,8 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 @contextmanager
-def shown_logs(level: str, *, as_json: bool) -> Iterator[None]:
-    """Send the library's log events to stderr, as lines or as JSON, while the block runs."""
+def shown_logs(level: str, *, as_json: bool) -> Generator[None]:
+    """Write the library's log events to stderr, as lines or as JSON, while the block runs."""
     if level.lower() not in _LEVELS:
         raise UsageProblem(f"--log-level is one of {', '.join(_LEVELS)}, not {level!r}.")
     handler = _Stderr()
@@ -33,7 +33,7 @@ def shown_logs(level: str, *, as_json: bool) -> Iterator[None]:
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what stderr is at the time: a progress bar puts itself in its place, to stay below the lines."""
+    """Writes to the current `sys.stderr`, which a progress bar replaces in order to stay below the lines."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

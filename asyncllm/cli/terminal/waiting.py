@@ -1,14 +1,16 @@
-"""What a terminal shows while a command waits for a model: for which one, and why it takes longer."""
+"""The status line of a command that waits for a model, with its retries."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .output import draws, printable, terminal
+from asyncllm.batch.formatting import draws, duration, printable
+
+from .output import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def waiting(config: LLMConfig) -> Iterator[None]:
-    """Show at a terminal, on stderr, what the block waits for, and a line for each retry with its reason."""
+def waiting(config: LLMConfig) -> Generator[None]:
+    """Show on stderr, if it is a terminal, the model that the block waits for, and each retry with its reason."""
     if not draws(sys.stderr):
         yield
         return
@@ -26,7 +28,7 @@ def waiting(config: LLMConfig) -> Iterator[None]:
     logger = logging.getLogger("asyncllm")
     before = logger.level
     handler = _Retries(console, config.num_retries)
-    # Whoever asked for log events reads of the retries there.
+    # Where log events are shown, they include the retries.
     if before == logging.NOTSET:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -39,7 +41,7 @@ def waiting(config: LLMConfig) -> Iterator[None]:
 
 
 class _Retries(logging.Handler):
-    """Writes a line for each retry, above the line that says what is waited for."""
+    """Writes a line for each retry, above the status line."""
 
     def __init__(self, console: Console, num_retries: int) -> None:
         super().__init__()
@@ -49,6 +51,6 @@ class _Retries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = getattr(record, "fields", {})
         if getattr(record, "event", None) == "call.retry":
-            wait = f"{fields['wait_s']:.1f} s" if fields["wait_s"] >= 1 else "less than a second"
+            wait = duration(fields["wait_s"]) if fields["wait_s"] >= 1 else "less than a second"
             reason = printable(str(fields["message"]))
             self._console.print(f"retry {fields['retry']} of {self._num_retries} in {wait}: {reason}")

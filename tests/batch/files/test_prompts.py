@@ -1,4 +1,4 @@
-"""What is asked about a row."""
+"""Prompts of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n0000"
         ("{{a}} {a}", '{a} {"b": "deep"}'),
     ],
 )
-def test_places_for_fields(template: str, text: str) -> None:
+def test_fields_of_a_template(template: str, text: str) -> None:
     """`{a.b}` reaches into an object and `{a.0}` into a list, null is empty, and what is no text is JSON."""
     row = {"a": {"b": "deep"}, "c.d": "dotted", "n": None, "t": True, "list": [1, "ü"]}
     assert Template(template).render(row) == text
@@ -52,8 +52,8 @@ def test_a_picture_by_its_path_address_or_bytes(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "b.png").write_bytes(PNG)
     monkeypatch.chdir(tmp_path)
     prompt = Prompt(Template("{t}"), image_field="p", directory=tmp_path / "beside")
-    for place in ("a.png", "b.png", PNG):
-        content = prompt.request({"t": "x", "p": place}).messages[0]["content"]
+    for picture in ("a.png", "b.png", PNG):
+        content = prompt.request({"t": "x", "p": picture}).messages[0]["content"]
         assert content[1]["image_url"]["url"].startswith("data:image/png;base64,")
     web = prompt.request({"t": "x", "p": "https://example.org/a.png"}).messages[0]["content"]
     assert web[1]["image_url"]["url"] == "https://example.org/a.png"
@@ -61,16 +61,16 @@ def test_a_picture_by_its_path_address_or_bytes(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("place", "says"), [("nowhere.png", "cannot be read"), ("text.txt", "no picture"), (5, "path")]
+    ("picture", "says"), [("nowhere.png", "cannot be read"), ("text.txt", "no picture"), (5, "path")]
 )
 def test_a_picture_that_is_none_is_a_problem_of_its_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Any, says: str
 ) -> None:
     """Nothing is sent for the row; the others are none the worse."""
     (tmp_path / "text.txt").write_text("no picture")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RowProblem, match=says):
-        Prompt(Template("{t}"), image_field="p").request({"t": "x", "p": place})
+        Prompt(Template("{t}"), image_field="p").request({"t": "x", "p": picture})
 
 
 def openai_row(**body: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -14,21 +16,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncllm import ConfigError
-from asyncllm.batch.files import BadRow, Format, Row, RowReader
+from asyncllm.batch.files import BadRow, Format, Row
+from asyncllm.batch.files.formats import uncompressed
+from asyncllm.batch.files.rows import RowReader
+
+
+class Pieces(io.RawIOBase):
+    """A file whose every read returns the next piece, as that of a pipe does."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = deque(filter(None, pieces))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._pieces.popleft() if self._pieces else b""
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def read(data: bytes, *, format: Format | None = None, cuts: list[int] | None = None) -> list[Row | BadRow]:
     """Read a file that comes in pieces."""
-    reader = RowReader(format)
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts or ()), len(data)]
-    rows: list[Row | BadRow] = []
-    for begin, end in pairwise(places):
-        rows += reader.feed(data[begin:end])
-    return rows + reader.close()
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts or ()), len(data)]
+    pieces = Pieces(data[begin:end] for begin, end in pairwise(edges))
+    return list(RowReader(uncompressed(pieces, None), format))
 
 
 def found(rows: list[Row | BadRow]) -> list[tuple[int, Any]]:
-    """Give the line and the fields, or the problem, of each row."""
+    """Return the line and the fields, or the problem, of each row."""
     return [(row.line, row.problem if isinstance(row, BadRow) else row.data) for row in rows]
 
 
@@ -40,7 +56,7 @@ TABLES = st.integers(1, 3).flatmap(
 
 @given(table=TABLES, delimiter=st.sampled_from(",;\t"), cuts=st.lists(st.integers(0), max_size=4))
 def test_a_csv_file_reads_as_the_csv_module_reads_it(table: list[list[str]], delimiter: str, cuts: list[int]) -> None:
-    """However the file is cut, whatever its cells hold, its rows are those that were written."""
+    """However the file is cut and its cells are filled, its rows are those that were written."""
     header = [f"column{delimiter * (number == 0)}{number}" for number in range(len(table[0]))]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([header, *table])
@@ -61,7 +77,7 @@ def test_a_jsonl_file_reads_as_json_reads_it(values: list[dict[str, Any]], cuts:
 
 @given(data=st.binary(max_size=60), format=st.sampled_from([None, "jsonl", "csv"]), cuts=st.lists(st.integers(0)))
 def test_no_bytes_are_too_strange(data: bytes, format: Format | None, cuts: list[int]) -> None:
-    """Any bytes end in rows, bad rows, or one clear refusal; never in another error."""
+    """Any bytes end in rows, bad rows, or one clear error; never in another error."""
     with suppress(ConfigError):
         rows = read(data, format=format, cuts=cuts)
         assert all(isinstance(row, Row) or row.problem for row in rows)
@@ -125,8 +141,6 @@ def test_sizes_add_up_to_the_file() -> None:
 def test_a_quote_that_stays_open_does_not_hold_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many bytes the line with the quote is at fault, and reading goes on behind it."""
     monkeypatch.setattr("asyncllm.batch.files.rows._OPEN_BYTES", 20)
-    reader = RowReader("csv")
-    reader.feed(b'a,b\n"oops,1\n')
-    rows = reader.feed(b"2,3\n4,5\n6,7\n8,9\n")
+    rows = read(b'a,b\n"oops,1\n2,3\n4,5\n6,7\n8,9\n', format="csv")
     assert found(rows)[0] == (2, "opens a quote that is never closed")
     assert found(rows)[-1] == (6, {"a": "8", "b": "9"})

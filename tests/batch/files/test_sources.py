@@ -1,4 +1,4 @@
-"""Where rows come from: every kind of file, whole or broken, and pipes."""
+"""Inputs of rows: every kind of file, whole or broken, and pipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from asyncllm import ConfigError
 from asyncllm.batch.files import BadRow, FileInput, Row
-from asyncllm.batch.files.formats import decompressed, kind_of
+from asyncllm.batch.files.formats import kind_of, uncompressed
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,7 +44,7 @@ def rows(source: FileInput) -> list[dict[str, Any] | str]:
 
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_compressed_files_read_like_others(tmp_path: Path, suffix: str) -> None:
-    """The first bytes tell what a file is compressed with, whatever its name says."""
+    """The first bytes decide what a file is compressed with, not its name."""
     named, lying = tmp_path / f"rows.jsonl{suffix}", tmp_path / "rows.jsonl"
     for path in (named, lying):
         path.write_bytes(PACKERS[suffix](LINES))
@@ -136,9 +136,8 @@ def test_parquet_is_not_read_from_a_pipe() -> None:
         FileInput("-", "parquet")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("suffix", PACKERS)
-async def test_a_pipe_is_read_in_the_pieces_it_comes_in(
+def test_a_pipe_is_read_in_the_pieces_it_comes_in(
     suffix: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Rows come while the writer is still writing, compressed or not."""
@@ -159,7 +158,7 @@ async def test_a_pipe_is_read_in_the_pieces_it_comes_in(
         patch.setattr(sys, "stdin", type("Stdin", (), {"buffer": pipe}))
         with FileInput("-").open() as reading:
             count = 0
-            async for row in reading.arows():
+            for row in reading.rows():
                 assert isinstance(row, Row)
                 count += 1
                 if count == 500:
@@ -179,6 +178,6 @@ def test_without_the_package_zstd_is_a_clear_error(monkeypatch: pytest.MonkeyPat
     """The error says what to install."""
     for name in ("backports", "backports.zstd", "compression", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    with open(os.devnull, "rb") as file, pytest.raises(ConfigError) as refused:
-        decompressed(file, "zstd")
+    with open(os.devnull, "rb", buffering=0) as file, pytest.raises(ConfigError) as refused:
+        uncompressed(file, "zstd")
     assert "asyncllm[zstd]" in str(refused.value)

@@ -1,4 +1,4 @@
-"""Results out: what stands in each kind of file."""
+"""Results in each kind of file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from asyncllm.batch.files import Layout, RowResult, SeenColumns, result_writer
+from asyncllm.batch.files import InferredColumns, Layout, RowResult, result_writer
 from asyncllm.batch.files.columns import AnswerColumns
 
 GOOD = RowResult(0, "a", True, text="fine", finish_reason="stop", model="m", usage={"input_tokens": 3}, cost_usd=0.5)
@@ -139,11 +139,11 @@ def test_a_column_of_the_input_keeps_its_name() -> None:
 def test_parquet_of_rows_of_any_shape() -> None:
     """Columns of one type have it, others hold JSON, and a row without a column has a null."""
     rows: list[dict[str, Any]] = [{"n": 1, "mixed": 1, "deep": {"a": 1}}, {"n": 2.5, "mixed": "x"}, {"s": "a\ud800b"}]
-    seen = SeenColumns()
+    inferred = InferredColumns()
     for row in rows:
-        seen.see(row)
+        inferred.add(row)
     results = [(row, RowResult(n, None, True, text="t")) for n, row in enumerate(rows)]
-    table = pa.parquet.read_table(io.BytesIO(written(Layout("parquet", carried=seen.kinds), *results)))
+    table = pa.parquet.read_table(io.BytesIO(written(Layout("parquet", carried=inferred.kinds), *results)))
     assert table.column("n").to_pylist() == [1.0, 2.5, None]
     assert table.column("mixed").to_pylist() == ["1", '"x"', None]
     assert table.column("deep").to_pylist() == ['{"a": 1}', None, None]

@@ -58,7 +58,7 @@ def proxy() -> Iterator[Proxy]:
 
 
 def dom(html: str, folder: Path, proxy: Proxy) -> str:
-    """Open a page in the browser, and return what became of it; whatever it asks for, it asks the proxy for."""
+    """Open a page in the browser, and return its document; everything that it asks for goes to the proxy."""
     (folder / "page.html").write_text(html, encoding="utf-8")
     assert BROWSER is not None
     arguments = [
@@ -87,7 +87,7 @@ def asked_for(proxy: Proxy) -> list[str]:
 
 
 def test_no_request_leaves_the_page(journal: Path, tmp_path: Path, proxy: Proxy) -> None:
-    """The browser shows all of it, and has asked nobody for anything."""
+    """The browser shows all of it, and has sent no request."""
     shown = dom(page(figures(Journal.read(journal)), "out.csv", "1.0"), tmp_path, proxy)
     assert "Throughput" in shown
     assert not asked_for(proxy)
@@ -115,7 +115,7 @@ def test_the_page_is_not_wider_than_a_phone(journal: Path, tmp_path: Path, proxy
         "<script>const root = document.documentElement;"
         "parent.postMessage(root.scrollWidth > root.clientWidth ? 'too wide' : 'fits', '*')</script>"
     )
-    # In a frame as wide as a phone; it may run this one script, which tells its width to whoever holds it.
+    # In a frame as wide as a phone; it may run this one script, which reports its width to the page around it.
     allowed = html.replace("default-src 'none'", "default-src 'none'; script-src 'unsafe-inline'")
     (tmp_path / "framed.html").write_text(allowed.replace("</body>", f"{measure}</body>"), encoding="utf-8")
     frame = (

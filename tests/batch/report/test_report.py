@@ -180,7 +180,9 @@ def test_durations_in_words(seconds: float, shown: str) -> None:
 def test_numbers_and_money_in_words() -> None:
     """Three digits that count, or all of it."""
     assert [number(value) for value in (0.123456, 7, 7.25, 1234567.8)] == ["0.123", "7", "7.25", "1,234,568"]
-    assert [dollars(cost) for cost in (None, 0, 12.345, 0.01234)] == ["unknown", "$0.00", "$12.35", "$0.0123"]
+    costs = {None: "unknown", 0: "$0.00", 12.345: "$12.35", 0.01234: "$0.0123", 0.0000567: "$0.0000567"}
+    assert [dollars(cost) for cost in costs] == list(costs.values())
+    assert dollars(0.5, "estimated") == "about $0.5"
 
 
 def test_the_command_writes_a_page_beside_the_journal(run: Run, journal: Path, directory: Path) -> None:
