@@ -109,7 +109,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 
 _SUBMODULES = ("errors", "frames", "testing")
 
-__all__ = [*_SUBMODULES, *_HOMES]
+__all__ = [*_SUBMODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]  # checkers read the imports above
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,7 @@ class Completion:
         *,
         usage: Usage | None = None,
         price: Callable[[Usage], float | None] | None = None,
-        build_response: Callable[[dict[str, Any]], ModelResponse] | None = None,
+        build_response: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self._data = data
         self.record = record
@@ -115,7 +115,7 @@ class Completion:
         """litellm's `ModelResponse`, built on first use (which imports litellm)."""
         if self._build_response is None:
             raise AttributeError("this Completion was unpickled or made by hand and has no litellm response")
-        return self._build_response(self._data)
+        return cast("ModelResponse", self._build_response(self._data))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer in the chat-completions form, a shallow copy."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from asyncllm import Journal, JournalError, Request
-from asyncllm.batch.journal.journal_file import Hold, failures, is_held, open_to_write
+from asyncllm.batch.journal.journal_file import failures, open_to_write
+from asyncllm.batch.journal.lock import JournalLock, is_locked
 
 from .journals import outcome, write_run
 
@@ -128,25 +129,25 @@ def test_a_database_of_something_else(path: Path, change: str) -> None:
 
 def test_a_journal_in_use(path: Path) -> None:
     """The second run is told that it may read meanwhile, and may write once the first has ended."""
-    hold = Hold(path)
-    assert is_held(path)
+    hold = JournalLock(path)
+    assert is_locked(path)
     with pytest.raises(JournalError) as caught:
-        Hold(path)
+        JournalLock(path)
     assert str(caught.value) == (
         f"the journal {path} is in use by another run. "
         "Wait for its end, or give this run another journal; Journal.read() can read it meanwhile."
     )
     hold.release()
-    assert not is_held(path)
+    assert not is_locked(path)
     hold.release()  # once more does no harm
-    Hold(path).release()
+    JournalLock(path).release()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     """A journal is not made with its directories: a misspelt path would go unnoticed."""
     path = tmp_path / "nowhere" / "journal"
     with pytest.raises(JournalError) as caught:
-        Hold(path)
+        JournalLock(path)
     assert str(caught.value) == f"the journal {path} cannot be written: No such file or directory. {DIRECTORY}"
 
 

@@ -27,7 +27,7 @@ def test_a_meter_counts_what_ends() -> None:
     """Answers, failures, what the journal had, duplicates, tokens and costs are counted apart."""
     now = 0.0
     meter = Meter(100, clock=lambda: now)
-    flow = SimpleNamespace(taken=10, running=3)
+    flow: Any = SimpleNamespace(taken=10, running=3)
     meter.begin(flow, lambda: "input")
     usage = Usage(10, 5, basis="known")
     meter.add(Outcome(0, usage=usage, cost_usd=0.5))

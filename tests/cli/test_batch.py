@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as parquet
 import pytest
 
 from asyncllm import Journal
@@ -72,7 +72,7 @@ def test_every_kind_of_file_becomes_every_other(run: Run, rows: Path, source: st
     """The output of a run can be the input of the next one, and no row is lost between them."""
     directory = rows.parent
     data = [json.loads(line) for line in rows.read_text().splitlines()]
-    pa.parquet.write_table(pa.Table.from_pylist(data), directory / "rows.parquet")
+    parquet.write_table(pa.Table.from_pylist(data), directory / "rows.parquet")
     (directory / "rows.txt.gz").write_bytes(gzip.compress("".join(f"{row['text']}\n" for row in data).encode()))
     (directory / "rows.tsv").write_text("text\tid\n" + "".join(f"{row['text']}\t{row['id']}\n" for row in data))
     assert run("batch", source, "-o", name, *PROMPT).code == 0

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as parquet
 import pytest
 
 from asyncllm.batch.journal.journal_file import open_to_write
@@ -41,7 +41,7 @@ def files(directory: Path) -> Path:
         (directory / name).write_bytes(content)
     (directory / "a directory").mkdir()
     open_to_write(directory / "python.journal", "normal").close()
-    pa.parquet.write_table(pa.table({"other": [1]}), directory / "other.parquet")
+    parquet.write_table(pa.table({"other": [1]}), directory / "other.parquet")
     return directory
 
 

@@ -206,7 +206,7 @@ async def test_an_endpoint_where_nobody_listens_is_named_in_words(options: dict[
     """The message of a refused connection is the system's, without objects, numbers or the marks of a library."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    async with AsyncLLM(**{**options, "base_url": f"https://127.0.0.1:{port}/v1"}, num_retries=0) as llm:
+    async with AsyncLLM(**dict(options, base_url=f"https://127.0.0.1:{port}/v1"), num_retries=0) as llm:
         with pytest.raises(ProviderConnectionError) as caught:
             await llm.acompletion("hi")
     assert re.fullmatch(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as parquet
 import pytest
 
 from asyncllm import ConfigError
@@ -94,7 +94,7 @@ def test_a_compressed_file_needs_no_memory(tmp_path: Path) -> None:
 def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
     """Numbers, lists, structures and nulls come as Python has them; the total is its number of rows."""
     data = [{"n": 1, "tags": ["a"], "at": {"x": 1.5}}, {"n": None, "tags": None, "at": {"x": None}}]
-    pa.parquet.write_table(pa.Table.from_pylist(data), tmp_path / "rows.parquet")
+    parquet.write_table(pa.Table.from_pylist(data), tmp_path / "rows.parquet")
     with FileInput(str(tmp_path / "rows.parquet")).open() as reading:
         assert reading.columns == ("n", "tags", "at")
         assert reading.total_bytes == 2
@@ -125,7 +125,7 @@ def test_what_is_not_read_is_said(tmp_path: Path, name: str, content: bytes, say
 def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
     """A field of the template could mean either."""
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
-    pa.parquet.write_table(table, tmp_path / "rows.parquet")
+    parquet.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(ConfigError, match="two columns of one name"):
         rows(FileInput(str(tmp_path / "rows.parquet")))
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as parquet
 import pytest
 
 from asyncllm.batch.files import InferredColumns, Layout, RowResult, result_writer
@@ -113,7 +113,7 @@ def test_fields_of_typed_answers_are_columns() -> None:
     assert head[:5] == ["answer.name", "answer.amount", "answer.tags", "answer.place", "ok"]
     assert first[:5] == ["Ann", "2.5", '["a"]', "here", "true"]
     assert second[:5] == ["", "", "", "", "false"]
-    table = pa.parquet.read_table(
+    table = parquet.read_table(
         io.BytesIO(written(Layout("parquet", schema=SCHEMA), *(({}, answer) for answer in answers)))
     )
     assert table.schema.field("answer.amount").type == pa.float64()
@@ -143,7 +143,7 @@ def test_parquet_of_rows_of_any_shape() -> None:
     for row in rows:
         inferred.add(row)
     results = [(row, RowResult(n, None, True, text="t")) for n, row in enumerate(rows)]
-    table = pa.parquet.read_table(io.BytesIO(written(Layout("parquet", carried=inferred.kinds), *results)))
+    table = parquet.read_table(io.BytesIO(written(Layout("parquet", carried=inferred.kinds), *results)))
     assert table.column("n").to_pylist() == [1.0, 2.5, None]
     assert table.column("mixed").to_pylist() == ["1", '"x"', None]
     assert table.column("deep").to_pylist() == ['{"a": 1}', None, None]
@@ -157,7 +157,7 @@ def test_parquet_of_parquet_keeps_its_types() -> None:
     import datetime
 
     row = {"d": datetime.date(2025, 4, 30), "l": [1, 2]}
-    table = pa.parquet.read_table(io.BytesIO(written(layout, (row, GOOD))))
+    table = parquet.read_table(io.BytesIO(written(layout, (row, GOOD))))
     assert table.schema.field("d").type == pa.date32()
     assert table.column("l").to_pylist() == [[1, 2]]
 
