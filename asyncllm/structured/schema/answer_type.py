@@ -38,7 +38,7 @@ class AnswerType(Generic[T]):
     """A type of answers, made once.
 
     Attributes:
-        response_model: The type as it was given.
+        response_model: The type as it was given; of a JSON Schema, a copy.
         name: Its name, as providers take names.
         title: Its name in messages.
         wrapped: Whether it is asked for as the `value` of an object.
@@ -49,9 +49,9 @@ class AnswerType(Generic[T]):
     """
 
     def __init__(self, response_model: TypeForm[T]) -> None:
-        self.response_model = response_model
+        self.response_model = copy.deepcopy(dict(response_model)) if is_object(response_model) else response_model
         self._read_own: Read[T]
-        self._read_own, own_schema = _reader_of(response_model)
+        self._read_own, own_schema = _reader_of(self.response_model)
         self.schema: Mapping[str, object] = with_object_at_top(own_schema)
         self.wrapped = self.schema.get("type") != "object" or "properties" not in self.schema
         if self.wrapped:
@@ -86,7 +86,7 @@ class AnswerType(Generic[T]):
     def items(self) -> Read[object]:
         """Return the reader of the items, of a type that is a list."""
         if not is_object(self.response_model):
-            return _reader_of(get_args(self.response_model)[0])[0]
+            return type_reader(TypeAdapter(get_args(self.response_model)[0]))
         definitions = {"$defs": self.response_model["$defs"]}
         return schema_reader({**object_in(self.response_model, "items"), **definitions})
 
@@ -147,8 +147,7 @@ def _hashable(value: object) -> object:
 
 def _reader_of(response_model: object) -> tuple[Read[Any], Mapping[str, object]]:
     if is_object(response_model):
-        schema = copy.deepcopy(dict(response_model))
-        return schema_reader(schema), schema
+        return schema_reader(response_model), response_model
     try:
         adapter: TypeAdapter[object] = TypeAdapter(cast(Any, response_model))
         return type_reader(adapter), adapter.json_schema(schema_generator=_TypeSchema)
