@@ -47,6 +47,7 @@ lint: $(VENV)/dev.stamp ## style, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/dev.stamp ## build the documentation into site/

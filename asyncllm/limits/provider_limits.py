@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from ..errors import RequestTooLargeError
 from .adaptive.controller import AdaptiveController
-from .token_bucket import TokenBucket
+from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
 
 # A request whose time has come and that has not gone by so many seconds later belongs to a loop that is held up; others
 # go before it.
@@ -295,8 +295,8 @@ class ProviderLimits:
         now = self.clock()
         requests = min((r for r, _ in self._limits.values() if r is not None), default=None)
         tokens = min((t for _, t in self._limits.values() if t is not None), default=None)
-        self._requests = _rate(self._requests, requests, now)
-        self._tokens = _rate(self._tokens, tokens, now)
+        self._requests = _rate(self._requests, requests, now, REQUESTS_BURST_S)
+        self._tokens = _rate(self._tokens, tokens, now, TOKENS_BURST_S)
         self._wake_first()
 
 
@@ -315,10 +315,11 @@ def shared_provider_limits(provider: str, endpoint: str | None, key: str | None)
         return bucket
 
 
-def _rate(current: TokenBucket | None, per_minute: float | None, now: float) -> TokenBucket | None:
+def _rate(current: TokenBucket | None, per_minute: float | None, now: float, burst_s: float) -> TokenBucket | None:
     if per_minute is None:
         return None
-    return current if current is not None and current.per_minute == per_minute else TokenBucket(per_minute, now)
+    unchanged = current is not None and current.per_minute == per_minute
+    return current if unchanged else TokenBucket(per_minute, now, burst_s)
 
 
 def _arrival(claim: Claim) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-# A rate is followed at this share of what is allowed, and may run ahead by BURST of a minute's worth. In any minute
-# that makes 99.5 % of the limit at the most, so that providers that count in fixed windows refuse nothing either.
+# A limit is followed at this share, so that providers that count in fixed windows throttle nothing either.
 HEADROOM = 0.98
-BURST = 0.015
+# Seconds by which it may run ahead. Providers enforce a minute's limit of requests by the second too: with this burst no
+# second carries more than 1.1 of a second's share (or one request more than that share). Tokens come in lumps, and
+# their burst makes 99.5 % of the limit in any minute.
+REQUESTS_BURST_S = 0.12
+TOKENS_BURST_S = 0.9
 
 
 class TokenBucket:
@@ -14,14 +17,15 @@ class TokenBucket:
     Args:
         per_minute: What the provider allows.
         now: Monotonic time in seconds.
+        burst_s: Seconds of the limit that it holds when it is full.
     """
 
     __slots__ = ("_level", "_size", "_updated", "per_minute", "per_s")
 
-    def __init__(self, per_minute: float, now: float) -> None:
+    def __init__(self, per_minute: float, now: float, burst_s: float = TOKENS_BURST_S) -> None:
         self.per_minute = per_minute
         self.per_s = per_minute * HEADROOM / 60
-        self._size = max(1.0, per_minute * BURST)
+        self._size = max(1.0, per_minute / 60 * burst_s)
         self._level = self._size
         self._updated = now
 
