@@ -84,7 +84,7 @@ def _json_schema(path: Path) -> dict[str, object]:
         raise UsageProblem(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(loaded, dict):
         raise UsageProblem(f"{path} is not a JSON Schema: it is no object.", _HOW)
-    schema: Any = loaded
+    schema: Any = cast(dict[str, object], loaded)
     try:
         AnswerType(schema)
     except TypeError as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # A limit is followed at this share, so that providers that count in fixed windows throttle nothing either.
 HEADROOM = 0.98
-# Seconds by which it may run ahead. Providers enforce a minute's limit of requests by the second too: with this burst no
-# second carries more than 1.1 of a second's share (or one request more than that share). Tokens come in lumps, and
-# their burst makes 99.5 % of the limit in any minute.
+# Seconds by which it may run ahead. Providers enforce a minute's limit of requests by the second too: with this burst
+# no second carries more than 1.1 of its share, or one request more than its share. Tokens come in lumps; their burst
+# makes 99.5 % of the limit in any minute.
 REQUESTS_BURST_S = 0.12
 TOKENS_BURST_S = 0.9
 

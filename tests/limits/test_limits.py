@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, DeadlineExceededError, OverloadedError, RequestTooLargeError, StalledError
 from asyncllm.limits import Admission, ProviderLimits, Slots, Waiter, admit, shared_provider_limits
-from asyncllm.limits.token_bucket import TokenBucket
+from asyncllm.limits.token_bucket import REQUESTS_BURST_S, TokenBucket
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.waiting import until
@@ -53,6 +54,38 @@ def test_no_minute_has_more_requests_than_allowed(per_minute: int, count: int) -
     taken = drain(TokenBucket(per_minute, 0.0), [1.0] * count)
     for start, _ in taken:
         assert sum(n for at, n in taken if start <= at < start + MINUTE) <= max(1, per_minute)
+
+
+@given(per_minute=st.integers(1, 6000), pauses=st.lists(st.floats(0.0, 3.0), max_size=20))
+def test_no_second_has_more_requests_than_its_share(per_minute: int, pauses: list[float]) -> None:
+    """From the first one on, no second carries more than 1.1 of its share and one request, whatever was idle before."""
+    rate, now = TokenBucket(per_minute, 0.0, REQUESTS_BURST_S), 0.0
+    sent: list[float] = []
+    for pause in (0.0, *pauses):
+        now += pause
+        for _ in range(min(200, 2 + per_minute // 30)):
+            now = max(now, rate.available_at(1.0, now))
+            rate.take(1.0, now)
+            sent.append(now)
+    most = 1.1 * per_minute / 60 + 1
+    ends = [bisect_left(sent, start + 1.0) for start in sent]
+    assert max(end - begin for begin, end in enumerate(ends)) <= most + 1e-9
+
+
+def test_a_configured_limit_is_met_by_the_second() -> None:
+    """A provider that allows 50 requests a second throttles none of 2,700 a minute, in its first second either."""
+    clock = Clock()
+    bucket = ProviderLimits(clock)
+    bucket.configure(1, 2700, None)
+    begin, sent = clock.now, []
+    while clock.now < begin + 3.0:
+        pause = taken(bucket)
+        if pause:
+            clock.now += pause
+        else:
+            sent.append(clock.now)
+    assert 43 <= sum(at < begin + 1 for at in sent) <= 50
+    assert max(sum(start <= at < start + 1 for at in sent) for start in sent) <= 50
 
 
 @given(

@@ -75,7 +75,7 @@ def test_what_happened_over_time_adds_up(journal: Path) -> None:
 
 def run_summary(run: int, started_at: float, ended_at: float | None) -> RunSummary:
     """Return a run of which only the time matters."""
-    return RunSummary(run, started_at, ended_at, "done", *(0,) * 8)
+    return RunSummary(run, started_at, ended_at, "done", 0, 0, 0, 0, 0, 0.0, 0, 0.0)
 
 
 def test_pauses_between_runs_are_left_out() -> None:
