@@ -1,7 +1,7 @@
 """Slots, rates and budgets: the limits that a request has to pass before it is sent.
 
 A client has slots and perhaps a budget. Rates and cooldowns belong to a provider, endpoint and key, and are shared by
-all clients of the process, across threads and loops. A request waits for all of its limits at once and holds none of them
+all clients of the process, across threads and loops. A request waits for all of its limits at once and holds none
 meanwhile. Waiting is first come, first served; a request is woken by time or by a release, never by polling.
 """
 
