@@ -61,10 +61,10 @@ class Stats:
         failed: Calls that ended with an error.
         cancelled: Calls that were cancelled.
         retries: Attempts after the first.
-        in_flight: Places in use.
+        in_flight: Slots in use.
         waiting: Requests waiting for a slot, a limit or a budget.
-        limited_by: What the first of them waits for: `slots`, `requests`, `tokens`, `closed` (the provider asked for a
-            pause), `adaptive` or `budget`; None when none waits.
+        limited_by: The limit that the first of them waits for: `slots`, `requests`, `tokens`, `cooldown`, `adaptive` or
+            `budget`; None when none waits.
         input_tokens: Tokens sent, of answers whose usage is known or estimated.
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.

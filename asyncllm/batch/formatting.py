@@ -70,7 +70,7 @@ def draws(stream: TextIO) -> bool:
 _LIMITS = {
     "adaptive": "the provider's limit, as found",
     "budget": "the budget",
-    "closed": "the provider asked to wait",
+    "cooldown": "the provider asked to wait",
     "consumer": "writing the results",
     "input": "reading the input",
     "slots": "max_concurrency",

@@ -39,7 +39,7 @@ class Stall:
         self._clock = clock
         self._last_success = clock()
 
-    def refused(self, error: RateLimitError) -> None:
+    def throttled(self, error: RateLimitError) -> None:
         """Note a 429.
 
         Raises:
@@ -52,7 +52,7 @@ class Stall:
                 hint="Check the account's limits, or set requests_per_minute to what it allows.",
             )
 
-    def closed(self, seconds: float) -> None:
+    def cooling_down(self, seconds: float) -> None:
         """Note a cooldown that the provider asked for.
 
         Raises:
@@ -105,13 +105,13 @@ class ItemPolicy:
         """Whether its requests find and follow the provider's limit."""
         return self._stall.adaptive
 
-    def closed(self, seconds: float) -> None:
+    def cooling_down(self, seconds: float) -> None:
         """Note a cooldown; raises StalledError when it is too long."""
-        self._stall.closed(seconds)
+        self._stall.cooling_down(seconds)
 
-    def refused(self, error: RateLimitError) -> None:
+    def throttled(self, error: RateLimitError) -> None:
         """Note a 429; raises StalledError when nothing has succeeded for too long."""
-        self._stall.refused(error)
+        self._stall.throttled(error)
 
     def succeeded(self) -> None:
         """Note a success."""

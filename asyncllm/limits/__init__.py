@@ -1,8 +1,8 @@
-"""Slots, rates, money: what a request must have before it is sent.
+"""Slots, rates and budgets: the limits that a request has to pass before it is sent.
 
-A client has slots and perhaps a budget; a bucket (provider, endpoint, key) has rates and closures, shared by everybody
-in the process who sends there, across threads and loops. A request waits for all of them at once, holding none; waiting
-is first come, first served, woken by time or release, never by polling.
+A client has slots and perhaps a budget. Rates and cooldowns belong to a provider, endpoint and key, and are shared by
+all clients of the process, across threads and loops. A request waits for all of its limits at once and holds none
+meanwhile. Waiting is first come, first served; a request is woken by time or by a release, never by polling.
 """
 
 from __future__ import annotations

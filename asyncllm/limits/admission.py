@@ -1,4 +1,4 @@
-"""Admission: from a request that wants to be sent to one that may."""
+"""Admission of requests: the wait for slot, rates, cooldown and budget at once."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ class Admission:
     """A slot and what was reserved for one request; released exactly once.
 
     Attributes:
-        queued_s: Seconds it was waited for.
+        queued_s: Seconds in the queue.
     """
 
-    __slots__ = ("_bucket", "_released", "_slots", "_waiter", "queued_s")
+    __slots__ = ("_limits", "_released", "_slots", "_waiter", "queued_s")
 
-    def __init__(self, slots: Slots, bucket: ProviderLimits, waiter: Waiter | None, queued_s: float) -> None:
+    def __init__(self, slots: Slots, limits: ProviderLimits, waiter: Waiter | None, queued_s: float) -> None:
         self._slots = slots
-        self._bucket = bucket
+        self._limits = limits
         self._waiter = waiter
         self._released = False
         self.queued_s = queued_s
 
     @property
     def worst_usd(self) -> float:
-        """What the request may cost at the most; 0 where no budget asks for it."""
+        """The highest possible cost of the request; 0 without a budget."""
         return 0.0 if self._waiter is None else self._waiter.worst_usd
 
-    def refused(self, seconds: float | None) -> float:
-        """Close the bucket, because the provider refused this request; to be called before the release.
+    def throttled(self, seconds: float | None) -> float:
+        """Start a cooldown, because the provider throttled this request; to be called before the release.
 
         Args:
-            seconds: What the provider asked for; None for a pause that grows with each refusal in a row.
+            seconds: What the provider asked for; None for a cooldown that grows with each 429 in a row.
 
         Returns:
-            The seconds for which it is closed.
+            The length of the cooldown in seconds.
         """
-        return self._bucket.close(seconds, self._waiter)
+        return self._limits.cool_down(seconds, self._waiter)
 
     def answered(self, headers: Mapping[str, str], output_tokens: int | None = None) -> None:
-        """Tell the bucket that the provider answered; to be called before the release.
+        """Note an answer of the provider; to be called before the release.
 
         Args:
             headers: The answer's `x-ratelimit-*` headers, lower case.
-            output_tokens: The length of an answer that came as fast as the provider could; None for others.
+            output_tokens: The length of an answer whose pace the provider set; None for others.
         """
-        self._bucket.succeeded()
+        self._limits.succeeded()
         if self._waiter is not None and self._waiter.followed is not None:
-            self._bucket.learn(self._waiter, headers, output_tokens)
+            self._limits.learn(self._waiter, headers, output_tokens)
 
     def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
-        """Give the slot back and settle with the tokens that were used and what they cost.
+        """Release the slot, and settle with the tokens that were used and their cost.
 
         Args:
-            used_tokens: Input and output; None, not known, counts as what was reserved.
-            cost_usd: In US dollars; None, not known, counts as the worst case.
+            used_tokens: Input and output; None, unknown, counts as what was reserved.
+            cost_usd: In US dollars; None, unknown, counts as the worst case.
         """
         if self._released:
             return
@@ -77,7 +77,7 @@ class Admission:
 
 async def admit(
     slots: Slots,
-    bucket: ProviderLimits,
+    limits: ProviderLimits,
     tokens: int,
     deadline: Deadline,
     *,
@@ -92,27 +92,27 @@ async def admit(
 
     Args:
         slots: The client's slots.
-        bucket: Where the request goes.
-        tokens: What the request will need at the most, input and output.
-        deadline: When the whole call must end.
+        limits: The limits of the provider.
+        tokens: The most that the request may need, input and output.
+        deadline: The deadline of the whole call.
         adaptive: Whether it follows the adaptive control.
-        budgets: What it is paid from.
-        worst_usd: What it may cost at the most.
+        budgets: The budgets that pay for it.
+        worst_usd: Its highest possible cost.
         patient: Whether it belongs to a batch, which `max_queue` does not count.
-        again: Whether it was sent before, and may wait however many do.
-        too_long: Told for how long the bucket is closed; raises when that is longer than anybody would wait.
+        again: Whether it was sent before; `max_queue` does not count it then.
+        too_long: Called with the length of a cooldown; raises when it is too long to wait for.
 
     Raises:
-        BudgetExceededError: It does not fit into what is left of a budget.
+        BudgetExceededError: It exceeds what is left of a budget.
         DeadlineExceededError: The deadline comes first.
         OverloadedError: More callers wait than `max_queue` allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
-    if not adaptive and not budgets and bucket.is_free and deadline.admits(0) and slots.take_free():
-        return Admission(slots, bucket, None, 0.0)  # as nearly every call is; the rest takes several times as long
+    if not adaptive and not budgets and limits.is_free and deadline.admits(0) and slots.take_free():
+        return Admission(slots, limits, None, 0.0)  # as nearly every call; the rest takes several times as long
     waiter = Waiter(
         slots,
-        bucket,
+        limits,
         tokens,
         adaptive=adaptive,
         budgets=budgets,
@@ -120,15 +120,15 @@ async def admit(
         too_long=too_long,
         patient=patient,
     )
-    bucket.check_size(tokens)
+    limits.check_size(tokens)
     if deadline.admits(0) and slots.try_admit(waiter):
-        return Admission(slots, bucket, waiter, 0.0)
+        return Admission(slots, limits, waiter, 0.0)
     if slots.max_queue is not None and not patient and not again and slots.callers_waiting >= slots.max_queue:
         raise _overloaded(slots)
-    started = bucket.clock()
+    started = limits.clock()
     if deadline.at is None:
         await slots.wait(waiter)
-        return Admission(slots, bucket, waiter, bucket.clock() - started)
+        return Admission(slots, limits, waiter, limits.clock() - started)
     error: DeadlineExceededError | None = None
     try:
         with anyio.fail_after(deadline.remaining()):
@@ -137,7 +137,7 @@ async def admit(
         error = deadline.error("waiting for a slot and the rate limits")
     if error is not None:
         raise error
-    return Admission(slots, bucket, waiter, bucket.clock() - started)
+    return Admission(slots, limits, waiter, limits.clock() - started)
 
 
 def _overloaded(slots: Slots) -> OverloadedError:

@@ -1,4 +1,4 @@
-"""Money: what a client or a batch may spend, reserved at its worst before a request and settled with the truth."""
+"""Budget of a client or a batch: reserved at the worst case of a request, settled with its cost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _ROUNDING = 1e-9
 
 
 class Budget:
-    """What may be spent; of one loop, like the client or the batch that it belongs to.
+    """A limit on spending; of one loop, like the client or the batch that it belongs to.
 
     Args:
         limit_usd: The most that may be spent in US dollars.
-        spent_usd: What an earlier run has spent of it.
+        spent_usd: The part of it that an earlier run has spent.
 
     Attributes:
         limit_usd: As given.
-        spent_usd: What is settled so far, that of an earlier run included.
-        reserved_usd: What the requests on their way may cost at the most.
+        spent_usd: The settled costs so far, those of an earlier run included.
+        reserved_usd: The worst case of the requests in flight.
     """
 
     __slots__ = ("limit_usd", "reserved_usd", "spent_usd")
@@ -34,10 +34,10 @@ class Budget:
         self.reserved_usd = 0.0
 
     def check(self, worst_usd: float) -> None:
-        """Refuse what cannot fit any more, whatever becomes of the requests on their way.
+        """Reject a request that cannot fit any more, however cheap the requests in flight turn out to be.
 
         Raises:
-            BudgetExceededError: What is spent and this together exceed the limit.
+            BudgetExceededError: The settled costs and this worst case exceed the limit.
         """
         if self.spent_usd + worst_usd <= self.limit_usd + _ROUNDING:
             return
@@ -48,14 +48,14 @@ class Budget:
         )
 
     def fits(self, worst_usd: float) -> bool:
-        """Tell whether it fits beside all that is reserved; if not, it may once those requests are settled."""
+        """Return whether it fits beside all that is reserved; if not, it may fit once those requests are settled."""
         return self.spent_usd + self.reserved_usd + worst_usd <= self.limit_usd + _ROUNDING
 
     def reserve(self, worst_usd: float) -> None:
-        """Put aside what a request may cost at the most."""
+        """Reserve the worst case of a request."""
         self.reserved_usd += worst_usd
 
     def settle(self, worst_usd: float, cost_usd: float | None) -> None:
-        """Count what a request has cost in place of what was put aside; unknown cost counts as the worst."""
+        """Replace the worst case of a request by its cost; an unknown cost counts as the worst case."""
         self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
         self.spent_usd += worst_usd if cost_usd is None else cost_usd

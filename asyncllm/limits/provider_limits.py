@@ -1,4 +1,4 @@
-"""A bucket: the rates and closures of one provider, endpoint and key, shared by the process's threads and loops."""
+"""Provider limits: the rates and cooldowns of one provider, endpoint and key, shared by threads and loops."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from ..errors import RequestTooLargeError
 from .adaptive.controller import AdaptiveController
 from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
 
-# A request whose time has come and that has not gone by so many seconds later belongs to a loop that is held up; others
-# go before it.
+# Seconds after its time at which a request that has not been sent is overtaken: its loop is held up.
 GRACE_S = 0.05
-# The pause after a 429 that names none: it doubles with each in a row, between these, in seconds.
+# The cooldown in seconds after a 429 that names none: it doubles with each 429 in a row, between these.
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
-Reason = Literal["slots", "requests", "tokens", "closed", "adaptive", "budget"]
-"""What a request waits for."""
+Reason = Literal["slots", "requests", "tokens", "cooldown", "adaptive", "budget"]
+"""The limit that a request waits for."""
 
 
 class Claim(Protocol):
-    """A request that has all it needs but what a bucket gives.
+    """A request that has all it needs but the provider's limits.
 
     Attributes:
         arrival: Its number in the order of arrival.
-        tokens: What it needs at the most, input and output.
+        tokens: The most that it may need, input and output.
         adaptive: Whether it follows the adaptive control where no rate is set.
-        parked: Whether that control alone holds it up.
-        due: When it will try again by itself.
-        followed: The control that let it go; None when none did.
-        sent_at: When that was.
-        in_flight: How many were on their way then.
+        parked: Whether it waits for that control alone.
+        due: The time of its next try.
+        followed: The control that admitted it; None when none did.
+        sent_at: The time of that.
+        in_flight: The requests in flight at that time, itself included.
     """
 
     arrival: int
@@ -48,19 +47,19 @@ class Claim(Protocol):
     in_flight: int
 
     def wake(self) -> None:
-        """Let it try again, from any thread."""
+        """Have it try again, from any thread."""
         ...
 
 
 class ProviderLimits:
-    """The rates and closures of one provider, endpoint and key; thread-safe.
+    """The rates and cooldowns of one provider, endpoint and key; thread-safe.
 
-    Of all who could go but for the bucket, it serves the one that came first, whichever thread and client it belongs
-    to. Those that only wait for the adaptive control do not hold up those that do not follow it.
+    Requests of all threads and clients are served in order of arrival. Those that wait for the adaptive control
+    alone do not hold up those that do not follow it.
 
     Args:
-        clock: Gives the monotonic time in seconds.
-        cpu: Gives the seconds for which this process has computed.
+        clock: Returns the monotonic time in seconds.
+        cpu: Returns the CPU time of this process in seconds.
     """
 
     def __init__(
@@ -72,14 +71,14 @@ class ProviderLimits:
         self._limits: dict[int, tuple[float | None, float | None]] = {}
         self._requests: TokenBucket | None = None
         self._tokens: TokenBucket | None = None
-        self._closed_until = 0.0
-        self._refusals = 0
+        self._cooldown_until = 0.0
+        self._throttles = 0
         self._control: AdaptiveController | None = None
         self._claims: list[Claim] = []
         self._reason: Reason = "requests"  # what the first of them waits for
 
     def configure(self, owner: int, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
-        """Set one owner's limits; of all owners' the lowest holds."""
+        """Set the limits of one owner; the lowest of all owners holds."""
         with self._lock:
             self._limits[owner] = (requests_per_minute, tokens_per_minute)
             self._apply()
@@ -90,35 +89,34 @@ class ProviderLimits:
             self._limits.pop(owner, None)
             self._apply()
 
-    def close(self, seconds: float | None, refused: Claim | None = None) -> float:
-        """Admit nobody for some time.
+    def cool_down(self, seconds: float | None, throttled: Claim | None = None) -> float:
+        """Admit no request for some time.
 
         Args:
-            seconds: What the provider asked for; None, or 0, for a pause that grows with each refusal in a row.
-            refused: The request that the provider refused, not settled yet.
+            seconds: What the provider asked for; None, or 0, for a cooldown that grows with each 429 in a row.
+            throttled: The request that got the 429, not settled yet.
 
         Returns:
-            The seconds for which it is closed.
+            The length of the cooldown in seconds.
         """
         with self._lock:
             now = self.clock()
-            pause = self._close(seconds, now)
-            if refused is not None and refused.followed is not None:
-                refused.followed.refused(refused.sent_at, refused.in_flight, now, pause)
+            pause = self._cool_down(seconds, now)
+            if throttled is not None and throttled.followed is not None:
+                throttled.followed.throttled(throttled.sent_at, throttled.in_flight, now, pause)
             return pause
 
     def succeeded(self) -> None:
-        """Note that the provider answered; the next refusal starts with a short pause again."""
-        self._refusals = 0
+        """Note an answer; the next 429 starts with a short cooldown again."""
+        self._throttles = 0
 
     def learn(self, claim: Claim, headers: Mapping[str, str], output_tokens: int | None) -> None:
-        """Let the adaptive control learn from an answer.
+        """Pass an answer to the adaptive control.
 
         Args:
             claim: The request.
             headers: The answer's `x-ratelimit-*` headers, lower case.
-            output_tokens: The length of the answer; None where it is not known, or where its reader decided how long it
-                took.
+            output_tokens: The length of the answer; None where it is unknown, or where its reader set the pace.
         """
         if claim.followed is not None:
             with self._lock:
@@ -128,10 +126,10 @@ class ProviderLimits:
                     claim.followed.told(headers, claim.sent_at, now)
 
     def take(self, claim: Claim) -> tuple[Reason | None, float]:
-        """Take what a request needs if it is there and nobody came before it; else keep its claim.
+        """Take what a request needs if it is available and no earlier request waits; else keep its claim.
 
         Returns:
-            None and 0 when it was taken; else what it waits for, and the seconds until it may be tried again
+            None and 0 when it was taken; else the limit that it waits for, and the seconds until its next try
             (infinity: until it is woken).
         """
         with self._lock:
@@ -151,13 +149,13 @@ class ProviderLimits:
             return None, 0.0
 
     def withdraw(self, claim: Claim) -> None:
-        """Drop a claim: its request waits for something else, or no more."""
+        """Drop a claim: its request waits for another limit, or no longer."""
         if self._claims:
             with self._lock:
                 self._drop(claim)
 
     def settle(self, claim: Claim, used_tokens: int | None, *, sent: bool = True) -> None:
-        """Correct what was reserved by what was used; unknown usage counts as reserved.
+        """Replace what was reserved by what was used; unknown usage counts as reserved.
 
         Args:
             claim: The request, which has ended.
@@ -184,24 +182,23 @@ class ProviderLimits:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is limited here, and nobody has to wait."""
-        return (
-            self._requests is None and self._tokens is None and not self._claims and self._closed_until <= self.clock()
-        )
+        """Whether nothing is limited and no request waits."""
+        unlimited = self._requests is None and self._tokens is None and not self._claims
+        return unlimited and self._cooldown_until <= self.clock()
 
     @property
     def found(self) -> tuple[float | None, int | None]:
-        """What the adaptive control has found: requests a second, and how many at a time; None for nothing yet."""
+        """Requests a second and requests in flight, as the adaptive control has found them; None while unknown."""
         control = self._control
         return (None, None) if control is None else (control.rate.per_s, int(control.window.size))
 
     @property
-    def closed_s(self) -> float:
-        """Seconds for which it is still closed."""
-        return max(0.0, self._closed_until - self.clock())
+    def cooldown_s(self) -> float:
+        """Seconds that are left of the cooldown."""
+        return max(0.0, self._cooldown_until - self.clock())
 
     def check_size(self, tokens: int) -> None:
-        """Refuse what can never be admitted.
+        """Reject a request that can never be admitted.
 
         Raises:
             RequestTooLargeError: It needs more tokens than a minute has.
@@ -213,26 +210,26 @@ class ProviderLimits:
                 hint="Shorten the prompt, lower max_output_tokens, or raise tokens_per_minute.",
             )
 
-    def _close(self, seconds: float | None, now: float) -> float:
+    def _cool_down(self, seconds: float | None, now: float) -> float:
         if not seconds:
-            if self._closed_until > now:
-                return self._closed_until - now  # one burst of refusals is one refusal
-            seconds = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._refusals)
-            self._refusals += 1
-        self._closed_until = max(self._closed_until, now + seconds)
-        return self._closed_until - now
+            if self._cooldown_until > now:
+                return self._cooldown_until - now  # one burst of 429s counts once
+            seconds = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._throttles)
+            self._throttles += 1
+        self._cooldown_until = max(self._cooldown_until, now + seconds)
+        return self._cooldown_until - now
 
     def _has_room(self, claim: Claim, now: float) -> bool:
-        """Tell whether a request may go at once, as nearly all of a batch may; the closer look takes twice as long."""
+        """Return whether a request may go at once, as nearly all of a batch may; `_available` takes twice as long."""
         control = self._control
-        return control is not None and control.has_room and self._closed_until <= now and self._follows(claim)
+        return control is not None and control.has_room and self._cooldown_until <= now and self._follows(claim)
 
     def _available(self, claim: Claim, now: float) -> tuple[Reason | None, float]:
-        """Return what a request waits for and until when; None when for nothing."""
+        """Return the limit that a request waits for, and until when; None when it need not wait."""
         reason: Reason | None = None
         at = now
-        if self._closed_until > at:
-            reason, at = "closed", self._closed_until
+        if self._cooldown_until > at:
+            reason, at = "cooldown", self._cooldown_until
         if self._requests is not None and (then := self._requests.available_at(1, now)) > at:
             reason, at = "requests", then
         if self._tokens is not None and (then := self._tokens.available_at(claim.tokens, now)) > at:
@@ -244,7 +241,7 @@ class ProviderLimits:
         return reason, at
 
     def _follows(self, claim: Claim) -> bool:
-        """Tell whether a request follows the adaptive control, which looks for what nobody has said."""
+        """Return whether a request follows the adaptive control, which finds limits that are not configured."""
         if not claim.adaptive or self._requests is not None or self._tokens is not None:
             return False
         if self._control is None:
@@ -281,7 +278,7 @@ class ProviderLimits:
             self._wake_first()
 
     def _wake_first(self) -> None:
-        """Wake whoever may be next: the first of all, and the first who is not held up by the adaptive control."""
+        """Wake the next requests: the first of all, and the first that does not wait for the adaptive control."""
         first = min(self._claims, key=_arrival, default=None)
         if first is None:
             return
@@ -300,19 +297,19 @@ class ProviderLimits:
         self._wake_first()
 
 
-_buckets: weakref.WeakValueDictionary[tuple[str, str, bytes], ProviderLimits] = weakref.WeakValueDictionary()
-_buckets_lock = threading.Lock()
+_known: weakref.WeakValueDictionary[tuple[str, str, bytes], ProviderLimits] = weakref.WeakValueDictionary()
+_known_lock = threading.Lock()
 
 
 def shared_provider_limits(provider: str, endpoint: str | None, key: str | None) -> ProviderLimits:
-    """Return the bucket of a provider, endpoint and key; the same one for everybody in the process."""
+    """Return the limits of a provider, endpoint and key; the same object for the whole process."""
     digest = hashlib.blake2b((key or "").encode(), digest_size=16).digest()  # the key itself is not kept
     name = (provider, endpoint or "", digest)
-    with _buckets_lock:
-        bucket = _buckets.get(name)
-        if bucket is None:
-            bucket = _buckets[name] = ProviderLimits()
-        return bucket
+    with _known_lock:
+        limits = _known.get(name)
+        if limits is None:
+            limits = _known[name] = ProviderLimits()
+        return limits
 
 
 def _rate(current: TokenBucket | None, per_minute: float | None, now: float, burst_s: float) -> TokenBucket | None:

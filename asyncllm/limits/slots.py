@@ -1,4 +1,4 @@
-"""Slots: how many requests of a client are on their way, and the lines of those that wait."""
+"""Slots: the requests of a client that are in flight, and the queues of those that wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .adaptive.controller import AdaptiveController
 from .budget import Budget
 from .provider_limits import ProviderLimits, Reason
 
-# A limit that takes turns with another is told in the log once in so many seconds.
+# Seconds between two log events: two limits may alternate quickly.
 TOLD_EVERY_S = 1.0
 # A timer that is this close does as well as another.
 _SAME_S = 0.001
@@ -27,23 +27,22 @@ _arrivals = itertools.count()
 
 
 class Waiter:
-    """One request, and what it must have before it is sent.
+    """One request, with all that it needs before it is sent.
 
     Args:
         slots: Its client's slots.
-        bucket: Where it goes.
-        tokens: What it needs at the most, input and output.
+        limits: The limits of its provider.
+        tokens: The most that it may need, input and output.
         adaptive: Whether it follows the adaptive control.
-        budgets: What it is paid from: the client's budget, the batch's.
-        worst_usd: What it may cost at the most.
-        too_long: Told for how long the bucket is closed; raises when that is longer than anybody would wait.
-        patient: Whether it belongs to a batch, and may wait however many do.
+        budgets: The budgets that pay for it: the client's, the batch's.
+        worst_usd: Its highest possible cost.
+        too_long: Called with the length of a cooldown; raises when it is too long to wait for.
+        patient: Whether it belongs to a batch, which `max_queue` does not count.
     """
 
     __slots__ = (
         "adaptive",
         "arrival",
-        "bucket",
         "budgets",
         "due",
         "error",
@@ -51,6 +50,7 @@ class Waiter:
         "followed",
         "granted",
         "in_flight",
+        "limits",
         "parked",
         "patient",
         "sent_at",
@@ -64,7 +64,7 @@ class Waiter:
     def __init__(
         self,
         slots: Slots,
-        bucket: ProviderLimits,
+        limits: ProviderLimits,
         tokens: int = 0,
         *,
         adaptive: bool = False,
@@ -74,7 +74,7 @@ class Waiter:
         patient: bool = False,
     ) -> None:
         self.slots = slots
-        self.bucket = bucket
+        self.limits = limits
         self.tokens = tokens
         self.adaptive = adaptive
         self.budgets = budgets
@@ -94,29 +94,29 @@ class Waiter:
 
     @property
     def needs(self) -> tuple[int, ...]:
-        """What it waits for: those that wait for the same stand in one line."""
-        return (id(self.bucket), self.adaptive, *map(id, self.budgets))
+        """The key of its queue: requests that need the same limits wait in one queue."""
+        return (id(self.limits), self.adaptive, *map(id, self.budgets))
 
     def wake(self) -> None:
-        """Let the slots see, in their own loop, who can go."""
+        """Have the slots admit requests, in their own loop."""
         self.slots.wake()
 
 
 class Slots:
-    """The slots of one client, and the lines before them; of one loop at a time.
+    """The slots of one client and their queues; of one loop at a time.
 
-    A request waits for everything at once and holds nothing meanwhile: its line's first is let go when a slot, the
-    bucket and the budgets have what it needs, all taken in one step. Of several lines, the first that came goes first.
+    A request waits for all limits at once and holds none meanwhile: the first of a queue is admitted when a slot, the
+    provider's limits and the budgets have what it needs, all taken in one step. Among queues, the earliest goes first.
 
     Args:
-        number: How many slots there are.
-        max_queue: Callers that may wait; None for any number.
-        budget: What the client may spend; None for no limit.
-        clock: Gives the monotonic time in seconds.
+        number: The number of slots.
+        max_queue: The number of callers that may wait; None for no limit.
+        budget: The budget of the client; None for no limit.
+        clock: Returns the monotonic time in seconds.
 
     Attributes:
-        in_use: How many slots are taken.
-        callers_waiting: How many wait that are not part of a batch.
+        in_use: The number of slots in use.
+        callers_waiting: The number of waiting requests that are not part of a batch.
     """
 
     def __init__(
@@ -132,73 +132,73 @@ class Slots:
         self.in_use = 0
         self.callers_waiting = 0
         self._clock = clock
-        self._lines: dict[tuple[int, ...], deque[Waiter]] = {}
-        self._short: set[Budget] = set()  # those that the first of a line waits for
+        self._queues: dict[tuple[int, ...], deque[Waiter]] = {}
+        self._short: set[Budget] = set()  # those that the first of a queue waits for
         self._reason: Reason | None = None
         self._told: tuple[Reason | None, float] = (None, -math.inf)
         self._call_soon: Callable[..., object] | None = None
         self._will_serve = False
         self._released_at: float | None = None
-        self._between_s: float | None = None  # two slots given back, while somebody waits
+        self._between_s: float | None = None  # seconds between two releases, while requests wait
 
     @property
     def waiting(self) -> int:
-        """How many requests wait."""
-        return sum(map(len, self._lines.values())) if self._lines else 0
+        """The number of waiting requests."""
+        return sum(map(len, self._queues.values())) if self._queues else 0
 
     @property
     def limited_by(self) -> Reason | None:
-        """What the first of those that wait is waiting for; None when nobody waits."""
-        return self._reason if self._lines else None
+        """The limit that the first waiting request waits for; None when none waits."""
+        return self._reason if self._queues else None
 
     def turn_in_s(self) -> float | None:
-        """Estimate the seconds until one who comes now would be let go; None when nothing tells."""
-        closed_s = max((line[0].bucket.closed_s for line in self._lines.values()), default=0.0)
+        """Estimate the seconds until a request that arrives now would be admitted; None when unknown."""
+        cooldown_s = max((queue[0].limits.cooldown_s for queue in self._queues.values()), default=0.0)
         if self._between_s is None:
-            return closed_s or None
-        return closed_s + self._between_s * (self.waiting + 1)
+            return cooldown_s or None
+        return cooldown_s + self._between_s * (self.waiting + 1)
 
     def take_free(self) -> bool:
-        """Take a slot if one is free and nobody waits."""
-        if self._lines or self.in_use >= self.number:
+        """Take a slot if one is free and no request waits."""
+        if self._queues or self.in_use >= self.number:
             return False
         self.in_use += 1
         return True
 
     def give_back(self) -> None:
-        """Give back a slot that was all that was taken."""
+        """Release a slot that was taken alone."""
         self.in_use -= 1
-        if self._lines:
+        if self._queues:
             self._measure()
             self.serve()
 
     def try_admit(self, waiter: Waiter) -> bool:
-        """Take what a request needs if it is there and nobody waits for the same.
+        """Take what a request needs if it is available and no other request waits for the same.
 
         Raises:
-            BudgetExceededError: It does not fit into what is left.
-            AsyncLLMError: What `too_long` raises.
+            BudgetExceededError: It exceeds what is left of a budget.
+            AsyncLLMError: Raised by `too_long`.
         """
-        if self._lines and (waiter.needs in self._lines or not self._short.isdisjoint(waiter.budgets)):
+        if self._queues and (waiter.needs in self._queues or not self._short.isdisjoint(waiter.budgets)):
             return False
         admitted = False
         try:
             admitted = self._admit(waiter)[0] is None
         finally:
             if not admitted:
-                waiter.bucket.withdraw(waiter)
+                waiter.limits.withdraw(waiter)
         return admitted
 
     async def wait(self, waiter: Waiter) -> None:
-        """Wait in line until a request is let go.
+        """Wait in the queue until a request is admitted.
 
         Raises:
-            BudgetExceededError: It does not fit into what is left.
-            AsyncLLMError: What `too_long` raises.
+            BudgetExceededError: It exceeds what is left of a budget.
+            AsyncLLMError: Raised by `too_long`.
         """
-        if not self._lines:
+        if not self._queues:
             self._call_soon, self._will_serve = into_this_loop(), False
-        self._lines.setdefault(waiter.needs, deque()).append(waiter)
+        self._queues.setdefault(waiter.needs, deque()).append(waiter)
         self.callers_waiting += not waiter.patient
         try:
             self.serve()
@@ -206,7 +206,7 @@ class Slots:
                 if waiter.error is not None:
                     raise waiter.error
                 waiter.event = anyio.Event()
-                # Only the first in line waits for a time; the others are woken when their turn comes.
+                # Only the first of a queue waits for a time; the others are woken in their turn.
                 pause = waiter.wake_at - self._clock()
                 if pause == math.inf:
                     await waiter.event.wait()
@@ -222,13 +222,13 @@ class Slots:
             self.callers_waiting -= not waiter.patient
 
     def serve(self) -> None:
-        """Let go whoever can, in the order of arrival."""
+        """Admit the requests that can go, in order of arrival."""
         self._will_serve = False
         self._short.clear()
         blocked: set[int] = set()
         first: tuple[Reason, Waiter] | None = None
         while True:
-            heads = [line[0] for line in self._lines.values() if line and line[0].arrival not in blocked]
+            heads = [queue[0] for queue in self._queues.values() if queue and queue[0].arrival not in blocked]
             if not heads:
                 break
             head = heads[0] if len(heads) == 1 else min(heads, key=lambda waiter: waiter.arrival)
@@ -236,7 +236,7 @@ class Slots:
                 reason, pause = self._admit(head)
             except AsyncLLMError as error:
                 head.error = error
-                head.bucket.withdraw(head)
+                head.limits.withdraw(head)
                 self._step_out(head)
                 continue
             if reason is None:
@@ -245,19 +245,19 @@ class Slots:
                 continue
             blocked.add(head.arrival)
             if reason == "budget":
-                # Who came later leaves it what becomes free, however little they need themselves.
+                # Later requests leave it what becomes free, however little they need themselves.
                 self._short.update(budget for budget in head.budgets if not budget.fits(head.worst_usd))
             first = first or (reason, head)
             self._time(head, pause)
         self._reason = None if first is None else first[0]
         if first is not None and telemetry.listening(telemetry.INFO):
-            self._tell(*first)
+            self._log(*first)
 
     def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
-        """Give a slot back and settle the rest.
+        """Release a slot and settle the rest.
 
         Args:
-            waiter: Whose request has ended.
+            waiter: The request, which has ended.
             used_tokens: What it used, input and output; None counts as what was reserved.
             cost_usd: What it cost in US dollars; None counts as the worst case.
             sent: Whether it was sent; what was taken for one that was not is returned.
@@ -265,10 +265,10 @@ class Slots:
         self.in_use -= 1
         for budget in waiter.budgets:
             budget.settle(waiter.worst_usd, cost_usd)
-        # Whom the bucket wakes is seen to below, all at once.
-        self._will_serve = bool(self._lines)
-        waiter.bucket.settle(waiter, used_tokens, sent=sent)
-        if self._lines:
+        # Requests that are woken here are admitted below, all at once.
+        self._will_serve = bool(self._queues)
+        waiter.limits.settle(waiter, used_tokens, sent=sent)
+        if self._queues:
             self._measure()
             self.serve()
 
@@ -279,21 +279,21 @@ class Slots:
         self._will_serve = True
         try:
             self._call_soon(self.serve)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: no request waits any more
             self._will_serve = False
 
     def _admit(self, waiter: Waiter) -> tuple[Reason | None, float]:
-        """Take what a request needs, or say what is missing and for how many seconds."""
+        """Take what a request needs, or return the limit that is missing and for how many seconds."""
         if self.in_use >= self.number:
-            waiter.bucket.withdraw(waiter)
+            waiter.limits.withdraw(waiter)
             return "slots", math.inf
         if waiter.budgets and not self._can_pay(waiter):
-            waiter.bucket.withdraw(waiter)
+            waiter.limits.withdraw(waiter)
             return "budget", math.inf
-        reason, pause = waiter.bucket.take(waiter)
+        reason, pause = waiter.limits.take(waiter)
         if reason is None:
             self._take(waiter)
-        elif reason == "closed" and waiter.too_long is not None and pause < math.inf:
+        elif reason == "cooldown" and waiter.too_long is not None and pause < math.inf:
             waiter.too_long(pause)
         return reason, pause
 
@@ -307,13 +307,13 @@ class Slots:
         self.in_use += 1
         for budget in waiter.budgets:
             budget.reserve(waiter.worst_usd)
-        if self._lines and self.in_use >= self.number:
-            # Those that a bucket would let go next have no slot now, and must not hold up other clients.
-            for line in self._lines.values():
-                line[0].bucket.withdraw(line[0])
+        if self._queues and self.in_use >= self.number:
+            # The next requests have no slot now, and must not hold up those of other clients.
+            for queue in self._queues.values():
+                queue[0].limits.withdraw(queue[0])
 
     def _time(self, head: Waiter, pause: float) -> None:
-        """Set when the first of a line tries again by itself, and wake it when that is earlier than it thinks."""
+        """Set the time of the next try of the first of a queue, and wake it when that is earlier than before."""
         at = self._clock() + pause
         earlier = at < head.wake_at - _SAME_S
         head.wake_at = at
@@ -322,25 +322,25 @@ class Slots:
 
     def _step_out(self, head: Waiter) -> None:
         key = head.needs
-        line = self._lines[key]
-        line.popleft()
-        if not line:
-            del self._lines[key]
+        queue = self._queues[key]
+        queue.popleft()
+        if not queue:
+            del self._queues[key]
         if head.event is not None:
             head.event.set()
 
     def _leave(self, waiter: Waiter) -> None:
-        """Take out a request that was cancelled, or give back what it was let go with meanwhile."""
+        """Remove a cancelled request, or release what it was admitted with meanwhile."""
         if waiter.granted:
             self.release(waiter, 0, 0.0, sent=False)
             return
-        line = self._lines.get(waiter.needs)
-        if line is not None:
+        queue = self._queues.get(waiter.needs)
+        if queue is not None:
             with suppress(ValueError):
-                line.remove(waiter)
-            if not line:
-                del self._lines[waiter.needs]
-        waiter.bucket.withdraw(waiter)
+                queue.remove(waiter)
+            if not queue:
+                del self._queues[waiter.needs]
+        waiter.limits.withdraw(waiter)
         self.serve()
 
     def _measure(self) -> None:
@@ -350,14 +350,14 @@ class Slots:
             self._between_s = between if self._between_s is None else 0.9 * self._between_s + 0.1 * between
         self._released_at = now
 
-    def _tell(self, reason: Reason, head: Waiter) -> None:
-        """Log what limits when it is another than before."""
+    def _log(self, reason: Reason, head: Waiter) -> None:
+        """Log the limit when it has changed."""
         now = self._clock()
         told, at = self._told
         if reason == told or now - at < TOLD_EVERY_S:
             return
         self._told = reason, now
-        per_s, in_flight = head.bucket.found if reason == "adaptive" else (None, None)
+        per_s, in_flight = head.limits.found if reason == "adaptive" else (None, None)
         telemetry.emit(
             telemetry.INFO,
             "limits.waiting",

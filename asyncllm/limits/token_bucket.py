@@ -1,4 +1,4 @@
-"""A rate that is known: a bucket that fills steadily, with the time passed in."""
+"""Token bucket: a configured rate, with the time passed in."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TOKENS_BURST_S = 0.9
 
 
 class TokenBucket:
-    """A bucket that fills steadily, and that a large request may overdraw once it is full; time is passed in.
+    """A bucket that fills steadily, and that a large request may overdraw once it is full.
 
     Args:
-        per_minute: What the provider allows.
+        per_minute: The configured limit.
         now: Monotonic time in seconds.
         burst_s: Seconds of the limit that it holds when it is full.
     """
@@ -35,12 +35,12 @@ class TokenBucket:
         return now + max(0.0, min(amount, self._size) - self._level) / self.per_s
 
     def take(self, amount: float, now: float) -> None:
-        """Take an amount; the level may go below nothing, and is paid back by waiting."""
+        """Take an amount; the level may go below zero, and is paid back by waiting."""
         self._refill(now)
         self._level -= amount
 
     def give_back(self, amount: float, now: float) -> None:
-        """Return what was taken and not used; a negative amount takes more."""
+        """Give back what was taken and not used; a negative amount takes more."""
         self._refill(now)
         self._level = min(self._size, self._level + amount)
 

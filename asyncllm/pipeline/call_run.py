@@ -132,7 +132,7 @@ class CallRun:
             budgets = budgets if policy.budget is None else (*budgets, policy.budget)
         return admit(
             pipeline.slots,
-            endpoint.bucket,
+            endpoint.limits,
             endpoint.reservation(call),
             self._deadline,
             adaptive=adaptive,
@@ -140,7 +140,7 @@ class CallRun:
             worst_usd=endpoint.worst_case(call) if budgets else 0.0,
             patient=policy is not None,
             again=bool(self.record.attempts),
-            too_long=None if policy is None else policy.closed,
+            too_long=None if policy is None else policy.cooling_down,
         )
 
     async def send(self, call: Call) -> Answer:
@@ -218,7 +218,7 @@ class CallRun:
             raise error
         if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
             attempt.waited_s = cooldown_s  # in the queue of the limits, with the other requests
-            self._policy.refused(error)
+            self._policy.throttled(error)
             return
         config = self._pipeline.config
         # While another endpoint remains, this one gets at most one retry, and none that would have to wait for long.
@@ -291,9 +291,9 @@ class CallRun:
 def _cool_down(admission: Admission, error: AsyncLLMError) -> float:
     """Start a cooldown where the provider asks for one; return its length in seconds."""
     if isinstance(error, RateLimitError):
-        return admission.refused(error.retry_after)
+        return admission.throttled(error.retry_after)
     if isinstance(error, ServerError) and error.retry_after:
-        return admission.refused(error.retry_after)
+        return admission.throttled(error.retry_after)
     return 0.0
 
 

@@ -43,7 +43,7 @@ class Endpoint:
         model: The model as litellm names it.
         profile: The name of the profile.
         provider: litellm's name of the provider; `simulated` for the embedded simulator.
-        bucket: The limits that it shares.
+        limits: The limits that it shares.
         breaker: The circuit breaker, for calls that have a fallback.
 
     Args:
@@ -69,11 +69,11 @@ class Endpoint:
         self.model = model
         self.profile = config.profile or "default"
         self.provider = config.provider
-        self.bucket: ProviderLimits = shared_provider_limits(
+        self.limits: ProviderLimits = shared_provider_limits(
             connection.provider, connection.options.get("base_url"), connection.api_key
         )
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
-            self.bucket.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
+            self.limits.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
         self.breaker = CircuitBreaker()
         self._merged = FoundOnce(partial(_merged, profile_params(config)))
         self._proxied = proxied
@@ -124,7 +124,7 @@ class Endpoint:
 
     def reservation(self, call: Call) -> int:
         """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""
-        if not self.bucket.counts_tokens:
+        if not self.limits.counts_tokens:
             return 0
         limit = output_limit(call.params)
         return estimate_tokens(call.messages) + (_USUAL_ANSWER_TOKENS if limit is None else limit)
@@ -167,7 +167,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Remove this profile's limits from the provider limits that it shares."""
-        self.bucket.forget(id(self))
+        self.limits.forget(id(self))
 
     def _check_images(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if not has_images(messages):

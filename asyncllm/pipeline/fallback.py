@@ -40,7 +40,7 @@ class Candidate(Protocol):
         """Its circuit breaker."""
         ...
 
-    def closed_too_long(self) -> bool:
+    def cooling_down_too_long(self) -> bool:
         """Return whether it is cooling down for longer than a retry would wait."""
         ...
 
@@ -108,7 +108,7 @@ def goes_on(error: AsyncLLMError) -> bool:
 
 
 def _passed_over(endpoint: Candidate) -> str | None:
-    if endpoint.closed_too_long():
+    if endpoint.cooling_down_too_long():
         return "the provider asked for a longer pause than retry_max_wait"
     return None if endpoint.breaker.admits() else "it failed the last calls"
 

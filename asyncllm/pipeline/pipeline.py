@@ -37,11 +37,11 @@ class BatchPolicy(Protocol):
     @property
     def adaptive(self) -> bool: ...
 
-    def closed(self, seconds: float) -> None:
+    def cooling_down(self, seconds: float) -> None:
         """Note a cooldown; raises StalledError when it is too long."""
         ...
 
-    def refused(self, error: RateLimitError) -> None:
+    def throttled(self, error: RateLimitError) -> None:
         """Note a 429; raises StalledError when nothing has succeeded for too long."""
         ...
 
@@ -105,9 +105,9 @@ class Pipeline:
         """The endpoint's circuit breaker."""
         return self.endpoint.breaker
 
-    def closed_too_long(self) -> bool:
+    def cooling_down_too_long(self) -> bool:
         """Return whether the endpoint is cooling down for longer than a retry would wait."""
-        return self.endpoint.bucket.closed_s > self.config.retry_max_wait
+        return self.endpoint.limits.cooldown_s > self.config.retry_max_wait
 
     async def complete(
         self,

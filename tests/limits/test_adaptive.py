@@ -114,7 +114,7 @@ def test_an_outage_is_forgotten() -> None:
     assert log.rate(105, 140) >= 0.8 * 50
 
 
-def test_the_first_burst_brings_no_flood_of_refusals() -> None:
+def test_the_first_burst_brings_no_flood_of_throttles() -> None:
     """A batch of a thousand at a time starts with few, and stops at the first refusal."""
     log = World(Provider(limit(10, retry_after="none"), tokens=(1, 1)), concurrency=1000).run(5)
     assert log.refusals() <= 50
@@ -123,7 +123,7 @@ def test_the_first_burst_brings_no_flood_of_refusals() -> None:
 def test_a_set_rate_is_not_searched() -> None:
     """Where a rate is configured, it holds, and the adaptive control keeps out of the way."""
     world = World(Provider(tokens=(1, 1)))
-    world.bucket.configure(1, 600, None)
+    world.limits.configure(1, 600, None)
     log = world.run(60)
     assert log.rate(0, 60) == pytest.approx(10, rel=0.05)
 

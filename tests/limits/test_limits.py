@@ -140,8 +140,8 @@ def test_a_closed_bucket_admits_nobody_until_then() -> None:
     """After a refusal everybody waits until the provider's time, and a shorter one does not shorten it."""
     clock = Clock()
     bucket = ProviderLimits(clock)
-    assert bucket.close(10.0) == 10.0
-    assert bucket.close(2.0) == 10.0
+    assert bucket.cool_down(10.0) == 10.0
+    assert bucket.cool_down(2.0) == 10.0
     assert taken(bucket) == 10.0
     clock.now += 10.0
     assert taken(bucket) == 0
@@ -152,14 +152,14 @@ def test_unasked_pauses_grow_and_start_again(asked: float | None) -> None:
     """Refusals that name no time pause for longer each time; a burst counts as one, and a success forgets them."""
     clock = Clock()
     bucket = ProviderLimits(clock)
-    first = bucket.close(asked)
-    assert bucket.close(asked) == first  # the others of the same burst
+    first = bucket.cool_down(asked)
+    assert bucket.cool_down(asked) == first  # the others of the same burst
     clock.now += first
-    second = bucket.close(asked)
+    second = bucket.cool_down(asked)
     assert second == 2 * first
     clock.now += second
     bucket.succeeded()
-    assert bucket.close(asked) == first
+    assert bucket.cool_down(asked) == first
 
 
 @pytest.mark.anyio
@@ -186,7 +186,7 @@ async def test_first_come_first_served() -> None:
 async def test_who_leaves_the_queue_lets_the_next_one_move_up() -> None:
     """A cancelled waiter at the head of the line does not hold up those behind it."""
     bucket = ProviderLimits()
-    bucket.close(0.1)
+    bucket.cool_down(0.1)
     admitted = anyio.Event()
 
     async def behind() -> None:
@@ -237,7 +237,7 @@ async def test_an_admission_is_released_once() -> None:
 async def test_an_admission_that_comes_too_late_holds_nothing() -> None:
     """When the deadline comes while the rate is awaited, the place is given back."""
     slots, bucket = Slots(1), ProviderLimits()
-    bucket.close(60.0)
+    bucket.cool_down(60.0)
     with pytest.raises(DeadlineExceededError):
         await admit(slots, bucket, 0, Deadline(0.02))
     assert slots.in_use == 0
@@ -315,7 +315,7 @@ async def test_a_closed_bucket_holds_no_slots(options: dict[str, Any], simulator
         for _ in range(10):
             group.start_soon(llm.acompletion, "hi")
         await until(lambda: llm.stats().waiting == 10)
-        assert (llm.stats().in_flight, llm.stats().limited_by) == (0, "closed")
+        assert (llm.stats().in_flight, llm.stats().limited_by) == (0, "cooldown")
         for _ in range(5):
             assert (await other.acompletion("hi")).text
         group.cancel_scope.cancel()
@@ -340,7 +340,7 @@ async def test_a_client_without_a_place_holds_up_no_other() -> None:
     bucket = ProviderLimits()
     full, free = Slots(1), Slots(1)
     held = await admit(full, bucket, 0, Deadline(None))
-    bucket.close(0.05)
+    bucket.cool_down(0.05)
     async with anyio.create_task_group() as group:
         group.start_soon(admit, full, bucket, 0, Deadline(None))
         await anyio.wait_all_tasks_blocked()
@@ -353,10 +353,10 @@ def test_a_loop_that_is_held_up_holds_up_nobody_else() -> None:
     """Whose time has come and who does not go lets others go before it, after a moment."""
     clock = Clock()
     bucket = ProviderLimits(clock)
-    bucket.close(10.0)
+    bucket.cool_down(10.0)
     first, second = Waiter(Slots(1), bucket), Waiter(Slots(1), bucket)
-    assert bucket.take(first) == ("closed", 10.0)
-    for seconds, reason in ((0.0, "closed"), (10.0, "closed"), (0.06, None)):
+    assert bucket.take(first) == ("cooldown", 10.0)
+    for seconds, reason in ((0.0, "cooldown"), (10.0, "cooldown"), (0.06, None)):
         clock.now += seconds
         assert bucket.take(second)[0] == reason
 
@@ -365,11 +365,11 @@ def test_clients_take_turns_before_one_bucket() -> None:
     """Across clients, too, who came first goes first, whoever asks first when the time has come."""
     clock = Clock()
     bucket = ProviderLimits(clock)
-    bucket.close(10.0)
+    bucket.cool_down(10.0)
     clients = Slots(10, clock=clock), Slots(10, clock=clock)
     waiters = [Waiter(clients[number % 2], bucket) for number in range(6)]
     for waiter in waiters:
-        assert bucket.take(waiter)[0] == "closed"
+        assert bucket.take(waiter)[0] == "cooldown"
     clock.now += 10.0
     while waiters:
         for later in reversed(waiters[1:]):

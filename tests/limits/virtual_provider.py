@@ -113,7 +113,7 @@ class World:
         self.provider = provider
         self.clock = Clock()
         self.computed_s = 0.0
-        self.bucket = ProviderLimits(self.clock, lambda: self.computed_s)
+        self.limits = ProviderLimits(self.clock, lambda: self.computed_s)
         self.concurrency = concurrency
         self.log = Log()
         self._waiter = {"adaptive": True, **waiter}
@@ -151,8 +151,8 @@ class World:
     def _serve(self) -> None:
         while self._flying < self.concurrency:
             if self._head is None:
-                self._head = Waiter(Slots(1), self.bucket, **self._waiter)
-            reason, pause = self.bucket.take(self._head)
+                self._head = Waiter(Slots(1), self.limits, **self._waiter)
+            reason, pause = self.limits.take(self._head)
             if reason is None:
                 self._send(self._head)
                 self._head = None
@@ -205,19 +205,19 @@ class World:
         self._later(work_s, done)
 
     def _answered(self, waiter: Waiter, tokens: int) -> None:
-        self.bucket.succeeded()
-        self.bucket.learn(waiter, {}, tokens)
+        self.limits.succeeded()
+        self.limits.learn(waiter, {}, tokens)
         self._given_up(waiter)
 
     def _given_up(self, waiter: Waiter) -> None:
         self._flying -= 1
-        self.bucket.settle(waiter, None)
+        self.limits.settle(waiter, None)
         self._serve()
 
     def _refused(self, waiter: Waiter, asked: float | None) -> None:
         self._flying -= 1
-        self.bucket.close(asked, waiter)
-        self.bucket.settle(waiter, 0)
+        self.limits.cool_down(asked, waiter)
+        self.limits.settle(waiter, 0)
         self._serve()
 
 

@@ -40,7 +40,7 @@ class Provider:
     breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(lambda: 1000.0))
     turns: list[bool] = field(default_factory=list)
 
-    def closed_too_long(self) -> bool:
+    def cooling_down_too_long(self) -> bool:
         return self.paused
 
     async def send(self, turn: FallbackTurn) -> str:

@@ -1,4 +1,4 @@
-"""How many requests at a time a provider serves without a queue: found from latency and throughput; pure."""
+"""The concurrency that a provider serves without a queue, found from latency and throughput; pure."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class ConcurrencyWindow:
         """Note that a request has to wait for something else, so that its number says nothing."""
         self._paced = True
 
-    def refused(self, most: int, now: float) -> None:
+    def throttled(self, most: int, now: float) -> None:
         """Note that the provider refused because there were too many in flight.
 
         Args:

@@ -59,28 +59,28 @@ class AdaptiveController:
         if not sent:
             self.rate.returned()
 
-    def refused(self, sent_at: float, in_flight: int, now: float, closed_s: float) -> None:
+    def throttled(self, sent_at: float, in_flight: int, now: float, cooldown_s: float) -> None:
         """Note a refusal.
 
         Args:
             sent_at: When the refused request was let go.
             in_flight: How many were in flight then.
             now: The time.
-            closed_s: How long nothing is sent now.
+            cooldown_s: How long nothing is sent now.
         """
         if not self.rate.is_news(sent_at):
-            self.rate.pause(now + closed_s)
+            self.rate.pause(now + cooldown_s)
             return
         if self._answers >= ANSWERS:
             self._suspicions = self._suspicions + 1 if in_flight > self._most else 0
         if self._suspicions >= BURSTS:
-            self.window.refused(self._most, now)
+            self.window.throttled(self._most, now)
             self.rate.forget(now)
         else:
             if self._answers >= ANSWERS and not self._suspicions:
                 self.window.unbound()
-            self.rate.refused(now, closed_s)
-        self.rate.pause(now + closed_s)
+            self.rate.throttled(now, cooldown_s)
+        self.rate.pause(now + cooldown_s)
         self._most = self._answers = 0
 
     def answered(self, sent_at: float, in_flight: int, now: float, output_tokens: int | None) -> None:

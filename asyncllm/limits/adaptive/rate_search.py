@@ -81,7 +81,7 @@ class RateSearch:
         self._pressed = False
         self._next_at = 0.0
         self._cut_at: float | None = None
-        self._closed_s = 0.0  # after the last cut
+        self._cooldown_s = 0.0  # after the last cut
         self._measured_from = 0.0
         self._sent = 0  # since then, refused ones not counted
         self._measured = 0.0  # what got through between the last two refusals, requests a second
@@ -126,30 +126,30 @@ class RateSearch:
         """Start anew: it was not the rate that was refused."""
         self.per_s, self._cut_at, self._step, self._looked = None, now, -1, False
 
-    def refused(self, now: float, closed_s: float) -> None:
+    def throttled(self, now: float, cooldown_s: float) -> None:
         """Note a burst of refusals.
 
         Args:
             now: The time.
-            closed_s: How long nothing is sent now.
+            cooldown_s: How long nothing is sent now.
         """
         self.returned()
         since = None if self._cut_at is None else now - self._measured_from
         if self._step < 0 and self._held and self._stands(now, PROVEN_S):
             self._known, self._proven = self._held, True
-        rate = max(self._lowered(since, now, closed_s), SLOWEST_PER_S)
+        rate = max(self._lowered(since, now, cooldown_s), SLOWEST_PER_S)
         # A window that looks back is still full of what was too much in the last step of a look.
         excess_s = STEP_S * min(1.0, (self.per_s or rate) / rate - 1) if self._looked and self._step > 0 else 0.0
         self._held = self.per_s = rate
         self._step = -1
-        self._look_at = now + closed_s + self._hold_s
-        self._creep_at = now + closed_s + CREEP_EVERY_S
-        self._cut_at, self._closed_s, self._pressed = now, closed_s, False
+        self._look_at = now + cooldown_s + self._hold_s
+        self._creep_at = now + cooldown_s + CREEP_EVERY_S
+        self._cut_at, self._cooldown_s, self._pressed = now, cooldown_s, False
         if since is None or since >= SHORTEST_MEASURE_S:
             self._measured_from, self._sent = now, 0
         self._next_at = now + excess_s
 
-    def _lowered(self, since: float | None, now: float, closed_s: float) -> float:
+    def _lowered(self, since: float | None, now: float, cooldown_s: float) -> float:
         """Return the rate after a refusal, and set how long it is held; `since`: seconds from the refusal before."""
         self._hold_s = SETTLING_S
         if self.per_s is None:
@@ -162,7 +162,7 @@ class RateSearch:
             # Something else bounds what is sent, and that was too much.
             return min(self._held, self._recent_rate(now))
         if self._step > 0 or (self._step == 0 and self._stands(now - STEP_S)):
-            return self._after_look(now, closed_s)
+            return self._after_look(now, cooldown_s)
         return self._after_hold(since, now)
 
     def told(self, per_s: float, now: float) -> None:
@@ -173,11 +173,11 @@ class RateSearch:
         self._step, self._hold_s = -1, LONGEST_HOLD_S
         self._look_at = now + LONGEST_HOLD_S
 
-    def _after_look(self, now: float, closed_s: float) -> float:
+    def _after_look(self, now: float, cooldown_s: float) -> float:
         assert self.per_s is not None
         # What went beyond the held rate was gained, and pays for the pause.
         gained_s = self._look_sent / self._held - (now - self._look_began)
-        lost_s = max(0.0, closed_s - max(0.0, gained_s))
+        lost_s = max(0.0, cooldown_s - max(0.0, gained_s))
         self._hold_s = self._pause_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
         self._base = self._held
         # What was refused is the end of a window, which began in the step before; the window before that one stood.
@@ -209,7 +209,7 @@ class RateSearch:
         agrees = AGREEING <= measured / max(before, SLOWEST_PER_S) <= 1 / AGREEING
         if not agrees:
             # Between what a steady refill and what windows that start anew would mean.
-            fresh = self._sent / max(STEP_S, since - self._closed_s)
+            fresh = self._sent / max(STEP_S, since - self._cooldown_s)
             measured = math.sqrt(measured * max(measured, min(held, fresh)))
             least = max(least, DOUBTFUL_CUT * held if measured >= DOUBTFUL * held else 0.0)
         rate = min(0.97 * held, max(HEADROOM * measured, least))
