@@ -27,7 +27,7 @@ FOREIGN = {
 }
 
 # Distributions that are released together with a dependency and pinned by it.
-PART_OF = {"pydantic_core": "pydantic"}
+PART_OF = {"pydantic_core": "pydantic", "referencing": "jsonschema"}
 
 HEAVY = ("litellm", "instructor", "openai", "aiohttp")
 

@@ -21,16 +21,17 @@ from asyncllm.parameters import KNOWN, FixedParams, FoundOnce, check, merge, out
             "'api_base' is not a parameter of a call: set base_url in the profile, or AsyncLLM(base_url=...).",
         ),
         ("max_retries", "'max_retries' is not a parameter of a call: set num_retries."),
-        ("messages", "'messages' is not a parameter of a call: messages is the first argument."),
+        ("messages", "'messages' is not a parameter of a call: pass messages as the first argument."),
         (
             "response_model",
-            "'response_model' is not a parameter of a call: for a typed answer call extract(response_model, messages).",
+            "'response_model' is not a parameter of a call: for a typed answer, "
+            "call extract(response_model, messages).",
         ),
         ("request_timeout", "'request_timeout' is not a parameter of a call: set timeout."),
         ("stream", "'stream' is not a parameter of a call: call stream(), or acompletion(..., stream=True)."),
         (
             "base_url",
-            "'base_url' belongs to a client, not to a call: use with_options(base_url=...), or a profile.",
+            "'base_url' is an option of a client, not of a call; use with_options(base_url=...) or a profile.",
         ),
         (
             "temprature",
@@ -83,7 +84,7 @@ def test_every_known_name_is_taken() -> None:
 def test_an_option_is_known_where_it_may_be_given() -> None:
     """A field of the profile is no parameter where a call cannot override it."""
     check(["num_retries"], frozenset({"num_retries"}))
-    with pytest.raises(TypeError, match="'num_retries' belongs to a client"):
+    with pytest.raises(TypeError, match="'num_retries' is an option of a client"):
         check(["num_retries"])
 
 

@@ -61,7 +61,8 @@ def sqlite_error(code: int) -> sqlite3.Error:
             (
                 error,
                 "the journal {path} cannot be used: SQLite's own words. "
-                "Check that its directory exists and can be written, and the disk's health; what is committed is kept.",
+                "Check that its directory exists and can be written, and the disk's health; "
+                "everything committed is kept, and is not sent again.",
             )
             for error in (sqlite_error(sqlite3.SQLITE_IOERR), sqlite3.ProgrammingError("SQLite's own words"))
         ),

@@ -29,7 +29,7 @@ from .journals import MODEL, completion, open_store, outcome, write_run
         (Resumed(run=2, new=4321), "run 2: 0 done; 0 to be sent again; 4,321 new"),
         (
             Resumed(run=2, unknown=1000),
-            "run 2: 0 done; 0 to be sent again; 1,000 were in flight when the run before ended (paid for, perhaps)",
+            "run 2: 0 done; 0 to be sent again; 1,000 were in flight when the previous run ended (perhaps paid for)",
         ),
         (
             Resumed(run=2, changed={"model": "a → b", "seed": "1 → 2"}),

@@ -264,7 +264,7 @@ async def test_a_batch_that_gets_nothing_through_is_stalled() -> None:
     async def run(item: BatchItem) -> Done[Any]:
         nonlocal now
         now += 100.0
-        stall.refused(RateLimitError("slow down"))
+        stall.throttled(RateLimitError("slow down"))
         return await echo(item)
 
     with pytest.raises(StalledError, match=r"nothing has got through for 400 s; the last 429 was: slow down"):
@@ -277,7 +277,7 @@ async def test_a_success_starts_the_stall_anew() -> None:
     stall = Stall(300.0, clock=lambda: now)
     for _ in range(10):
         now += 299.0
-        stall.refused(RateLimitError("slow down"))
+        stall.throttled(RateLimitError("slow down"))
         stall.succeeded()
 
 

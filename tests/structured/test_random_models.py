@@ -26,13 +26,18 @@ from asyncllm.structured.prompting import MODES
 from asyncllm.structured.schema.answer_type import AnswerType
 from tests.structured.test_partial_values import assert_grows, pieces, plain, snapshots_of, texts
 
-CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+CHECKS = [
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.filter_too_much,
+    HealthCheck.large_base_example,
+    HealthCheck.function_scoped_fixture,
+]
 
 
 def bounded(examples: int) -> settings:
     """Limit a property to a number of examples, the same in every run."""
-    checks = CHECKS
-    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=checks)
+    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=CHECKS)
 
 
 class Colour(enum.Enum):

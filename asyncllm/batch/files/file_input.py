@@ -27,7 +27,7 @@ from .formats import (
 from .rows import BadRow, Row, RowReader
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from typing_extensions import Buffer
 
     from .parquet import Schema
 
@@ -173,7 +173,7 @@ class _Bytes(io.RawIOBase):
             return given
         return os.read(self._descriptor, BUFFER_BYTES if size < 0 else size)
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer)
         piece = self.read(len(view))
         view[: len(piece)] = piece

@@ -17,7 +17,7 @@ from asyncllm.errors import ConfigError
 from asyncllm.extras import not_installed
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from typing_extensions import Buffer
 
 Format = Literal["jsonl", "csv", "lines", "parquet"]
 Compression = Literal["gzip", "zstd"]
@@ -104,7 +104,7 @@ class _Uncompressed(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         return self._file.readinto1(buffer)
 
 

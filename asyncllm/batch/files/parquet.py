@@ -21,14 +21,14 @@ _GROUP_ROWS = 10_000
 _GROUP_BYTES = 64 * 1024 * 1024
 
 
-class Field(Protocol):
+class ArrowField(Protocol):
     """A column of pyarrow's."""
 
     name: str
     type: object
 
 
-Schema: TypeAlias = Iterable[Field]
+Schema: TypeAlias = Iterable[ArrowField]
 
 
 class ParquetReader(InputReader):
