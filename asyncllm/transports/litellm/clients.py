@@ -30,6 +30,7 @@ from .watched_transport import WatchedTransport
 
 # An application with a key for each of its users has many; making one again costs a millisecond.
 _KEPT_CLIENTS = 256
+_POOLS = 32  # more clients share them
 _AZURE = frozenset(("azure", "azure_text"))
 # The names of Azure's API that has no versions. Source: litellm's BaseAzureLLM.
 _AZURE_V1 = frozenset(("latest", "preview", "v1"))
@@ -52,7 +53,7 @@ class HandedClient(AsyncHTTPHandler):
     """litellm's handler with the attributes of OpenAI's SDK that litellm uses.
 
     Args:
-        transport: The transport of the loop.
+        transport: Its connection pool.
         timeout: For requests to which litellm gives none.
         make_sdk: Makes the SDK's client, for the providers that litellm reaches by it.
     """
@@ -111,8 +112,9 @@ class Clients:
     """The clients of one loop."""
 
     def __init__(self) -> None:
-        self._transport = WatchedTransport()
+        self._pools: list[WatchedTransport] = []
         self._kept: dict[tuple[object, ...], HandedClient] = {}
+        self._made = 0
 
     def client(self, call: Call, timeout: httpx.Timeout) -> HandedClient | openai.AsyncOpenAI | None:
         """Return the client to hand to litellm for a call; None where litellm has to make one.
@@ -159,11 +161,22 @@ class Clients:
             cache.delete_cache(name)
             if isinstance(client, AsyncHTTPHandler | openai.AsyncOpenAI):
                 await client.close()
-        await self._transport.close()
+        for pool in self._pools:
+            await pool.close()
+
+    def _pool(self) -> WatchedTransport:
+        """Return the connection pool of the next client.
+
+        Clients have pools of their own while there are few: a retry must not find a stale connection of another one.
+        """
+        if len(self._pools) < _POOLS:
+            self._pools.append(WatchedTransport())
+        self._made += 1
+        return self._pools[(self._made - 1) % _POOLS]
 
     def _make(self, connection: Connection, model: str, timeout: httpx.Timeout) -> HandedClient:
         sdk = _azure_sdk if connection.provider in _AZURE else _openai_sdk
-        return HandedClient(self._transport, timeout, lambda http_client: sdk(connection, model, http_client, timeout))
+        return HandedClient(self._pool(), timeout, lambda http_client: sdk(connection, model, http_client, timeout))
 
 
 _of_loop: dict[asyncio.AbstractEventLoop, Clients] = {}

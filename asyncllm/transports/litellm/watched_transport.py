@@ -26,7 +26,7 @@ from .exchange import Exchange, current_exchange
 class WatchedTransport(httpx.AsyncBaseTransport):
     """Sends requests by litellm's transport, and notes each in the `Exchange` of its context.
 
-    There is one for a loop, and so one connection pool. litellm closes clients when it sees fit: that leaves it open.
+    It is a connection pool of one loop. litellm closes clients when it sees fit: that leaves it open.
     """
 
     def __init__(self) -> None:
