@@ -93,7 +93,10 @@ class ProviderError(AsyncLLMError):
         request_id: The provider's id of the request, for its support.
         retry_after: Seconds that the provider asked to wait; None when it did not.
         attempts: Every attempt of the call, in order.
+        should_retry: Whether the provider wants the request retried (`x-should-retry`); None when it does not say.
     """
+
+    should_retry: bool | None = None
 
     def __init__(
         self,
@@ -209,7 +212,10 @@ class DeadlineExceededError(AsyncLLMError, TimeoutError):
     Attributes:
         last_error: The error of the last attempt; None when none had failed.
         attempts: Every attempt of the call, in order.
+        should_retry: Whether the provider wants the request retried (`x-should-retry`); None when it does not say.
     """
+
+    should_retry: bool | None = None
 
     def __init__(
         self,

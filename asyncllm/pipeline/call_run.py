@@ -102,7 +102,7 @@ class CallRun:
                         self._policy.sending(admission.worst_usd)
                     result = await send(call)
                 except AsyncLLMError as error:
-                    failure = error
+                    failure = error.with_traceback(None)
                 except BaseException as error:
                     attempt.error, attempt.billed = ending(error), "possibly"
                     admission.release()  # at its worst case: what the provider has done is unknown
@@ -112,11 +112,19 @@ class CallRun:
                     return result, admission
                 finally:
                     attempt.elapsed_s = time.monotonic() - started
-                await self._failed_attempt(attempt, admission, failure)
+                try:
+                    last = await self._failed_attempt(attempt, admission, failure)
+                    if last is not None:
+                        raise last
+                finally:
+                    last = None
+                    del failure
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
                 self._failed(error)
+            # The frames below hold the error in turn, and a cycle would keep the cooldown of a closed client alive.
+            error.__traceback__ = None
             raise
         except anyio.get_cancelled_exc_class():
             self._cancelled()
@@ -203,8 +211,14 @@ class CallRun:
         if self._policy is not None:
             self._policy.succeeded()
 
-    async def _failed_attempt(self, attempt: Attempt, admission: Admission, error: AsyncLLMError) -> None:
-        """Settle a failed attempt; raise what ends the call, or wait until the next attempt."""
+    async def _failed_attempt(
+        self, attempt: Attempt, admission: Admission, error: AsyncLLMError
+    ) -> AsyncLLMError | None:
+        """Settle a failed attempt, and wait until the next one.
+
+        Returns:
+            The error, if it ends the call.
+        """
         endpoint = self._pipeline.endpoint
         cooldown_s = _cool_down(admission, error)
         if may_be_billed(error):
@@ -215,19 +229,20 @@ class CallRun:
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
             raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
         if not is_retryable(error):
-            raise error
+            return error
         if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
             attempt.waited_s = cooldown_s  # in the queue of the limits, with the other requests
             self._policy.throttled(error)
-            return
+            return None
         config = self._pipeline.config
         # While another endpoint remains, this one gets at most one retry, and none that would have to wait for long.
         if self._tries >= (min(1, config.num_retries) if self._more else config.num_retries):
-            raise error
+            return error
         if self._more and isinstance(error, ProviderError) and (error.retry_after or 0.0) > config.retry_max_wait:
-            raise error
+            return error
         self._tries += 1
         await self._wait(attempt, error)
+        return None
 
     async def _wait(self, attempt: Attempt, error: AsyncLLMError) -> None:
         config = self._pipeline.config

@@ -35,6 +35,8 @@ def is_retryable(error: BaseException) -> bool:
     """Return whether a retry may succeed."""
     if not isinstance(error, ProviderError):
         return False
+    if error.should_retry is not None:
+        return error.should_retry
     return isinstance(error, _PASSING) or error.status_code in _PASSING_STATUSES
 
 

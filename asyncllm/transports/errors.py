@@ -23,9 +23,10 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from .headers import request_id, retry_after, wait_in_seconds
+from .headers import request_id
 from .json_values import is_array, is_object
 from .size_limits import MAX_ERROR_BYTES
+from .waits import asked_wait, retry_delay, should_retry
 
 # The codes and words by which providers distinguish these from other errors of the same status. They are looked for in
 # the error's own code, type and message.
@@ -84,17 +85,18 @@ def failure(
     headers = headers or {}
     said = _read_body(body)
     text = said.message or message or "the provider gave no reason"
-    kind = _class_of(status, f"{said.code} {said.type} {text}", passes=bool(said.delay))
+    kind = _class_of(status, f"{said.code} {said.type} {text}", passes=retry_delay(said.details) is not None)
     if hint_class is not None and kind is not ProviderError and issubclass(hint_class, kind):
         kind = hint_class
-    wait = retry_after(headers)
-    return kind(
+    error = kind(
         f"{_shorten(redact(text, secrets))} (HTTP {status})",
         hint=_HINTS.get(kind),
         status_code=status,
         request_id=request_id(headers),
-        retry_after=wait_in_seconds(said.delay) if wait is None else wait,
+        retry_after=asked_wait(status, headers, said.details, said.metadata, text),
     )
+    error.should_retry = should_retry(headers)
+    return error
 
 
 def redirect_failure(status: int, location: str | None, secrets: tuple[str, ...] = ()) -> ProviderError:
@@ -207,13 +209,15 @@ class _ErrorBody(NamedTuple):
     """What an error body says; empty texts for what it does not.
 
     Attributes:
-        delay: The wait that Google's bodies name in place of a header (`34.5s`), for a quota that is renewed by itself.
+        details: The details, in which Google puts the wait.
+        metadata: The metadata, in which OpenRouter puts the headers of the provider behind it.
     """
 
     message: str = ""
     code: str = ""
     type: str = ""
-    delay: str = ""
+    details: object = None
+    metadata: object = None
 
 
 def _read_body(body: str | bytes) -> _ErrorBody:
@@ -248,15 +252,7 @@ def _read_error(data: object) -> _ErrorBody:
         message = f"{message}: {metadata.get('provider_name') or 'the provider'}: {metadata['raw']}"
     text = message if isinstance(message, str) else json.dumps(message)
     kind = error.get("type") or error.get("status")
-    return _ErrorBody(text, _text(code), _text(kind), _google_delay(error.get("details")))
-
-
-def _google_delay(details: object) -> str:
-    """Return the wait that the details of a Google error name; empty for none, or for a quota of the whole day."""
-    objects = [detail for detail in details if is_object(detail)] if is_array(details) else []
-    if "PerDay" in str([detail.get("violations") for detail in objects]):
-        return ""
-    return next((str(detail["retryDelay"]) for detail in objects if "retryDelay" in detail), "")
+    return _ErrorBody(text, _text(code), _text(kind), error.get("details"), metadata)
 
 
 def _text(value: object) -> str:

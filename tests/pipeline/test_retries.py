@@ -21,7 +21,7 @@ from asyncllm import (
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.pipeline.retry import is_retryable, wait_before_retry, waits
 from asyncllm.simulator import Fault, Script, Simulator
-from asyncllm.transports.headers import retry_after
+from asyncllm.transports.waits import asked_wait
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +198,7 @@ def test_a_wait_is_never_less_than_asked() -> None:
 )
 def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
     """The four forms are read, nonsense is no wait, and a date that is past is no wait either."""
-    assert retry_after(headers, now=784111767.0) == seconds  # 1994-11-06 08:49:27
+    assert asked_wait(429, headers, now=784111767.0) == seconds  # 1994-11-06 08:49:27
 
 
 @pytest.mark.parametrize(
