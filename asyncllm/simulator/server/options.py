@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def manual() -> str:
         *_table(_documented(Latency)),
         "",
         "LIMITS",
-        "  KIND[,OPTION=VALUE...], for example tokens,per_minute=90000",
+        "  requests|tokens[,OPTION=VALUE...], for example tokens,per_minute=90000",
         *_table(_documented(Limit)),
         "",
         "FAULTS",
@@ -107,8 +108,8 @@ def manual() -> str:
 
 def _documented(cls: type[object]) -> Mapping[str, str]:
     """Return the arguments of a class with their descriptions, from its docstring."""
-    arguments = (cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
-    described = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", arguments, re.MULTILINE)
+    arguments = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    described = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", arguments, re.MULTILINE)
     return {name: " ".join(text.replace("`", "").split()) for name, text in described if name != "kind"}
 
 
