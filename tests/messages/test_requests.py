@@ -49,7 +49,7 @@ def test_a_request_is_immutable(name: str) -> None:
     with pytest.raises(AttributeError) as caught:
         setattr(request, name, "x")
     assert str(caught.value) == f"a Request is immutable; make a copy: Request(request, {name}=...)"
-    with pytest.raises(AttributeError, match="^a Request is immutable$"):
+    with pytest.raises(AttributeError, match=r"^a Request is immutable$"):
         delattr(request, name)
     assert request == Request("Hi", id="q-1")
 
