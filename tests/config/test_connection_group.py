@@ -203,6 +203,18 @@ def test_a_key_without_a_model_has_no_provider(project: Project) -> None:
     )
 
 
+def test_a_provider_without_a_model_is_enough(project: Project) -> None:
+    """A key in an `[llm]` with only a provider is inherited by the profiles of that provider."""
+    project.write('[llm]\ncustom_llm_provider = "openai"\napi_key = "k"\n[llm.fast]\nmodel = "my-finetune"')
+    assert secret(project.load("fast")) == "k"
+
+
+def test_an_inherited_model_keeps_its_written_provider() -> None:
+    """A profile that sets neither model nor provider inherits both, with the key, even if the name alone means another provider."""
+    config = load({"model": "gpt-4o", "custom_llm_provider": "azure", **GROUP}, {"timeout": 5})
+    assert (config.provider, group_of(config)) == ("azure", set(GROUP))
+
+
 def test_a_file_s_key_serves_the_model_of_a_variable_beside_it(project: Project) -> None:
     """`LLM_MODEL` completes an `[llm]` that has only the key."""
     project.write('[llm]\napi_key = "k"')
@@ -228,6 +240,14 @@ class TestReplace:
         """Changing the provider drops the group."""
         config = LLMConfig(model="openai/a", **GROUP).replace(model="anthropic/b")
         assert (group_of(config), secret(config)) == (set(), None)
+
+    def test_a_name_without_a_provider_takes_no_key(self) -> None:
+        """A model of an unknown provider gets no key of a known one."""
+        config = LLMConfig(model="openai/a", **GROUP).replace(model="my-model")
+        assert group_of(config) == set()
+        assert str(config.withheld["api_key"]) == (
+            "not taken from argument: it is for openai, and this profile uses another provider"
+        )
 
     def test_another_endpoint_takes_no_key(self) -> None:
         """Changing the endpoint drops the credentials, also in a later copy and in pydantic's own."""
