@@ -210,7 +210,7 @@ def test_a_provider_without_a_model_is_enough(project: Project) -> None:
 
 
 def test_an_inherited_model_keeps_its_written_provider() -> None:
-    """A profile that sets neither model nor provider inherits both, with the key, even if the name alone means another provider."""
+    """A profile that sets neither model nor provider inherits both, with the key."""
     config = load({"model": "gpt-4o", "custom_llm_provider": "azure", **GROUP}, {"timeout": 5})
     assert (config.provider, group_of(config)) == ("azure", set(GROUP))
 
