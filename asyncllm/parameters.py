@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from .config.fields import Fields
@@ -179,6 +180,7 @@ def _drop_token_limits(params: dict[str, object]) -> None:
     params.pop("max_completion_tokens", None)
 
 
+@lru_cache(maxsize=256)  # Names that servers add; comparing one with the known names takes longer than a whole call.
 def _check_unknown(name: str, options: frozenset[str]) -> None:
     if name in _REFUSED:
         raise TypeError(f"{name!r} is not a parameter of a call: {_REFUSED[name]}.")

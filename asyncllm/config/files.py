@@ -96,9 +96,7 @@ def read_tables(path: Path) -> Tables:
 
 def table_name(profile: str) -> str:
     """Return the header of a profile's table, as written in the file."""
-    if profile == DEFAULT_PROFILE:
-        return "[llm]"
-    return f"[llm.{profile}]" if _BARE_KEY.fullmatch(profile) else f'[llm."{profile}"]'
+    return "[llm]" if profile == DEFAULT_PROFILE else _header(profile)
 
 
 def _search_path(directory: Path) -> list[Path]:
@@ -122,10 +120,14 @@ def _tables(llm: object, path: Path) -> Tables:
         if not is_mapping(value) or name in Fields.model_fields:
             base[name] = value
         elif problem := _not_a_profile(name, value):
-            mistakes.append(Mistake(f"{shown_path(path)}: [llm.{name}]", problem))
+            mistakes.append(Mistake(f"{shown_path(path)}: {_header(name)}", problem))
         else:
             profiles[name] = value
     return Tables(base, profiles, tuple(mistakes))
+
+
+def _header(name: str) -> str:
+    return f"[llm.{name}]" if _BARE_KEY.fullmatch(name) else f'[llm."{name}"]'
 
 
 def _absence(document: Mapping[str, object]) -> str:

@@ -130,9 +130,9 @@ def _sentence(key: str, details: ErrorDetails, value: object) -> str:
 
 def _wanted(key: str, kind: str, context: Mapping[str, object]) -> str | None:
     match kind:
-        case "int_type" | "int_parsing" | "int_from_float":
+        case "int_type" | "int_from_float":
             return f"a whole number{_UNITS[field_note(key, 'unit')]}"
-        case "float_type" | "float_parsing":
+        case "float_type":
             return f"a number{_UNITS[field_note(key, 'unit')]}"
         case "finite_number":
             return "a finite number"

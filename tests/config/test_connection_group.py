@@ -150,6 +150,35 @@ def test_another_path_of_the_same_host_keeps_the_key() -> None:
     assert secret(config) == "k"
 
 
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://api.example.com:443/v1", True),
+        ("https://api.example.com", True),
+        ("https://api.example.com:444/v1", False),
+        ("http://api.example.com/v1", False),
+        ("https://api.example.org/v1", False),
+    ],
+)
+def test_the_default_port_may_be_written(url: str, same: bool) -> None:
+    """An endpoint is the same with and without the default port of its scheme."""
+    config = load({"model": "openai/a", "api_key": "k", "base_url": "https://api.example.com/v1"}, {"base_url": url})
+    assert secret(config) == ("k" if same else None)
+
+
+def test_an_invalid_url_is_its_own_endpoint() -> None:
+    """A URL that cannot be parsed is equal to itself only."""
+    assert url_origin("http://[") == ("http://[", None, None)
+    assert url_origin("http://host") == url_origin("http://host:80/v1") == ("http", "host", 80)
+
+
+def test_a_known_endpoint_is_the_provider_of_an_unknown_name() -> None:
+    """A profile that inherits an unknown name with its known endpoint inherits the key too."""
+    base = {"model": "some-model", "base_url": "https://api.groq.com/openai/v1", "api_key": "k"}
+    config = load(base, {"timeout": 5})
+    assert (config.provider, secret(config)) == ("groq", "k")
+
+
 def test_the_usual_variable_serves_an_endpoint_without_a_named_key() -> None:
     """With neither `api_key` nor `api_key_env` anywhere, the provider's usual variable is the key."""
     assert secret(load({"model": "openai/a"}, {"base_url": HERE}, {"OPENAI_API_KEY": "usual"})) == "usual"
@@ -164,11 +193,27 @@ def test_the_usual_variable_is_the_one_of_the_endpoint_s_owner() -> None:
 
 def test_a_key_without_a_model_has_no_provider(project: Project) -> None:
     """A key in an `[llm]` without a provider is a mistake in the file, and ignored in a variable."""
-    assert secret(load({}, {"model": "openai/a"}, {"LLM_API_KEY": "whose"})) is None
+    config = load({}, {"model": "openai/a"}, {"LLM_API_KEY": "whose"})
+    assert secret(config) is None
+    assert str(config.withheld["api_key"]) == (
+        "not taken from LLM_API_KEY in the environment: no model beside it names its provider"
+    )
     project.write('[llm]\napi_key = "whose"\n[llm.fast]\nmodel = "openai/a"')
     assert project.error("fast") == (
         "config.toml: [llm] api_key has no provider: set model or custom_llm_provider beside it."
     )
+
+
+def test_a_provider_without_a_model_is_enough(project: Project) -> None:
+    """A key in an `[llm]` with only a provider is inherited by the profiles of that provider."""
+    project.write('[llm]\ncustom_llm_provider = "openai"\napi_key = "k"\n[llm.fast]\nmodel = "my-finetune"')
+    assert secret(project.load("fast")) == "k"
+
+
+def test_an_inherited_model_keeps_its_written_provider() -> None:
+    """A profile that sets neither model nor provider inherits both, with the key."""
+    config = load({"model": "gpt-4o", "custom_llm_provider": "azure", **GROUP}, {"timeout": 5})
+    assert (config.provider, group_of(config)) == ("azure", set(GROUP))
 
 
 def test_a_file_s_key_serves_the_model_of_a_variable_beside_it(project: Project) -> None:
@@ -196,6 +241,14 @@ class TestReplace:
         """Changing the provider drops the group."""
         config = LLMConfig(model="openai/a", **GROUP).replace(model="anthropic/b")
         assert (group_of(config), secret(config)) == (set(), None)
+
+    def test_a_name_without_a_provider_takes_no_key(self) -> None:
+        """A model of an unknown provider gets no key of a known one."""
+        config = LLMConfig(model="openai/a", **GROUP).replace(model="my-model")
+        assert group_of(config) == set()
+        assert str(config.withheld["api_key"]) == (
+            "not taken from argument: it is for openai, and this profile uses another provider"
+        )
 
     def test_another_endpoint_takes_no_key(self) -> None:
         """Changing the endpoint drops the credentials, also in a later copy and in pydantic's own."""

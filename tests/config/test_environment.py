@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 from asyncllm.config import load_config
+from asyncllm.config.environment import Environment, parse_value
 from asyncllm.errors import ConfigError
 
 from .conftest import Project, secret
@@ -37,6 +39,30 @@ def test_text_becomes_the_type_of_its_field(project: Project, variable: str, tex
     """The text of a variable is read as the field it is for."""
     project.write(MODEL)
     assert getattr(project.load(env={variable: text}), variable.removeprefix("LLM_").lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        *((word, bool, True) for word in ("true", "Yes", "ON", " 1 ")),
+        *((word, bool, False) for word in ("false", "No", "OFF", " 0 ")),
+        ("maybe", bool, "maybe"),
+        (" 7 ", int, 7),
+        ("7.5", int, "7.5"),
+        (" 0.5 ", float, 0.5),
+        ("a, b,,", list, ["a", "b"]),
+        (' ["a,b"] ', list, ["a,b"]),
+        ("[a", list, "[a"),
+        (' {"a": 1} ', dict, {"a": 1}),
+        ("{a", dict, "{a"),
+        ("a", dict, "a"),
+        (" a ", str, " a "),
+        ("[1]", str, "[1]"),
+    ],
+)
+def test_text_that_does_not_parse_stays_text(text: str, kind: type, expected: object) -> None:
+    """A value is converted to its type, without the spaces around it; otherwise it is left for validation."""
+    assert parse_value(text, kind) == expected
 
 
 def test_an_empty_variable_counts_as_not_set(project: Project) -> None:
@@ -106,6 +132,32 @@ def test_foreign_variables_are_ignored_and_listed(project: Project) -> None:
     assert profiles.ignored_variables["LLM_TEMPRATURE"] == "LLM_TEMPERATURE"
     assert profiles.ignored_variables["LLM_ZZZZ"] is None
     assert set(profiles.ignored_variables) == {"LLM_TEMPRATURE", "LLM_ZZZZ", "LLM__OTHER__XYZ"}
+
+
+def test_variables_of_other_programs_are_not_listed(project: Project) -> None:
+    """Only variables that begin with `LLM_` can be misspelt fields, in `.env` too."""
+    project.write(MODEL)
+    project.write("DATABASE_URL=x\nLLM_TEMPRATURE=1", ".env")
+    assert project.profiles({"HOME": "x"}).ignored_variables == {"LLM_TEMPRATURE": "LLM_TEMPERATURE"}
+
+
+def test_a_pickled_profile_keeps_its_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch, secret_key: str
+) -> None:
+    """The key of a given environment, and that of its own `.env`, are found after a pickle, in any directory."""
+    project.write(MODEL)
+    given = pickle.dumps(project.load(env={"OPENAI_API_KEY": secret_key}))
+    project.write(f"OPENAI_API_KEY={secret_key}", ".env")
+    found = pickle.dumps(project.load())
+    (project.root / "elsewhere").mkdir()
+    monkeypatch.chdir(project.root / "elsewhere")
+    assert secret(pickle.loads(given)) == secret(pickle.loads(found)) == secret_key
+
+
+def test_an_environment_shows_its_file_and_no_values(project: Project, secret_key: str) -> None:
+    """The repr has the path of the `.env` file only."""
+    path = project.root / ".env"
+    assert repr(Environment({"OPENAI_API_KEY": secret_key}, path)) == f"Environment(dotenv={path})"
 
 
 def test_the_longest_name_owns_a_variable(project: Project) -> None:

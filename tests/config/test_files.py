@@ -75,7 +75,10 @@ def test_a_named_file_must_exist(project: Project) -> None:
     """A path or variable that names no file is an error that names the file and the variable."""
     message = project.error(path="none.toml")
     assert message == f"The configuration file {project.root / 'none.toml'} does not exist. Name an existing TOML file."
-    assert " (from ASYNCLLM_CONFIG) is a directory." in project.error(env={"ASYNCLLM_CONFIG": "."})
+    message = project.error(env={"ASYNCLLM_CONFIG": "."})
+    assert message == (
+        f"The configuration file {project.root} (from ASYNCLLM_CONFIG) is a directory. Name an existing TOML file."
+    )
 
 
 def test_other_tables_are_ignored(project: Project) -> None:
@@ -100,6 +103,17 @@ def test_a_file_that_is_not_text_is_refused(project: Project) -> None:
     """A file in another encoding is an error."""
     (project.root / "config.toml").write_bytes(b'[llm]\nmodel = "\xff"\n')
     assert project.error() == "config.toml cannot be read: it is not UTF-8 text (byte 15)."
+
+
+def test_a_file_that_cannot_be_read_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the reason that the system gives."""
+    project.write(MODEL)
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert project.error() == "config.toml cannot be read: Permission denied."
 
 
 def test_profiles_and_fields_that_are_tables(project: Project) -> None:

@@ -90,6 +90,18 @@ BROKEN = {
         "config.toml is not valid TOML: cannot overwrite a value (at line 4, column 9). "
         "A key can appear only once in a table.",
     ),
+    "a profile without a name": (
+        MODEL + '[llm.""]\nseed = 1',
+        'config.toml: [llm.""] has an empty name.',
+    ),
+    "a profile with a blank in its name": (
+        MODEL + '[llm."with space"]\ntop_p = 2',
+        'config.toml: [llm."with space"] top_p must be 1 or less, not 2.',
+    ),
+    "an amount": (
+        MODEL + 'budget_usd = "5"',
+        'config.toml: [llm] budget_usd must be a number of US dollars, not "5".',
+    ),
     "misspelled base": (
         '[LLM]\nmodel = "openai/a"',
         "config.toml: has no [llm] table; should [LLM] be [llm]?",
@@ -217,6 +229,33 @@ def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expec
         LLMConfig(**{"model": "openai/a", **fields})  # type: ignore[arg-type]
     assert str(caught.value).startswith(f"argument: {expected}")
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("api_base", "base_url"),
+        ("custom_provider", "custom_llm_provider"),
+        ("headers", "extra_headers"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("max_retries", "num_retries"),
+        ("max_tokens", "max_output_tokens"),
+        ("provider", "custom_llm_provider"),
+        ("rpm", "requests_per_minute"),
+        ("tpm", "tokens_per_minute"),
+    ],
+)
+def test_names_of_other_libraries_are_recognised(name: str, field: str) -> None:
+    """A field under the name of another library is reported with ours."""
+    with pytest.raises(ConfigError) as caught:
+        LLMConfig(**{"model": "openai/a", name: "1"})  # type: ignore[arg-type]
+    assert str(caught.value) == f"argument: {name} is not a known key; did you mean {field}?"
+
+
+def test_data_that_is_no_table_is_refused() -> None:
+    """Validating anything but a mapping is a ConfigError too."""
+    with pytest.raises(ConfigError, match=r"^argument: profile "):
+        LLMConfig.model_validate(5)
 
 
 def test_a_missing_model_in_code() -> None:
