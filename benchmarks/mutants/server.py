@@ -33,8 +33,8 @@ _RESULT = "result.json"
 _LOG = "tests.log"
 # Imports, collection and the fixtures of a session take a second or two; this is for a machine that is busy.
 _START_LIMIT_S = 60.0
-# A child that has set itself above the limits of its tests, by way of a process that it started, ends here.
-_CHILD_LIMIT_S = 600.0
+# The tests of a part, under coverage and on a machine that is busy; a mutant's end earlier, each by its own limit.
+_CHILD_LIMIT_S = 1800.0
 _MEMORY_LIMIT_BYTES = 3 << 30
 _POLL_S = 0.02
 _NOT_PRELOADED = ("__main__", "asyncllm", "benchmarks", "coverage", "tests")
@@ -122,6 +122,7 @@ def _in_child(run: Callable[[], Any]) -> Any:
 
 def _become_child() -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in the background
     with open(os.devnull) as nothing, open(Path("..", _LOG), "w") as log:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
@@ -159,7 +160,8 @@ def _measure(sources: list[str], tests: list[str]) -> dict[str, Any]:
     """Run the tests of a part as they are, and note what each takes and which lines of the sources it runs."""
     import coverage
 
-    watched = coverage.Coverage(data_file=None, include=[str(Path(path).resolve()) for path in sources])
+    files = [str(Path(path).resolve()) for path in sources]
+    watched = coverage.Coverage(data_file=None, config_file=False, include=files)
     watched.start()
     for path in sources:  # so that what a module runs at its import belongs to no test
         importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
