@@ -6,17 +6,9 @@ import json
 from typing import Annotated, Any, Literal, Optional
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from asyncllm.structured.schema.answer_type import (
-    AnswerType,
-    BadAnswerError,
-    NotJSONError,
-    canonical,
-    list_of,
-    type_name,
-)
-from asyncllm.structured.schema.json_schema import SchemaAdapter
+from asyncllm.structured.schema.answer_type import AnswerType, canonical, list_of, type_name
 
 
 class Point(BaseModel):
@@ -37,6 +29,13 @@ class Line(BaseModel):
 def extra(**values: Any) -> Any:
     """Return a field with some additions to its schema."""
     return Field(json_schema_extra=values)
+
+
+def refusal(response_model: Any, text: str) -> tuple[str, str]:
+    """Return the class and the message of the error of an answer that is no value of a type."""
+    with pytest.raises(Exception, match=r".") as caught:
+        AnswerType(response_model).read(text)
+    return type(caught.value).__name__, str(caught.value)
 
 
 class TestNames:
@@ -150,12 +149,9 @@ class TestObjectsAtTheTop:
             "items": {"$ref": "#/$defs/Answer"},
             "$defs": {"Answer": {"type": "integer", "minimum": 1}},
         }
-        items = AnswerType(several).items()
-        assert items.read("3") == 3
-        with pytest.raises(BadAnswerError, match="0 is less than the minimum of 1"):
-            items.read("0")
+        assert AnswerType(several).read("[3, 1]") == [3, 1]
+        assert refusal(several, "[3, 0]") == ("BadAnswerError", "1: 0 is less than the minimum of 1")
         assert list_of(int) == list[int]
-        assert AnswerType(list[int]).items().read("3") == 3
 
     def test_a_reference_at_the_top_is_resolved(self) -> None:
         """A recursive model is a mere reference to one of its definitions, which providers refuse."""
@@ -208,36 +204,27 @@ class TestMaps:
 class TestRefusals:
     """What is said of an answer that is no value of the type."""
 
-    def test_text_that_is_no_json(self) -> None:
+    @pytest.mark.parametrize("response_model", [int, {"type": "integer"}], ids=str)
+    def test_text_that_is_no_json(self, response_model: Any) -> None:
         """The words of the parser follow, of a type and of a schema."""
-        for response_model in (int, {"type": "integer"}):
-            with pytest.raises(
-                NotJSONError, match=r"^The answer is not valid JSON: expected value at line 1 column 1\.$"
-            ):
-                AnswerType(response_model).read("Sorry.")
-
-    def test_half_of_a_surrogate_pair(self) -> None:
-        """It can be in a text of Python, and in no JSON document."""
-        with pytest.raises(BadAnswerError):
-            AnswerType(Point).read('{"x": "\ud83d"}')
+        assert refusal(response_model, "Sorry.") == (
+            "NotJSONError",
+            "The answer is not valid JSON: expected value at line 1 column 1.",
+        )
 
     def test_each_problem_has_a_line_with_its_path(self) -> None:
         """The path names fields and positions; a problem of the whole is that of the answer."""
-        with pytest.raises(BadAnswerError) as caught:
-            AnswerType(Line).read('{"start": {"x": "a"}, "end": {}}')
-        assert str(caught.value) == (
-            "start.x: Input should be a valid integer, unable to parse string as an integer\nend.x: Field required"
+        assert refusal(Line, '{"start": {"x": "a"}, "end": {}}') == (
+            "BadAnswerError",
+            "start.x: Input should be a valid integer, unable to parse string as an integer\nend.x: Field required",
         )
-        with pytest.raises(BadAnswerError) as caught:
-            AnswerType(Line).read("[]")
-        assert str(caught.value) == "the answer: Input should be an object"
+        assert refusal(Line, "[]") == ("BadAnswerError", "the answer: Input should be an object")
 
     @pytest.mark.parametrize(("count", "lines"), [(20, 20), (21, 21), (30, 21)])
     def test_a_long_list_of_problems_is_cut(self, count: int, lines: int) -> None:
         """The first twenty are shown, and how many more there are."""
-        with pytest.raises(BadAnswerError) as caught:
-            AnswerType(list[int]).read(json.dumps(["a"] * count))
-        shown = str(caught.value).splitlines()
+        _, message = refusal(list[int], json.dumps(["a"] * count))
+        shown = message.splitlines()
         assert len(shown) == lines
         assert shown[19].startswith("19: ")
         if count > 20:
@@ -250,25 +237,15 @@ class TestRefusals:
             "properties": {"a": {"type": "integer"}, "b": {"type": "array", "items": {"type": "string"}}},
             "required": ["a", "c"],
         }
-        with pytest.raises(BadAnswerError) as caught:
-            AnswerType(schema).read('{"b": ["x", 1], "a": "y"}')
-        assert str(caught.value) == (
-            "the answer: 'c' is a required property\na: 'y' is not of type 'integer'\nb.1: 1 is not of type 'string'"
+        assert refusal(schema, '{"b": ["x", 1], "a": "y"}') == (
+            "BadAnswerError",
+            "the answer: 'c' is a required property\na: 'y' is not of type 'integer'\nb.1: 1 is not of type 'string'",
         )
-
-    def test_the_error_of_a_schema_is_pydantics(self) -> None:
-        """What reads answers meets one kind of error, whether a type or a schema refused them."""
-        text = '{"a": "y"}'
-        with pytest.raises(ValidationError) as caught:
-            SchemaAdapter({"properties": {"a": {"type": "integer"}}}).validate_json(text)
-        (details,) = caught.value.errors()
-        assert caught.value.title == "JSON Schema"
-        assert (details["type"], details["loc"], details["input"]) == ("json_schema", ("a",), text)
 
     def test_formats_of_a_schema_are_checked(self) -> None:
         """`format` is more than a remark."""
-        with pytest.raises(BadAnswerError, match="is not a 'date'"):
-            AnswerType({"type": "string", "format": "date"}).read('{"value": "yesterday"}')
+        schema = {"type": "string", "format": "date"}
+        assert refusal(schema, '{"value": "yesterday"}') == ("BadAnswerError", "value: 'yesterday' is not a 'date'")
 
 
 class TestTypesThatCannotBeAskedFor:
