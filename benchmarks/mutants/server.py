@@ -102,7 +102,7 @@ def _mutated(path: Path, source: str) -> Generator[None]:
 
 def _in_child(run: Callable[[], Any]) -> Any:
     """Return what a function returns in a forked process; None when the process died of it."""
-    result, started = Path("..", _RESULT), time.monotonic()
+    result, started, parent = Path("..", _RESULT), time.monotonic(), os.getppid()
     result.unlink(missing_ok=True)
     child = os.fork()
     if not child:
@@ -114,6 +114,9 @@ def _in_child(run: Callable[[], Any]) -> Any:
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() - started > _CHILD_LIMIT_S or _memory_of(child) > _MEMORY_LIMIT_BYTES:
             os.killpg(child, signal.SIGKILL)
+        if os.getppid() != parent:  # nobody will ask for the result
+            os.killpg(child, signal.SIGKILL)
+            sys.exit(1)
         time.sleep(_POLL_S)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what its tests have started and not ended
