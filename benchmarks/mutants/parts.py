@@ -36,10 +36,10 @@ class Part:
 PARTS: dict[str, Part] = {
     "messages": Part(
         ("asyncllm/messages.py", "asyncllm/content.py"),
-        ("tests/messages", "tests/client/test_parameters.py", "tests/pipeline"),
+        ("tests/messages", "tests/pipeline"),
     ),
     "parameters": Part(
-        ("asyncllm/parameters.py",), ("tests/client/test_parameters.py", "tests/client/test_parameter_rules.py")
+        ("asyncllm/parameters.py",), ("tests/test_parameters.py", "tests/test_parameter_rules.py", "tests/client")
     ),
     "retry": Part(
         (
