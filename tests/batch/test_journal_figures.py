@@ -238,8 +238,8 @@ def test_samples_come_as_they_were_taken(path: Path) -> None:
     store = open_store(path)
     store.begin(IDENTIFY.base.parts, {}, 100.0)
     store.transaction()
-    store.sample((101.0, 1, 2, 3, 4, 5, 6, 0.5, "rate"))
-    store.sample((102.0, 1, 0, 0, 9, 5, 7, 0.75, None))
+    store.add_sample((101.0, 1, 2, 3, 4, 5, 6, 0.5, "rate"))
+    store.add_sample((102.0, 1, 0, 0, 9, 5, 7, 0.75, None))
     store.commit()
     store.close()
     assert list(Journal.read(path).samples()) == [
