@@ -20,6 +20,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Generator
@@ -46,8 +47,9 @@ _OFFLINE = {
     "LITELLM_MODE": "PRODUCTION",
 }
 _OPTIONS = (
-    *("--quiet", "--no-header", "--no-summary", "--tb=line", "-rN", "--basetemp=../tmp"),
+    *("--quiet", "--no-header", "--no-summary", "--tb=line", "-rN"),
     # The one writes into the checkout, the other warns of what has been imported ahead.
+    f"--basetemp={tempfile.gettempdir()}/tests",
     *("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 
@@ -152,7 +154,18 @@ def _probe(tests: list[str]) -> dict[str, Any]:
     return {"code": int(code), "modules": modules}
 
 
-class _FirstOfEach:
+class _Quiet:
+    """A plugin that ignores warnings of litellm's own code.
+
+    Imported ahead, it makes its models within a test, whose warnings are errors.
+    """
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
+        config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
+
+
+class _FirstOfEach(_Quiet):
     """A plugin that leaves out all but the first test of each file."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -188,7 +201,7 @@ def _measure(sources: list[str], tests: list[str]) -> dict[str, Any]:
     }
 
 
-class _Recorder:
+class _Recorder(_Quiet):
     """A plugin that takes the time of each test, and gives coverage the test that runs."""
 
     def __init__(self, watched: Any) -> None:
@@ -222,7 +235,7 @@ def _try(limits: dict[str, float]) -> dict[str, Any]:
     return {"code": int(code), "noticed_by": chosen.failed, "ran": chosen.ran}
 
 
-class _Chosen:
+class _Chosen(_Quiet):
     """A plugin that runs the tests it is given, in their order, and ends the process when one takes too long."""
 
     def __init__(self, limits: dict[str, float]) -> None:
