@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ _LEFT_OUT = (
     | m.Assign(targets=[m.AssignTarget(m.Name("__slots__") | m.Name("__all__"))])
     | m.AnnAssign(annotation=m.Annotation(m.Name("TypeAlias")))
 )
+_SQL = re.compile(r"\b(SELECT|INSERT INTO|INSERT OR|UPDATE|DELETE FROM|PRAGMA|BEGIN|COMMIT|ROLLBACK|WHERE|ORDER BY)\b")
+_SQL_TEXT = re.compile(r"'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,17 @@ class _Visitor(cst.CSTVisitor):
     def _add(self, node: cst.CSTNode, mutated: cst.CSTNode) -> None:
         # Operators have no position of their own; they are on the lines of what they stand in.
         position = self.get_metadata(PositionProvider, self._statement or node, None)
-        if position is not None:
+        if position is not None and not _is_same_sql(node, mutated):
             self.sites.append(_Site(node, mutated, position.start.line, position.end.line))
+
+
+def _is_same_sql(before: cst.CSTNode, after: cst.CSTNode) -> bool:
+    """Return whether two nodes are the same SQL, whose keywords and names may be written in any case."""
+    if not (isinstance(before, cst.SimpleString) and isinstance(after, cst.SimpleString)):
+        return False
+    one, other = before.value[1:-1], after.value[1:-1]
+    is_sql = _SQL.search(one) is not None
+    return is_sql and one.lower() == other.lower() and _SQL_TEXT.findall(one) == _SQL_TEXT.findall(other)
 
 
 def _diff(before: str, after: str) -> tuple[str, ...]:

@@ -36,9 +36,11 @@ class Part:
 PARTS: dict[str, Part] = {
     "messages": Part(
         ("asyncllm/messages.py", "asyncllm/content.py"),
-        ("tests/messages", "tests/client/test_parameters.py", "tests/client/test_batches.py", "tests/pipeline"),
+        ("tests/messages", "tests/pipeline"),
     ),
-    "parameters": Part(("asyncllm/parameters.py",), ("tests/client", "tests/structured")),
+    "parameters": Part(
+        ("asyncllm/parameters.py",), ("tests/test_parameters.py", "tests/test_parameter_rules.py", "tests/client")
+    ),
     "retry": Part(
         (
             "asyncllm/pipeline/retry.py",

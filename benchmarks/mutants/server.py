@@ -20,6 +20,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Generator
@@ -33,8 +34,8 @@ _RESULT = "result.json"
 _LOG = "tests.log"
 # Imports, collection and the fixtures of a session take a second or two; this is for a machine that is busy.
 _START_LIMIT_S = 60.0
-# A child that has set itself above the limits of its tests, by way of a process that it started, ends here.
-_CHILD_LIMIT_S = 600.0
+# The tests of a part, under coverage and on a machine that is busy; a mutant's end earlier, each by its own limit.
+_CHILD_LIMIT_S = 1800.0
 _MEMORY_LIMIT_BYTES = 3 << 30
 _POLL_S = 0.02
 _NOT_PRELOADED = ("__main__", "asyncllm", "benchmarks", "coverage", "tests")
@@ -46,8 +47,9 @@ _OFFLINE = {
     "LITELLM_MODE": "PRODUCTION",
 }
 _OPTIONS = (
-    *("--quiet", "--no-header", "--no-summary", "--tb=line", "-rN", "--basetemp=../tmp"),
+    *("--quiet", "--no-header", "--no-summary", "--tb=line", "-rN"),
     # The one writes into the checkout, the other warns of what has been imported ahead.
+    f"--basetemp={tempfile.gettempdir()}/tests",
     *("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 
@@ -102,7 +104,7 @@ def _mutated(path: Path, source: str) -> Generator[None]:
 
 def _in_child(run: Callable[[], Any]) -> Any:
     """Return what a function returns in a forked process; None when the process died of it."""
-    result, started = Path("..", _RESULT), time.monotonic()
+    result, started, parent = Path("..", _RESULT), time.monotonic(), os.getppid()
     result.unlink(missing_ok=True)
     child = os.fork()
     if not child:
@@ -114,6 +116,9 @@ def _in_child(run: Callable[[], Any]) -> Any:
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() - started > _CHILD_LIMIT_S or _memory_of(child) > _MEMORY_LIMIT_BYTES:
             os.killpg(child, signal.SIGKILL)
+        if os.getppid() != parent:  # nobody will ask for the result
+            os.killpg(child, signal.SIGKILL)
+            sys.exit(1)
         time.sleep(_POLL_S)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what its tests have started and not ended
@@ -122,6 +127,7 @@ def _in_child(run: Callable[[], Any]) -> Any:
 
 def _become_child() -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in the background
     with open(os.devnull) as nothing, open(Path("..", _LOG), "w") as log:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
@@ -148,7 +154,18 @@ def _probe(tests: list[str]) -> dict[str, Any]:
     return {"code": int(code), "modules": modules}
 
 
-class _FirstOfEach:
+class _Quiet:
+    """A plugin that ignores warnings of litellm's own code.
+
+    Imported ahead, it makes its models within a test, whose warnings are errors.
+    """
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
+        config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
+
+
+class _FirstOfEach(_Quiet):
     """A plugin that leaves out all but the first test of each file."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -159,7 +176,8 @@ def _measure(sources: list[str], tests: list[str]) -> dict[str, Any]:
     """Run the tests of a part as they are, and note what each takes and which lines of the sources it runs."""
     import coverage
 
-    watched = coverage.Coverage(data_file=None, include=[str(Path(path).resolve()) for path in sources])
+    files = [str(Path(path).resolve()) for path in sources]
+    watched = coverage.Coverage(data_file=None, config_file=False, include=files)
     watched.start()
     for path in sources:  # so that what a module runs at its import belongs to no test
         importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
@@ -183,7 +201,7 @@ def _measure(sources: list[str], tests: list[str]) -> dict[str, Any]:
     }
 
 
-class _Recorder:
+class _Recorder(_Quiet):
     """A plugin that takes the time of each test, and gives coverage the test that runs."""
 
     def __init__(self, watched: Any) -> None:
@@ -217,7 +235,7 @@ def _try(limits: dict[str, float]) -> dict[str, Any]:
     return {"code": int(code), "noticed_by": chosen.failed, "ran": chosen.ran}
 
 
-class _Chosen:
+class _Chosen(_Quiet):
     """A plugin that runs the tests it is given, in their order, and ends the process when one takes too long."""
 
     def __init__(self, limits: dict[str, float]) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,12 @@ class Worker:
         shutil.rmtree(self._home, ignore_errors=True)
         copy = self._home / "checkout"
         shutil.copytree(ROOT, copy, ignore=_NOT_COPIED)
-        (self._home / "temporary").mkdir()
+        # Outside of the checkout: tests of finding the configuration need a folder that is in no project.
+        self._temporary = tempfile.TemporaryDirectory(prefix="asyncllm-mutants-")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.mutants.server"],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy), "TMPDIR": str(self._home / "temporary")},
+            env={**os.environ, "PYTHONPATH": str(copy), "TMPDIR": self._temporary.name},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -75,6 +77,7 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self._server.communicate()
+        self._temporary.cleanup()
 
     def preload(self, modules: list[str]) -> None:
         """Import libraries ahead of all later runs."""
