@@ -25,6 +25,7 @@ class Message:
         tool_calls: The calls that an assistant made.
         tool_call_id: For a tool's result: the id of the call that it answers.
         cache_control: The provider's cache mark for the whole message.
+        thinking_blocks: What an assistant thought, signed by its provider; it goes back unchanged.
     """
 
     role: Role
@@ -33,12 +34,14 @@ class Message:
     tool_calls: Sequence[ToolCall] = ()
     tool_call_id: str | None = None
     cache_control: Mapping[str, Any] | None = None
+    thinking_blocks: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         _check_role(self.role)
         if not isinstance(self.content, str | None):
             object.__setattr__(self, "content", tuple(part_of(part) for part in self.content))
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
+        object.__setattr__(self, "thinking_blocks", tuple(self.thinking_blocks))
 
     @classmethod
     def system(cls, content: str) -> Message:
@@ -80,6 +83,7 @@ class Message:
             tool_calls=tuple(ToolCall.from_dict(call) for call in data.get("tool_calls") or ()),
             tool_call_id=data.get("tool_call_id"),
             cache_control=data.get("cache_control"),
+            thinking_blocks=tuple(data.get("thinking_blocks") or ()),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,6 +98,7 @@ class Message:
             tool_calls=[call.to_dict() for call in self.tool_calls] or None,
             tool_call_id=self.tool_call_id,
             cache_control=plain(self.cache_control),
+            thinking_blocks=[dict(block) for block in self.thinking_blocks] or None,
         )
         message.setdefault("content", None if self.tool_calls else "")
         return message
