@@ -47,6 +47,7 @@ class Prices:
         service_tiers: The prices of other service tiers by name: `batch`, `flex`, `priority`, ...
         off_peak: The hours in which `off_peak_rates` replace the rates they name; None when there are none.
         off_peak_rates: Those rates; what is None there is charged as at any other hour.
+        web_search: US dollars for a search that the provider makes; None when nobody knows.
         per_unit: Other prices of the model under litellm's names, for an image, a second, a character or a request
             (`input_cost_per_image`). `cost_usd` does not charge them, since a usage does not count them.
     """
@@ -56,6 +57,7 @@ class Prices:
     service_tiers: Mapping[str, Prices] = field(default_factory=dict, hash=False)
     off_peak: OffPeak | None = None
     off_peak_rates: Rates = Rates()
+    web_search: float | None = None
     per_unit: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def rates(self, input_tokens: int, *, service_tier: str | None = None, when: datetime | None = None) -> Rates:
@@ -134,6 +136,8 @@ def parse_prices(entry: Mapping[str, Any]) -> Prices | None:
         service_tiers={name: prices for name, prices in tiers.items() if prices is not None},
         off_peak=parse_off_peak(block) if block else None,
         off_peak_rates=_flat_rates(block, "") if block else Rates(),
+        # Where the price depends on how much is searched, litellm charges the middle.
+        web_search=_number(entry.get("search_context_cost_per_query") or {}, "search_context_size_medium"),
         per_unit=unit_prices,
     )
 
