@@ -242,7 +242,7 @@ async def test_a_field_left_out_of_an_item_has_its_default(llm: AsyncLLM, simula
 async def test_an_unknown_way_with_bad_items_is_refused(llm: AsyncLLM) -> None:
     """A misspelt `on_invalid` does not silently raise or skip."""
     with pytest.raises(ValueError, match="'raise' or 'skip'"):
-        llm.stream_items(Line, "Read it.", on_invalid="drop")  # type: ignore[arg-type]
+        llm.stream_items(Line, "Read it.", on_invalid="drop")  # type: ignore[call-overload]
 
 
 def test_the_blocking_api_streams_types_as_well(simulator: Simulator, options: dict[str, Any]) -> None:

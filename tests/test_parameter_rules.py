@@ -154,8 +154,9 @@ def test_a_profile_sends_what_it_sets() -> None:
         "max_tokens": 50,
     }
     assert [type(params[name]) for name in ("stop", "safety_settings", "extra_body")] == [list, list, dict]
-    assert [type(value) for value in params["extra_body"].values()] == [dict]
-    assert type(params["extra_body"]["a"]["b"]) is list
+    body: Any = params["extra_body"]
+    assert [type(value) for value in body.values()] == [dict]
+    assert type(body["a"]["b"]) is list
 
 
 def test_a_profile_that_sets_nothing_sends_nothing() -> None:
