@@ -26,6 +26,7 @@ class Message:
         tool_calls: The tool calls of an assistant.
         tool_call_id: For the result of a tool: the id of the call.
         cache_control: The provider's cache mark for the whole message.
+        thinking_blocks: What an assistant thought, signed by its provider; it goes back unchanged.
 
     Raises:
         TypeError: The content is neither a text nor a sequence of parts.
@@ -38,12 +39,14 @@ class Message:
     tool_calls: Sequence[ToolCall] = ()
     tool_call_id: str | None = None
     cache_control: Mapping[str, object] | None = None
+    thinking_blocks: Sequence[Mapping[str, object]] = ()
 
     def __post_init__(self) -> None:
         _check_role(self.role)
         if not isinstance(self.content, str | None):
             object.__setattr__(self, "content", _parts(self.content))
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
+        object.__setattr__(self, "thinking_blocks", tuple(self.thinking_blocks))
 
     @classmethod
     def system(cls, content: str) -> Message:
@@ -86,6 +89,7 @@ class Message:
             tool_calls=[ToolCall.from_dict(mapping_or_empty(call)) for call in list_or_empty(data.get("tool_calls"))],
             tool_call_id=optional_string(data, "tool_call_id"),
             cache_control=mark if is_mapping(mark) else None,
+            thinking_blocks=[mapping_or_empty(block) for block in list_or_empty(data.get("thinking_blocks"))],
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -98,6 +102,7 @@ class Message:
             tool_calls=[call.to_dict() for call in self.tool_calls] or None,
             tool_call_id=self.tool_call_id,
             cache_control=copied(self.cache_control),
+            thinking_blocks=[dict(block) for block in self.thinking_blocks] or None,
         )
         message.setdefault("content", None if self.tool_calls else "")
         return message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 # The pieces of a delta that are texts to be joined; anything else a provider adds is kept as it last came.
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -121,12 +121,37 @@ class _ChoiceAssembly:
 
     def _add_other(self, key: str, value: object) -> None:
         before = self._other.get(key)
-        if isinstance(value, list) and isinstance(before, list):
+        if key == "thinking_blocks":
+            self._other[key] = _joined_thinking(before, value)
+        elif isinstance(value, list) and isinstance(before, list):
             self._other[key] = [*cast(list[object], before), *cast(list[object], value)]
         elif isinstance(value, dict) and isinstance(before, dict):
             self._other[key] = {**cast(dict[str, object], before), **cast(dict[str, object], value)}
         else:
             self._other[key] = value
+
+
+def _joined_thinking(before: object, blocks: object) -> object:
+    """Add blocks to those before them; litellm streams them in pieces, of which the last has the signature."""
+    if not _is_list(before) or not _is_list(blocks):
+        return blocks
+    joined = list(before)
+    for block in blocks:
+        last = joined[-1] if joined else None
+        if _is_thinking(block) and _is_thinking(last) and not last.get("signature"):
+            text = f"{last.get('thinking') or ''}{block.get('thinking') or ''}"
+            joined[-1] = {**last, **block, "thinking": text}
+        else:
+            joined.append(block)
+    return joined
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
+
+
+def _is_thinking(block: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(block, dict) and ("type", "thinking") in block.items()
 
 
 class ToolCallAssembly:

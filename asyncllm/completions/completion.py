@@ -75,7 +75,8 @@ class Completion:
     @property
     def message(self) -> Message:
         """The first choice as a message, to be put back into the conversation."""
-        return Message(role="assistant", content=self.text or None, tool_calls=self.tool_calls)
+        thoughts = self._message.get("thinking_blocks") or ()
+        return Message("assistant", self.text or None, tool_calls=self.tool_calls, thinking_blocks=thoughts)
 
     @property
     def finish_reason(self) -> str | None:

@@ -19,9 +19,11 @@ class Usage:
         output_tokens: All tokens of the answer, reasoning included.
         cached_tokens: The part of `input_tokens` read from the provider's cache.
         cache_write_tokens: The part of `input_tokens` written to the provider's cache.
+        cache_write_1h_tokens: The part of `cache_write_tokens` that is kept for an hour rather than minutes.
         reasoning_tokens: The part of `output_tokens` spent on reasoning.
         audio_input_tokens: The part of `input_tokens` that is audio.
         audio_output_tokens: The part of `output_tokens` that is audio.
+        web_searches: Searches that the provider made for the answer, and charges beside the tokens.
         basis: Whether these numbers are known, estimated or unknown.
     """
 
@@ -32,6 +34,8 @@ class Usage:
     reasoning_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    web_searches: int | None = None
     basis: Basis = "unknown"
 
     @property
@@ -52,6 +56,7 @@ class Usage:
             return cls(sent, received, basis=basis)  # most servers but the largest providers' say no more
         prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
         cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
+        kept = _details(prompt, "cache_creation_token_details")
         return cls(
             input_tokens=sent,
             output_tokens=received,
@@ -60,6 +65,8 @@ class Usage:
             reasoning_tokens=_count(output, "reasoning_tokens"),
             audio_input_tokens=_count(prompt, "audio_tokens"),
             audio_output_tokens=_count(output, "audio_tokens"),
+            cache_write_1h_tokens=_count(kept, "ephemeral_1h_input_tokens"),
+            web_searches=_count(_details(data, "server_tool_use"), "web_search_requests"),
             basis=basis,
         )
 
@@ -86,6 +93,7 @@ _FINER = (
     "completion_tokens_details",
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
+    "server_tool_use",
 )
 
 

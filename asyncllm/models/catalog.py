@@ -40,10 +40,12 @@ class FamilyRule:
     Attributes:
         pattern: Matches the names of the family.
         details: The fields that an entry of the family would have.
+        completes: The providers whose own entries it completes.
     """
 
     pattern: re.Pattern[str]
     details: ModelEntry
+    completes: tuple[object, ...] = ()
 
 
 @lru_cache(maxsize=512)  # More models than a process uses; an entry takes about 2 KB.
@@ -80,7 +82,11 @@ def family_rules() -> tuple[FamilyRule, ...]:
     """Return litellm's rules for models that are not in the map, in its order; () when it has none."""
     rules = map(mapping_or_empty, list_or_empty(mapping_or_empty(_read(_FAMILY_RULES)).get("rules")))
     return tuple(
-        FamilyRule(re.compile(pattern, re.IGNORECASE), mapping_or_empty(rule.get("model_info")))
+        FamilyRule(
+            re.compile(pattern, re.IGNORECASE),
+            mapping_or_empty(rule.get("model_info")),
+            tuple(list_or_empty(rule.get("fill_missing_for_providers"))),
+        )
         for rule in rules
         if isinstance(pattern := rule.get("pattern"), str)
     )

@@ -17,7 +17,7 @@ def cost_usd(
     prices: Prices | ModelInfo | None,
     *,
     service_tier: str | None = None,
-    cache_write_1h_tokens: int = 0,
+    cache_write_1h_tokens: int | None = None,
     when: datetime | None = None,
 ) -> float | None:
     """Return the cost of a usage, as litellm computes it.
@@ -26,7 +26,8 @@ def cost_usd(
         usage: The tokens; a kind that is None counts as 0.
         prices: The prices, or the model that has them.
         service_tier: The tier that served the request (`flex`, `priority`, `batch`, ...).
-        cache_write_1h_tokens: How many of the tokens written to the cache are kept for an hour rather than minutes.
+        cache_write_1h_tokens: How many of the tokens written to the cache are kept for an hour rather than minutes;
+            None for those that the usage has.
         when: The time of the request, with a time zone; None: now. Off-peak prices depend on it.
 
     Returns:
@@ -38,7 +39,9 @@ def cost_usd(
     if prices.off_peak is not None and when is None:
         when = datetime.now(UTC)
     rates = prices.rates(usage.input_tokens, service_tier=service_tier, when=when)
-    return _sum((*_input_parts(usage, rates, cache_write_1h_tokens), *_output_parts(usage, rates)))
+    kept = usage.cache_write_1h_tokens if cache_write_1h_tokens is None else cache_write_1h_tokens
+    parts = (*_input_parts(usage, rates, kept or 0), *_output_parts(usage, rates))
+    return _sum((*parts, (usage.web_searches, prices.web_search)) if usage.web_searches else parts)
 
 
 def worst_case_cost(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from ..narrowing import is_list, is_mapping, list_or_empty
+from ..narrowing import is_list, is_mapping, list_or_empty, mapping_or_empty
 from .off_peak import OffPeak, parse_off_peak
 
 
@@ -47,6 +47,7 @@ class Prices:
         service_tiers: The prices of other service tiers by name: `batch`, `flex`, `priority`, ...
         off_peak: The hours in which `off_peak_rates` apply; None when there are none.
         off_peak_rates: The rates of these hours; where one is None, the usual rate applies.
+        web_search: US dollars for a search that the provider makes; None when unknown.
         per_unit: Other prices under litellm's names, for an image, a second, a character or a request
             (`input_cost_per_image`). `cost_usd` ignores them, since a usage does not count these units.
     """
@@ -56,6 +57,7 @@ class Prices:
     service_tiers: Mapping[str, Prices] = field(default_factory=dict[str, "Prices"], hash=False)
     off_peak: OffPeak | None = None
     off_peak_rates: Rates = Rates()
+    web_search: float | None = None
     per_unit: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     def rates(self, input_tokens: int, *, service_tier: str | None = None, when: datetime | None = None) -> Rates:
@@ -135,6 +137,8 @@ def parse_prices(entry: Mapping[str, object]) -> Prices | None:
         service_tiers={name: prices for name, prices in tiers.items() if prices is not None},
         off_peak=parse_off_peak(off_peak) if off_peak is not None else None,
         off_peak_rates=_flat_rates(off_peak, "") if off_peak is not None else Rates(),
+        # Where the price depends on how much is searched, litellm charges the middle.
+        web_search=_number(mapping_or_empty(entry.get("search_context_cost_per_query")), "search_context_size_medium"),
         per_unit=unit_prices,
     )
 

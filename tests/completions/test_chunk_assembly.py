@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncllm.completions.call_record import CallRecord
 from asyncllm.completions.chunk_assembly import ChunkAssembly, ToolCallAssembly
+from asyncllm.completions.completion import Completion
+from asyncllm.messages import Message
 
 ARGUMENTS = st.lists(st.text(min_size=1, max_size=6), max_size=5)
 CALLS = st.lists(st.tuples(st.sampled_from(["add", "say", "look_up"]), ARGUMENTS), min_size=1, max_size=4)
@@ -142,6 +145,35 @@ def test_logprobs_are_joined() -> None:
         choice = {"index": 0, "delta": {"content": token}, "logprobs": {"content": [{"token": token}], "refusal": None}}
         assembly.add({"choices": [choice]})
     assert assembly.result()["choices"][0]["logprobs"] == {"content": [{"token": "a"}, {"token": "b"}]}
+
+
+def test_thinking_in_pieces_is_put_together() -> None:
+    """A block ends with its signature, and the next one begins."""
+    assembly = ChunkAssembly()
+    pieces: list[dict[str, Any]] = [
+        {"type": "thinking", "thinking": "Fr"},
+        {"type": "thinking", "thinking": "ance"},
+        {"type": "thinking", "thinking": "", "signature": "s1"},
+        {"type": "redacted_thinking", "data": "x"},
+        {"type": "thinking", "thinking": "Whole.", "signature": "s2"},
+        {"type": "thinking", "thinking": "Another.", "signature": "s3"},
+    ]
+    for piece in pieces:
+        assembly.add(chunk(thinking_blocks=[piece]))
+    assert assembly.result()["choices"][0]["message"]["thinking_blocks"] == [
+        {"type": "thinking", "thinking": "France", "signature": "s1"},
+        *pieces[3:],
+    ]
+
+
+def test_thinking_goes_back_with_the_message() -> None:
+    """What the provider has signed is in the message that is put into the conversation, unchanged."""
+    blocks = [{"type": "thinking", "thinking": "France.", "signature": "s"}, {"type": "redacted_thinking", "data": "x"}]
+    said = {"role": "assistant", "content": "Paris", "thinking_blocks": blocks}
+    record = CallRecord(profile="p", model="m", provider="anthropic", transport="wire")
+    message = Completion({"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}, record).message
+    assert message.to_dict() == said
+    assert Message.from_dict(said) == message
 
 
 def test_everything_written_counts() -> None:

@@ -39,11 +39,12 @@ OWNERLESS = {
     "https://inference.api.nscale.com/v1": "nscale",
 }
 
-# Six usages that cover every rate; the last exceeds every long-context threshold.
+# Seven usages that cover every rate; the last exceeds every long-context threshold.
 USAGES = {
     "plain": Usage(1_000, 200),
     "cached": Usage(1_000, 200, cached_tokens=600),
     "cache write": Usage(1_000, 200, cached_tokens=100, cache_write_tokens=500),
+    "cache for an hour": Usage(1_000, 200, cached_tokens=100, cache_write_tokens=500, cache_write_1h_tokens=200),
     "reasoning": Usage(1_000, 900, reasoning_tokens=600),
     "audio": Usage(1_000, 300, audio_input_tokens=400, audio_output_tokens=100),
     "long": Usage(600_000, 200, cached_tokens=50_000),
@@ -265,12 +266,21 @@ def _usage_for(litellm: ModuleType, usage: Usage) -> Any:
             "cached_tokens": usage.cached_tokens or 0,
             "audio_tokens": usage.audio_input_tokens or 0,
             "cache_creation_tokens": usage.cache_write_tokens or 0,
+            "cache_creation_token_details": _kept(usage),
         },
         completion_tokens_details={
             "reasoning_tokens": usage.reasoning_tokens or 0,
             "audio_tokens": usage.audio_output_tokens or 0,
         },
     )
+
+
+def _kept(usage: Usage) -> dict[str, int] | None:
+    """Return how long the tokens that a usage wrote to the cache are kept, where it says so."""
+    if usage.cache_write_1h_tokens is None:
+        return None
+    rest = (usage.cache_write_tokens or 0) - usage.cache_write_1h_tokens
+    return {"ephemeral_5m_input_tokens": rest, "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens}
 
 
 def _cost_by(litellm: ModuleType, info: ModelInfo, usage: Any) -> float | None:

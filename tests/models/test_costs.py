@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -41,7 +42,38 @@ def test_each_kind_of_token_is_charged_once_at_its_rate(usage: Usage, dollars: f
 def test_tokens_kept_for_an_hour_have_their_own_rate():
     """Tokens written to the cache for an hour have their own price."""
     usage = Usage(100, 0, cache_write_tokens=40)
-    assert cost_usd(usage, Prices(RATES), cache_write_1h_tokens=10) == pytest.approx(60 + 30 * 1.25 + 10 * 2.0)
+    dollars = pytest.approx(60 + 30 * 1.25 + 10 * 2.0)
+    assert cost_usd(usage, Prices(RATES), cache_write_1h_tokens=10) == dollars
+    assert cost_usd(replace(usage, cache_write_1h_tokens=10), Prices(RATES)) == dollars
+
+
+def test_claude_charges_caches_by_how_long_they_are_kept():
+    """Twice the input price for an hour, 1.25 times for minutes, a tenth to read."""
+    written = {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 500}
+    usage = Usage.from_dict(
+        {
+            "prompt_tokens": 4500,
+            "completion_tokens": 0,
+            "cache_creation_input_tokens": 1500,
+            "prompt_tokens_details": {"cached_tokens": 2000, "cache_creation_token_details": written},
+        }
+    )
+    price = 3e-6  # of Claude Sonnet 4.5, for a token of the prompt
+    expected = price * (1000 + 2000 * 0.1 + 1000 * 1.25 + 500 * 2)
+    assert cost_usd(usage, model_info("anthropic/claude-sonnet-4-5")) == pytest.approx(expected)
+
+
+def test_searches_are_charged_beside_the_tokens():
+    """By their number; without a price for them the cost is unknown."""
+    usage = Usage.from_dict(
+        {"prompt_tokens": 100, "completion_tokens": 10, "server_tool_use": {"web_search_requests": 3}}
+    )
+    assert usage.web_searches == 3
+    assert cost_usd(usage, Prices(RATES, web_search=0.01)) == pytest.approx(200.03)
+    assert cost_usd(usage, Prices(RATES)) is None
+    claude = model_info("anthropic/claude-sonnet-4-6").prices
+    assert claude is not None
+    assert claude.web_search == 0.01
 
 
 def test_a_kind_without_a_rate_is_charged_as_plain():

@@ -1,4 +1,4 @@
-"""The formats that the wire speaks: bodies of requests written, answers and chunks read into the chat-completions form.
+"""Formats of providers' APIs: pure conversions from chat completions to a provider's bodies, and back.
 
-A format knows nothing of connections, statuses or timeouts, and makes no decision about which requests the wire serves.
+A format does no I/O: it knows nothing of connections, statuses or timeouts. `format` has the protocols.
 """
