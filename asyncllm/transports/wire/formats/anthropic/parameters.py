@@ -142,10 +142,11 @@ def _send(mapped: Mapped, name: str, value: object, _capabilities: Capabilities)
     mapped.sent[name] = value
 
 
-def _limit(mapped: Mapped, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _limit(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
     if not isinstance(value, int | float):
-        raise UnservedError("max_tokens is no number")
-    mapped.sent["max_tokens"] = value if isinstance(value, int) else max(1, round(value))
+        raise UnservedError(f"{name} is no number")
+    if name == "max_completion_tokens" or "max_tokens" not in mapped.sent:
+        mapped.sent["max_tokens"] = value if isinstance(value, int) else max(1, round(value))
 
 
 def _sample(mapped: Mapped, name: str, value: object, capabilities: Capabilities) -> None:
