@@ -13,6 +13,9 @@ from .base import Call
 from .errors import failure, unreadable_failure
 from .json_values import is_array, is_object
 
+WRONG_TYPES = (AttributeError, TypeError, ValueError)
+"""Raised by reading an answer in which something has another type than it should."""
+
 
 def encode(body: Mapping[str, object]) -> bytes:
     """Encode a body.

@@ -181,6 +181,20 @@ def test_a_journal_whose_beginning_is_gone(path: Path, what: bytes) -> None:
     assert Journal.read(path).summary().cost_usd == pytest.approx(30 * 0.25)
 
 
+def test_a_journal_whose_tree_is_torn_at_its_root(path: Path) -> None:
+    """Without the page that leads to all answers none can be looked up by its number; all are found all the same."""
+    write_run(path, [Request(f"{n}") for n in range(300)], [outcome(f"answer {n}") for n in range(300)])
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'answers'").fetchone()
+    connection.close()
+    damage(path, 4096 * (root - 1), bytes(4096))
+    with pytest.raises(JournalError, match="damaged"):
+        list(Journal.read(path).outcomes())
+    assert Journal.recover(path).answers == 300
+    assert [entry.text for entry in Journal.read(path).outcomes()] == [f"answer {n}" for n in range(300)]
+    assert not [each for each in path.parent.iterdir() if each.name.endswith(("-pages", "-recovered"))]
+
+
 def test_a_second_damage_gets_another_name(path: Path) -> None:
     """No damaged file is overwritten by the next."""
     write_run(path, [Request("a")], [outcome("1")])

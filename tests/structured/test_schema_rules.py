@@ -26,6 +26,16 @@ class Line(BaseModel):
     end: Point
 
 
+def answer_type(wanted: Any) -> Any:
+    """Return the type of an answer, of a Python type or a JSON Schema."""
+    return AnswerType(wanted)
+
+
+def answer_list(wanted: Any) -> Any:
+    """Return the type of a list of what a Python type or a JSON Schema describes."""
+    return list_of(wanted)
+
+
 def extra(**values: Any) -> Any:
     """Return a field with some additions to its schema."""
     return Field(json_schema_extra=values)
@@ -34,7 +44,7 @@ def extra(**values: Any) -> Any:
 def refusal(response_model: Any, text: str) -> tuple[str, str]:
     """Return the class and the message of the error of an answer that is no value of a type."""
     with pytest.raises(Exception, match=r".") as caught:
-        AnswerType(response_model).read(text)
+        answer_type(response_model).read(text)
     return type(caught.value).__name__, str(caught.value)
 
 
@@ -61,7 +71,7 @@ class TestNames:
         schema = {"title": title, "type": "object", "properties": {"a": {"type": "integer"}}}
         if not isinstance(title, str):
             del schema["title"]
-        found = AnswerType(schema)
+        found = answer_type(schema)
         assert (found.name, found.title) == (name, name)
 
     @pytest.mark.parametrize(
@@ -78,16 +88,16 @@ class TestNames:
     )
     def test_a_message_calls_a_type_as_its_author_does(self, response_model: Any, title: str, name: str) -> None:
         """What is wrapped into an object still goes by its own name."""
-        found = AnswerType(response_model)
+        found = answer_type(response_model)
         assert (found.title, found.name, repr(found)) == (title, name, f"AnswerType({title})")
         assert type_name(response_model) == title
 
     def test_the_docstring_is_that_of_the_type_itself(self) -> None:
         """It describes the fields of a model; an inherited one, or that of a list, does not."""
-        assert AnswerType(Point).documentation() == "A point.\n\nArgs:\n    x: Across."
-        assert AnswerType(Line).documentation() is None
-        assert AnswerType(list[Point]).documentation() is None
-        assert AnswerType(int).documentation() is None
+        assert answer_type(Point).documentation() == "A point.\n\nArgs:\n    x: Across."
+        assert answer_type(Line).documentation() is None
+        assert answer_type(list[Point]).documentation() is None
+        assert answer_type(int).documentation() is None
 
 
 class TestObjectsAtTheTop:
@@ -96,7 +106,7 @@ class TestObjectsAtTheTop:
     def test_what_is_no_object_is_asked_for_as_the_value_of_one(self) -> None:
         """Python types and schemas are wrapped alike; the answer is taken out again."""
         for response_model in (int, {"type": "integer"}):
-            found = AnswerType(response_model)
+            found = answer_type(response_model)
             assert found.wrapped
             assert found.schema["type"] == "object"
             assert found.schema["required"] == ["value"]
@@ -104,8 +114,8 @@ class TestObjectsAtTheTop:
 
     def test_a_list_may_come_without_its_wrapping(self) -> None:
         """Models leave it out when they are asked for a list."""
-        assert AnswerType(list[int]).read("[1, 2]") == [1, 2]
-        assert AnswerType(list[int]).read('{"value": [1, 2]}') == [1, 2]
+        assert answer_type(list[int]).read("[1, 2]") == [1, 2]
+        assert answer_type(list[int]).read('{"value": [1, 2]}') == [1, 2]
 
     def test_a_schema_becomes_a_definition_of_its_wrapping(self) -> None:
         """Its title stays on top, its dialect and its own definitions too, and references point to where things are."""
@@ -116,7 +126,7 @@ class TestObjectsAtTheTop:
             "items": {"anyOf": [{"$ref": "#/$defs/Answer"}, {"$ref": "#"}, {"$ref": "#/items"}]},
             "$defs": {"Answer": {"type": "integer"}},
         }
-        assert AnswerType(schema).schema == {
+        assert answer_type(schema).schema == {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "Numbers",
             "type": "object",
@@ -138,18 +148,20 @@ class TestObjectsAtTheTop:
                 },
             },
         }
-        assert "$schema" not in AnswerType({"type": "integer"}).schema
-        assert AnswerType({"type": "integer"}).schema["title"] == "Answer"
+        assert "$schema" not in answer_type({"type": "integer"}).schema
+        assert answer_type({"type": "integer"}).schema["title"] == "Answer"
 
     def test_a_list_of_a_schema_has_its_items(self) -> None:
         """The schema moves into the definitions, and its items are read by it."""
-        several = list_of({"type": "integer", "minimum": 1, "$schema": "https://json-schema.org/draft/2020-12/schema"})
+        several = answer_list(
+            {"type": "integer", "minimum": 1, "$schema": "https://json-schema.org/draft/2020-12/schema"}
+        )
         assert several == {
             "type": "array",
             "items": {"$ref": "#/$defs/Answer"},
             "$defs": {"Answer": {"type": "integer", "minimum": 1}},
         }
-        assert AnswerType(several).read("[3, 1]") == [3, 1]
+        assert answer_type(several).read("[3, 1]") == [3, 1]
         assert refusal(several, "[3, 0]") == ("BadAnswerError", "1: 0 is less than the minimum of 1")
         assert list_of(int) == list[int]
 
@@ -157,7 +169,7 @@ class TestObjectsAtTheTop:
         """A recursive model is a mere reference to one of its definitions, which providers refuse."""
         tree = {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}}}
         schema = {"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}, "title": "Root"}
-        found = AnswerType(schema)
+        found = answer_type(schema)
         assert not found.wrapped
         assert found.schema == {**tree, "title": "Root", "$defs": {"Tree": tree}}
 
@@ -171,7 +183,7 @@ class TestObjectsAtTheTop:
     )
     def test_other_references_are_wrapped(self, schema: dict[str, Any]) -> None:
         """A reference to a reference, or to no object, is the value of one."""
-        found = AnswerType(schema)
+        found = answer_type(schema)
         assert found.wrapped
         assert found.read('{"value": 7}') == 7
 
@@ -194,7 +206,7 @@ class TestMaps:
     )
     def test_keys_that_are_no_texts_are_described(self, keys: Any, says: dict[str, Any] | None) -> None:
         """JSON has texts alone as keys; pydantic reads numbers and booleans back from them."""
-        schema = AnswerType(dict[keys, int]).schema["properties"]["value"]
+        schema = answer_type(dict[keys, int]).schema["properties"]["value"]
         if says is not None:
             assert schema["propertyNames"] == says
         else:
@@ -254,7 +266,7 @@ class TestTypesThatCannotBeAskedFor:
     def test_a_class_without_a_schema(self) -> None:
         """The reason is pydantic's, in one line."""
         with pytest.raises(TypeError) as caught:
-            AnswerType(type("Unaskable", (), {}))
+            answer_type(type("Unaskable", (), {}))
         assert str(caught.value).startswith(
             "Unaskable is no type that can be asked for: Unable to generate pydantic-core"
         )
@@ -265,7 +277,7 @@ class TestTypesThatCannotBeAskedFor:
         with pytest.raises(
             TypeError, match=r"^this is not a JSON Schema: 'intger' is not valid .* at \$\.properties\.a"
         ):
-            AnswerType({"type": "object", "properties": {"a": {"type": "intger"}}})
+            answer_type({"type": "object", "properties": {"a": {"type": "intger"}}})
 
     @pytest.mark.parametrize("where", [{"$ref": "other.json"}, {"items": [{"$ref": "other.json"}]}])
     def test_a_schema_that_needs_another_document(self, where: dict[str, Any]) -> None:
@@ -273,7 +285,7 @@ class TestTypesThatCannotBeAskedFor:
         with pytest.raises(
             TypeError, match=r"^a JSON Schema that refers to another document cannot be asked for: 'other\.json'$"
         ):
-            AnswerType({"type": "object", "properties": {"a": where}})
+            answer_type({"type": "object", "properties": {"a": where}})
 
 
 class TestCanonical:

@@ -39,7 +39,7 @@ _REASONS = {
 }
 
 
-class AnthropicFormat(ProviderFormat):
+class SimulatedAnthropic(ProviderFormat):
     """Reads and writes messages."""
 
     stream_type = b"text/event-stream; charset=utf-8"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..answers.json_values import encode_json
-from .anthropic import AnthropicFormat
-from .openai import OpenAIFormat
+from .anthropic import SimulatedAnthropic
+from .openai import SimulatedOpenAI
 from .provider_format import ErrorDetails
 
 
@@ -25,11 +25,11 @@ def error_body(style: str, error: ErrorDetails, *, in_stream: bool = False) -> t
 
 
 def _openai(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
-    return OpenAIFormat().error(error)
+    return SimulatedOpenAI().error(error)
 
 
 def _anthropic(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
-    return AnthropicFormat().error(error)
+    return SimulatedAnthropic().error(error)
 
 
 def _azure(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:

@@ -14,7 +14,7 @@ from .provider_format import ErrorDetails, ProviderFormat, chunk_chars, read_pos
 _DETAILS = {"format": "gguf", "family": "simulator", "parameter_size": "0B", "quantization_level": "none"}
 
 
-class OllamaFormat(ProviderFormat):
+class SimulatedOllama(ProviderFormat):
     """Reads and writes /api/chat."""
 
     stream_type = b"application/x-ndjson"

@@ -60,7 +60,7 @@ _REASONS: Mapping[str, tuple[int, str, str | None, str]] = {
 }  # fmt: skip
 
 
-class OpenAIFormat(ProviderFormat):
+class SimulatedOpenAI(ProviderFormat):
     """Reads and writes chat completions."""
 
     stream_type = b"text/event-stream; charset=utf-8"

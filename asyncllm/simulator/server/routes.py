@@ -10,9 +10,9 @@ from typing import Any, cast
 from ..answers.conversation import ChatRequest, InvalidRequestError, stable_number
 from ..answers.json_values import is_object
 from ..faults import Fault
-from ..formats.anthropic import AnthropicFormat
-from ..formats.ollama import OllamaFormat
-from ..formats.openai import MODELS, OpenAIFormat
+from ..formats.anthropic import SimulatedAnthropic
+from ..formats.ollama import SimulatedOllama
+from ..formats.openai import MODELS, SimulatedOpenAI
 from ..formats.provider_format import ProviderFormat
 from ..formats.proxy_models import model_info
 
@@ -24,7 +24,7 @@ SCRIPT_HEADER = "x-simulator"
 # What reading or answering raises when a field of a body is of the wrong type, which is the client's mistake.
 MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
 
-_OPENAI, _ANTHROPIC, _OLLAMA = OpenAIFormat(), AnthropicFormat(), OllamaFormat()
+_OPENAI, _ANTHROPIC, _OLLAMA = SimulatedOpenAI(), SimulatedAnthropic(), SimulatedOllama()
 CHATS: Mapping[str, ProviderFormat] = {
     "/v1/chat/completions": _OPENAI,
     "/chat/completions": _OPENAI,

@@ -11,12 +11,12 @@ from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
 from ..base import NEVER_S, Call
-from ..bodies import no_end, start_of
+from ..bodies import WRONG_TYPES, no_end, start_of
 from ..errors import describe, redact, unreadable_failure
 from ..headers import lower_case
 from ..litellm.importing import model_response
 from .connections import exchange_failure
-from .formats.openai import WRONG_TYPES, ChunkReader
+from .formats.openai import ChunkReader
 from .sse import SSEParser
 from .timeouts import Timers
 

@@ -12,11 +12,8 @@ import pydantic_core
 from asyncllm.errors import AsyncLLMError, MalformedResponseError
 
 from ...base import Call
-from ...bodies import decode, encode, error_in, read_error, read_error_event, start_of
+from ...bodies import WRONG_TYPES, decode, encode, error_in, read_error, read_error_event, start_of
 from ...json_values import is_array
-
-WRONG_TYPES = (AttributeError, TypeError, ValueError)
-"""Raised by reading an answer in which something has another type than it should."""
 
 _DONE = b"[DONE]"
 # Some servers show a reasoning model's thoughts inside the text.

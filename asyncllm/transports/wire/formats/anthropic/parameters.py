@@ -30,7 +30,7 @@ _BESIDE = frozenset(("extra_body", "extra_headers", "stream_options"))
 _NEVER_EXTRA = frozenset(("model",))  # the profile decides it
 
 
-class Mapped:
+class AnthropicParameters:
     """The parameters of a request in Anthropic's terms.
 
     Attributes:
@@ -51,13 +51,13 @@ class Mapped:
         self.head = b""
 
 
-def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> Mapped:
+def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> AnthropicParameters:
     """Return the fields of a body for the parameters of a request.
 
     Raises:
         UnservedError: litellm has to serve the request.
     """
-    mapped = Mapped()
+    mapped = AnthropicParameters()
     together = False
     for name, value in params.items():
         mapping = _MAPPINGS.get(name)
@@ -82,7 +82,7 @@ def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> 
     return mapped
 
 
-def _map_together(params: Mapping[str, object], capabilities: Capabilities, mapped: Mapped) -> None:
+def _map_together(params: Mapping[str, object], capabilities: Capabilities, mapped: AnthropicParameters) -> None:
     if "response_format" in params:
         _map_format(params, capabilities, mapped)
     if params.get("tools"):
@@ -96,7 +96,7 @@ def _map_together(params: Mapping[str, object], capabilities: Capabilities, mapp
         map_thinking(params, capabilities, mapped.sent, mapped.dropped)
 
 
-def _map_format(params: Mapping[str, object], capabilities: Capabilities, mapped: Mapped) -> None:
+def _map_format(params: Mapping[str, object], capabilities: Capabilities, mapped: AnthropicParameters) -> None:
     """Constrain the answer to a schema: natively where the model supports it, else by a forced tool call."""
     value = params["response_format"]
     if not is_mapping(value):
@@ -130,7 +130,7 @@ def _schema_in(value: Mapping[str, object]) -> Mapping[str, object] | None:
     return schema
 
 
-def _unforced(choice: JsonObject, mapped: Mapped) -> JsonObject:
+def _unforced(choice: JsonObject, mapped: AnthropicParameters) -> JsonObject:
     """Downgrade a forced choice to `auto`, and report it as dropped."""
     if choice["type"] not in ("any", "tool"):
         return choice
@@ -138,37 +138,37 @@ def _unforced(choice: JsonObject, mapped: Mapped) -> JsonObject:
     return {"type": "auto", **{name: value for name, value in choice.items() if name not in ("type", "name")}}
 
 
-def _send(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
+def _send(mapped: AnthropicParameters, name: str, value: object, _capabilities: Capabilities) -> None:
     mapped.sent[name] = value
 
 
-def _limit(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
+def _limit(mapped: AnthropicParameters, name: str, value: object, _capabilities: Capabilities) -> None:
     if not isinstance(value, int | float):
         raise UnservedError(f"{name} is no number")
     if name == "max_completion_tokens" or "max_tokens" not in mapped.sent:
         mapped.sent["max_tokens"] = value if isinstance(value, int) else max(1, round(value))
 
 
-def _sample(mapped: Mapped, name: str, value: object, capabilities: Capabilities) -> None:
+def _sample(mapped: AnthropicParameters, name: str, value: object, capabilities: Capabilities) -> None:
     if capabilities.samples or (name == "temperature" and value == 1):
         mapped.sent[name] = value
     else:
         mapped.dropped.append(name)
 
 
-def _stop(mapped: Mapped, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _stop(mapped: AnthropicParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
     if not isinstance(value, str) and not is_list(value):
         raise UnservedError("stop is neither a text nor a list")
     if value:
         mapped.sent["stop_sequences"] = [value] if isinstance(value, str) else list(value)
 
 
-def _user(mapped: Mapped, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _user(mapped: AnthropicParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
     if _is_user_id(value):
         mapped.sent.setdefault("metadata", {"user_id": value})
 
 
-def _metadata(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
+def _metadata(mapped: AnthropicParameters, name: str, value: object, _capabilities: Capabilities) -> None:
     if not is_mapping(value):
         raise UnservedError("metadata is no object")
     if _is_user_id(value.get("user_id")):
@@ -181,7 +181,7 @@ def _is_user_id(value: object) -> bool:
     return isinstance(value, str) and not _EMAIL.match(value) and not _TELEPHONE.match(value)
 
 
-def _tier(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
+def _tier(mapped: AnthropicParameters, name: str, value: object, _capabilities: Capabilities) -> None:
     tier = _TIERS.get(str(value))
     if tier is None:
         mapped.dropped.append(name)
@@ -189,16 +189,16 @@ def _tier(mapped: Mapped, name: str, value: object, _capabilities: Capabilities)
         mapped.sent[name] = tier
 
 
-def _choices(mapped: Mapped, name: str, value: object, _capabilities: Capabilities) -> None:
+def _choices(mapped: AnthropicParameters, name: str, value: object, _capabilities: Capabilities) -> None:
     if value != 1:
         mapped.dropped.append(name)
 
 
-def _elsewhere(_mapped: Mapped, name: str, _value: object, _capabilities: Capabilities) -> None:
+def _elsewhere(_mapped: AnthropicParameters, name: str, _value: object, _capabilities: Capabilities) -> None:
     raise UnservedError(f"{name} is mapped by litellm")
 
 
-_MAPPINGS: Mapping[str, Callable[[Mapped, str, object, Capabilities], None]] = {
+_MAPPINGS: Mapping[str, Callable[[AnthropicParameters, str, object, Capabilities], None]] = {
     "cache_control": _send,
     "context_management": _elsewhere,
     "max_completion_tokens": _limit,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.transports.base import Connection
 from asyncllm.transports.bodies import encode
-from asyncllm.transports.wire.rules import with_headers
+from asyncllm.transports.headers import with_headers
 
 from ..format import Unserved, UnservedError
 from ..json_values import JsonObject, is_mapping
@@ -16,7 +16,7 @@ from .capabilities import capabilities_of
 from .events import AnthropicEvents
 from .limit_headers import limit_headers
 from .messages import convert_messages
-from .parameters import Mapped, map_parameters
+from .parameters import AnthropicParameters, map_parameters
 from .tools import DUMMY_TOOLS
 
 _BASE_URL = "https://api.anthropic.com"
@@ -40,7 +40,7 @@ class AnthropicRequest:
 
     __slots__ = ("_mapped", "_own", "headers")
 
-    def __init__(self, own: JsonObject, mapped: Mapped, headers: Mapping[str, str]) -> None:
+    def __init__(self, own: JsonObject, mapped: AnthropicParameters, headers: Mapping[str, str]) -> None:
         self.headers = headers
         self._own = own  # the fields that are this request's alone
         self._mapped = mapped
@@ -126,7 +126,7 @@ class AnthropicFormat:
         """Return the rate-limit headers of an answer under the names and in the forms of `x-ratelimit-*`."""
         return limit_headers(headers)
 
-    def _map(self, params: Mapping[str, object]) -> Mapped:
+    def _map(self, params: Mapping[str, object]) -> AnthropicParameters:
         mapped = map_parameters(params, self._capabilities)
         mapped.sent["model"] = self._model
         if type(params) is FixedParams and _OWN.isdisjoint(mapped.sent):
