@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,12 +210,12 @@ class AnswerStore:
         if not self._failed:
             self._failed = True
             self._unwritten.clear()
-            warnings.warn(
+            message = (
                 f"the cache {self.path} cannot be used ({error}); calls go on without it. "
-                "Make room on the disk, or remove the file.",
-                RuntimeWarning,
-                stacklevel=2,
+                "Make room on the disk, or remove the file."
             )
+            with suppress(RuntimeWarning):  # where warnings are errors: it must not fail a call
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def figures(path: Path) -> CacheFigures:

@@ -32,6 +32,9 @@ from .pipeline import BatchPolicy, Counters, Pipeline
 _WHOLE = frozenset(("stop", "tool_calls", "function_call"))
 
 
+_Finished = Callable[[Completion, BaseException | None], None]
+
+
 class CachedPipeline(Pipeline):
     """Answers from the cache what was answered before, and sends equal calls at the same time once.
 

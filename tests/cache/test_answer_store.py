@@ -103,9 +103,13 @@ def test_a_file_that_is_damaged_later(path: Path) -> None:
     AnswerStore(path, 10_000).close()
     store = AnswerStore(path, 10_000)
     path.write_bytes(b"no database" * 100)
-    store.put(b"a", answer())
-    with pytest.warns(RuntimeWarning, match="cannot be used"):
+
+    def write() -> None:
+        store.put(b"a", answer())
         store.close()
+
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        write()
 
 
 WORKER = """
