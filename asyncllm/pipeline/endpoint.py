@@ -18,6 +18,7 @@ from ..parameters import NO_PARAMS, FixedParams, FoundOnce, merge, output_limit,
 from ..transports.base import Call, Connection, Transport
 from ..transports.wire.rules import Route, route
 from .circuit_breaker import CircuitBreaker
+from .interception import intercepted
 
 _OPTIONS = ("base_url", "api_version", "custom_llm_provider")
 # Estimated counts are off by up to a quarter on unusual texts; only a prompt that is too long by more is refused here,
@@ -124,7 +125,7 @@ class Endpoint:
 
     def transport(self, call: Call) -> Transport:
         """Return the transport of a call: the wire where it can serve it, else litellm."""
-        return self._transport("litellm" if call.route is None else "wire")
+        return intercepted(self._transport("litellm" if call.route is None else "wire"))
 
     def reservation(self, call: Call) -> int:
         """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""

@@ -21,6 +21,7 @@ from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
 from .endpoint import Endpoint, configured_model_info, connection_options
+from .interception import is_replaying
 from .pipeline import Counters, Pipeline
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ class SharedState:
         if secret is None and "base_url" in options and (config.withheld or config.provider == "openai"):
             # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
             # must not go to another endpoint, or for one that an endpoint without keys does not need.
+            secret = NO_KEY
+        if secret is None and is_replaying():
             secret = NO_KEY
         if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
             raise AuthenticationError(
