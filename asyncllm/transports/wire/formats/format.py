@@ -104,10 +104,12 @@ class WireFormat(Protocol):
 
     Attributes:
         url: Where requests are posted.
+        stream_url: Where requests for streams are posted.
         headers: The headers of a plain request, the key among them.
     """
 
     url: str
+    stream_url: str
     headers: Mapping[str, str]
 
     def request(

@@ -84,13 +84,14 @@ class AnthropicFormat:
 
     Attributes:
         url: Where requests are posted.
+        stream_url: The same.
         headers: The headers of a plain request.
     """
 
-    __slots__ = ("_capabilities", "_mapped", "_model", "_with_betas", "headers", "url")
+    __slots__ = ("_capabilities", "_mapped", "_model", "_with_betas", "headers", "stream_url", "url")
 
     def __init__(self, url: str, headers: Mapping[str, str], model: str) -> None:
-        self.url = url
+        self.url = self.stream_url = url
         self.headers = headers
         self._model = model
         self._capabilities = capabilities_of(model)
