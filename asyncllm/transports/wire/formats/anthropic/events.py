@@ -9,9 +9,10 @@ from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterru
 from asyncllm.transports.bodies import decode, start_of
 from asyncllm.transports.errors import describe, unreadable_failure
 
+from ..format import UNREADABLE
 from ..json_values import JsonObject, object_of, text_of, text_or_none
 from .answers import add_result, cited, finish_reason, refusal_of, tool_call
-from .errors import UNREADABLE, error_of
+from .errors import error_of
 from .tools import JSON_TOOL
 from .usage import chat_usage
 
