@@ -80,5 +80,5 @@ def _has_minimal(name: str, found: Mapping[str, object]) -> bool:
 
 
 def _takes_system(name: str, short: str, found: Mapping[str, object]) -> bool:
-    # Every Gemini takes one; of Google's other models, only those that say so.
-    return short.startswith("gemini-") or is_listed(name, found, "supports_system_messages")
+    # A Gemini that is not in the map is a retired or a new one, which take one.
+    return is_listed(name, found, "supports_system_messages") if found else short.startswith("gemini-")

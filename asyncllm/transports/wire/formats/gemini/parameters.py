@@ -36,7 +36,7 @@ _CONFIG: Mapping[str, str] = {
 }
 _MODALITIES = {"text": "TEXT", "image": "IMAGE", "audio": "AUDIO", "video": "VIDEO"}
 # These depend on each other or on the model as a whole, and are mapped after the others.
-_TOGETHER = frozenset(("reasoning_effort", "thinking", "tool_choice", "tools"))
+_TOGETHER = frozenset(("logprobs", "reasoning_effort", "thinking", "tool_choice", "tools", "top_logprobs"))
 # Not fields of the body; `stream_options` has no effect, since every stream reports its usage.
 _BESIDE = frozenset(("extra_body", "extra_headers", "stream_options"))
 _LEFT = {
@@ -102,6 +102,10 @@ def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> 
         mapped.sent["tools"] = convert_tools(params["tools"], capabilities)
         if params.get("tool_choice") is not None:  # the API refuses one without tools
             mapped.sent["toolConfig"] = convert_choice(params["tool_choice"])
+    if "logprobs" in params:
+        mapped.config["responseLogprobs"] = params["logprobs"]
+        if params["logprobs"] and "top_logprobs" in params:  # the API refuses it without the other
+            mapped.config["logprobs"] = params["top_logprobs"]
     _map_thinking(params, capabilities, mapped)
     if capabilities.since_third:
         mapped.config.setdefault("temperature", 1.0)  # Source: litellm, after Google's advice for these models
@@ -172,10 +176,6 @@ def _penalty(mapped: GeminiParameters, name: str, value: object, capabilities: C
         mapped.dropped.append(name)
 
 
-def _logprobs(mapped: GeminiParameters, name: str, value: object, _capabilities: Capabilities) -> None:
-    mapped.config["responseLogprobs" if name == "logprobs" else "logprobs"] = value
-
-
 def _modalities(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
     if not is_list(value):
         raise UnservedError("modalities is no list")
@@ -210,7 +210,6 @@ _MAPPINGS: Mapping[str, Callable[[GeminiParameters, str, object, Capabilities], 
     "audio": _audio,
     "cached_content": _cached,
     "frequency_penalty": _penalty,
-    "logprobs": _logprobs,
     "modalities": _modalities,
     "parallel_tool_calls": _parallel,
     "presence_penalty": _penalty,
@@ -218,5 +217,4 @@ _MAPPINGS: Mapping[str, Callable[[GeminiParameters, str, object, Capabilities], 
     "safety_settings": _safety,
     "service_tier": _tier,
     "stop": _stop,
-    "top_logprobs": _logprobs,
 }
