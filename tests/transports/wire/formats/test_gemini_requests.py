@@ -98,7 +98,7 @@ def cases(model: str) -> Iterator[Case]:
 
 def format_of(model: str, **options: Any) -> GeminiFormat:
     made = open_format(Connection("gemini", KEY, {"base_url": "https://provider.test/v1beta", **options}), model)
-    assert made is not None
+    assert isinstance(made, GeminiFormat)
     return made
 
 

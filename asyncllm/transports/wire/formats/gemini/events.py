@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 
-from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from asyncllm.transports.bodies import decode, start_of
-from asyncllm.transports.errors import describe, unreadable_failure
+from asyncllm.transports.bodies import decode, unreadable_event
 
 from ..format import UNREADABLE
 from ..json_values import JsonObject, list_of, object_of, text_of, text_or_none
@@ -72,7 +70,7 @@ class GeminiEvents:
             if data.strip() == _OPENAI_END:
                 self.has_ended = True
                 return []
-            caught = self._unreadable(error, data)
+            caught = unreadable_event(error, data, has_begun=self.has_begun)
         raise caught
 
     def _read(self, event: JsonObject) -> list[JsonObject]:
@@ -136,12 +134,6 @@ class GeminiEvents:
             self.has_begun = True
             delta = {"role": "assistant", **delta}
         return {**self._head, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
-
-    def _unreadable(self, error: Exception, data: bytes) -> AsyncLLMError:
-        if self.has_begun:
-            return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
-        made: MalformedResponseError = unreadable_failure(f"{describe(error)}, in {start_of(data)}", status=200)
-        return made
 
 
 class _CandidateStream:

@@ -28,12 +28,16 @@ class GeminiRequest:
     """One request, and the readers of its answer.
 
     Attributes:
+        url: Where it is posted.
         headers: All headers that the format decides.
     """
 
-    __slots__ = ("_mapped", "_model", "_own", "headers")
+    __slots__ = ("_mapped", "_model", "_own", "headers", "url")
 
-    def __init__(self, own: JsonObject, mapped: GeminiParameters, headers: Mapping[str, str], model: str) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], own: JsonObject, mapped: GeminiParameters, model: str
+    ) -> None:
+        self.url = url
         self.headers = headers
         self._own = own  # the fields that are this request's alone
         self._mapped = mapped
@@ -120,7 +124,7 @@ class GeminiFormat:
         headers = self.headers
         if is_mapping(extra) and extra:
             headers = with_headers(headers, {name: str(value) for name, value in extra.items()})
-        return GeminiRequest(own, mapped, headers, self._model)
+        return GeminiRequest(self.stream_url if stream else self.url, headers, own, mapped, self._model)
 
     def limit_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return the rate-limit headers of an answer; the API sends none."""
@@ -133,8 +137,8 @@ class GeminiFormat:
         return mapped
 
 
-def open_format(connection: Connection, model: str) -> GeminiFormat | None:
-    """Return the format for a model; None where litellm has to serve it.
+def open_format(connection: Connection, model: str) -> GeminiFormat | Unserved:
+    """Return the format for a model, or the reason why litellm has to serve it.
 
     Args:
         connection: Where requests go, and with which key.
@@ -143,7 +147,9 @@ def open_format(connection: Connection, model: str) -> GeminiFormat | None:
     options = connection.options
     version = "v1alpha" if capabilities_of(model).since_third else "v1beta"  # as litellm has it
     base_url = str(options.get("base_url") or f"{_BASE_URL}/{version}").rstrip("/")
-    if not connection.api_key or "?" in base_url or "api_version" in options:
-        return None  # another kind of credential, or a URL that is not a base URL
+    if not connection.api_key:
+        return Unserved("there is no key, and litellm looks for other credentials")
+    if "?" in base_url or "api_version" in options:
+        return Unserved("litellm takes such an address apart")
     headers = with_headers({_KEY: connection.api_key}, options.get("extra_headers"))
     return GeminiFormat(f"{base_url}/models/{quote(model)}", headers, model)
