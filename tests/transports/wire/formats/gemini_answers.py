@@ -70,6 +70,7 @@ ANSWERS: Mapping[str, dict[str, Any]] = {
     "language": answer(TEXT, reason="LANGUAGE"),
     "malformed_call": answer(reason="MALFORMED_FUNCTION_CALL", finishMessage="Malformed function call: f("),
     "safety": answer(reason="SAFETY", safetyRatings=RATINGS),
+    "safety_late": answer(TEXT, reason="SAFETY"),
     "recitation": answer(reason="RECITATION", citationMetadata={"citationSources": [{"uri": "https://example.com"}]}),
     "blocked": dict(BLOCKED),
     "call": answer(CALL),

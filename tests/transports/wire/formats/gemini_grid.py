@@ -136,8 +136,12 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "extra_labels": {"extra_body": {"labels": {"team": "blue"}}},
 }
 
-_CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Bonn"}'}}
-_OTHER = {"id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+_CALL: Mapping[str, Any] = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_weather", "arguments": '{"city": "Bonn"}'},
+}
+_OTHER: Mapping[str, Any] = {"id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
 _ASK = {"role": "user", "content": "Weather in Bonn?"}
 _BRIEF = {"role": "system", "content": "Be brief."}
 _RAIN = {"role": "tool", "tool_call_id": "call_1", "content": "Rain."}

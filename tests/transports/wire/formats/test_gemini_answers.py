@@ -19,9 +19,20 @@ from .gemini_litellm import by_litellm
 ASK = [{"role": "user", "content": "Hi"}]
 
 # What differs by the name of the answer, and why.
-DIFFERENCES: Mapping[str, Mapping[str, str]] = {}
+_KEPT = "litellm loses what it has beside the choices when an answer was stopped"
+_UNSTREAMED = "litellm does not stream it"
+DIFFERENCES: Mapping[str, Mapping[str, str]] = {
+    "safety": {"ratings": _KEPT},
+    "safety_late": {"content": "litellm loses the text that came before it was stopped"},
+    "recitation": {"citations": _KEPT},
+}
 STREAM_DIFFERENCES: Mapping[str, Mapping[str, str]] = {
     **DIFFERENCES,
+    **{name: {"thinking": _UNSTREAMED} for name in ("thoughts", "thoughts_call", "inclusive_thoughts")},
+    "safety_late": {},
+    "speech": {"audio": _UNSTREAMED},
+    "grounded": {"tokens": "litellm adds up the total without the pages that were read"},
+    "logprobs": {"logprobs": "litellm loses them when it puts chunks together"},
 }
 
 
@@ -94,6 +105,8 @@ def test_answers_are_read_as_litellm_reads_them(name: str) -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_streams_are_read_as_litellm_reads_them(name: str) -> None:
     """What litellm's chunks make, the chunks of the format make."""
+    if name == "no_reason":
+        pytest.skip("a stream without a reason has no end")
     events = list(events_of(ANSWERS[name]))
     chunks = by_litellm("gemini-2.5-flash", ASK, {}, answer=sse(events), stream=True).result
     litellm: Any = import_litellm()

@@ -12,6 +12,7 @@ from ..format import UNREADABLE
 from ..json_values import JsonObject, is_list, list_of, object_of, text_of, text_or_none
 from .candidates import (
     annotations_of,
+    audio_of,
     finish_reason,
     image_of,
     inline_data,
@@ -23,8 +24,6 @@ from .candidates import (
 )
 from .errors import error_of
 from .usage import chat_usage
-
-_DAY_S = 86_400  # how long litellm says that speech is kept
 
 
 def read_answer(body: bytes, secrets: tuple[str, ...] = (), *, model: str = "") -> JsonObject:
@@ -157,6 +156,6 @@ class _Parts:
         if media_type.startswith("image/"):
             self._images.append(image_of(media_type, data))
         elif media_type.startswith("audio/"):
-            self._audio = self._audio or {"data": data, "expires_at": int(time.time()) + _DAY_S, "transcript": ""}
+            self._audio = self._audio or audio_of(data)
         else:
             self._texts.append(f"data:{media_type};base64,{data}")

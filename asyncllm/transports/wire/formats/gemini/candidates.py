@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -33,6 +34,7 @@ _FINISH_REASONS = {
     "NO_IMAGE": "content_filter",
     "ESCALATION": "content_filter",
 }
+_DAY_S = 86_400  # for which litellm says that speech is kept
 _METADATA = {
     "groundingMetadata": "vertex_ai_grounding_metadata",
     "urlContextMetadata": "vertex_ai_url_context_metadata",
@@ -82,6 +84,11 @@ def image_of(media_type: str, data: str) -> JsonObject:
     """Return a generated image."""
     url = f"data:{media_type};base64,{data}"
     return {"image_url": {"url": url, "detail": "auto"}, "index": 0, "type": "image_url"}
+
+
+def audio_of(data: str) -> JsonObject:
+    """Return generated speech; the API has no transcript of it."""
+    return {"data": data, "expires_at": int(time.time()) + _DAY_S, "transcript": ""}
 
 
 def logprobs_of(result: object) -> JsonObject | None:

@@ -11,6 +11,7 @@ from ..json_values import JsonObject, list_of, object_of, text_of, text_or_none
 from .answers import first_object, is_blocked, model_of
 from .candidates import (
     annotations_of,
+    audio_of,
     finish_reason,
     image_of,
     inline_data,
@@ -206,7 +207,7 @@ def _add_media(found: JsonObject, media_type: str, data: str) -> str:
         before = found.get("images")
         found["images"] = [*(list_of(before) if before is not None else ()), image_of(media_type, data)]
     elif media_type.startswith("audio/"):
-        found.setdefault("audio", {"data": data, "transcript": ""})
+        found.setdefault("audio", audio_of(data))
     else:
         return f"data:{media_type};base64,{data}"
     return ""
