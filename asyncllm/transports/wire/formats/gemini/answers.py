@@ -80,10 +80,11 @@ def _answer(data: JsonObject, model: str) -> JsonObject:
         "object": "chat.completion",
         "choices": choices,
     }
+    kept = metadata_of(candidates)
     if data.get("usageMetadata") is not None:
-        grounded = is_grounded(candidates)
+        grounded = bool(kept) and is_grounded(candidates)
         answer["usage"] = chat_usage(object_of(data["usageMetadata"]), is_grounded=grounded)
-    return answer | metadata_of(candidates)
+    return answer | kept if kept else answer
 
 
 def _choice(candidate: JsonObject, index: int) -> JsonObject:

@@ -115,6 +115,8 @@ def metadata_of(candidates: Sequence[object]) -> JsonObject:
     """Return what litellm keeps of candidates beside the choices, under its names."""
     found: dict[str, object] = {}
     for candidate in map(object_of, candidates):
+        if _METADATA.keys().isdisjoint(candidate):
+            continue
         for name, kept in _METADATA.items():
             if name in candidate:
                 before, value = found.get(kept), candidate[name]

@@ -7,7 +7,7 @@ import time
 from asyncllm.transports.bodies import decode, unreadable_event
 
 from ..format import UNREADABLE
-from ..json_values import JsonObject, list_of, object_of, text_of, text_or_none
+from ..json_values import JsonObject, is_list, is_object, list_of, object_of, text_of, text_or_none
 from .answers import first_object, is_blocked, model_of
 from .candidates import (
     annotations_of,
@@ -38,7 +38,7 @@ class GeminiEvents:
         model: The model that was asked, for an answer that names none.
     """
 
-    __slots__ = ("_candidates", "_head", "_is_grounded", "_model", "_secrets", "has_begun", "has_ended")
+    __slots__ = ("_candidates", "_head", "_is_grounded", "_is_text", "_model", "_secrets", "has_begun", "has_ended")
 
     def __init__(self, secrets: tuple[str, ...] = (), *, model: str = "") -> None:
         self.has_begun = False
@@ -48,6 +48,7 @@ class GeminiEvents:
         self._head: JsonObject = {}
         self._candidates: dict[int, _CandidateStream] = {}
         self._is_grounded = False
+        self._is_text = False  # whether an event may be a piece of text and nothing else
 
     @property
     def is_whole(self) -> bool:
@@ -75,6 +76,10 @@ class GeminiEvents:
         raise caught
 
     def _read(self, event: JsonObject) -> list[JsonObject]:
+        if self._is_text:
+            text = _text_alone(event)
+            if text is not None:  # nearly every event
+                return [self._chunk(0, {"content": text})] if text else []
         if not self._head:
             self._start(event)
         candidates = event.get("candidates")
@@ -83,7 +88,8 @@ class GeminiEvents:
             listed = list_of(candidates)
             for index, item in enumerate(listed):
                 chunks += self._grow(object_of(item), index)
-            if len(chunks) and (kept := metadata_of(listed)):
+            self._is_text = not any(stream.is_thinking for stream in self._candidates.values())
+            if chunks and (kept := metadata_of(listed)):
                 self._is_grounded = self._is_grounded or is_grounded(listed)
                 chunks[-1] |= kept
         elif "promptFeedback" in event and is_blocked(event):
@@ -111,13 +117,7 @@ class GeminiEvents:
         stream = self._candidates.get(index)
         if stream is None:
             stream = self._candidates[index] = _CandidateStream()
-        parts = parts_of(candidate)
         reason = candidate.get("finishReason")
-        if reason is None and len(parts) == 1 and len(candidate) < 4:
-            first = object_of(parts[0])
-            if len(first) == 1 and "text" in first and not stream.is_thinking:  # nearly every event
-                text = text_of(first["text"])
-                return [self._chunk(index, {"content": text})] if text else []
         delta = stream.delta(candidate, ends=reason is not None)
         if not delta and reason is None:
             return []
@@ -135,6 +135,18 @@ class GeminiEvents:
             self.has_begun = True
             delta = {"role": "assistant", **delta}
         return {**self._head, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+
+
+def _text_alone(event: JsonObject) -> str | None:
+    """Return the text of an event that has nothing else, of the first candidate; None for any other event."""
+    candidates = event.get("candidates")
+    candidate = candidates[0] if is_list(candidates) and len(candidates) == 1 else None
+    if not is_object(candidate) or len(candidate) > 2 or candidate.get("index"):
+        return None
+    parts = parts_of(candidate)
+    part = parts[0] if len(parts) == 1 else None
+    text = part.get("text") if is_object(part) and len(part) == 1 else None
+    return text if isinstance(text, str) else None
 
 
 class _CandidateStream:
