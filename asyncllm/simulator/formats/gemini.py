@@ -206,7 +206,7 @@ def _read_contents(chat: ChatRequest, system: object, contents: Sequence[object]
             raise InvalidRequestError(message, "contents")
         calls = _check_calls(parts, chat.model)
         text = _text_of(content)
-        chars += len(text) + sum(len(json.dumps(part)) for part in parts if "text" not in part and not _is_media(part))
+        chars += len(text) + sum(map(_chars_of_call, parts))
         chat.images += sum(map(_is_media, parts))
         if results:
             chat.tool_result = "\n".join(json.dumps(result.get("response")) for result in results)
@@ -222,6 +222,12 @@ def _check_calls(parts: Sequence[Mapping[str, object]], model: str) -> int:
     if calls and model.startswith("gemini-3") and not _field(calls[0], "thoughtSignature"):
         raise InvalidRequestError("Function call is missing a thought_signature in functionCall parts.", "contents")
     return len(calls)
+
+
+def _chars_of_call(part: Mapping[str, object]) -> int:
+    """Return the length of what a call or a result says."""
+    call, result = (as_object(_field(part, name)) for name in ("functionCall", "functionResponse"))
+    return len(json.dumps([call.get("args"), result.get("response")])) if call or result else 0
 
 
 def _text_of(content: Mapping[str, object]) -> str:
@@ -244,7 +250,9 @@ def _read_tools(chat: ChatRequest, tools: object) -> None:
                 Tool(name, str(declared.get("description") or ""), as_object(schema) or {"type": "object"})
             )
     if chat.tools:
-        chat.prompt_tokens += count_tokens(json.dumps(tools))
+        chat.prompt_tokens += count_tokens(
+            json.dumps([[tool.name, tool.description, tool.parameters] for tool in chat.tools])
+        )
 
 
 def _json_schema(schema: object) -> object:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.transports.wire.grid import MESSAGES as COMMON_MESSAGES
 from tests.transports.wire.grid import PARAMS as COMMON_PARAMS
-from tests.transports.wire.grid import PNG
+from tests.transports.wire.grid import PNG, STREAMED, Difference, Grid
 
 MODELS = (
     "gemini-1.5-pro",
@@ -28,6 +29,10 @@ MODELS = (
     "gemma-4-31b-it",
     "learnlm-1.5-pro-experimental",
 )
+
+LEADING = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-flash-latest")
+"""The models that meet every request: by budget, by level, and without JSON Schema."""
+RETIRED = "gemini-1.5-pro gemini-2.0-flash"
 
 PDF = "data:application/pdf;base64,JVBERi0="
 FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc-123"
@@ -268,3 +273,33 @@ TOOL_LOOPS = ("thinking_loop", "calls", "result_image", "signed_id")
 """Messages that are tried with parameters about tools and thinking as well."""
 
 LOOP_PARAMS = ("tools", "tools_required", "tools_none", "effort_high", "thinking", "schema_tools", "effort_tools")
+
+GRID = Grid(
+    # Those that differ most come first.
+    models=tuple(sorted(MODELS, key=LEADING.__contains__, reverse=True)),
+    leading=len(LEADING),
+    params=PARAMS,
+    messages=MESSAGES,
+    pairs=list(itertools.product(LOOP_PARAMS, TOOL_LOOPS)),
+    streamed=(*STREAMED, "tools_required", "tools_full", "schema", "schema_tools", "thinking", "effort_medium", "n"),
+    streamed_messages=("thinking_loop", "result_image", "calls_in_a_row", "pdf", "signed_id"),
+)
+"""The requests of the comparison of the whole client."""
+
+DIFFERENCES = (
+    Difference("tool_choice_alone", "toolConfig", "the API refuses a choice without tools"),
+    Difference("extra_body_model", "model", "the profile decides the model, which is no field of the body"),
+    Difference("logprobs", "generationConfig", "litellm drops top_logprobs, which the API takes"),
+    Difference("stops_many", "generationConfig", "litellm keeps four, which is OpenAI's limit; the API takes five"),
+    Difference("schema_strict_property", "generationConfig", "litellm removes properties of the name `strict`"),
+    Difference(
+        "tools_recursive tools_one_of tools_map tools_numbers",
+        "tools",
+        "litellm loses what the API's subset cannot say, and parametersJsonSchema can",
+    ),
+    Difference("tools_const", "tools", "litellm loses a constant, which is an enum of one value"),
+    Difference("calls_same", "contents", "litellm loses one of two equal calls, but neither result"),
+    Difference("call_empty_arguments", "contents", "litellm sends an argument that nobody gave"),
+    Difference("extra_system", "system_instruction systemInstruction", "one spelling, so that no field comes twice"),
+    Difference(RETIRED, "contents systemInstruction", "litellm takes an unlisted model for one without system prompts"),
+)
