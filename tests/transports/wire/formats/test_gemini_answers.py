@@ -73,8 +73,10 @@ def facts(answer: Mapping[str, Any]) -> dict[str, Any]:
         "citations": answer.get("vertex_ai_citation_metadata") or None,
         "tokens": [used.get(f"{name}_tokens") for name in ("prompt", "completion", "total")],
         "cached": used.get("cache_read_input_tokens"),
-        "prompt_kinds": {name: count for name, count in prompt.items() if count and name != "web_search_requests"},
-        # That all of the answer is text says nothing.
+        # That all is text says nothing, and the searches are not tokens.
+        "prompt_kinds": {
+            name: n for name, n in prompt.items() if n and n != used["prompt_tokens"] and name != "web_search_requests"
+        },
         "output_kinds": {name: n for name, n in output.items() if n and n != used["completion_tokens"]},
     }
 

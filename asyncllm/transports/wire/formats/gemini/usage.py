@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from ..json_values import JsonObject, is_list, is_object
 
 _KINDS = {"TEXT": "text", "DOCUMENT": "text", "AUDIO": "audio", "IMAGE": "image", "VIDEO": "video"}
+_DETAILS = ("promptTokensDetails", "candidatesTokensDetails")
+_OF_TEXT = frozenset(("promptTokenCount", "candidatesTokenCount", "totalTokenCount", *_DETAILS))
 
 
 def chat_usage(usage: Mapping[str, object], *, is_grounded: bool = False) -> JsonObject:
@@ -30,20 +32,21 @@ def chat_usage(usage: Mapping[str, object], *, is_grounded: bool = False) -> Jso
         "completion_tokens": received,
         "total_tokens": total,
     }
-    if len(usage) > 3 or thoughts:
-        found["prompt_tokens_details"] = details = _prompt_details(usage)
-        if of_tools:
-            details["tool_use_tokens"] = of_tools
-        if "cachedContentTokenCount" in usage:
-            found["cache_read_input_tokens"] = _count(usage, "cachedContentTokenCount")
-        output = _by_kind(usage.get("candidatesTokensDetails"))
-        if candidates:
-            others = sum(count for kind, count in output.items() if kind != "text_tokens")
-            output.setdefault("text_tokens", candidates - others)
-        if "thoughtsTokenCount" in usage:
-            output["reasoning_tokens"] = thoughts
-        if output:
-            found["completion_tokens_details"] = output
+    if usage.keys() <= _OF_TEXT and all(map(_is_text, (usage.get(name) for name in _DETAILS))):
+        return found  # nearly every answer: the details would say the same
+    found["prompt_tokens_details"] = details = _prompt_details(usage)
+    if of_tools:
+        details["tool_use_tokens"] = of_tools
+    if "cachedContentTokenCount" in usage:
+        found["cache_read_input_tokens"] = _count(usage, "cachedContentTokenCount")
+    output = _by_kind(usage.get("candidatesTokensDetails"))
+    if candidates:
+        others = sum(count for kind, count in output.items() if kind != "text_tokens")
+        output.setdefault("text_tokens", candidates - others)
+    if "thoughtsTokenCount" in usage:
+        output["reasoning_tokens"] = thoughts
+    if output:
+        found["completion_tokens_details"] = output
     return found
 
 
@@ -61,6 +64,13 @@ def _prompt_details(usage: Mapping[str, object]) -> JsonObject:
 
 def _without(by_kind: Mapping[str, int], cached: Mapping[str, int]) -> dict[str, int]:
     return {kind: max(0, count - cached.get(kind, 0)) for kind, count in by_kind.items()}
+
+
+def _is_text(details: object) -> bool:
+    if not is_list(details) or not details:
+        return True
+    first = details[0]
+    return len(details) == 1 and is_object(first) and first.get("modality") == "TEXT"
 
 
 def _by_kind(details: object) -> dict[str, int]:
