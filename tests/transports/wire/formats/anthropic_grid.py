@@ -117,6 +117,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "thinking_true": {"thinking": True},
     "thinking_false": {"thinking": False},
     "thinking_over_effort": {"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 6000}},
+    "effort_forced": {"tools": [_WEATHER], "tool_choice": "required", "reasoning_effort": "low"},
     "cache_control": {"cache_control": _MARK},
     "beta": {"extra_headers": {"anthropic-beta": "context-1m-2025-08-07"}},
     "beta_schema": {"extra_headers": {"Anthropic-Beta": "context-1m-2025-08-07"}, "response_format": _FORMAT},
@@ -308,5 +309,9 @@ DIFFERENCES = (
             "", "thinking", "the API refuses a budget that leaves no room for the answer", f"reasoning_effort {limit}"
         )
         for limit in ("max_tokens", "max_completion_tokens")
+    ),
+    *(
+        Difference("", "tool_choice", "the API refuses to force a tool while the model thinks", f"tool_choice {name}")
+        for name in ("reasoning_effort", "thinking")
     ),
 )
