@@ -212,7 +212,8 @@ async def test_the_reason_is_given_where_the_wire_is_asked_for(simulator: Simula
 async def test_a_server_of_another_maker(simulator: Simulator) -> None:
     """Servers that speak Anthropic's format take models of any name, and sampling parameters of their own."""
     async with client(simulator, "kimi-k2-0905-preview") as llm:
-        answer = await llm.acompletion("hi", **{"min_p": 0.1})  # type: ignore[call-overload]
+        own: Any = {"min_p": 0.1}
+        answer = await llm.acompletion("hi", **own)
     assert answer.record.transport == "wire"
     assert simulator.seen.bodies[0]["min_p"] == 0.1
     assert simulator.seen.paths == ("/v1/messages",)
