@@ -136,7 +136,7 @@ async def _client(case: Case, cell: Cell, simulator: Simulator) -> AsyncIterator
         model="anthropic/claude-sonnet-4-5" if is_claude else "openai/gpt-4o-mini",
         base_url=url.get(case.server, base_url),
         api_key=_key(cell),
-        transport="wire" if is_claude else cell[0],
+        transport="wire" if cell[0] == "claude" else cell[0],
         num_retries=1,
         retry_min_wait=0.001,
         retry_max_wait=0.002,
