@@ -54,14 +54,17 @@ class SimulatedAnthropic(ProviderFormat):
         answer = answers[0]
         message, usage = _message(chat, answer), _usage(chat, answer, cached)
         start: dict[str, object] = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
-        yield _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
+        # What begins a message or a block comes with its first piece, so that every chunk has a part of the answer.
+        head = _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
         for index, block in enumerate(_blocks(chat, answer)):
-            yield _event("content_block_start", index=index, content_block={**block.whole, **block.empty})
+            head += _event("content_block_start", index=index, content_block={**block.whole, **block.empty})
             if index == 0:
-                yield _event("ping")
+                head += _event("ping")
             for delta in block.deltas:
-                yield _event("content_block_delta", index=index, delta=delta)
-            yield _event("content_block_stop", index=index)
+                yield head + _event("content_block_delta", index=index, delta=delta)
+                head = b""
+            yield head + _event("content_block_stop", index=index)
+            head = b""
         delta = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
         yield _event("message_delta", delta=delta, usage=usage)
 
