@@ -59,7 +59,8 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
     """
     seen = exchange or Exchange()
     if seen.failure is not None:
-        return seen.failure
+        given_up, seen.failure = seen.failure, None  # the exchange outlives the call, in contexts that litellm keeps
+        return given_up
     secrets = call.secrets()
     if seen.location is not None and seen.status is not None:
         return redirect_failure(seen.status, seen.location, secrets)

@@ -97,7 +97,10 @@ async def _complete(call: Call) -> Answer:
         _put_back_refusals(data["choices"])
         return Answer(data, _headers(response), lambda _: response)
     # Raised outside of the except block: the foreign error's chain holds the request, with the key in it.
-    raise caught
+    try:
+        raise caught
+    finally:
+        del caught  # the foreign error's traceback holds this frame, and litellm holds that error
 
 
 def _put_back_refusals(choices: list[dict[str, Any]]) -> None:
@@ -124,7 +127,10 @@ async def _open_stream(call: Call) -> CrossingStream:
         # An answer may repeat a line of dashes as often as it likes; litellm takes a hundred of them for a loop.
         wrapper.raise_on_model_repetition = lambda: None
         return CrossingStream(_headers(wrapper), model_response, _chunks(wrapper, call, exchange))
-    raise caught
+    try:
+        raise caught
+    finally:
+        del caught
 
 
 async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncGenerator[Sequence[dict[str, object]], None]:
@@ -144,7 +150,10 @@ async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncGenerato
     finally:
         await wrapper.aclose()
     if caught is not None:
-        raise caught
+        try:
+            raise caught
+        finally:
+            del caught
 
 
 def _ended_by_provider(wrapper: Any) -> bool:

@@ -52,7 +52,7 @@ class WireStream:
             with self._timers.limit(timeout_s):
                 while not self._ended:
                     if self._broken is not None:
-                        raise self._broken
+                        raise self._taken_broken()
                     piece = await self._response.content.readany()
                     chunks = self._chunks(piece)
                     if chunks:
@@ -114,12 +114,19 @@ class WireStream:
         except AsyncLLMError as error:
             self._broken = error
         if self._broken is not None and not chunks:
-            raise self._broken
+            raise self._taken_broken()
         return chunks
+
+    def _taken_broken(self) -> AsyncLLMError:
+        """Return the failure, and keep it no longer: its traceback leads back here."""
+        broken, self._broken = self._broken, None
+        assert broken is not None
+        return broken
 
     def _cut(self, error: BaseException) -> AsyncLLMError:
         if not self._reader.has_begun:
             return exchange_failure(error, self._call, "first_token_timeout")
+        error.__traceback__ = None  # as there
         return StreamInterruptedError(
             f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
         )
