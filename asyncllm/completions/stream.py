@@ -167,6 +167,8 @@ class CompletionStream:
         else:
             if chunks:
                 self._pending.extend(chunks)
+            elif rest := self._assembly.rest():
+                self._pending.append(rest)
             else:
                 await self._finish(None)
             return
@@ -252,6 +254,8 @@ def _settle(
     for data in pending:
         assembly.add(data)
     pending.clear()
+    if rest := assembly.rest():
+        assembly.add(rest)
     usage = Usage.from_dict(assembly.usage)
     cost: float | None = None
     try:

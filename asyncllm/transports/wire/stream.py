@@ -11,7 +11,7 @@ from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
 from ..base import NEVER_S, Call
-from ..bodies import no_end, unreadable_event
+from ..bodies import as_chunk, no_end, unreadable_event
 from ..errors import describe, redact
 from ..litellm.importing import model_response
 from .connections import exchange_failure
@@ -101,7 +101,10 @@ class WireStream:
                     self._ended = True
                     return chunks
             if not piece:
-                self._ended = reader.is_whole
+                whole = self._parser.whole
+                if whole is not None:
+                    chunks.append(self._whole(whole))
+                self._ended = whole is not None or reader.is_whole
                 if not self._ended:
                     self._broken = no_end(self._start, has_begun=reader.has_begun)
             elif self._left_bytes < 0:
@@ -113,6 +116,12 @@ class WireStream:
         if self._broken is not None and not chunks:
             raise self._taken_broken()
         return chunks
+
+    def _whole(self, body: bytes) -> dict[str, object]:
+        """Return the answer of a server that ignores that a stream was asked for."""
+        request = self._call.request
+        assert request is not None
+        return as_chunk(request.read_answer(body, self._call.secrets()))
 
     def _taken_broken(self) -> AsyncLLMError:
         """Return the failure, and keep it no longer: its traceback leads back here."""
