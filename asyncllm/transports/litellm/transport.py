@@ -82,7 +82,7 @@ class LitellmTransport:
 
 
 async def _complete(call: Call) -> Answer:
-    exchange = watch()
+    exchange = watch(call.secrets())
     try:
         response = await import_litellm().acompletion(**arguments(call))
     except Exception as error:
@@ -95,6 +95,8 @@ async def _complete(call: Call) -> Answer:
         if not data.get("choices"):
             raise MalformedResponseError("the provider's answer has no choices.", status_code=exchange.status)
         _put_back_refusals(data["choices"])
+        if exchange.has_usage is False:
+            data.pop("usage", None)  # litellm's own, of a tokenizer or zeros
         return Answer(data, _headers(response), lambda _: response)
     # Raised outside of the except block: the foreign error's chain holds the request, with the key in it.
     try:
@@ -113,7 +115,7 @@ def _put_back_refusals(choices: list[dict[str, Any]]) -> None:
 
 
 async def _open_stream(call: Call) -> CrossingStream:
-    exchange = watch(stream=True)
+    exchange = watch(call.secrets(), stream=True)
     try:
         wrapper = await import_litellm().acompletion(**arguments(call, stream=True))
     except Exception as error:
@@ -138,12 +140,19 @@ async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncGenerato
     has_begun = False
     try:
         async for chunk in wrapper:
-            if _ended_by_provider(wrapper) or not _ends(chunk):
-                data: dict[str, Any] = chunk.model_dump(exclude_none=True, warnings=False)
-                has_begun = has_begun or not _is_empty(data)
-                if has_begun:
-                    yield (data,)
-        if not _ended_by_provider(wrapper):
+            made_up = _ends(chunk) and not _ended_by_provider(wrapper)
+            if made_up and not exchange.has_ended:
+                continue
+            data: dict[str, Any] = chunk.model_dump(exclude_none=True, warnings=False)
+            if made_up:
+                for choice in data["choices"]:
+                    choice.pop("finish_reason", None)
+            if exchange.has_usage is False:
+                data.pop("usage", None)
+            has_begun = has_begun or not _is_empty(data)
+            if has_begun:
+                yield (data,)
+        if not _ended_by_provider(wrapper) and not exchange.has_ended:
             caught = early_end(call, exchange, has_begun=has_begun)
     except Exception as error:
         caught = stream_failure(error, call, exchange, has_begun=has_begun)
