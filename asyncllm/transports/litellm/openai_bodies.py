@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import httpx
+from openai.types.chat.chat_completion import ChoiceLogprobs
+from pydantic import ValidationError
 
 from asyncllm.errors import AsyncLLMError
 
@@ -23,7 +25,6 @@ from .exchange import Exchange
 
 # Quotes inside of a text are escaped, so that none of the messages can hold this.
 _ASKS_STREAM = re.compile(rb'"stream": ?true\b')
-_NUMBERS = (int, float)
 
 
 class BodyReader:
@@ -106,9 +107,10 @@ class BodyReader:
         typed["choices"] = [_typed_choice(at, choice) for at, choice in enumerate(answer.get("choices") or ())]
         usage = _counts(answer.get("usage"))
         typed.pop("usage", None)
-        if isinstance(usage.get("prompt_tokens"), int):
+        sent, received = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if isinstance(sent, int) and isinstance(received, int):
             self._exchange.has_usage = True
-            typed["usage"] = usage
+            typed["usage"] = {"total_tokens": sent + received, **usage}
         return typed
 
 
@@ -130,31 +132,37 @@ def _typed_choice(at: int, choice: Mapping[str, Any]) -> dict[str, Any]:
     typed = dict(choice)
     if not isinstance(typed.get("index"), int):
         typed["index"] = at
-    if not isinstance(typed.get("logprobs"), dict):
-        typed["logprobs"] = None
+    if typed.get("logprobs") is not None:
+        try:
+            ChoiceLogprobs.model_validate(typed["logprobs"])
+        except ValidationError:
+            typed["logprobs"] = None
     for name in ("message", "delta"):
         if is_object(typed.get(name)):
-            typed[name] = _typed_message(typed[name])
+            typed[name] = _typed_message(typed[name], whole=name == "message")
     return typed
 
 
-def _typed_message(message: Mapping[str, Any]) -> dict[str, Any]:
+def _typed_message(message: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
     typed = dict(message)
-    if not isinstance(typed.get("role"), str | None):
+    if typed.get("role") not in (None, "assistant"):
         typed["role"] = "assistant"
     if not isinstance(typed.get("function_call"), dict | None):
         del typed["function_call"]
     if typed.get("tool_calls"):
-        typed["tool_calls"] = [_typed_call(at, call) for at, call in enumerate(typed["tool_calls"])]
+        typed["tool_calls"] = [_typed_call(at, call, whole=whole) for at, call in enumerate(typed["tool_calls"])]
     return typed
 
 
-def _typed_call(at: int, call: Mapping[str, Any]) -> dict[str, Any]:
-    index, kind = call.get("index"), call.get("type")
+def _typed_call(at: int, call: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    index, kind, function = call.get("index"), call.get("type"), call.get("function") or {}
+    if whole:
+        function = {**function, "name": function.get("name") or "", "arguments": function.get("arguments") or "{}"}
     return {
         **call,
         "index": index if isinstance(index, int) else at,
         "type": kind if isinstance(kind, str) else "function",
+        "function": function,
     }
 
 
@@ -162,10 +170,10 @@ def _counts(usage: object) -> dict[str, object]:
     """Return the counts of a usage, and of its details, without what is none."""
     counts: dict[str, object] = {}
     for name, value in usage.items() if is_object(usage) else ():
-        if is_object(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith("_details"):
+            counts[name] = int(value) if name.endswith("_tokens") else value
+        elif is_object(value) and not name.endswith("_tokens"):
             counts[name] = _counts(value)
-        elif type(value) in _NUMBERS:
-            counts[name] = int(value) if name.endswith("tokens") else value  # type: ignore[call-overload]
     return counts
 
 

@@ -50,6 +50,8 @@ def settle_choice(choice: dict[str, Any]) -> None:
     _check_texts(message)
     if message.get("tool_calls") is not None:
         _settle_calls(message["tool_calls"])
+        for index, call in enumerate(message["tool_calls"]):
+            call["id"] = call.get("id") or f"call_{index}"  # as of a stream
     reason = choice.get("finish_reason") or "stop"
     if not isinstance(reason, str):
         raise TypeError("finish_reason is no text")
