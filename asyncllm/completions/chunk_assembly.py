@@ -54,7 +54,7 @@ class ChunkAssembly:
         if not self._head:
             self._head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
         usage = chunk.get("usage")
-        if usage:
+        if usage and (self._usage is None or "prompt_tokens" in usage):  # some send one without counts with each chunk
             self._usage = usage
         for choice in chunk.get("choices") or ():
             index = choice.get("index") or 0
