@@ -22,6 +22,8 @@ from asyncllm.completions.chunk_assembly import ChunkAssembly
 from asyncllm.completions.surrogates import mend_answer
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports.wire.formats import openai
+from asyncllm.transports.wire.formats.anthropic.answers import read_answer as read_claude
+from asyncllm.transports.wire.formats.anthropic.events import AnthropicEvents
 from asyncllm.transports.wire.formats.format import EventReader
 from tests.support.secrets import SECRET
 
@@ -51,6 +53,8 @@ class Format:
         end: What a stream ends with, as it is sent.
         read_answer: Reads a whole answer.
         open_reader: Makes a reader of events.
+        path: Where its clients find it, under the address of the simulator.
+        transports: The transports whose reading is the package's own.
     """
 
     model: str
@@ -59,6 +63,8 @@ class Format:
     end: str
     read_answer: Callable[[bytes], dict[str, object]]
     open_reader: Callable[[], EventReader]
+    path: str = ""
+    transports: tuple[str, ...] = ("wire",)
 
 
 _CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -79,6 +85,24 @@ _MESSAGE = {
 _HEAD = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini", "system_fingerprint": "fp"}
 _LOGPROBS = {"content": [{"token": "hi", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
 
+_CLAUDE = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-sonnet-4-5",
+    "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 0},
+}
+
+
+def _block(index: int, block: Mapping[str, object], delta: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return the events of one block of Claude's."""
+    return [
+        {"type": "content_block_start", "index": index, "content_block": block},
+        {"type": "content_block_delta", "index": index, "delta": delta},
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
 FORMATS: Mapping[str, Format] = {
     "openai": Format(
         model="openai/gpt-4o-mini",
@@ -96,6 +120,35 @@ FORMATS: Mapping[str, Format] = {
         end="data: [DONE]\n\n",
         read_answer=openai.read_answer,
         open_reader=openai.ChunkReader,
+        path="/v1",
+        transports=("wire", "litellm"),
+    ),
+    "anthropic": Format(
+        model="anthropic/claude-sonnet-4-5",
+        answer={
+            **_CLAUDE,
+            "content": [
+                {"type": "thinking", "thinking": "so", "signature": "s"},
+                {"type": "text", "text": "hi"},
+                {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
+            ],
+            "stop_reason": "tool_use",
+        },
+        events=[
+            {"type": "message_start", "message": {**_CLAUDE, "content": [], "stop_reason": None}},
+            *_block(0, {"type": "thinking", "thinking": ""}, {"type": "thinking_delta", "thinking": "so"}),
+            *_block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "hi"}),
+            *_block(
+                2,
+                {"type": "tool_use", "id": "call_1", "name": "f", "input": {}},
+                {"type": "input_json_delta", "partial_json": "{}"},
+            ),
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}},
+            {"type": "message_stop"},
+        ],
+        end="",
+        read_answer=read_claude,
+        open_reader=AnthropicEvents,
     ),
 }
 
@@ -182,7 +235,7 @@ async def play_all(format: Format, transport: str, chosen: Iterable[Cell]) -> di
     with Simulator() as simulator:
         async with AsyncLLM(
             model=format.model,
-            base_url=simulator.url,
+            base_url=simulator.root_url + format.path,
             api_key=SECRET,
             transport=transport,  # type: ignore[arg-type]
             num_retries=0,
@@ -243,7 +296,7 @@ def main() -> int:
     for name, format in FORMATS.items():
         every = list(cells(format))
         ways = {"readers": {cell[:3]: read(format, cell) for cell in every}}
-        for transport in ("wire", "litellm"):
+        for transport in format.transports:
             ways[transport] = anyio.run(play_all, format, transport, every)
         for way, endings in ways.items():
             wrong = {field: ending.outside for field, ending in endings.items() if ending.outside}
@@ -252,7 +305,7 @@ def main() -> int:
             print(f"{name} by {way}: {len(endings)} cells: {ended}; {len(wrong)} outside of the documented errors")
             for field, why in wrong.items():
                 print("   ", *field, why)
-        for field, both in different(ways["wire"], ways["litellm"]).items():
+        for field, both in different(ways["wire"], ways[format.transports[-1]]).items():
             print("    differs over litellm:", *field, *both)
     return min(outside, 1)
 

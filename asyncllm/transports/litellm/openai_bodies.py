@@ -23,6 +23,7 @@ from ..wire.formats.openai import ChunkReader, read_answer
 from ..wire.sse import SSEParser
 from .exchange import Exchange
 
+_NO_DELTA: Mapping[str, object] = {"delta": {}, "logprobs": None}
 # Quotes inside of a text are escaped, so that none of the messages can hold this.
 _ASKS_STREAM = re.compile(rb'"stream": ?true\b')
 
@@ -96,8 +97,7 @@ class BodyReader:
             del chunk["usage"]
         ended = [choice for choice in chunk["choices"] if choice.get("finish_reason") and choice.get("delta")]
         if ended:
-            ends = [{**choice, "delta": {}, "logprobs": None} for choice in ended]
-            parts.insert(1, {**chunk, "choices": ends})
+            parts.insert(1, {**chunk, "choices": [{**choice, **_NO_DELTA} for choice in ended]})
             chunk["choices"] = [{**choice, "finish_reason": None} for choice in chunk["choices"]]
         return parts
 
@@ -155,7 +155,8 @@ def _typed_message(message: Mapping[str, Any], *, whole: bool) -> dict[str, Any]
 
 
 def _typed_call(at: int, call: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    index, kind, function = call.get("index"), call.get("type"), call.get("function") or {}
+    index, kind = call.get("index"), call.get("type")
+    function: dict[str, Any] = call.get("function") or {}
     if whole:
         function = {**function, "name": function.get("name") or "", "arguments": function.get("arguments") or "{}"}
     return {

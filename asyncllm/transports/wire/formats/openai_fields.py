@@ -95,7 +95,7 @@ def take_groq_usage(chunk: dict[str, Any]) -> None:
         chunk["usage"] = beside["usage"]
 
 
-def _settle_parts(message: dict[str, Any], parts: object) -> None:
+def _settle_parts(message: dict[str, Any], parts: Any) -> None:
     """Replace content in parts by its text, and the thoughts among them by reasoning (Mistral).
 
     Parts of other kinds, such as references, stay beside it as `content_parts`.
