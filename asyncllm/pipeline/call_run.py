@@ -13,6 +13,7 @@ from .. import telemetry
 from ..completions.call_record import Attempt, CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
+from ..completions.surrogates import mend_answer
 from ..completions.usage import Usage
 from ..errors import (
     AsyncLLMError,
@@ -200,6 +201,7 @@ class CallRun:
     def completion(self, answer: Answer) -> Completion:
         """Make the Completion of a plain answer."""
         record = self.record
+        mend_answer(answer.data)
         record.elapsed_s = time.time() - record.started_at
         record.request_id = request_id(answer.headers) or answer.data.get("id")
         record.rate_limits = rate_limits(answer.headers)

@@ -43,6 +43,12 @@ def decode(data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig"))
 
 
+def as_chunk(answer: Mapping[str, object]) -> dict[str, object]:
+    """Return a whole answer in the chat-completions form as the only chunk of a stream."""
+    choices: Any = answer["choices"]
+    return {**answer, "object": "chat.completion.chunk", "choices": [_as_delta(choice) for choice in choices]}
+
+
 def error_in(data: Mapping[str, object]) -> Mapping[str, object] | None:
     """Return the part of an answer or event that holds an error: itself, or with OpenRouter its first choice."""
     if data.get("error"):
@@ -94,6 +100,13 @@ def start_of(body: bytes) -> str:
     """Return the beginning of a body, to be shown in a message."""
     text = " ".join(body[:200].decode("utf-8", "replace").split())
     return repr(text) if text else "an empty body"
+
+
+def _as_delta(choice: Mapping[str, Any]) -> dict[str, object]:
+    delta: dict[str, Any] = dict(choice["message"])
+    if delta.get("tool_calls"):
+        delta["tool_calls"] = [{**call, "index": index} for index, call in enumerate(delta["tool_calls"])]
+    return {**{name: value for name, value in choice.items() if name != "message"}, "delta": delta}
 
 
 def _hidden_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> tuple[AsyncLLMError | None, str]:

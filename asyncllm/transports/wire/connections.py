@@ -194,6 +194,7 @@ def exchange_failure(error: BaseException, call: Call, timeout: str) -> AsyncLLM
         call: The call.
         timeout: The name of the timeout that bounds it.
     """
+    error.__traceback__ = None  # aiohttp keeps the error, and its traceback the frames that hold the one made here
     if isinstance(error, aiohttp.ServerTimeoutError):
         return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
     if isinstance(error, TimeoutError):

@@ -11,7 +11,7 @@ from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
 from ..base import NEVER_S, Call
-from ..bodies import no_end, unreadable_event
+from ..bodies import as_chunk, no_end, unreadable_event
 from ..errors import describe, redact
 from ..litellm.importing import model_response
 from .connections import exchange_failure
@@ -51,7 +51,7 @@ class WireStream:
             with self._timers.limit(timeout_s):
                 while not self._ended:
                     if self._broken is not None:
-                        raise self._broken
+                        raise self._taken_broken()
                     piece = await self._response.content.readany()
                     chunks = self._chunks(piece)
                     if chunks:
@@ -101,7 +101,10 @@ class WireStream:
                     self._ended = True
                     return chunks
             if not piece:
-                self._ended = reader.is_whole
+                whole = self._parser.whole
+                if whole is not None:
+                    chunks.append(self._whole(whole))
+                self._ended = whole is not None or reader.is_whole
                 if not self._ended:
                     self._broken = no_end(self._start, has_begun=reader.has_begun)
             elif self._left_bytes < 0:
@@ -111,12 +114,25 @@ class WireStream:
         except AsyncLLMError as error:
             self._broken = error
         if self._broken is not None and not chunks:
-            raise self._broken
+            raise self._taken_broken()
         return chunks
+
+    def _whole(self, body: bytes) -> dict[str, object]:
+        """Return the answer of a server that ignores that a stream was asked for."""
+        request = self._call.request
+        assert request is not None
+        return as_chunk(request.read_answer(body, self._call.secrets()))
+
+    def _taken_broken(self) -> AsyncLLMError:
+        """Return the failure, and keep it no longer: its traceback leads back here."""
+        broken, self._broken = self._broken, None
+        assert broken is not None
+        return broken
 
     def _cut(self, error: BaseException) -> AsyncLLMError:
         if not self._reader.has_begun:
             return exchange_failure(error, self._call, "first_token_timeout")
+        error.__traceback__ = None  # as there
         return StreamInterruptedError(
             f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
         )

@@ -15,7 +15,6 @@ from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderError
 
 from .. import size_limits
 from ..base import Answer, Call, Connection
-from ..bodies import start_of
 from ..bridge import Bridge, CrossingStream
 from ..errors import failure, redirect_failure
 from ..litellm.importing import model_response
@@ -132,13 +131,13 @@ class WireTransport:
         try:
             with client.timers.limit(call.timeout_s):
                 response = await client.post(call, request.encode())
-                if response.status == 200 and response.content_type != "application/json":
+                if response.status == 200:
                     return WireStream(response, client.timers, call)
                 body = await _read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = exchange_failure(error, call, "first_token_timeout")
         else:
-            caught = _unstreamed(response, body, call)
+            caught = _refused(response, body, call.read_headers(response.headers), call)
         raise caught
 
     async def _open_bridged(self, call: Call) -> CrossingStream:
@@ -163,18 +162,6 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     except BaseException:
         response.close()
         raise
-
-
-def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> AsyncLLMError:
-    """Make the error of a whole body where a stream was asked for."""
-    if response.status != 200:
-        return _refused(response, body, call.read_headers(response.headers), call)
-    assert call.request is not None
-    try:
-        call.request.read_answer(body, call.secrets())
-    except AsyncLLMError as error:
-        return error
-    return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 
 def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
