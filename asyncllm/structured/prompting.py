@@ -22,9 +22,9 @@ from ..models import ModelInfo
 from ..parameters import FixedParams
 from ..threads import ThreadEvent, run_in_own_thread
 from .partial.snapshots import Snapshots
-from .reading import read
+from .reading import read, written_call
 from .schema.answer_type import VALUE, AnswerType, canonical
-from .schema.json_schema import array_in
+from .schema.json_schema import array_in, object_in
 from .schema.readers import NotJSONError, Read, parsed
 from .schema.strict import StrictSchema, strict_schema
 
@@ -150,6 +150,9 @@ class Prepared(Generic[T]):
         return self.answer_type.items()
 
     def _read_json(self, text: str, context: object) -> T:
+        called = written_call(text, self.answer_type.name)
+        if called is not None and called[0] not in object_in(self.answer_type.schema, "properties"):
+            text = called[1]
         return self.answer_type.read(self._restored(text), context)
 
     def _restored(self, text: str, *, is_item: bool = False) -> str:

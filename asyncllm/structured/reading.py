@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..completions.completion import Completion
 from .schema.json_schema import is_array, is_object, object_in
-from .schema.readers import BadAnswerError, NotJSONError, Read
+from .schema.readers import BadAnswerError, NotJSONError, Read, parsed
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ _FIRST_START = re.compile(rf"\A\s*\[|{_LATER_START.pattern}")
 _UNDECIDED = re.compile(r"[{\[]\s*\Z")
 _MARK_SO_FAR = re.compile(r"\s*<[a-z]{0,9}")
 _OPEN_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning)>")
+_FENCED = re.compile(r"```\w*\s(.*?)```", re.DOTALL)
+_ARGUMENTS = ("arguments", "parameters")
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -60,7 +62,7 @@ def read_text(text: str, read_json: Read[T], context: object = None) -> T:
     try:
         return read_json(text, context)
     except NotJSONError as error:
-        found = documents(text)
+        found = documents(text) or _plain_values(text)
         if not found:
             raise error from None
     if not _are_same(found):
@@ -99,6 +101,26 @@ def documents(text: str) -> list[str]:
     return found or notes
 
 
+def written_call(text: str, name: str) -> tuple[str, str] | None:
+    """Return the arguments of a call that the model wrote as JSON instead of making it, after the key that holds them.
+
+    Returns:
+        None where the document is not a call of this name.
+    """
+    key = next((key for key in _ARGUMENTS if f'"{key}"' in text), None)
+    if key is None:
+        return None
+    value = parsed(text)
+    value = value[0] if is_array(value) and len(value) == 1 else value
+    if not is_object(value):
+        return None
+    call = object_in(value, "function") or value
+    if call.get("name") != name or key not in call:
+        return None
+    arguments = call[key]
+    return key, arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
 class DocumentFinder:
     """Finds where the document begins in a text that comes in pieces."""
 
@@ -133,6 +155,21 @@ class DocumentFinder:
         self._is_first = self._is_first and not text.strip()
         self._undecided = "" if undecided is None else undecided.group()
         return ""
+
+
+def _plain_values(text: str) -> list[str]:
+    """Return the numbers, strings and other plain values that are fenced, or all that follows the thoughts."""
+    thoughts = _THOUGHTS.match(text)
+    rest = text[thoughts.end() :] if thoughts is not None else text
+    return [value.strip() for value in _FENCED.findall(rest) or [rest] if _is_json(value)]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parsed(text)
+    except NotJSONError:
+        return False
+    return True
 
 
 def _calls(completion: Completion) -> Sequence[object]:

@@ -35,6 +35,7 @@ class TypedStream(Generic[T]):
         self._open = open
         self._form: Prepared[T] | None = None
         self._stream: CompletionStream | None = None
+        self._has_called = False
 
     @property
     def completion(self) -> Completion:
@@ -91,9 +92,13 @@ class TypedStream(Generic[T]):
         return self._form
 
     async def _piece(self) -> str | None:
-        """Return the next piece of the answer's text, or of the arguments of the tool's call; None at the end."""
+        """Return the next piece of the answer's text, or of the arguments of the tool's call; None at the end.
+
+        In the mode `tools`, the text counts until a tool is called.
+        """
         async for chunk in self._opened:
-            piece = chunk.text if self._prepared.tool is None else _arguments(chunk)
+            self._has_called = self._has_called or (self._prepared.tool is not None and bool(chunk.tool_calls))
+            piece = _arguments(chunk) if self._has_called else chunk.text
             if piece:
                 return piece
         return None
