@@ -33,6 +33,7 @@ from .fallback import FallbackTurn, goes_on
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
+    from ..structured import TypedForms
     from .pipeline import BatchPolicy, Pipeline
 
 T = TypeVar("T")
@@ -43,14 +44,15 @@ class CallRun:
 
     __slots__ = (
         "_deadline",
+        "_forms",
         "_more",
         "_pipeline",
         "_policy",
-        "_request",
         "_schedule",
         "_transport",
         "_tries",
         "record",
+        "request",
     )
 
     def __init__(
@@ -60,10 +62,12 @@ class CallRun:
         deadline: Deadline,
         policy: BatchPolicy | None,
         turn: FallbackTurn | None,
+        forms: TypedForms[Any] | None = None,
     ) -> None:
         endpoint = pipeline.endpoint
         self._pipeline = pipeline
-        self._request = request
+        self.request = request
+        self._forms = forms
         self._deadline = deadline
         self._policy = policy
         self._schedule: Iterator[float] | None = None
@@ -87,9 +91,7 @@ class CallRun:
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = endpoint.call(self._request, timeout_s)
-            self._transport = endpoint.transport(call)
-            self.record.transport = self._transport.name
+            call = self._call(timeout_s)
             while True:
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
@@ -112,6 +114,7 @@ class CallRun:
                     return result, admission
                 finally:
                     attempt.elapsed_s = time.monotonic() - started
+                request = self.request
                 try:
                     last = await self._failed_attempt(attempt, admission, failure)
                     if last is not None:
@@ -119,6 +122,8 @@ class CallRun:
                 finally:
                     last = None
                     del failure
+                if self.request is not request:
+                    call = self._call(timeout_s)
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
@@ -129,6 +134,13 @@ class CallRun:
         except anyio.get_cancelled_exc_class():
             self._cancelled()
             raise
+
+    def _call(self, timeout_s: float) -> Call:
+        endpoint = self._pipeline.endpoint
+        call = endpoint.call(self.request, timeout_s)
+        self._transport = endpoint.transport(call)
+        self.record.transport = self._transport.name
+        return call
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""
@@ -186,7 +198,7 @@ class CallRun:
             idle_timeout_s=self._pipeline.config.idle_timeout,
             price=endpoint.price,
             estimate=self._estimate,
-            finished=partial(self._pipeline.ended, self._request),
+            finished=partial(self._pipeline.ended, self.request),
         )
 
     def completion(self, answer: Answer) -> Completion:
@@ -204,7 +216,7 @@ class CallRun:
 
     def _estimate(self, text: str) -> Usage:
         output = estimate_tokens(text) if text else 0
-        return Usage(estimate_tokens(self._request.messages), output, basis="estimated")
+        return Usage(estimate_tokens(self.request.messages), output, basis="estimated")
 
     def _succeeded(self, attempt: Attempt) -> None:
         attempt.billed = "yes"
@@ -228,6 +240,10 @@ class CallRun:
         _describe(attempt, error)
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
             raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
+        if self._forms is not None and (weaker := await self._forms.weaker(endpoint, error)) is not None:
+            self.request = weaker
+            self._pipeline.counters.retries += 1
+            return None
         if not is_retryable(error):
             return error
         if isinstance(error, RateLimitError) and self._policy is not None and not self._more:

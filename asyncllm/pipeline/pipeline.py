@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import telemetry
 from ..completions.completion import Completion
@@ -21,6 +21,9 @@ from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .endpoint import Endpoint
 from .fallback import FallbackTurn
+
+if TYPE_CHECKING:
+    from ..structured import TypedForms
 
 
 class BatchPolicy(Protocol):
@@ -111,13 +114,20 @@ class Pipeline:
 
     async def complete(
         self,
-        request: Request,
+        asked: Request | TypedForms[Any],
         deadline: Deadline,
         policy: BatchPolicy | None = None,
         turn: FallbackTurn | None = None,
     ) -> Completion:
-        """Send a request until it is answered, and return the answer."""
-        run = CallRun(self, request, deadline, policy, turn)
+        """Send a request until it is answered, and return the answer.
+
+        Args:
+            asked: The request, or the forms of a typed one.
+            deadline: The end of the whole call.
+            policy: That of the batch.
+            turn: The state of a call with fallbacks.
+        """
+        run = await self._run(asked, deadline, policy, turn)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         cost: float | None = None
@@ -127,17 +137,30 @@ class Pipeline:
             admission.answered(run.record.rate_limits, completion.usage.output_tokens)
         finally:
             admission.release(used, cost)
-        self.ended(request, completion, None)
+        self.ended(run.request, completion, None)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
-        """Send a request until its stream has begun, and return it with its first chunks."""
+    async def open(
+        self, asked: Request | TypedForms[Any], deadline: Deadline, turn: FallbackTurn | None = None
+    ) -> Opened:
+        """Send a request until its stream has begun, and return it with its first chunks; arguments as `complete`."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = CallRun(self, request, deadline, None, turn)
+        run = await self._run(asked, deadline, None, turn)
         (stream, first), admission = await run.attempts(run.open_stream, limit)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
+
+    async def _run(
+        self,
+        asked: Request | TypedForms[Any],
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+        turn: FallbackTurn | None,
+    ) -> CallRun:
+        if isinstance(asked, Request):
+            return CallRun(self, asked, deadline, policy, turn)
+        return CallRun(self, await asked.request(self.endpoint), deadline, policy, turn, asked)
 
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
         """Count a call that ended with an answer, or with part of one, and emit its event."""

@@ -29,24 +29,24 @@ _ARGUMENTS = ("arguments", "parameters")
 _decode = json.JSONDecoder().raw_decode
 
 
-def read(completion: Completion, tool: str | None, read_json: Read[T], context: object = None) -> T:
-    """Read the value of an answer.
+def read(completion: Completion, name: str, read_json: Read[T], context: object = None, *, by_tool: bool) -> T:
+    """Read the value of an answer: the arguments of a call, or else the text.
 
     Args:
         completion: The answer.
-        tool: The tool whose arguments it is; None when it is the text.
+        name: The name of the type, and so of the tool that stands for it.
         read_json: Reads a whole document.
         context: For `read_json`.
+        by_tool: Whether a tool call was asked for; if not, calls of other tools are not looked at.
 
     Raises:
         BadAnswerError: It is no value of the type, or more than one.
     """
-    calls = _calls(completion) if tool is not None else ()
-    if not calls:
+    texts = [_arguments(call, name) for call in _calls(completion) if by_tool or _function(call).get("name") == name]
+    if not texts:
         return read_text(completion.text, read_json, context)
-    texts = [_arguments(call, tool) for call in calls]
     if len(texts) > 1 and not _are_same(texts):
-        raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")
+        raise BadAnswerError(f"The answer calls {name!r} {len(texts)} times, with different arguments; call it once.")
     return read_text(texts[0], read_json, context)
 
 
@@ -179,8 +179,12 @@ def _calls(completion: Completion) -> Sequence[object]:
     return (message.get("tool_calls") or ()) if message else ()
 
 
-def _arguments(call: object, tool: str | None) -> str:
-    function: Mapping[str, object] = object_in(call, "function") if is_object(call) else {}
+def _function(call: object) -> Mapping[str, object]:
+    return object_in(call, "function") if is_object(call) else {}
+
+
+def _arguments(call: object, tool: str) -> str:
+    function = _function(call)
     name = function.get("name") or ""
     if name != tool:
         raise BadAnswerError(f"The answer calls {name!r}; call {tool!r}, and nothing else.")

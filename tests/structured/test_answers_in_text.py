@@ -119,7 +119,7 @@ async def test_a_value_without_its_object_is_the_answer(llm: AsyncLLM, mode: str
         (int, "It is 42.", "not valid JSON"),
         (dict[str, int], '{"a": "x"}', "value: Field required"),
         # What is in the object that was asked for is the value, and nothing else is tried.
-        (dict[str, int], '{"value": 1}', "value: Input should be a an object"),
+        (dict[str, int], '{"value": 1}', "value: Input should be an object"),
     ],
 )
 async def test_a_value_that_does_not_validate_is_asked_again(
