@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import IncompleteOutputError as IncompleteOutputError
     from .errors import JournalError as JournalError
     from .errors import MalformedResponseError as MalformedResponseError
+    from .errors import NotCachedError as NotCachedError
     from .errors import NotFoundError as NotFoundError
     from .errors import OverloadedError as OverloadedError
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -96,7 +97,7 @@ _MODULES = {
     "content": "File Image Text ToolCall",
     "errors": "AsyncLLMError AuthenticationError BadRequestError BudgetExceededError ConfigError ContentPolicyError "
     "ContextWindowExceededError DeadlineExceededError ExtractionError IncompleteOutputError JournalError "
-    "MalformedResponseError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
+    "MalformedResponseError NotCachedError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
     "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RefusalError "
     "RequestTooLargeError ServerError StalledError StreamInterruptedError UnsupportedError",
     "messages": "Message Request",

@@ -15,7 +15,7 @@ from .config.options import Options
 from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
-from .parameters import KNOWN, CallOptions, check, profile_params
+from .parameters import KNOWN, CallOptions, cache_mode, check, profile_params
 from .pipeline.deadline import Deadline
 from .pipeline.fallback import FallbackTurn, in_turn
 from .pipeline.pipeline import BatchPolicy, Pipeline
@@ -69,6 +69,8 @@ class Stats:
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
         unpriced: Answers whose cost is not known.
+        cached: Answers of the cache, which count as calls, and neither as tokens nor as cost.
+        saved_usd: What these cost when they were asked for, in US dollars.
         budget_spent_usd: What is spent of `budget_usd`: the cost of the answers, and the worst case of requests that
             were cut short; None without a budget.
     """
@@ -85,6 +87,8 @@ class Stats:
     output_tokens: int
     cost_usd: float
     unpriced: int
+    cached: int
+    saved_usd: float
     budget_spent_usd: float | None
 
 
@@ -547,6 +551,8 @@ class AsyncLLM:
         options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
         if options:
             merged = {name: value for name, value in merged.items() if name not in options}
+            if "cache" in options:
+                options["cache_mode"] = cache_mode(options.pop("cache"))
         return self._view(options) if options else self, Request(messages, **merged)
 
     def _view(self, options: Mapping[str, Any]) -> AsyncLLM:
@@ -564,9 +570,7 @@ class AsyncLLM:
         kept = self._pipelines.get(index)
         if kept is None or self._shared.closed:
             config = self._configs[index]
-            endpoint = await self._shared.endpoint(config)
-            kept = Pipeline(config, endpoint, self._shared.slots, self._shared.counters)
-            self._pipelines[index] = kept
+            kept = self._pipelines[index] = await self._shared.pipeline(config)
         return kept
 
     def _info(self, index: int) -> ModelInfo:
@@ -583,13 +587,21 @@ class AsyncLLM:
     async def _complete(
         self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
     ) -> Completion:
-        return await self._served(lambda pipeline, turn: pipeline.complete(asked, deadline, policy, turn))
+        async def send(pipeline: Pipeline, turn: FallbackTurn | None) -> Completion:
+            request, forms = await _formed(asked, pipeline)
+            return await pipeline.complete(request, deadline, policy, turn, forms)
+
+        return await self._served(send)
 
     def _stream(self, asked: Request | TypedForms[Any], on_interrupt: OnInterrupt) -> CompletionStream:
         deadline = Deadline(self.config.deadline)
 
+        async def open_at(pipeline: Pipeline, turn: FallbackTurn | None) -> Opened:
+            request, forms = await _formed(asked, pipeline)
+            return await pipeline.open(request, deadline, turn, forms)
+
         async def open_stream() -> Opened:
-            return await self._served(lambda pipeline, turn: pipeline.open(asked, deadline, turn))
+            return await self._served(open_at)
 
         return CompletionStream(open_stream, restarts=self.config.num_retries, on_interrupt=on_interrupt)
 
@@ -657,6 +669,11 @@ class AsyncLLM:
 
         config = self.config
         return Fingerprinter(config.model, profile_params(config), params, response_model, config.structured_mode)
+
+
+async def _formed(asked: Request | TypedForms[Any], pipeline: Pipeline) -> tuple[Request, TypedForms[Any] | None]:
+    """Return the request for an endpoint, and the forms of a typed one."""
+    return (asked, None) if isinstance(asked, Request) else (await asked.request(pipeline.endpoint), asked)
 
 
 def _wanted(request: object, response_model: object) -> object:

@@ -108,7 +108,7 @@ class Endpoint:
             self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
-        params = self._merged(request.params or NO_PARAMS)
+        params = self.params(request)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
         if self._route is not None:
             call.body = self._route.body(messages, params)
@@ -119,6 +119,10 @@ class Endpoint:
                 hint='Set transport = "auto", and litellm serves it.',
             )
         return call
+
+    def params(self, request: Request) -> Mapping[str, Any]:
+        """Return the parameters of the profile and of a request together, under litellm's names."""
+        return self._merged(request.params or NO_PARAMS)
 
     def transport(self, call: Call) -> Transport:
         """Return the transport of a call: the wire where it can serve it, else litellm."""

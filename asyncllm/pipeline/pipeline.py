@@ -70,9 +70,15 @@ class Counters:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
 
     def add(self, completion: Completion) -> None:
-        """Count an answer's tokens and cost."""
+        """Count an answer's tokens and cost; one of the cache took none."""
+        if completion.record.cached:
+            self.cached += 1
+            self.saved_usd += completion.record.saved_usd or 0.0
+            return
         self.input_tokens += completion.usage.input_tokens or 0
         self.output_tokens += completion.usage.output_tokens or 0
         cost = completion.cost_usd
@@ -114,20 +120,22 @@ class Pipeline:
 
     async def complete(
         self,
-        asked: Request | TypedForms[Any],
+        request: Request,
         deadline: Deadline,
         policy: BatchPolicy | None = None,
         turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
     ) -> Completion:
         """Send a request until it is answered, and return the answer.
 
         Args:
-            asked: The request, or the forms of a typed one.
+            request: The request.
             deadline: The end of the whole call.
             policy: That of the batch.
             turn: The state of a call with fallbacks.
+            forms: The forms of a typed request, of which this is the first to be sent.
         """
-        run = await self._run(asked, deadline, policy, turn)
+        run = CallRun(self, request, deadline, policy, turn, forms)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         cost: float | None = None
@@ -141,26 +149,19 @@ class Pipeline:
         return completion
 
     async def open(
-        self, asked: Request | TypedForms[Any], deadline: Deadline, turn: FallbackTurn | None = None
+        self,
+        request: Request,
+        deadline: Deadline,
+        turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
     ) -> Opened:
         """Send a request until its stream has begun, and return it with its first chunks; arguments as `complete`."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = await self._run(asked, deadline, None, turn)
+        run = CallRun(self, request, deadline, None, turn, forms)
         (stream, first), admission = await run.attempts(run.open_stream, limit)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
-
-    async def _run(
-        self,
-        asked: Request | TypedForms[Any],
-        deadline: Deadline,
-        policy: BatchPolicy | None,
-        turn: FallbackTurn | None,
-    ) -> CallRun:
-        if isinstance(asked, Request):
-            return CallRun(self, asked, deadline, policy, turn)
-        return CallRun(self, await asked.request(self.endpoint), deadline, policy, turn, asked)
 
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
         """Count a call that ended with an answer, or with part of one, and emit its event."""
