@@ -93,7 +93,8 @@ def refusing(*refusals: tuple[int, str]) -> Script:
 def config(options: dict[str, Any], mode: str, **more: Any) -> LLMConfig:
     """Make the profile of a model that is asked in this mode first."""
     model = {"json_schema": "openai/gpt-4o-mini", "tools": "openai/a-local-model"}[mode]
-    return LLMConfig(**{**options, "model": model, **more})
+    values: dict[str, Any] = {**options, "model": model, **more}
+    return LLMConfig(**values)
 
 
 @pytest.mark.parametrize(("mode", "status", "message"), REFUSALS)
