@@ -35,6 +35,7 @@ from .interception import is_replaying
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
+    from ..structured import TypedForms
     from .pipeline import BatchPolicy, Pipeline
 
 T = TypeVar("T")
@@ -45,14 +46,15 @@ class CallRun:
 
     __slots__ = (
         "_deadline",
+        "_forms",
         "_more",
         "_pipeline",
         "_policy",
-        "_request",
         "_schedule",
         "_transport",
         "_tries",
         "record",
+        "request",
     )
 
     def __init__(
@@ -62,10 +64,12 @@ class CallRun:
         deadline: Deadline,
         policy: BatchPolicy | None,
         turn: FallbackTurn | None,
+        forms: TypedForms[Any] | None = None,
     ) -> None:
         endpoint = pipeline.endpoint
         self._pipeline = pipeline
-        self._request = request
+        self.request = request
+        self._forms = forms
         self._deadline = deadline
         self._policy = policy
         self._schedule: Iterator[float] | None = None
@@ -96,9 +100,7 @@ class CallRun:
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = endpoint.call(self._request, timeout_s, stream=stream)
-            self._transport = endpoint.transport(call)
-            self.record.transport = self._transport.name
+            call = self._call(timeout_s, stream)
             while True:
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
@@ -121,6 +123,7 @@ class CallRun:
                     return result, admission
                 finally:
                     attempt.elapsed_s = time.monotonic() - started
+                request = self.request
                 try:
                     last = await self._failed_attempt(attempt, admission, failure)
                     if last is not None:
@@ -128,6 +131,8 @@ class CallRun:
                 finally:
                     last = None
                     del failure
+                if self.request is not request:
+                    call = self._call(timeout_s, stream)
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
@@ -138,6 +143,13 @@ class CallRun:
         except anyio.get_cancelled_exc_class() as error:
             self._cancelled(error)
             raise
+
+    def _call(self, timeout_s: float, stream: bool) -> Call:
+        endpoint = self._pipeline.endpoint
+        call = endpoint.call(self.request, timeout_s, stream=stream)
+        self._transport = endpoint.transport(call)
+        self.record.transport = self._transport.name
+        return call
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""
@@ -195,7 +207,7 @@ class CallRun:
             idle_timeout_s=self._pipeline.config.idle_timeout,
             price=endpoint.price,
             estimate=self._estimate,
-            finished=partial(self._pipeline.ended, self._request),
+            finished=partial(self._pipeline.ended, self.request),
         )
 
     def completion(self, answer: Answer) -> Completion:
@@ -214,7 +226,7 @@ class CallRun:
 
     def _estimate(self, text: str) -> Usage:
         output = estimate_tokens(text) if text else 0
-        return Usage(estimate_tokens(self._request.messages), output, basis="estimated")
+        return Usage(estimate_tokens(self.request.messages), output, basis="estimated")
 
     def _succeeded(self, attempt: Attempt) -> None:
         attempt.billed = "yes"
@@ -238,6 +250,10 @@ class CallRun:
         _describe(attempt, error)
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
             raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
+        if self._forms is not None and (weaker := await self._forms.weaker(endpoint, error)) is not None:
+            self.request = weaker
+            self._pipeline.counters.retries += 1
+            return None
         if not is_retryable(error):
             return error
         if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
@@ -286,7 +302,7 @@ class CallRun:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
         self._pipeline.counters.failed += 1
-        self._pipeline.log(record, self._request, None, error)
+        self._pipeline.log(record, self.request, None, error)
         telemetry.emit(
             telemetry.WARNING,
             "call.failed",
@@ -301,7 +317,7 @@ class CallRun:
     def _cancelled(self, error: BaseException) -> None:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
-        self._pipeline.log(record, self._request, None, error)
+        self._pipeline.log(record, self.request, None, error)
         billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline.counters.cancelled += 1
         telemetry.emit(

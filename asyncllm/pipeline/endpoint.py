@@ -47,6 +47,7 @@ class Endpoint:
         provider: litellm's name of the provider; `simulated` for the embedded simulator.
         limits: The limits that it shares.
         breaker: The circuit breaker, for calls that have a fallback.
+        refused_modes: The modes of typed answers that it has refused.
 
     Args:
         model: The model as litellm names it.
@@ -77,6 +78,7 @@ class Endpoint:
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.limits.configure(id(self), config.requests_per_minute, config.tokens_per_minute)
         self.breaker = CircuitBreaker()
+        self.refused_modes: set[str] = set()
         self._merged = FoundOnce(partial(_merged, profile_params(config)))
         self._proxied = proxied
         self._info: ModelInfo | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import telemetry
 from ..completions.completion import Completion
@@ -22,6 +22,7 @@ from .fallback import FallbackTurn
 if TYPE_CHECKING:
     from ..call_log import CallLog
     from ..completions.call_record import CallRecord
+    from ..structured import TypedForms
 
 
 class BatchPolicy(Protocol):
@@ -126,9 +127,18 @@ class Pipeline:
         deadline: Deadline,
         policy: BatchPolicy | None = None,
         turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
     ) -> Completion:
-        """Send a request until it is answered, and return the answer."""
-        run = CallRun(self, request, deadline, policy, turn)
+        """Send a request until it is answered, and return the answer.
+
+        Args:
+            request: The request.
+            deadline: The end of the whole call.
+            policy: That of the batch.
+            turn: The state of a call with fallbacks.
+            forms: The forms of a typed request, of which this is the first to be sent.
+        """
+        run = CallRun(self, request, deadline, policy, turn, forms)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         cost: float | None = None
@@ -138,14 +148,20 @@ class Pipeline:
             admission.answered(run.record.rate_limits, completion.usage.output_tokens)
         finally:
             admission.release(used, cost)
-        self.ended(request, completion, None)
+        self.ended(run.request, completion, None)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
-        """Send a request until its stream has begun, and return it with its first chunks."""
+    async def open(
+        self,
+        request: Request,
+        deadline: Deadline,
+        turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
+    ) -> Opened:
+        """Send a request until its stream has begun, and return it with its first chunks; arguments as `complete`."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = CallRun(self, request, deadline, None, turn)
+        run = CallRun(self, request, deadline, None, turn, forms)
         (stream, first), admission = await run.attempts(run.open_stream, limit, stream=True)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
