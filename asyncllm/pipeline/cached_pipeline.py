@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic_core import PydanticSerializationError, to_json
@@ -107,7 +106,7 @@ class CachedPipeline(Pipeline):
         return await super().open(request, deadline, turn, forms)
 
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
-        """Store an answer that is whole, under the request that was sent last; a typed one may have changed its form."""
+        """Store an answer that is whole, under the request that was sent last, whose form may have changed."""
         if error is None and not completion.record.cached:
             key = self._key(request)
             if key is not None:
