@@ -43,17 +43,19 @@ class AnswerColumns:
     Args:
         schema: The JSON Schema of typed answers, whose fields become `answer.FIELD`; None when they are texts.
         taken: The columns of the input.
+        with_file: Whether there is a column with the file of the row.
 
     Attributes:
         kinds: Their names, and the kind of their values.
     """
 
-    def __init__(self, schema: Mapping[str, object] | None, taken: Iterable[str]) -> None:
+    def __init__(self, schema: Mapping[str, object] | None, taken: Iterable[str], *, with_file: bool = False) -> None:
+        self._with_file = with_file
         self._fields = _fields(schema) if schema is not None else {}
         answer: dict[str, Kind] = {f"answer.{name}": kind for name, kind in self._fields.items()}
         if not answer:
             answer["answer"] = "json" if schema is not None else "str"
-        kinds: dict[str, Kind] = {**answer, **_ABOUT}
+        kinds: dict[str, Kind] = {**answer, **_ABOUT, **({"file": "str"} if with_file else {})}
         names = {name: f"{_PREFIX}{name}" if name in set(taken) else name for name in kinds}
         self._names = tuple(names.values())
         self.kinds: dict[str, Kind] = {names[name]: kind for name, kind in kinds.items()}
@@ -76,7 +78,8 @@ class AnswerColumns:
             # Beyond this, the digits of a sum of prices are rounding errors.
             None if answer.cost_usd is None else round(answer.cost_usd, 12),
         ]
-        return dict(zip(self._names, [*given, *about], strict=True))
+        file = [answer.file] if self._with_file else []
+        return dict(zip(self._names, [*given, *about, *file], strict=True))
 
 
 _ABOUT: dict[str, Kind] = {

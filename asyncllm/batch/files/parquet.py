@@ -126,6 +126,16 @@ def schema_of(columns: Mapping[str, Kind], before: Schema = ()) -> Schema:
     return schema
 
 
+def joined_schema(schemas: Sequence[Schema]) -> Schema | None:
+    """Return the columns of several files; None where one has two types that no type can hold."""
+    pyarrow = _pyarrow()
+    try:
+        schema: Schema = pyarrow.unify_schemas([*schemas], promote_options="permissive")
+    except pyarrow.ArrowException:
+        return None
+    return schema
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 

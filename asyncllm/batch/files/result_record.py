@@ -51,6 +51,7 @@ class RowResult:
         model: The model that answered.
         usage: The tokens it took.
         cost_usd: Its cost; None when unknown.
+        file: The file of the row, where the input has several.
     """
 
     index: int
@@ -64,15 +65,19 @@ class RowResult:
     model: str | None = None
     usage: Mapping[str, object] | None = None
     cost_usd: float | None = None
+    file: str | None = None
 
     @classmethod
-    def of(cls, index: int, outcome: Outcome[object], answers: AnswerSchema | None = None) -> RowResult:
+    def of(
+        cls, index: int, outcome: Outcome[object], answers: AnswerSchema | None = None, file: str | None = None
+    ) -> RowResult:
         """Return the result of an outcome.
 
         Args:
             index: The row's index.
             outcome: How it ended.
             answers: The type of the answers; None when they are texts.
+            file: The file of the row, where the input has several.
         """
         completion = outcome.completion
         return cls(
@@ -87,12 +92,14 @@ class RowResult:
             model=None if completion is None else completion.model,
             usage=None if outcome.usage is None else outcome.usage.to_dict(),
             cost_usd=outcome.cost_usd,
+            file=file,
         )
 
     def record(self, data: Mapping[str, object] | None) -> dict[str, object]:
         """Return the object of a JSON line, with the fields of the row."""
         return {
             "index": self.index,
+            **({"file": self.file} if self.file is not None else {}),
             "id": self.id,
             "data": data,
             "ok": self.ok,
