@@ -82,8 +82,8 @@ class FileInputs:
     @property
     def format(self) -> Format | None:
         """The format of all its files; None where they differ, or do not say it."""
-        formats = {file.format for file in self.files}
-        return formats.pop() if len(formats) == 1 else None
+        first = self.files[0].format
+        return first if all(file.format == first for file in self.files) else None
 
     @property
     def paths(self) -> list[Path]:

@@ -40,8 +40,9 @@ class SheetReader(InputReader):
             raise ConfigError(f"{name} is no spreadsheet: {error}.", hint="Save it again, or as CSV.") from None
         self._filled = self._filled_rows()
         # The first row that is not empty; a column that it does not name is told by its number.
-        _, cells = next(self._filled, (0, []))
-        named = [str(cell) if (cell := _value(one)) is not None else f"column_{n}" for n, one in enumerate(cells, 1)]
+        first = next(self._filled, None)
+        cells = () if first is None else map(_value, first[1])
+        named = [f"column_{number}" if cell is None else str(cell) for number, cell in enumerate(cells, 1)]
         self._columns = tuple(header(named, name))
         self.total_bytes = self._sheet.height or None
 

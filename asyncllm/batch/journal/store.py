@@ -238,8 +238,11 @@ class JournalStore:
             "JOIN answers a USING (number) WHERE a.prompt = ? LIMIT 1",
             (fingerprint.key, self.run, _LOOKED_THROUGH, fingerprint.prompt),
         ).fetchone()
-        row = None if found is None else self._known(fingerprint.key, found[0])
-        return None if row is None else (found[0], row)
+        if found is None:
+            return None
+        occurrence: int = found[0]
+        row = self._known(fingerprint.key, occurrence)
+        return None if row is None else (occurrence, row)
 
     def _why(self, fingerprint: Fingerprint, state: int, columns: _Columns) -> str | None:
         """Return why a known item has to be sent; None when it is done."""

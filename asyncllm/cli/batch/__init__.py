@@ -32,6 +32,7 @@ def run(settings: Settings, given: BatchArguments) -> int:
     be used go to OUT.rejected.
 
     asyncllm batch emails.jsonl -o out.csv --template "Summarise in one line: {text}"
+
     asyncllm batch 'data/*.parquet' -o out.parquet -t "Translate: {text}" --sample 20
     """
     # These import what writes journals, which takes longer than reading a help.

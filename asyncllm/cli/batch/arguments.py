@@ -18,7 +18,7 @@ class BatchArguments:
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="IN...",
+            metavar="IN",
             help="JSONL, JSON, CSV, lines, Parquet, .xlsx; .gz and .zst; 'data/*.csv'; - reads stdin.",
         ),
     ]
