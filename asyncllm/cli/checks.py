@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from ..batch.formatting import dollars, duration
 from ..errors import ConfigError
 from ..models import needs_key
+from .model_names import how_read, resolved_model, retirement
 
 if TYPE_CHECKING:
     from .. import LLMConfig, ModelInfo
@@ -72,9 +72,10 @@ def check_profile(config: LLMConfig) -> Iterator[Check]:
     from .. import AsyncLLM
 
     profile = config.profile or "default"
-    yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}")
-    yield _key(profile, config)
     info = AsyncLLM(config).model_info
+    read = how_read(resolved_model(config), info)
+    yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}, {read}")
+    yield _key(profile, config)
     yield _model(profile, config, info)
     yield _price(profile, info)
 
@@ -115,6 +116,8 @@ def _key(profile: str, config: LLMConfig) -> Check:
         return Check(profile, "key", "fail", error.message, error.hint or "")
     needed = needs_key(config.provider)
     if key is None:
+        if config.provider == "openai" and config.base_url is not None:
+            return Check(profile, "key", "warn", "is not set; a server of your own may do without", config.key_advice())
         if needed:
             return Check(profile, "key", "fail", "is not set", config.key_advice())
         return Check(profile, "key", "ok", f"is not set; {config.provider} can do without")
@@ -139,9 +142,8 @@ def _model(profile: str, config: LLMConfig, info: ModelInfo) -> Check:
         )
     if info.mode not in (None, "chat", "completion", "responses"):
         return Check(profile, "model", "fail", f"{config.model} is for {info.mode}, not for chat", "Name a chat model.")
-    if info.deprecated_on is not None and info.deprecated_on <= date.today():
-        gone = f"the provider may have retired {config.model}, since {info.deprecated_on}"
-        return Check(profile, "model", "warn", gone, "Move to its successor.")
+    if (end := retirement(info)) is not None:
+        return Check(profile, "model", "warn", f"{config.model}: {end}", "Move to its successor.")
     window = f"{info.context_window:,} tokens of context" if info.context_window else "known"
     return Check(profile, "model", "ok", window)
 
