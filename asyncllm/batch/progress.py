@@ -134,10 +134,7 @@ class Meter:
 
     Args:
         total: The number of items of the input; None where it is not known.
-        report: Called with each snapshot; None for nothing.
         limited_by: Returns what limits the pace, where it is not the batch itself.
-        every_s: Seconds from one report to the next.
-        clock: Returns the monotonic time in seconds.
 
     Attributes:
         sample: Called with each line of the time series; None without a journal.

@@ -18,11 +18,7 @@ class RowProblem(Exception):
 
 
 class MissingField(RowProblem):
-    """A row lacks a field.
-
-    Args:
-        field: Its name.
-    """
+    """A row lacks a field."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"has no field {field!r}")
@@ -31,9 +27,6 @@ class MissingField(RowProblem):
 
 class Template:
     """A prompt with fields in braces; `{a.b}` reaches into an object, `{a.0}` into a list.
-
-    Args:
-        text: The template.
 
     Raises:
         ConfigError: It is not valid.

@@ -24,8 +24,6 @@ class Prompt:
     """Builds the request of a row.
 
     Args:
-        template: The text, with fields in braces.
-        system: Instructions that come first.
         image_field: The field with the path or address of a picture; an empty one is no picture.
         id_field: The field with the row's id; None for none.
         directory: The directory of pictures that are not in the working directory.
@@ -40,10 +38,6 @@ class Prompt:
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
         """Raise if the table lacks a field.
 
-        Args:
-            names: Its columns, or the fields of its first row.
-            row: Its first row.
-
         Raises:
             ConfigError: It does; with the nearest name.
         """
@@ -54,10 +48,6 @@ class Prompt:
 
     def request(self, row: Mapping[str, object], data: object = None) -> Request:
         """Return the request of a row.
-
-        Args:
-            row: Its fields.
-            data: The `data` of the request.
 
         Raises:
             RowProblem: The row lacks a field, or its picture cannot be read.

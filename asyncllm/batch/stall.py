@@ -20,9 +20,6 @@ class Stall:
 
     Args:
         limit_s: Seconds without a success that end the batch.
-        clock: Returns the monotonic time in seconds.
-        budget: What the batch may spend; None for no limit.
-        adaptive: Whether its requests find and follow the provider's limit.
     """
 
     def __init__(
@@ -80,13 +77,7 @@ class SendNotes(Protocol):
 
 
 class ItemPolicy:
-    """The policy of one item: that of its batch, and a note in the journal before it is sent.
-
-    Args:
-        stall: The policy of the batch.
-        session: The journal; None without one.
-        item: The item.
-    """
+    """The policy of one item: that of its batch, and a note in the journal before it is sent."""
 
     __slots__ = ("_item", "_session", "_stall")
 

@@ -45,10 +45,6 @@ def response_type(name: str) -> Any:
 def answer_schema(wanted: object, name: str) -> AnswerSchema:
     """Return the JSON Schema of a type, and how its values become JSON data.
 
-    Args:
-        wanted: The type.
-        name: Its name on the command line.
-
     Raises:
         UsageProblem: It is no type that can be read from JSON.
     """

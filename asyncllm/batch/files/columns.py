@@ -42,8 +42,6 @@ class AnswerColumns:
 
     Args:
         schema: The JSON Schema of typed answers, whose fields become `answer.FIELD`; None when they are texts.
-        taken: The columns of the input.
-        with_file: Whether there is a column with the file of the row.
 
     Attributes:
         kinds: Their names, and the kind of their values.

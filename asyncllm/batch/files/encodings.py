@@ -36,9 +36,7 @@ def as_utf8(file: io.BufferedReader, encoding: str | None, where: str) -> tuple[
     """Return a file whose bytes are UTF-8, and the encoding that it had; None for UTF-8.
 
     Args:
-        file: The file.
         encoding: Its encoding; None for UTF-8, or UTF-16 where a byte order mark says so.
-        where: Its name, for errors.
     """
     if encoding is None and file.peek().startswith(_UTF16_MARKS):
         encoding = "utf-16"

@@ -55,7 +55,6 @@ class FileInputs:
     """The input of a batch: the rows of one or several files, or of stdin, or a sample of them.
 
     Args:
-        files: The files, in order.
         sample: The size of a random sample of the rows, which stay in order; None for all of them. It is the same
             for the same number of rows, and is part of any larger one.
 
@@ -139,9 +138,7 @@ class _Sample:
     """The rows of a sample.
 
     Attributes:
-        indexes: Their indexes among all rows.
         last: The last of these; -1 where there is none.
-        total_bytes: The sum of their sizes.
     """
 
     indexes: frozenset[int]
@@ -201,13 +198,7 @@ class _FileHead:
 
 
 class _FollowingRows(InputReader):
-    """The rows of several files, one after the other; a file is open while its rows are read.
-
-    Args:
-        files: The files.
-        heads: Their heads.
-        stack: Closes the file that is open.
-    """
+    """The rows of several files, one after the other; a file is open while its rows are read."""
 
     def __init__(self, files: Sequence[FileInput], heads: Sequence[_FileHead], stack: ExitStack) -> None:
         self._files = files

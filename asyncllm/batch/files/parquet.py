@@ -34,10 +34,6 @@ Schema: TypeAlias = Iterable[ArrowField]
 class ParquetReader(InputReader):
     """A Parquet file that is open; used in `with`. Each of its rows counts as one byte.
 
-    Args:
-        file: The file, which can be sought in.
-        name: Its name, for errors.
-
     Raises:
         ConfigError: It is no Parquet file, or pyarrow is not installed.
     """
@@ -80,12 +76,7 @@ class ParquetReader(InputReader):
 
 
 class ParquetWriter:
-    """Writes rows as Parquet; used in `with`.
-
-    Args:
-        file: The file that is written.
-        schema: The columns.
-    """
+    """Writes rows as Parquet; used in `with`."""
 
     def __init__(self, file: IO[bytes], schema: Schema) -> None:
         self._pyarrow = _pyarrow()

@@ -41,8 +41,6 @@ class Row:
     Attributes:
         index: Its position among the rows, from 0.
         line: The line of the file where it begins, from 1.
-        data: Its fields.
-        size_bytes: Its bytes in the file.
         nulled: `NaN` or `Infinity`, where the row has that and it was read as null.
         file: The file, where the input has several.
     """
@@ -60,13 +58,8 @@ class BadRow:
     """A row that cannot be used.
 
     Attributes:
-        index: Its position among the rows, from 0.
-        line: The line of the file where it begins, from 1.
-        problem: What is wrong with it.
-        size_bytes: Its bytes in the file.
         data: Its fields, where they could be parsed.
         raw: Its text, where they could not.
-        file: The file, where the input has several.
     """
 
     index: int

@@ -21,8 +21,6 @@ class SheetReader(InputReader):
     """A sheet of a spreadsheet, which is read whole. Each of its rows counts as one byte.
 
     Args:
-        file: The file, which can be sought in.
-        name: Its name, for errors.
         sheet: The name of the sheet, or its number from 1; None for the first.
 
     Raises:

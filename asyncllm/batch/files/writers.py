@@ -30,13 +30,10 @@ class Layout:
     """The layout of a file of results.
 
     Attributes:
-        format: The format of its rows.
-        compression: Its compression.
         carried: The columns of the input and their kinds; JSON Lines need none.
         schema: The JSON Schema of typed answers; None when they are texts.
         table: The columns of the input with their types, where it was Parquet.
         escaped: Whether cells of CSV that a spreadsheet would calculate are written as texts.
-        delimiter: The delimiter of CSV.
         with_file: Whether tables have a column with the file of the row.
     """
 
@@ -69,8 +66,6 @@ def result_writer(file: IO[bytes], layout: Layout, *, at_once: bool = False) -> 
     """Yield a writer of results, and finish the file at the end of the block; the caller closes it.
 
     Args:
-        file: The file that is written.
-        layout: Its layout.
         at_once: Whether each result is flushed, as a pipe needs it.
     """
     with ExitStack() as stack:

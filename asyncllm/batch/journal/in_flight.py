@@ -19,10 +19,6 @@ _SLOT = struct.Struct("<Qd")
 class InFlightFile:
     """The file, for the run that writes it.
 
-    Args:
-        path: The journal.
-        workers: The most that may be in flight.
-
     Raises:
         JournalError: It cannot be written.
     """

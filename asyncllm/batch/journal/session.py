@@ -37,10 +37,7 @@ class JournalSession(Generic[T]):
 
     Args:
         journal: The journal; None for one that lasts as long as the batch.
-        fingerprinter: Computes the fingerprints of requests.
-        restore: Rebuilds an answer of an entry.
         requests: The input, which is looked through before the batch begins where that is possible.
-        deduplicate: Whether identical requests are sent once.
         opened: Called with what the journal has, before anything is sent.
         charged: Returns what the run has taken out of its budget, requests that were lost on the way included.
     """
@@ -76,9 +73,6 @@ class JournalSession(Generic[T]):
 
     async def open(self, slots: int) -> None:
         """Open the journal, and report what is in it before anything is sent.
-
-        Args:
-            slots: The most that may be in flight.
 
         Raises:
             JournalError: It cannot be opened, or is damaged.

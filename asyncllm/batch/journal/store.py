@@ -49,13 +49,7 @@ class Registered:
 
 
 class JournalStore:
-    """The database of a journal, for the run that writes it.
-
-    Args:
-        connection: The database.
-        path: Its file, for messages; None for a temporary one.
-        find_duplicates: Whether identical items are looked for.
-    """
+    """The database of a journal, for the run that writes it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_duplicates: bool = False) -> None:
         self._connection = connection
@@ -72,9 +66,7 @@ class JournalStore:
         """Begin a run.
 
         Args:
-            base: The settings of the batch.
             in_flight: The items that the previous run had in flight when it ended, with what each may have cost.
-            now: The time.
 
         Returns:
             The number of requests that the previous run had in flight when it ended.
@@ -127,7 +119,6 @@ class JournalStore:
 
         Args:
             row: How; its version and checksum are added here.
-            settings: The settings that it was sent with.
             was_sent: Whether a request was sent for it, and counts.
         """
         self._version += 1

@@ -28,10 +28,6 @@ BETWEEN_COMMITS_S = 0.002
 class JournalWriter:
     """Runs operations on a store, on a thread of its own; made in the loop that awaits them.
 
-    Args:
-        open_store: Opens the store, on that thread.
-        path: The journal, for messages.
-
     Attributes:
         failure: Why the journal cannot be written any more; None while it can.
         failed: Set when it cannot.

@@ -29,11 +29,6 @@ class Tile:
 def page(figures: Figures, name: str, version: str) -> str:
     """Return the report as HTML.
 
-    Args:
-        figures: The figures of the batch.
-        name: The name of the batch.
-        version: The version of asyncllm.
-
     Raises:
         ConfigError: jinja2 or matplotlib is not installed.
     """

@@ -42,8 +42,6 @@ class OutputTarget:
 
     Attributes:
         path: The file; None for stdout.
-        format: The format of its rows.
-        compression: Its compression.
         journal: The journal of the run; None for none.
         escaped: Whether cells of CSV that a spreadsheet would calculate are written as texts.
         columns: The columns of the input that are kept; None for all.
@@ -128,17 +126,11 @@ class Job:
     """The job of a batch.
 
     Attributes:
-        source: The input.
-        target: The output.
-        config: The profile.
         requests: Builds the request of a row; decided by the first row where it is None.
-        params: Parameters for every request.
-        response_model: The type of the answers; None for texts.
         answers: The JSON Schema of that type, and its values as JSON data.
         limit: The most rows that are sent.
         budget_usd: What all runs of the journal may spend.
         stop_after_errors: The number of failed rows that ends the run.
-        deduplicate: Whether identical requests are sent once.
         model_given: The model of the command line, if it names one.
     """
 
@@ -162,10 +154,6 @@ class Job:
 
     def first_rows(self, rows: Iterator[Row | BadRow], reading: InputReader) -> list[Row | BadRow]:
         """Read to the first row that makes a request, and decide by it how rows become requests.
-
-        Args:
-            rows: The rows of the input.
-            reading: The open input.
 
         Returns:
             The rows that were read.

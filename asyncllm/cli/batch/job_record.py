@@ -29,7 +29,6 @@ class JobRecord:
     """The job of a run.
 
     Attributes:
-        source: The files of the input.
         prompt: The hash of template and instructions.
         size_bytes: The size of the input, of several files their sum; None where it is no file.
         changed_ns: The time of its last change, as the file system has it; of several files the sum, which differs

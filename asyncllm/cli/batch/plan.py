@@ -31,11 +31,8 @@ class Plan:
     """The plan of a batch.
 
     Attributes:
-        rows: Rows that can be used.
-        bad: Rows that cannot be used.
         problems: The first few of them.
         nulled: Rows with NaN or Infinity, which are read as null.
-        input_tokens: The tokens of all prompts.
         answer_tokens: The most tokens of an answer, or the number that is assumed.
         limited: Whether answers are limited to that.
         done: Rows that the journal has an answer for.

@@ -97,7 +97,6 @@ def to_stdout(job: Job, columns: Sequence[str] | None) -> Generator[ResultWriter
     """Yield a writer of results to stdout, each flushed.
 
     Args:
-        job: The job.
         columns: The columns of the input; None where each row has its own.
     """
     columns = job.target.columns or columns
@@ -117,9 +116,6 @@ class ResultsFile:
     """The file of results, written from the journal.
 
     Args:
-        job: The job.
-        journal: Its journal.
-        row_numbers: The rows of its items.
         unchanged: Whether the input is unchanged since the previous run; if so, what this run did not reach is written
             as that one left it.
     """

@@ -36,8 +36,6 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
     """Run a batch, and return its exit code.
 
     Args:
-        job: The job.
-        arguments: The arguments of the program.
         fresh: Whether the journal of earlier runs is set aside.
         retry_failed: Whether rows that were not reached are left out.
     """

@@ -15,7 +15,6 @@ def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> S
     """Serve until Ctrl-C or SIGTERM; to be called on the main thread.
 
     Args:
-        options: What to serve.
         announce: Called with the running simulator when it accepts connections.
 
     Returns:
