@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from ..errors import ConfigError
+from ..narrowing import is_mapping, list_or_empty
 from ..suggestions import nearest
 
 _BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt itself."
@@ -84,9 +84,9 @@ def _value(row: Mapping[str, object], field: str) -> object:
         return row[field]
     value: object = row
     for step in field.split("."):
-        items = cast(list[object], value) if isinstance(value, list) else []
-        if isinstance(value, Mapping) and step in value:
-            value = cast(Mapping[str, object], value)[step]
+        items = list_or_empty(value)
+        if is_mapping(value) and step in value:
+            value = value[step]
         elif step.isdecimal() and int(step) < len(items):
             value = items[int(step)]
         else:

@@ -1,4 +1,4 @@
-"""The options of a simulator on a command line: their spelling, and the manual."""
+"""Latency, limits and faults on a command line: their spelling, and the manual."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from ..faults import KINDS, Fault
@@ -32,25 +32,6 @@ SCRIPT: Mapping[str, str] = {
     "tokens_per_s": "tokens a second after it",
     "fault": 'one fault for this request: {"kind": "stall", "after_chunks": 2}',
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulatorOptions:
-    """The options of a simulator, each with its `help` for a command line.
-
-    The fields are those of `Simulator`, with the defaults of a server that is started by hand.
-    """
-
-    port: int = field(default=8400, metadata={"help": "port on 127.0.0.1; 0 takes a free one"})
-    keys: tuple[str, ...] | None = field(
-        default=None, metadata={"help": "API key that is accepted (may be repeated); without it any is"}
-    )
-    latency: Latency | None = field(default=None, metadata={"help": "the speed of answers, see LATENCY below"})
-    limits: tuple[Limit, ...] = field(default=(), metadata={"help": "a rate limit (may be repeated), see LIMITS below"})
-    faults: tuple[Fault, ...] = field(default=(), metadata={"help": "a fault (may be repeated), see FAULTS below"})
-    seed: int = field(default=0, metadata={"help": "decides every draw"})
-    max_in_flight: int | None = field(default=None, metadata={"help": "requests answered at a time"})
-    queue: bool = field(default=False, metadata={"help": "let requests beyond that wait, instead of refusing them"})
 
 
 def parse_latency(text: str) -> Latency:
