@@ -54,14 +54,11 @@ class Template:
         return "".join(literal + ("" if field is None else _text(_value(row, field))) for literal, field in self._parts)
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the input lacks a field of the template.
+        """Raise ConfigError, with the nearest name, if the input lacks a field of the template.
 
         Args:
             names: The fields of the input.
             row: Its first row, for fields inside of fields.
-
-        Raises:
-            ConfigError: It does; with the nearest name.
         """
         known = list(names)
         sample: Mapping[str, object] = row if row is not None else dict.fromkeys(known)

@@ -36,11 +36,7 @@ class Prompt:
     directory: Path | None = None
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the table lacks a field.
-
-        Raises:
-            ConfigError: It does; with the nearest name.
-        """
+        """Raise ConfigError, with the nearest name, if the table lacks a field."""
         names = list(names)
         self.template.check(names, row)
         if self.image_field is not None:
@@ -104,11 +100,7 @@ class OpenAIRows:
         self._model = model
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the first row is no request.
-
-        Raises:
-            ConfigError: It is none.
-        """
+        """Raise ConfigError if the first row is no request."""
         if row is not None and not is_openai_row(row):
             raise ConfigError("the rows are no requests: they lack custom_id and body.", hint="Give a --template.")
 

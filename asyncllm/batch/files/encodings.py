@@ -17,11 +17,7 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def checked_encoding(name: str) -> str:
-    """Return an encoding.
-
-    Raises:
-        ConfigError: Python does not know it.
-    """
+    """Return an encoding, or raise ConfigError if Python does not know it."""
     try:
         b" ".decode(name, "ignore")  # codecs of other things than text, such as hex, are refused too
     except LookupError:

@@ -108,11 +108,7 @@ class FileInput:
                 yield _TextReader(file, self)
 
     def check(self) -> None:
-        """Read a compressed file to its end, to find damage before anything is sent.
-
-        Raises:
-            ConfigError: It is broken.
-        """
+        """Read a compressed file to its end, and raise ConfigError if it is broken, before anything is sent."""
         if not self.reads_again or self.format in PACKED_FORMATS:
             return  # their directory is read first, and their parts have checksums
         assert self.path is not None

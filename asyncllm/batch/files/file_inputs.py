@@ -95,22 +95,13 @@ class FileInputs:
         return all(file.reads_again for file in self.files)
 
     def check(self) -> None:
-        """Read compressed files to their ends, to find damage before anything is sent.
-
-        Raises:
-            ConfigError: One is broken.
-        """
+        """Read compressed files to their ends, and raise ConfigError if one is broken, before anything is sent."""
         for file in self.files:
             file.check()
 
     @contextmanager
     def open(self) -> Generator[InputReader]:
-        """Open it, to be read once from its beginning.
-
-        Raises:
-            ConfigError: A file is broken, or of another format.
-            OSError: A file cannot be opened.
-        """
+        """Open it, to be read once from its beginning."""
         if self.sample is not None and self._chosen is None:
             with self._opened() as reader:
                 self._chosen = _sample(reader.rows(), self.sample)

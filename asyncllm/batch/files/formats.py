@@ -130,11 +130,7 @@ def compressed(file: IO[bytes], compression: Compression | None) -> Generator[IO
 
 @contextmanager
 def reading(where: str) -> Generator[None]:
-    """Translate errors of a broken compressed file.
-
-    Raises:
-        ConfigError: The file is broken.
-    """
+    """Translate the errors of a broken compressed file into a ConfigError."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -268,11 +268,7 @@ def _parsed(lines: Iterable[bytes], fields: Callable[[bytes], _Fields]) -> Itera
 
 
 def header(cells: Sequence[str], where: str) -> list[str]:
-    """Return the columns that a header names.
-
-    Raises:
-        ConfigError: It names one more than once.
-    """
+    """Return the columns that a header names; raise ConfigError if it names one more than once."""
     names = [cell.strip() for cell in cells]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

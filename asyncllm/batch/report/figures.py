@@ -136,11 +136,7 @@ class Figures:
 
 
 def figures(journal: Journal) -> Figures:
-    """Return the figures of a journal.
-
-    Raises:
-        JournalError: The journal cannot be read.
-    """
+    """Return the figures of a journal."""
     summary, samples = journal.summary(), list(journal.samples())
     timeline = Timeline(summary.runs, samples)
     found = Figures(unsettled=summary.unknown, unsettled_usd=summary.unknown_usd, running=summary.running)

@@ -59,11 +59,7 @@ class JobRecord:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a journal, and return its new path; None when there is none.
-
-    Raises:
-        UsageProblem: A run is writing it.
-    """
+    """Rename a journal that no run is writing, and return its new path; None when there is none."""
     if not path.exists():
         return None
     if is_locked(path):

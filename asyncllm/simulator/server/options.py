@@ -35,30 +35,18 @@ SCRIPT: Mapping[str, str] = {
 
 
 def parse_latency(text: str) -> Latency:
-    """Read `first_token_s=0.3,tokens_per_s=80,spread=0.2`.
-
-    Raises:
-        ValueError: The text is not a latency; the message says why.
-    """
+    """Read `first_token_s=0.3,tokens_per_s=80,spread=0.2`, or raise ValueError with the reason."""
     return _build(Latency, _pairs(text))
 
 
 def parse_limit(text: str) -> Limit:
-    """Read `requests,per_minute=500,algorithm=fixed_window`: the kind first, then its options.
-
-    Raises:
-        ValueError: The text is not a limit; the message says why.
-    """
+    """Read `requests,per_minute=500,algorithm=fixed_window`, or raise ValueError with the reason."""
     kind, _, rest = text.partition(",")
     return _build(Limit, {"kind": kind.strip(), **_pairs(rest)})
 
 
 def parse_fault(text: str) -> Fault:
-    """Read `status,code=429,retry_after=2,rate=0.1`: the kind first, then its options.
-
-    Raises:
-        ValueError: The text is not a fault; the message says why.
-    """
+    """Read `status,code=429,retry_after=2,rate=0.1`, or raise ValueError with the reason."""
     kind, _, rest = text.partition(",")
     return _build(Fault, {"kind": kind.strip(), **_pairs(rest)})
 
