@@ -96,11 +96,13 @@ def test_files_in_another_order_are_not_sent_again(
 
 
 def test_the_output_is_no_input_of_its_pattern(run: Run, data: Path) -> None:
-    """The same command may be given again though OUT matches the pattern by then."""
-    (data / "data" / "c.jsonl").unlink()
+    """The same command may be given again though OUT, and what lies beside it, match the pattern by then."""
+    (data / "data" / "c.jsonl").write_text('{"id": 1, "text": "c one"}\n{"id": 2}\n')
     for _ in range(2):
-        assert run("batch", "data/*", "-o", "data/out.csv", "--journal", "j", *PROMPT).code == 0
-        assert len(table(data / "data" / "out.csv")) == 3
+        assert run("batch", "data/*", "-o", "data/out.csv", *PROMPT).code == 1
+        assert len(table(data / "data" / "out.csv")) == 4
+    assert (data / "data" / "out.csv.rejected").exists()
+    assert (data / "data" / "out.csv.journal").exists()
 
 
 def test_a_run_over_several_files_that_was_stopped(

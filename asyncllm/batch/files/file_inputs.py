@@ -31,7 +31,7 @@ def matching_files(names: Iterable[str], leave_out: Path | None = None) -> list[
 
     Args:
         names: Files in their order; the files of a pattern come in the order of their names.
-        leave_out: A file that a pattern does not stand for, such as the output.
+        leave_out: The output, which a pattern does not stand for, nor for the files beside it such as its journal.
 
     Raises:
         ConfigError: A pattern matches no file.
@@ -43,7 +43,8 @@ def matching_files(names: Iterable[str], leave_out: Path | None = None) -> list[
             matches = [name]
         else:
             matches = sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match))
-            matches = [match for match in matches if os.path.realpath(match) != out]
+            if out is not None:
+                matches = [match for match in matches if not f"{os.path.realpath(match)}.".startswith(f"{out}.")]
             if not matches:
                 raise ConfigError(f"no file matches {name!r}.")
         for match in matches:

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from asyncllm.batch.journal.journal import Journal
 from asyncllm.batch.journal.journal_file import beside, failures, open_to_write
@@ -20,6 +21,7 @@ from ..terminal.exit_codes import UsageProblem
 from .job import Job
 
 _TABLE = "CREATE TABLE IF NOT EXISTS command (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_SHOWN_CHARACTERS = 200  # of the files of another job
 # The files that belong to a journal in use.
 _BESIDE = ("", "-wal", "-shm", "-sent")
 
@@ -86,7 +88,7 @@ def claim(path: Path, now: JobRecord) -> bool:
     before = recorded(path) if path.exists() else None
     other = None
     if before is not None and before.source != now.source and before.prompt != now.prompt:
-        other = f": {before.source} with another prompt"
+        other = f": {shorten(before.source, _SHOWN_CHARACTERS, placeholder='...')} with another prompt"
     # A journal that was recovered from a damaged file has answers and no record.
     elif before is None and path.exists() and not beside(path, ".damaged-1").exists():
         other = ", which was not run by this command" if Journal.read(path).summary().items else None
