@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import MaxTokensOption, ModelOption
+from ..options import CacheOption, MaxTokensOption, ModelOption
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class BatchArguments:
     ] = None
     max_concurrency: Annotated[int | None, typer.Option(metavar="N", min=1, help="Requests in flight.")] = None
     max_tokens: MaxTokensOption = None
+    cache: CacheOption = None
     input_format: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="jsonl, json, csv, lines, parquet or xlsx, when IN does not say it."),
