@@ -1,4 +1,4 @@
-"""The checks of `asyncllm doctor`, each with a finding and, where something is wrong, a remedy."""
+"""The checks of `asyncllm doctor`, each with a finding and, where something is wrong, a remedy; how models are read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from ..batch.formatting import dollars, duration
 from ..errors import ConfigError
-from ..models import needs_key
-from .model_names import how_read, resolved_model, retirement
+from ..models import ModelInfo, ResolvedModel, model_info, needs_key, resolve_provider
 
 if TYPE_CHECKING:
-    from .. import LLMConfig, ModelInfo
+    from .. import LLMConfig
     from ..config import Profiles
 
 _SIMULATED = "simulated"
@@ -42,6 +42,8 @@ _ENDPOINTS = {
 _SKEW_FAIL_S, _SKEW_WARN_S = 300, 60
 _ANSWER_S = 10.0  # an endpoint that takes longer than this to answer at all counts as unreachable
 _PER_MILLION = 1_000_000
+# How long before its date the end of a model is reported: enough to try its successor.
+_SOON = timedelta(days=90)
 _FILLERS = ("changeme", "change-me", "change_me", "placeholder", "replace", "insert", "todo", "api-key", "api_key")
 
 
@@ -105,6 +107,37 @@ def is_placeholder(key: str) -> bool:
         or len(set(body)) < 2
         or any(filler in text for filler in _FILLERS)
     )
+
+
+def resolved_model(config: LLMConfig) -> ResolvedModel:
+    """Return the provider of a profile's model, and how it was found."""
+    return resolve_provider(config.model, config.custom_llm_provider, config.base_url)
+
+
+def facts(config: LLMConfig) -> ModelInfo:
+    """Return what litellm's map has about a profile's model."""
+    return model_info(config.model, custom_llm_provider=config.custom_llm_provider, base_url=config.base_url)
+
+
+def how_read(resolved: ResolvedModel, info: ModelInfo) -> str:
+    """Return what named the provider of a model, such as `by litellm's map`."""
+    if resolved.read_by == "litellm":
+        return "by litellm's map" if info.known else "by litellm's rules for its family"
+    if resolved.read_by == "family":
+        return f"by its family ({resolved.name.partition('-')[0]}), as litellm's map lacks it"
+    if resolved.read_by == "server":
+        return "a model of the OpenAI-compatible server at base_url"
+    return "by its prefix" if resolved.read_by == "prefix" else f"by {resolved.read_by}"
+
+
+def retirement(info: ModelInfo) -> str | None:
+    """Return when the provider retires a model, where that is past or near; None otherwise."""
+    today, day = date.today(), info.deprecated_on
+    if day is None or day > today + _SOON:
+        return None
+    if day <= today:
+        return f"the provider may have retired it on {day}"
+    return f"the provider retires it on {day}, in {(day - today).days} days"
 
 
 def _key(profile: str, config: LLMConfig) -> Check:

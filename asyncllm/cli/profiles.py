@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .model_names import facts, how_read, resolved_model, retirement
+from .checks import facts, how_read, resolved_model, retirement
 from .options import ProfileArgument
 from .settings import Settings, command
 from .terminal.exit_codes import DONE

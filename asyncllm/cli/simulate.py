@@ -59,32 +59,19 @@ class Command(TyperCommand):
 @command_without_profile
 def run(
     settings: Settings,
-    port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="port on 127.0.0.1; 0 takes a free one")
-    ] = 8400,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY", help="API key that is accepted (may be repeated); without it any is"),
-    ] = None,
-    latency: Annotated[
-        str | None, typer.Option(metavar="LATENCY", help="the speed of answers, see LATENCY below")
-    ] = None,
-    limit: Annotated[
-        list[str] | None, typer.Option(metavar="LIMIT", help="a rate limit (may be repeated), see LIMITS below")
-    ] = None,
-    fault: Annotated[
-        list[str] | None, typer.Option(metavar="FAULT", help="a fault (may be repeated), see FAULTS below")
-    ] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="of 127.0.0.1; 0: a free one")] = 8400,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="a key that is accepted; else any is")] = None,
+    latency: Annotated[str | None, typer.Option(metavar="LATENCY", help="the speed, see LATENCY below")] = None,
+    limit: Annotated[list[str] | None, typer.Option(metavar="LIMIT", help="a limit, see LIMITS below")] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="FAULT", help="a fault, see FAULTS below")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="decides every draw")] = 0,
     max_in_flight: Annotated[int | None, typer.Option(metavar="N", min=1, help="requests answered at a time")] = None,
-    queue: Annotated[
-        bool, typer.Option("--queue", help="let requests beyond that wait, instead of refusing them")
-    ] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="let others wait, rather than refuse them")] = False,
 ) -> int:
     """Serve a simulated provider on this machine, until Ctrl-C.
 
     It answers by rule, without a model: for tests, for trying limits and faults out, for load. The address goes to
-    stdout, everything else to stderr.
+    stdout, everything else to stderr. --key, --limit and --fault may be repeated.
     """
     from ..simulator import Simulator
     from ..simulator.server.foreground import serve

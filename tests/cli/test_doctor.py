@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from asyncllm.cli.checks import is_placeholder
-from asyncllm.cli.model_names import retirement
+from asyncllm.cli.checks import is_placeholder, retirement
 from asyncllm.models import ModelInfo, catalog
 from asyncllm.simulator import Simulator
 from tests.cli.conftest import Run
