@@ -80,15 +80,22 @@ class CallRun:
             self.record = turn.record
             self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
 
-    async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
+    async def attempts(
+        self, send: Callable[[Call], Awaitable[T]], timeout_s: float, *, stream: bool = False
+    ) -> tuple[T, Admission]:
         """Send a call until an attempt succeeds.
+
+        Args:
+            send: Sends it once.
+            timeout_s: Seconds that an attempt may take, to its last byte or its first chunk.
+            stream: Whether it is sent for a stream.
 
         Returns:
             The result, and the admission of the last attempt, whose slot the caller has to release.
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = endpoint.call(self._request, timeout_s)
+            call = endpoint.call(self._request, timeout_s, stream=stream)
             self._transport = endpoint.transport(call)
             self.record.transport = self._transport.name
             while True:
@@ -127,8 +134,8 @@ class CallRun:
             # The frames below hold the error in turn, and a cycle would keep the cooldown of a closed client alive.
             error.__traceback__ = None
             raise
-        except anyio.get_cancelled_exc_class():
-            self._cancelled()
+        except anyio.get_cancelled_exc_class() as error:
+            self._cancelled(error)
             raise
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
@@ -277,6 +284,7 @@ class CallRun:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
         self._pipeline.counters.failed += 1
+        self._pipeline.log(record, self._request, None, error)
         telemetry.emit(
             telemetry.WARNING,
             "call.failed",
@@ -288,8 +296,10 @@ class CallRun:
             message=error.message,
         )
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, error: BaseException) -> None:
         record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        self._pipeline.log(record, self._request, None, error)
         billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline.counters.cancelled += 1
         telemetry.emit(
@@ -298,7 +308,7 @@ class CallRun:
             profile=record.profile,
             model=record.model,
             attempts=len(record.attempts),
-            elapsed_s=time.time() - record.started_at,
+            elapsed_s=record.elapsed_s,
             billed=billed,
             usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
         )
