@@ -197,7 +197,7 @@ class SharedState:
                 profile=config.profile,
             )
         resolved = resolve_provider(config.model, config.custom_llm_provider, config.base_url)
-        model = config.model if resolved.guessed_from is None else resolved.prefixed
+        model = resolved.prefixed if resolved.is_guess else config.model
         return Connection(config.provider, secret, options, config.connect_timeout), model
 
     async def _started_simulator(self) -> Simulator:

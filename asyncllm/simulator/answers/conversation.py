@@ -44,9 +44,7 @@ class ChatRequest:
     """One request, read from any format.
 
     Attributes:
-        model: The model's name as it was sent.
         id: What the answer's id is made of; stable for the same request.
-        user_texts: The messages of the user, in order.
         system_text: The messages of the system and developer roles.
         tool_result: The last tool result when the conversation ends with one.
         prompt_tokens: The estimate for everything that was sent.

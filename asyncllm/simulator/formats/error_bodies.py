@@ -19,7 +19,6 @@ def error_body(style: str, error: ErrorDetails, *, in_stream: bool = False) -> t
 
     Args:
         style: A name of `STYLES`.
-        error: What went wrong.
         in_stream: Whether it comes in the middle of a stream, where some providers use another form.
     """
     return STYLES[style](error, in_stream)

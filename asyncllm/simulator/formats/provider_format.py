@@ -148,11 +148,7 @@ def read_positive(body: Mapping[str, object], name: str) -> int | None:
 
 
 def read_stops(value: object) -> list[str]:
-    """Read stop sequences: one, a list of them, or nothing.
-
-    Raises:
-        TypeError: They are none of these.
-    """
+    """Read stop sequences: one, a list of them, or nothing; raise TypeError for anything else."""
     if isinstance(value, str):
         return [value]
     if value is not None and not is_array(value):
