@@ -9,9 +9,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from asyncllm.limits import ProviderLimits, Slots, Waiter
+from asyncllm.limits import Needs, ProviderLimits, Slots, Waiter
 from asyncllm.simulator.server.rate_limits import Limit, Limiter
 
 
@@ -108,7 +107,13 @@ class World:
     """
 
     def __init__(
-        self, provider: Provider, *, concurrency: int = 100, seed: int = 1, jitter_s: float = 0.004, **waiter: Any
+        self,
+        provider: Provider,
+        *,
+        concurrency: int = 100,
+        seed: int = 1,
+        jitter_s: float = 0.004,
+        needs: Needs = Needs(adaptive=True),
     ) -> None:
         self.provider = provider
         self.clock = Clock()
@@ -116,7 +121,6 @@ class World:
         self.limits = ProviderLimits(self.clock, lambda: self.computed_s)
         self.concurrency = concurrency
         self.log = Log()
-        self._waiter = {"adaptive": True, **waiter}
         self._dice = random.Random(seed)
         self._delays = random.Random(seed)
         self._jitter_s = jitter_s
@@ -151,7 +155,7 @@ class World:
     def _serve(self) -> None:
         while self._flying < self.concurrency:
             if self._head is None:
-                self._head = Waiter(Slots(1), self.limits, **self._waiter)
+                self._head = Waiter(Slots(1), self.limits, Needs(adaptive=True))
             reason, pause = self.limits.take(self._head)
             if reason is None:
                 self._send(self._head)
