@@ -106,15 +106,7 @@ class World:
         jitter_s: How late the batch's loop may be, at the most.
     """
 
-    def __init__(
-        self,
-        provider: Provider,
-        *,
-        concurrency: int = 100,
-        seed: int = 1,
-        jitter_s: float = 0.004,
-        needs: Needs = Needs(adaptive=True),
-    ) -> None:
+    def __init__(self, provider: Provider, *, concurrency: int = 100, seed: int = 1, jitter_s: float = 0.004) -> None:
         self.provider = provider
         self.clock = Clock()
         self.computed_s = 0.0

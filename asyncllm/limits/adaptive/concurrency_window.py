@@ -15,8 +15,8 @@ LEAST_ROUND, LARGEST_ROUND = 8, 32
 ROUNDS_KEPT = 8  # of which the best throughput counts
 # Latency so many times the least known is a queue: no provider gets that slow by itself while it is found out.
 QUEUED = 2.0
-# A queue this long, in seconds, harms nothing: where answers take less, so many seconds' worth may be in flight.
-SHORT_S = 0.1
+# A measurement that shows less than this share of the latency known shows a queue that empties.
+EMPTYING = 0.9
 # Share of a round for which this process computed, above which the answers waited for it rather than for the provider.
 BUSY = 0.8
 
@@ -224,9 +224,12 @@ class ConcurrencyWindow:
             self._measure()
 
     def _measuring(self, done: Round, latency_s: float, now: float) -> None:
-        """Measured: settle; too few callers to measure anything: go on as before."""
+        """Measured: settle, or measure again while a queue empties. Too few callers to measure: go on as before."""
         if done.pressed:
-            self._latency_s, self._measured_at = latency_s, now
+            before, self._latency_s, self._measured_at = self._latency_s, latency_s, now
+            if before is not None and latency_s < EMPTYING * before and self.size > 1:
+                self._measure()
+                return
         self.state = WindowState.STEADY
         self._resize()
 
