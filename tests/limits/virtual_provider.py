@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from asyncllm.limits import Needs, ProviderLimits, Slots, Waiter
+from asyncllm.limits.adaptive.controller import AdaptiveController
 from asyncllm.simulator.server.rate_limits import Limit, Limiter
 
 
@@ -122,6 +123,12 @@ class World:
         self._flying = 0
         self._head: Waiter | None = None
         self._timer: float | None = None
+
+    @property
+    def control(self) -> AdaptiveController:
+        """The adaptive control, once a request was sent."""
+        assert self.limits._control is not None
+        return self.limits._control
 
     def at(self, seconds: float, do: Callable[[], None]) -> None:
         """Do something so many seconds after the start."""

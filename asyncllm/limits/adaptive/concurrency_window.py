@@ -17,6 +17,11 @@ ROUNDS_KEPT = 8  # of which the best throughput counts
 QUEUED = 2.0
 # A measurement that shows less than this share of the latency known shows a queue that empties.
 EMPTYING = 0.9
+# A queue this long, in seconds, harms nothing: where answers take less, so many seconds' worth may be in flight.
+SHORT_S = 0.1
+# The least seconds after which a request hangs, and between two measurements: where answers take milliseconds, ten
+# times as long is a matter of chance, and measuring all the time would cost throughput.
+HANG_S, MEASURE_EVERY_S = 5.0, 30.0
 # Share of a round for which this process computed, above which the answers waited for it rather than for the provider.
 BUSY = 0.8
 
@@ -25,7 +30,7 @@ class WindowState(Enum):
     """What the window does with the number in flight."""
 
     GROWING = "growing"
-    """One more with each answer, which doubles it in the time of one, until latency shows a queue."""
+    """One more with each answer, which doubles it in the time of an answer, until latency shows a queue."""
     MEASURING = "measuring"
     """Below what the provider serves at a time, to see its latency without a queue."""
     STEADY = "steady"
@@ -33,7 +38,7 @@ class WindowState(Enum):
 
 
 class InFlight:
-    """The requests in flight, apart those that hang rather than being served.
+    """The requests in flight; those that hang rather than being served are counted apart.
 
     A request that hangs takes no slot of those that are served, as long as no more hang than may be in flight.
 
@@ -119,13 +124,13 @@ class ConcurrencyWindow:
     nor the least latency.
 
     Args:
-        cpu: Returns the seconds for which this process has computed.
+        cpu: Returns the CPU time of this process in seconds.
         parameters: What it is tuned by.
 
     Attributes:
         state: What is done with the number in flight.
-        size: How many may be in flight.
-        in_flight: Those that are.
+        size: The number that may be in flight.
+        in_flight: The requests that are.
     """
 
     def __init__(self, cpu: Callable[[], float], parameters: AdaptiveParameters) -> None:
@@ -135,6 +140,7 @@ class ConcurrencyWindow:
         self._cpu = cpu
         self._parameters = parameters
         self._latency_s: float | None = None  # for an output token, without a queue
+        self._answer_tokens = 1.0
         self._throughput: deque[float] = deque(maxlen=ROUNDS_KEPT)  # output tokens a second
         self._measured_at = 0.0
         self._ceiling = math.inf  # a number that was throttled
@@ -195,7 +201,8 @@ class ConcurrencyWindow:
         if self._cpu() - done.cpu_s > BUSY * elapsed:
             self.state = WindowState.GROWING
         elif elapsed > 0 and done.answers_tokens > 0:
-            self.in_flight.late_s = self._parameters.hang * done.answers_s / done.answers
+            self.in_flight.late_s = max(HANG_S, self._parameters.hang * done.answers_s / done.answers)
+            self._answer_tokens = done.answers_tokens / done.answers
             self._react(done, now)
         if now >= self._ceiling_until and self._ceiling < math.inf:
             self._ceiling += max(1.0, 0.02 * self._ceiling)
@@ -238,7 +245,8 @@ class ConcurrencyWindow:
         if not done.pressed:
             return
         self._note(latency_s, throughput)
-        if now - self._measured_at > self._parameters.measure_every * done.answers_s / done.answers:
+        every_s = max(MEASURE_EVERY_S, self._parameters.measure_every * done.answers_s / done.answers)
+        if now - self._measured_at > every_s:
             self._measure()
         else:
             self._resize()
@@ -258,4 +266,4 @@ class ConcurrencyWindow:
     def _served(self) -> float:
         """Return how many the provider serves at a time."""
         assert self._latency_s is not None
-        return max(self._throughput) * self._latency_s
+        return max(self._throughput) * max(self._latency_s, SHORT_S / self._answer_tokens)

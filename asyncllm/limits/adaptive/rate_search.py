@@ -28,12 +28,13 @@ class RateState(Enum):
 
     UNLIMITED = "unlimited"
     """No 429 has come: there is no rate, and the number in flight grows."""
-    RECOVERING = "recovering"
-    """Lowered to what got through between two 429s; probed as soon as it has stood for a window."""
+    LOWERED = "lowered"
+    """Lowered after a 429 to what got through since the one before; probed once it has stood for a window, or, where a
+    rate that had stood was lowered a little, at the time of the next probe."""
     PROBING = "probing"
     """Raised in growing steps, until one is throttled."""
     HOLDING = "holding"
-    """Found by a probe, and creeping up to just below what was throttled; probed when it is time."""
+    """Found by a probe; probed again when it is time."""
 
 
 @dataclass(slots=True)
@@ -185,9 +186,9 @@ class RateSearch:
         passed, at = self._passed, now + cooldown_s
         if self.state is RateState.UNLIMITED:
             # A part of what got through was the provider's reserve.
-            self._enter(RateState.RECOVERING, self._parameters.first_cut * passed.per_s(now), at, WINDOW_S)
+            self._enter(RateState.LOWERED, self._parameters.first_cut * passed.per_s(now), at, WINDOW_S)
         elif not answered:
-            self._enter(RateState.RECOVERING, self._standing, at, WINDOW_S)
+            self._enter(RateState.LOWERED, self._standing, at, WINDOW_S)
         elif self.state is RateState.PROBING and self._probe.steps > 1:
             self._end_probe(now, cooldown_s)
         else:
@@ -232,7 +233,7 @@ class RateSearch:
         lowered = parameters.headroom * min(rate, max(least, passed.per_s(now)))
         if lowered < MOVED * probe.base:
             probe.soon = SOON_PROBES
-        self._enter(RateState.RECOVERING, lowered, now + cooldown_s, pause_s)
+        self._enter(RateState.LOWERED, lowered, now + cooldown_s, pause_s)
 
     def _elapsed(self, now: float) -> None:
         """Let time change the rate: by the next step of a probe, the next probe, or a creep."""
