@@ -93,7 +93,7 @@ def test_a_429_in_the_first_step_lowers_the_rate_that_was_probed() -> None:
     search = throttled_once(AdaptiveParameters())
     before, now = search.per_s, 102.0
     assert before is not None
-    while search.state is not RateState.PROBING:
+    while search.state.value != "probing":
         now = max(now, search.available_at(now))
         search.take(now)
     search.throttled(now, 1.0, answered=True)
