@@ -150,7 +150,10 @@ class _Turns:
         if not isinstance(name, str) or not name:
             raise UnservedError("a tool's result names no call")
         text, media = _result_content(message.get("content"))
-        response: JsonObject = {"name": name, "response": _response(text)}
+        response: JsonObject = {
+            "name": name,
+            "response": {"error": text} if message.get("is_error") else _response(text),
+        }
         if self._capabilities.since_third and (plain := plain_id(id)):
             response["id"] = plain
         if media:
