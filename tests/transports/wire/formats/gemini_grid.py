@@ -253,6 +253,7 @@ MESSAGES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "result_object": (_ASK, _calling(_CALL), {**_RAIN, "content": ' {"sky": "grey"}'}),
     "result_list": (_ASK, _calling(_CALL), {**_RAIN, "content": "[1, 2]"}),
     "result_broken": (_ASK, _calling(_CALL), {**_RAIN, "content": '{"sky": '}),
+    "result_error": (_ASK, _calling(_CALL), {**_RAIN, "content": "Timed out.", "is_error": True}),
     "result_parts": _result(_TEXT, _TEXT),
     "result_image": _result(_TEXT, _IMAGE),
     "result_pdf": _result(_TEXT, {"type": "file", "file": {"file_data": PDF}}),
@@ -300,6 +301,7 @@ DIFFERENCES = (
     Difference("tools_const", "tools", "litellm loses a constant, which is an enum of one value"),
     Difference("calls_same", "contents", "litellm loses one of two equal calls, but neither result"),
     Difference("call_empty_arguments", "contents", "litellm sends an argument that nobody gave"),
+    Difference("result_error", "contents", "litellm cannot say that a tool failed"),
     Difference("extra_system", "system_instruction systemInstruction", "one spelling, so that no field comes twice"),
     Difference(RETIRED, "contents systemInstruction", "litellm takes an unlisted model for one without system prompts"),
 )

@@ -25,7 +25,7 @@ _LEAST_BUDGETS = (("gemini-2.5-flash-lite", 512), ("gemini-2.5-pro", 128), ("gem
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class GeminiCapabilities:
     """The capabilities of one model.
 
     Attributes:
@@ -55,12 +55,12 @@ class Capabilities:
 
 
 @lru_cache(maxsize=128)  # one for each model that a process talks to
-def capabilities_of(name: str) -> Capabilities:
+def capabilities_of(name: str) -> GeminiCapabilities:
     """Return the capabilities of a model by its name, which has no prefix."""
     found = facts_of(name, _PROVIDER)
     short = name.rpartition("/")[2].lower()
     since_third = bool(short) and _BEFORE_THIRD.match(short) is None
-    return Capabilities(
+    return GeminiCapabilities(
         since_third=since_third,
         thinks=since_third or is_listed(name, found, "supports_reasoning"),
         least_budget=next(budget for part, budget in _LEAST_BUDGETS if part in name.lower()),

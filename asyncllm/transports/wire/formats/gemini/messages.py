@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..format import UnservedError
 from ..json_values import JsonObject, is_list, is_mapping
-from .capabilities import Capabilities
+from .capabilities import GeminiCapabilities
 from .parts import CACHED, RESOLUTIONS, content_parts, inline
 from .signatures import PLACEHOLDER, plain_id, signature_of, text_signature
 
@@ -25,7 +25,7 @@ _NO_TEXT: JsonObject = {"text": " "}
 _NO_QUESTION: JsonObject = {"role": "user", "parts": [{"text": "."}]}
 
 
-class Conversation(NamedTuple):
+class GeminiConversation(NamedTuple):
     """The messages of a request.
 
     Attributes:
@@ -39,7 +39,7 @@ class Conversation(NamedTuple):
     resolution: str | None
 
 
-def convert_messages(messages: Sequence[Mapping[str, object]], capabilities: Capabilities) -> Conversation:
+def convert_messages(messages: Sequence[Mapping[str, object]], capabilities: GeminiCapabilities) -> GeminiConversation:
     """Return the system instruction and the contents of messages.
 
     Args:
@@ -58,7 +58,7 @@ def convert_messages(messages: Sequence[Mapping[str, object]], capabilities: Cap
     if not contents:
         contents.append(_NO_QUESTION if turns.system else {"role": "user", "parts": [_NO_TEXT]})
     resolution = max(turns.resolutions, key=RESOLUTIONS.index) if turns.resolutions else None
-    return Conversation(turns.system, contents, resolution)
+    return GeminiConversation(turns.system, contents, resolution)
 
 
 def _with_text(role: str, parts: list[JsonObject]) -> list[JsonObject]:
@@ -70,7 +70,7 @@ def _with_text(role: str, parts: list[JsonObject]) -> list[JsonObject]:
 class _Turns:
     """The turns of a conversation so far: messages of one role in a row are one turn."""
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: GeminiCapabilities) -> None:
         self.system: list[JsonObject] = []
         self.contents: list[tuple[str, list[JsonObject]]] = []
         self.resolutions: list[str] = []
@@ -150,7 +150,10 @@ class _Turns:
         if not isinstance(name, str) or not name:
             raise UnservedError("a tool's result names no call")
         text, media = _result_content(message.get("content"))
-        response: JsonObject = {"name": name, "response": _response(text)}
+        response: JsonObject = {
+            "name": name,
+            "response": {"error": text} if message.get("is_error") else _response(text),
+        }
         if self._capabilities.since_third and (plain := plain_id(id)):
             response["id"] = plain
         if media:

@@ -8,7 +8,7 @@ from asyncllm.transports.wire.rules.parameter_rules import DECIDED, PASSED_ON
 
 from ..format import UnservedError
 from ..json_values import JsonObject, is_list, is_mapping, is_object
-from .capabilities import Capabilities
+from .capabilities import GeminiCapabilities
 from .schemas import subset
 from .thinking import thinking_config
 from .tools import convert_choice, convert_tools
@@ -77,7 +77,7 @@ class GeminiParameters:
         self.head = b""
 
 
-def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> GeminiParameters:
+def map_parameters(params: Mapping[str, object], capabilities: GeminiCapabilities) -> GeminiParameters:
     """Return the fields of a body for the parameters of a request.
 
     Raises:
@@ -115,7 +115,7 @@ def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> 
     return mapped
 
 
-def _map_thinking(params: Mapping[str, object], capabilities: Capabilities, mapped: GeminiParameters) -> None:
+def _map_thinking(params: Mapping[str, object], capabilities: GeminiCapabilities, mapped: GeminiParameters) -> None:
     names = [name for name in ("reasoning_effort", "thinking") if name in params]
     if not names:
         return
@@ -141,7 +141,7 @@ def _add_extra(extra: object, mapped: GeminiParameters) -> None:
     mapped.config = config if is_object(config) else {}
 
 
-def _map_format(mapped: GeminiParameters, _name: str, value: object, capabilities: Capabilities) -> None:
+def _map_format(mapped: GeminiParameters, _name: str, value: object, capabilities: GeminiCapabilities) -> None:
     """Constrain the answer to JSON, or to a schema in the form that the model takes."""
     if not is_mapping(value):
         raise UnservedError("litellm derives the schema of a class given as response_format")
@@ -163,50 +163,50 @@ def _map_format(mapped: GeminiParameters, _name: str, value: object, capabilitie
         raise UnservedError("litellm writes the schema into the prompt for a model that takes none")
 
 
-def _stop(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _stop(mapped: GeminiParameters, _name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     if not isinstance(value, str) and not is_list(value):
         raise UnservedError("stop is neither a text nor a list")
     mapped.config["stopSequences"] = [value] if isinstance(value, str) else list(value)
 
 
-def _penalty(mapped: GeminiParameters, name: str, value: object, capabilities: Capabilities) -> None:
+def _penalty(mapped: GeminiParameters, name: str, value: object, capabilities: GeminiCapabilities) -> None:
     if capabilities.takes_penalties:
         mapped.config["frequencyPenalty" if name == "frequency_penalty" else "presencePenalty"] = value
     else:
         mapped.dropped.append(name)
 
 
-def _modalities(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _modalities(mapped: GeminiParameters, _name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     if not is_list(value):
         raise UnservedError("modalities is no list")
     mapped.config["responseModalities"] = [_MODALITIES.get(str(kind), "MODALITY_UNSPECIFIED") for kind in value]
 
 
-def _audio(mapped: GeminiParameters, name: str, _value: object, capabilities: Capabilities) -> None:
+def _audio(mapped: GeminiParameters, name: str, _value: object, capabilities: GeminiCapabilities) -> None:
     if capabilities.has_speech:
         raise UnservedError("the voice of speech is mapped by litellm")
     mapped.dropped.append(name)
 
 
-def _parallel(mapped: GeminiParameters, name: str, value: object, _capabilities: Capabilities) -> None:
+def _parallel(mapped: GeminiParameters, name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     if value is False:  # the API has no such setting
         mapped.dropped.append(name)
 
 
-def _tier(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _tier(mapped: GeminiParameters, _name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     tier = value.lower() if isinstance(value, str) else value
     mapped.sent["serviceTier"] = {"auto": "priority", "default": "standard"}.get(str(tier), tier)
 
 
-def _safety(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _safety(mapped: GeminiParameters, _name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     mapped.sent["safetySettings"] = value
 
 
-def _cached(mapped: GeminiParameters, _name: str, value: object, _capabilities: Capabilities) -> None:
+def _cached(mapped: GeminiParameters, _name: str, value: object, _capabilities: GeminiCapabilities) -> None:
     mapped.sent["cachedContent"] = value
 
 
-_MAPPINGS: Mapping[str, Callable[[GeminiParameters, str, object, Capabilities], None]] = {
+_MAPPINGS: Mapping[str, Callable[[GeminiParameters, str, object, GeminiCapabilities], None]] = {
     "audio": _audio,
     "cached_content": _cached,
     "frequency_penalty": _penalty,

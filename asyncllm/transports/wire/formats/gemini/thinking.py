@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..format import UnservedError
 from ..json_values import JsonObject, is_mapping
-from .capabilities import Capabilities
+from .capabilities import GeminiCapabilities
 
 # Tokens of thinking for an effort. Source: litellm/constants.py, DEFAULT_REASONING_EFFORT_*_THINKING_BUDGET.
 _BUDGETS = {"low": 1024, "medium": 2048, "high": 4096, "disable": 0, "none": 0}
@@ -14,7 +14,7 @@ _LEVELS = ("low", "medium", "high")
 _OFF = ("disable", "none")
 
 
-def thinking_config(params: Mapping[str, object], capabilities: Capabilities) -> JsonObject | None:
+def thinking_config(params: Mapping[str, object], capabilities: GeminiCapabilities) -> JsonObject | None:
     """Return the `thinkingConfig` of a request; None where it sets none.
 
     Args:
@@ -31,7 +31,7 @@ def thinking_config(params: Mapping[str, object], capabilities: Capabilities) ->
     return _of_thinking(params["thinking"], capabilities)
 
 
-def _of_effort(value: object, capabilities: Capabilities) -> JsonObject | None:
+def _of_effort(value: object, capabilities: GeminiCapabilities) -> JsonObject | None:
     effort = value.get("effort") if is_mapping(value) else value
     if effort is None:
         return None
@@ -45,7 +45,7 @@ def _of_effort(value: object, capabilities: Capabilities) -> JsonObject | None:
     return {"thinkingBudget": budget, "includeThoughts": shown}
 
 
-def _of_thinking(thinking: object, capabilities: Capabilities) -> JsonObject:
+def _of_thinking(thinking: object, capabilities: GeminiCapabilities) -> JsonObject:
     if not is_mapping(thinking):
         raise UnservedError("thinking is no object")
     budget = thinking.get("budget_tokens")

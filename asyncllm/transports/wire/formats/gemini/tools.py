@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from ..format import UnservedError
 from ..json_values import JsonObject, is_list, is_mapping
-from .capabilities import Capabilities
+from .capabilities import GeminiCapabilities
 from .schemas import needs_json_schema, subset
 
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
-def convert_tools(tools: object, capabilities: Capabilities) -> list[JsonObject]:
+def convert_tools(tools: object, capabilities: GeminiCapabilities) -> list[JsonObject]:
     """Return the tools of a request: one, of all functions.
 
     Raises:
@@ -38,7 +38,7 @@ def convert_choice(choice: object) -> JsonObject:
     return {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [name]}}
 
 
-def _declaration(tool: object, capabilities: Capabilities) -> JsonObject:
+def _declaration(tool: object, capabilities: GeminiCapabilities) -> JsonObject:
     function = tool.get("function") if is_mapping(tool) else None
     if not is_mapping(tool) or not is_mapping(function) or tool.get("type", "function") != "function":
         raise UnservedError("tools other than functions are mapped by litellm")
@@ -57,7 +57,7 @@ def _declaration(tool: object, capabilities: Capabilities) -> JsonObject:
     return made
 
 
-def _parameters(schema: Mapping[str, object], capabilities: Capabilities) -> JsonObject:
+def _parameters(schema: Mapping[str, object], capabilities: GeminiCapabilities) -> JsonObject:
     if not needs_json_schema(schema):
         return {"parameters": subset(schema)}
     if not capabilities.has_json_schemas:
