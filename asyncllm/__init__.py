@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .errors import ProviderTimeoutError as ProviderTimeoutError
     from .errors import QuotaExceededError as QuotaExceededError
     from .errors import RateLimitError as RateLimitError
+    from .errors import RecordingError as RecordingError
     from .errors import RefusalError as RefusalError
     from .errors import RequestTooLargeError as RequestTooLargeError
     from .errors import ServerError as ServerError
@@ -98,7 +99,8 @@ _MODULES = {
     "errors": "AsyncLLMError AuthenticationError BadRequestError BudgetExceededError ConfigError ContentPolicyError "
     "ContextWindowExceededError DeadlineExceededError ExtractionError IncompleteOutputError JournalError "
     "MalformedResponseError NotCachedError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
-    "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RefusalError "
+    "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RecordingError "
+    "RefusalError "
     "RequestTooLargeError ServerError StalledError StreamInterruptedError UnsupportedError",
     "messages": "Message Request",
     "models": "ModelInfo Prices",

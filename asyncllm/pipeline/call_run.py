@@ -30,6 +30,7 @@ from ..transports.errors import timeout_failure
 from ..transports.headers import rate_limits, request_id
 from .deadline import Deadline
 from .fallback import FallbackTurn, goes_on
+from .interception import is_replaying
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
@@ -83,15 +84,22 @@ class CallRun:
             self.record = turn.record
             self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
 
-    async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
+    async def attempts(
+        self, send: Callable[[Call], Awaitable[T]], timeout_s: float, *, stream: bool = False
+    ) -> tuple[T, Admission]:
         """Send a call until an attempt succeeds.
+
+        Args:
+            send: Sends it once.
+            timeout_s: Seconds that an attempt may take, to its last byte or its first chunk.
+            stream: Whether it is sent for a stream.
 
         Returns:
             The result, and the admission of the last attempt, whose slot the caller has to release.
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = self._call(timeout_s)
+            call = self._call(timeout_s, stream=stream)
             while True:
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
@@ -123,7 +131,7 @@ class CallRun:
                     last = None
                     del failure
                 if self.request is not request:
-                    call = self._call(timeout_s)
+                    call = self._call(timeout_s, stream=stream)
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
@@ -131,13 +139,13 @@ class CallRun:
             # The frames below hold the error in turn, and a cycle would keep the cooldown of a closed client alive.
             error.__traceback__ = None
             raise
-        except anyio.get_cancelled_exc_class():
-            self._cancelled()
+        except anyio.get_cancelled_exc_class() as error:
+            self._cancelled(error)
             raise
 
-    def _call(self, timeout_s: float) -> Call:
+    def _call(self, timeout_s: float, *, stream: bool) -> Call:
         endpoint = self._pipeline.endpoint
-        call = endpoint.call(self.request, timeout_s)
+        call = endpoint.call(self.request, timeout_s, stream=stream)
         self._transport = endpoint.transport(call)
         self.record.transport = self._transport.name
         return call
@@ -264,7 +272,7 @@ class CallRun:
         config = self._pipeline.config
         if self._schedule is None:
             self._schedule = waits(config.retry_min_wait, config.retry_max_wait, config.retry_multiplier)
-        wait = wait_before_retry(self._schedule, error)
+        wait = 0.0 if is_replaying() else wait_before_retry(self._schedule, error)
         if not self._deadline.admits(wait):
             raise self._deadline.error(f"about to wait {wait:.1f} s before retry {self._tries}", error)
         attempt.waited_s = wait
@@ -292,6 +300,7 @@ class CallRun:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
         self._pipeline.counters.failed += 1
+        self._pipeline.log(record, self.request, None, error)
         telemetry.emit(
             telemetry.WARNING,
             "call.failed",
@@ -303,8 +312,10 @@ class CallRun:
             message=error.message,
         )
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, error: BaseException) -> None:
         record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        self._pipeline.log(record, self.request, None, error)
         billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline.counters.cancelled += 1
         telemetry.emit(
@@ -313,7 +324,7 @@ class CallRun:
             profile=record.profile,
             model=record.model,
             attempts=len(record.attempts),
-            elapsed_s=time.time() - record.started_at,
+            elapsed_s=record.elapsed_s,
             billed=billed,
             usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
         )

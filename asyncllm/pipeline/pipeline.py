@@ -9,10 +9,7 @@ from .. import telemetry
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
 from ..config import LLMConfig
-from ..errors import (
-    AsyncLLMError,
-    RateLimitError,
-)
+from ..errors import AsyncLLMError, RateLimitError
 from ..limits import Budget, Slots
 from ..messages import Request
 from ..transports.headers import rate_limits
@@ -23,6 +20,8 @@ from .endpoint import Endpoint
 from .fallback import FallbackTurn
 
 if TYPE_CHECKING:
+    from ..call_log import CallLog
+    from ..completions.call_record import CallRecord
     from ..structured import TypedForms
 
 
@@ -91,6 +90,9 @@ class Counters:
 class Pipeline:
     """Sends requests to one endpoint, with limits, retries and deadline.
 
+    Attributes:
+        call_log: The log of its calls; None without one.
+
     Args:
         config: The profile, with the timeouts and retries of its calls.
         endpoint: The endpoint of that profile.
@@ -103,6 +105,7 @@ class Pipeline:
         self.endpoint = endpoint
         self.slots = slots
         self.counters = counters
+        self.call_log: CallLog | None = None
 
     @property
     def profile(self) -> str:
@@ -159,7 +162,7 @@ class Pipeline:
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
         run = CallRun(self, request, deadline, None, turn, forms)
-        (stream, first), admission = await run.attempts(run.open_stream, limit)
+        (stream, first), admission = await run.attempts(run.open_stream, limit, stream=True)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
 
@@ -173,8 +176,20 @@ class Pipeline:
             counters.failed += 1
         else:
             counters.cancelled += 1
+        if self.call_log is not None:
+            self.log(completion.record, request, completion, error)
         if telemetry.listening(telemetry.INFO):
             _emit_end(completion, error, request if self.config.log_prompts else None)
+
+    def log(
+        self, record: CallRecord, request: Request, completion: Completion | None, error: BaseException | None
+    ) -> None:
+        """Add a call that has ended to the log of calls, where there is one."""
+        if self.call_log is not None:
+            from .call_logging import logged_call
+
+            entry = logged_call(record, request, completion, error, with_texts=self.config.log_prompts)
+            self.call_log.add(entry)
 
 
 def _emit_end(completion: Completion, error: BaseException | None, shown: Request | None) -> None:
