@@ -99,8 +99,8 @@ class CallRun:
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = self._call(timeout_s, stream=stream)
             while True:
+                call = self._call(timeout_s, stream=stream)  # of a typed request in another form, after a refusal
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
                 self.record.attempts.append(attempt)
@@ -122,7 +122,6 @@ class CallRun:
                     return result, admission
                 finally:
                     attempt.elapsed_s = time.monotonic() - started
-                request = self.request
                 try:
                     last = await self._failed_attempt(attempt, admission, failure)
                     if last is not None:
@@ -130,8 +129,6 @@ class CallRun:
                 finally:
                     last = None
                     del failure
-                if self.request is not request:
-                    call = self._call(timeout_s, stream=stream)
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
