@@ -13,7 +13,7 @@ import anyio
 from pydantic_core import PydanticSerializationError, to_json
 
 from .. import telemetry
-from ..cache import AnswerStore, Flight, ReplayedStream, StoredAnswer, fingerprint
+from ..cache import AnswerStore, PendingCall, ReplayedStream, StoredAnswer, fingerprint
 from ..completions.call_record import CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened
@@ -135,7 +135,7 @@ class CachedPipeline(Pipeline):
 
     async def _answered_elsewhere(self, key: bytes, deadline: Deadline) -> bool:
         """Wait for an equal call; return whether its answer is stored now, or another call has to replace it."""
-        flight: Flight | None = None
+        flight: PendingCall | None = None
         with anyio.move_on_after(deadline.clip(math.inf)) as scope:
             flight = await self._store.single_flight.wait(key)
         if scope.cancelled_caught:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -80,13 +81,15 @@ def litellm_proxy(folder: Path) -> None:
         config = folder / "config.yaml"
         config.write_text(json.dumps({"model_list": [{"model_name": "gpt-4o-mini", "litellm_params": served}]}))
         command = (str(CACHE / "litellm-proxy" / "bin" / "litellm"), "--config", str(config))
-        with running(command, folder / "log", LITELLM_LOCAL_MODEL_COST_MAP="True") as url:
+        key = f"sk-{secrets.token_hex(16)}"
+        variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
+        with running(command, folder / "log", **variables) as url:
             for model in ("litellm_proxy/gpt-4o-mini", "openai/gpt-4o-mini"):
-                asyncio.run(_proxy_serves(model, url))
+                asyncio.run(_proxy_serves(model, url, key))
 
 
-async def _proxy_serves(model: str, url: str) -> None:
-    async with AsyncLLM(model=model, base_url=url, api_key="sk-any") as llm:
+async def _proxy_serves(model: str, url: str, key: str) -> None:
+    async with AsyncLLM(model=model, base_url=url, api_key=key) as llm:
         completion = await llm.acompletion("Name a colour.")
         _done(f"acompletion by {model}", f"{completion.text[:30]!r}, {completion.usage.total_tokens} tokens")
         streamed = await llm.stream("Name a colour.").collect()
