@@ -100,10 +100,6 @@ class CallRun:
         """
         endpoint = self._pipeline.endpoint
         try:
-<<<<<<< HEAD
-            call = self._call(timeout_s, stream)
-=======
->>>>>>> f-types
             while True:
                 call = self._call(timeout_s, stream=stream)  # of a typed request in another form, after a refusal
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
@@ -134,11 +130,6 @@ class CallRun:
                 finally:
                     last = None
                     del failure
-<<<<<<< HEAD
-                if self.request is not request:
-                    call = self._call(timeout_s, stream)
-=======
->>>>>>> f-types
         except AsyncLLMError as error:
             self._complete_error(error)
             if not (self._more and goes_on(error)):
@@ -150,11 +141,7 @@ class CallRun:
             self._cancelled(error)
             raise
 
-<<<<<<< HEAD
-    def _call(self, timeout_s: float, stream: bool) -> Call:
-=======
     def _call(self, timeout_s: float, *, stream: bool) -> Call:
->>>>>>> f-types
         endpoint = self._pipeline.endpoint
         call = endpoint.call(self.request, timeout_s, stream=stream)
         self._transport = endpoint.transport(call)
