@@ -105,7 +105,8 @@ def _settle_parts(message: dict[str, Any], parts: Any) -> None:
     texts: list[str] = []
     thoughts: list[str] = []
     others: list[object] = []
-    for part in parts:
+    listed: list[Any] = parts
+    for part in listed:
         if isinstance(part, str):
             texts.append(part)
         elif part.get("type") == "thinking":
