@@ -23,6 +23,14 @@ from ..wire.formats.openai import ChunkReader, read_answer
 from ..wire.sse import SSEParser
 from .exchange import Exchange
 
+_NO_USAGE: Mapping[str, object] = {
+    "id": "",
+    "object": "chat.completion.chunk",
+    "created": 0,
+    "model": "",
+    "choices": [],
+    "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+}
 _NO_DELTA: Mapping[str, object] = {"delta": {}, "logprobs": None}
 # Quotes inside of a text are escaped, so that none of the messages can hold this.
 _ASKS_STREAM = re.compile(rb'"stream": ?true\b')
@@ -86,7 +94,9 @@ class BodyReader:
 
     def _end(self) -> bytes:
         self._exchange.has_ended = True
-        return b"data: [DONE]\n\n"
+        end = b"data: [DONE]\n\n"
+        # Without one, litellm counts with a tokenizer, which it may try to download; this one is dropped.
+        return end if self._exchange.has_usage else _event(_NO_USAGE) + end
 
     def _parted(self, chunk: dict[str, Any]) -> Iterable[dict[str, Any]]:
         """Return a chunk in parts where it holds more than litellm expects of one: its usage, or all of an answer."""

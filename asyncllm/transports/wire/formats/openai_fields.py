@@ -100,7 +100,7 @@ def _settle_parts(message: dict[str, Any], parts: Any) -> None:
 
     Parts of other kinds, such as references, stay beside it as `content_parts`.
     """
-    if type(parts) is not list:
+    if parts.__class__ is not list:  # not by isinstance, which would narrow it to a list of unknown values
         raise TypeError("content is neither text nor parts")
     texts: list[str] = []
     thoughts: list[str] = []
