@@ -15,6 +15,7 @@ LEAST_ROUND, LARGEST_ROUND = 8, 32
 ROUNDS_KEPT = 8  # of which the best throughput counts
 # Latency so many times the least known is a queue: no provider gets that slow by itself while it is found out.
 QUEUED = 2.0
+SLOW = 2.5  # times the latency known: an answer that took longer does not let the number grow
 # A measurement that shows less than this share of the latency known shows a queue that empties.
 EMPTYING = 0.9
 # A queue this long, in seconds, harms nothing: where answers take less, so many seconds' worth may be in flight.
@@ -177,7 +178,8 @@ class ConcurrencyWindow:
     def answered(self, sent_at: float, now: float, output_tokens: int) -> None:
         """Note an answer, how long it took and how long it is."""
         if self.state is WindowState.GROWING and self._round.pressed:
-            self.size += 1
+            slow = self._latency_s is not None and now - sent_at > SLOW * self._latency_s * output_tokens
+            self.size += not slow
         self._round.add(sent_at, now, output_tokens)
         if self._round.answers >= self._round.size:
             self._finish_round(now)
