@@ -53,7 +53,8 @@ class SimulatedAnthropic(ProviderFormat):
     def events(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
         message, usage = _message(chat, answer), _usage(chat, answer, cached)
-        start: dict[str, object] = {**message, "content": [], "stop_reason": None, "stop_details": None}
+        stops = ("stop_reason", "stop_sequence", "stop_details")
+        start: dict[str, object] = {**message, "content": [], **dict.fromkeys(stops)}
         # What begins a message or a block comes with its first piece, so that every chunk has a part of the answer.
         head = _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
         for index, block in enumerate(_blocks(chat, answer)):
@@ -65,7 +66,7 @@ class SimulatedAnthropic(ProviderFormat):
                 head = b""
             yield head + _event("content_block_stop", index=index)
             head = b""
-        delta = {name: message[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
+        delta = {name: message[name] for name in stops}
         yield _event("message_delta", delta=delta, usage=usage)
 
     def error(self, error: ErrorDetails) -> tuple[int, bytes]:
