@@ -277,9 +277,9 @@ async def test_typed_answers_are_asked_for_so_that_all_targets_understand(
     simulator.faults(Fault("status", code=401, model=FIRST))
     async with setup.client() as llm:
         assert await llm.extract(int, "How many are 3 apples?") == 3
-    first, last = simulator.seen.bodies
-    assert asked_by in last
-    assert ("tools" if transport == "claude" else asked_by) in first  # where a tool stands in for a schema
+    if transport == "claude":
+        asked_by = "tools"  # of a model that is no Claude nothing is known
+    assert all(asked_by in body for body in simulator.seen.bodies)
 
 
 async def test_an_error_without_fallbacks_is_as_before(options: dict[str, Any], simulator: Simulator) -> None:

@@ -74,5 +74,6 @@ async def either(
 ) -> AsyncIterator[AsyncLLM]:
     """A client of the simulator, over each transport, and of Claude over the wire."""
     base_url = simulator.root_url if transport == "claude" else simulator.url
-    async with AsyncLLM(**{**options, **TRANSPORTS[transport], "base_url": base_url}) as client:
+    made: dict[str, Any] = {**options, **TRANSPORTS[transport], "base_url": base_url}
+    async with AsyncLLM(**made) as client:
         yield client
