@@ -20,9 +20,10 @@ from asyncllm.simulator import Simulator
 from asyncllm.transports import size_limits
 from tests.support.secrets import SECRET
 
-from .cases import CELLS, CLAUDE_CELLS, Case, Cell, Ending, Shape
+from .cases import CELLS, FORMAT_CELLS, Case, Cell, Ending, Shape
 
-_PLAYED = (*CELLS, *CLAUDE_CELLS)
+_PLAYED = (*CELLS, *FORMAT_CELLS)
+_MODELS = {"claude": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-flash"}
 # Far above the time of any cell: one that takes longer hangs.
 _HANGS_AFTER_S = 60.0
 _TEXT = "Paris, the capital of France, has 2000000 inhabitants."
@@ -129,14 +130,14 @@ def _check(error: AsyncLLMError) -> None:
 @asynccontextmanager
 async def _client(case: Case, cell: Cell, simulator: Simulator) -> AsyncIterator[AsyncLLM]:
     options: dict[str, Any] = {"timeout": _HANGS_AFTER_S, "first_token_timeout": _HANGS_AFTER_S, **case.options}
-    is_claude = cell[0] == "claude"
-    base_url = simulator.root_url if is_claude else simulator.url
+    model = _MODELS.get(cell[0])
+    base_url = simulator.root_url if model else simulator.url
     url = {"http_as_https": base_url.replace("http://", "https://"), "nowhere": "http://provider.invalid/v1"}
     async with AsyncLLM(
-        model="anthropic/claude-sonnet-4-5" if is_claude else "openai/gpt-4o-mini",
+        model=model or "openai/gpt-4o-mini",
         base_url=url.get(case.server, base_url),
         api_key=_key(cell),
-        transport="wire" if cell[0] == "claude" else cell[0],
+        transport="litellm" if cell[0] == "litellm" else "wire",
         num_retries=1,
         retry_min_wait=0.001,
         retry_max_wait=0.002,

@@ -140,7 +140,7 @@ def test_every_status_over_litellm(simulator: Simulator) -> None:
     assert simulator.seen.requests == len(EVERY)
 
 
-OVER_BOTH = [*((route, "litellm") for route in ROUTES), ("anthropic", "wire")]
+OVER_BOTH = [*((route, "litellm") for route in ROUTES), ("anthropic", "wire"), ("gemini", "wire")]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -148,7 +148,7 @@ OVER_BOTH = [*((route, "litellm") for route in ROUTES), ("anthropic", "wire")]
 def test_statuses_of_a_provider(simulator: Simulator, route: str, transport: str, stream: bool) -> None:
     """On the way that litellm takes to each provider, with the provider's own words, the wire's status decides.
 
-    So it does in Anthropic's format on the wire.
+    So it does in Anthropic's and Gemini's formats on the wire.
     """
     way = ROUTES[route]
 

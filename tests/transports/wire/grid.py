@@ -313,7 +313,7 @@ class Case:
 
     @property
     def names(self) -> set[str]:
-        return {*self.params_name.split("+"), self.messages_name, *(("stream",) if self.stream else ())}
+        return {self.model, *self.params_name.split("+"), self.messages_name, *(("stream",) if self.stream else ())}
 
 
 class Difference(NamedTuple):

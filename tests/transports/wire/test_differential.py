@@ -23,17 +23,21 @@ from asyncllm.simulator import Simulator
 from tests.support.secrets import SECRET
 from tests.transports.wire.formats.anthropic_grid import DIFFERENCES as ANTHROPIC_DIFFERENCES
 from tests.transports.wire.formats.anthropic_grid import GRID as ANTHROPIC_GRID
+from tests.transports.wire.formats.gemini_grid import DIFFERENCES as GEMINI_DIFFERENCES
+from tests.transports.wire.formats.gemini_grid import GRID as GEMINI_GRID
+from tests.transports.wire.formats.gemini_litellm import in_api_spelling
 from tests.transports.wire.grid import GRIDS as OPENAI_GRIDS
 from tests.transports.wire.grid import Case, Difference
 
 EVERY = os.environ.get("ASYNCLLM_GRID") == "all"
-GRIDS = {**OPENAI_GRIDS, "anthropic": ANTHROPIC_GRID}
+GRIDS = {**OPENAI_GRIDS, "anthropic": ANTHROPIC_GRID, "gemini": GEMINI_GRID}
 
-# The simulator masks the values of the first three, and says beside them which key it was.
+# The simulator masks the values of the first four, and says beside them which key it was.
 HEADERS = (
     "authorization",
     "x-api-key",
     "api-key",
+    "x-goog-api-key",
     "anthropic-beta",
     "anthropic-version",
     "content-type",
@@ -45,7 +49,15 @@ HEADERS = (
 )
 
 # At least these are served by the wire: the share of a provider's grid, in percent.
-SERVED = {"openai": 85, "hosted_vllm": 85, "groq": 80, "openrouter": 85, "litellm_proxy": 85, "anthropic": 85}
+SERVED = {
+    "openai": 85,
+    "hosted_vllm": 85,
+    "groq": 80,
+    "openrouter": 85,
+    "litellm_proxy": 85,
+    "anthropic": 85,
+    "gemini": 85,
+}
 if EVERY:  # a pair goes to litellm when either of its parameters does
     SERVED = {provider: least - 10 for provider, least in SERVED.items()}
 
@@ -74,6 +86,11 @@ DIFFERENCES = {
         ),
         Difference("stream_options", "answer.usage answer.cost", "every stream has its usage"),
     ),
+    "gemini": (
+        *GEMINI_DIFFERENCES,
+        Difference("stream", "answer.reasoning_tokens", "litellm puts 0 for those of which the provider says nothing"),
+        Difference("stream_options", "answer.usage answer.cost", "every stream has its usage"),
+    ),
 }
 """The cases in which the wire's way is the better one, by provider."""
 
@@ -92,7 +109,7 @@ def simulators() -> Iterator[tuple[Simulator, Simulator]]:
 
 
 def options(provider: str, model: str, simulator: Simulator) -> Options:
-    url = simulator.root_url if provider in ("azure", "anthropic") else simulator.url
+    url = simulator.root_url if provider in ("azure", "anthropic", "gemini") else simulator.url
     return {"model": f"{provider}/{model}", "base_url": url, "api_key": SECRET, "num_retries": 0}
 
 
@@ -149,7 +166,8 @@ async def sent(llm: AsyncLLM, simulator: Simulator, case: Case) -> dict[str, Any
     exchanges = [exchange for exchange in simulator.seen.exchanges if exchange.method == "POST"]
     found["paths"] = [exchange.path for exchange in exchanges]
     for exchange in exchanges:
-        found |= json.loads(exchange.body)
+        body = json.loads(exchange.body)
+        found |= in_api_spelling(body) if case.provider == "gemini" else body
         found |= {name: exchange.headers.get(name) for name in HEADERS}
         found["key"] = exchange.key
     return found
