@@ -46,9 +46,16 @@ async def _first_calls(url: str) -> None:
         await client.stream("hi").collect()
 
 
-@pytest.fixture(params=list(TRANSPORTS))
+@pytest.fixture(params=["litellm", "wire"])
 def transport(request: pytest.FixtureRequest) -> str:
     """Run a test over both transports."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(name="transport", params=list(TRANSPORTS))
+def transport_or_claude(request: pytest.FixtureRequest) -> str:
+    """Run a test over both transports, and with Claude over the wire."""
     name: str = request.param
     return name
 

@@ -53,7 +53,8 @@ class SimulatedAnthropic(ProviderFormat):
     def events(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
         message, usage = _message(chat, answer), _usage(chat, answer, cached)
-        start: dict[str, object] = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
+        stops = ("stop_reason", "stop_sequence", "stop_details")
+        start: dict[str, object] = {**message, "content": [], **dict.fromkeys(stops)}
         # What begins a message or a block comes with its first piece, so that every chunk has a part of the answer.
         head = _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
         for index, block in enumerate(_blocks(chat, answer)):
@@ -65,7 +66,7 @@ class SimulatedAnthropic(ProviderFormat):
                 head = b""
             yield head + _event("content_block_stop", index=index)
             head = b""
-        delta = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
+        delta = {name: message[name] for name in stops}
         yield _event("message_delta", delta=delta, usage=usage)
 
     def error(self, error: ErrorDetails) -> tuple[int, bytes]:
@@ -101,6 +102,7 @@ def _message(chat: ChatRequest, answer: SimulatedAnswer) -> dict[str, object]:
         "model": chat.model,
         "stop_reason": reason if answer.refusal is None else "refusal",
         "stop_sequence": answer.stop_sequence,
+        "stop_details": None if answer.refusal is None else {"type": "refusal", "explanation": answer.refusal},
     }
 
 
@@ -120,8 +122,8 @@ def _blocks(chat: ChatRequest, answer: SimulatedAnswer) -> Iterator[_Block]:
         deltas.append({"type": "signature_delta", "signature": "simulated"})
         whole = {"type": "thinking", "thinking": text, "signature": "simulated"}
         yield _Block(whole, {"thinking": "", "signature": ""}, deltas)
-    text = answer.refusal or answer.text
-    if text or not answer.tool_calls:
+    text = answer.text
+    if answer.refusal is None and (text or not answer.tool_calls):
         deltas = [{"type": "text_delta", "text": piece} for piece in pieces_of(text, size)]
         yield _Block({"type": "text", "text": text}, {"text": ""}, deltas)
     for call in answer.tool_calls:
