@@ -18,6 +18,7 @@ TRANSPORTS: dict[str, Options] = {
     "litellm": {"transport": "litellm"},
     "wire": {"transport": "wire"},
     "claude": {"transport": "wire", "model": "anthropic/claude-sonnet-4-5"},
+    "gemini": {"transport": "wire", "model": "gemini/gemini-2.5-flash"},
 }
 
 
@@ -72,7 +73,7 @@ async def llm(options: dict[str, Any], anyio_backend: str) -> AsyncIterator[Asyn
 async def either(
     options: dict[str, Any], transport: str, simulator: Simulator, anyio_backend: str
 ) -> AsyncIterator[AsyncLLM]:
-    """A client of the simulator, over each transport, and of Claude over the wire."""
+    """A client of the simulator, over each transport, and of Claude and Gemini over the wire."""
     base_url = simulator.root_url if transport == "claude" else simulator.url
     made: dict[str, Any] = {**options, **TRANSPORTS[transport], "base_url": base_url}
     async with AsyncLLM(**made) as client:

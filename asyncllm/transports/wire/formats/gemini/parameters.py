@@ -124,7 +124,7 @@ def _map_thinking(params: Mapping[str, object], capabilities: GeminiCapabilities
         return
     config = thinking_config(params, capabilities)
     if config is not None:
-        mapped.config["thinkingConfig"] = config
+        mapped.config.setdefault("thinkingConfig", config)
 
 
 def _add_extra(extra: object, mapped: GeminiParameters) -> None:
