@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..batches.behaviour import BatchSimulation
 from ..faults import FaultPlan
 from .concurrency import ConcurrencyLimit
 from .latency import Latency
@@ -25,3 +26,4 @@ class Behaviour:
     limiter: Limiter = field(default_factory=lambda: Limiter(()))
     faults: FaultPlan = field(default_factory=lambda: FaultPlan((), 0))
     concurrency: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
+    batches: BatchSimulation = field(default_factory=BatchSimulation)

@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from ..answers.conversation import ChatRequest, InvalidRequestError, count_tokens
 from ..answers.json_values import as_number
+from ..batches.endpoints import BatchEndpoints
 from ..faults import Fault, RequestTraits, retry_after_headers
 from ..formats.provider_format import ErrorDetails
 from .behaviour import Behaviour
@@ -51,6 +52,7 @@ class Provider:
         self._behaviour = behaviour
         self._recorder = recorder
         self._random = Random(behaviour.seed)
+        self._batches = BatchEndpoints(behaviour.batches)
         self._cached_prompts: OrderedDict[str, None] = OrderedDict()
         self._open: dict[RequestHandler, LoggedRequest] = {}
         self._kept: set[RequestHandler] = set()
@@ -135,8 +137,11 @@ class Provider:
     async def _serve_other(
         self, request: web.BaseRequest, path: str, logged: LoggedRequest, response: RawResponse, body: bytes
     ) -> None:
-        """Answer requests that are no chat: about models, and with unknown paths."""
+        """Answer requests that are no chat: about batches, about models, and with unknown paths."""
         format_ = format_of_errors(path, request.headers)
+        if self._batches.serves(path):
+            await self._serve_batches(request, path, logged, Responder(response, format_), body)
+            return
         endpoint = model_endpoint(path, body, request.headers)
         if endpoint is None:
             known = ", ".join(CHATS)
@@ -152,6 +157,21 @@ class Provider:
                 return
         fault = self._behaviour.faults.pick(RequestTraits(path, "", logged.key, False, ""), only_by_path=True)
         await self._play(fault, Responder(response, format_, Reply(status=status, body=content)), logged)
+
+    async def _serve_batches(
+        self, request: web.BaseRequest, path: str, logged: LoggedRequest, responder: Responder, body: bytes
+    ) -> None:
+        if not await self._is_allowed(request, request.method, path, logged, responder):
+            return
+        made = self._batches.answer(request.method, path, request.query, request.headers, body)
+        if made is None:
+            await responder.refuse(ErrorDetails(404, "path"))
+            return
+        status, content = (made.status, made.body) if made.error is None else responder.format.error(made.error)
+        # A fault plays after the effect: a batch whose creation fails has been created.
+        fault = self._behaviour.faults.pick(RequestTraits(path, "", logged.key, False, ""), only_by_path=True)
+        reply = Reply(status=status, body=content)
+        await self._play(fault, Responder(responder.response, responder.format, reply), logged)
 
     async def _is_allowed(
         self, request: web.BaseRequest, method: str, path: str, logged: LoggedRequest, responder: Responder

@@ -39,6 +39,7 @@ class Simulator:
 
     Attributes:
         seen: The log of requests and connections; readable at any time, also after the stop.
+        batches: The clock, limits and faults of batches; changed at any time.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Simulator:
         self._wanted_port = port
         self._ssl_context = ssl_context
         self._behaviour = Behaviour(None if keys is None else frozenset(keys), seed)
+        self.batches = self._behaviour.batches
         self._behaviour.latency = latency or Latency()
         self._behaviour.limiter = Limiter(limits)
         self._behaviour.faults = FaultPlan(faults, seed)

@@ -1,0 +1,45 @@
+"""The endpoints of files and batches, by their paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from .anthropic_batches import AnthropicBatches
+from .behaviour import BatchSimulation
+from .openai_batches import OpenAIBatches
+from .requests import BatchCall, BatchReply
+
+# OpenAI's SDK and servers of their own prefix, Azure's two forms.
+_OPENAI = re.compile(r"(/v1|/openai/v1|/openai|)(/(?:files|batches)(?:/.*)?)")
+_ANTHROPIC = re.compile(r"(/v1)(/messages/batches(?:/.*)?)")
+
+
+class _Batches(Protocol):
+    def answer(self, call: BatchCall) -> BatchReply | None: ...
+
+
+class BatchEndpoints:
+    """Answers requests about files and batches."""
+
+    def __init__(self, behaviour: BatchSimulation) -> None:
+        self._served: tuple[tuple[re.Pattern[str], _Batches], ...] = (
+            (_ANTHROPIC, AnthropicBatches(behaviour)),
+            (_OPENAI, OpenAIBatches(behaviour)),
+        )
+
+    def serves(self, path: str) -> bool:
+        """Return whether a path is one of theirs."""
+        return any(pattern.fullmatch(path) for pattern, _ in self._served)
+
+    def answer(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> BatchReply | None:
+        """Answer a request."""
+        root = f"http://{headers.get('Host', '127.0.0.1')}"
+        for pattern, batches in self._served:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return batches.answer(BatchCall(method, found[2], query, headers, body, found[1], root))
+        return None
