@@ -87,7 +87,7 @@ def _answer(line: BatchLine, *, failing: bool) -> LineResult:
         return LineResult("errored", *format_.error(ErrorDetails(500)))
     try:
         format_, chat = read_line(line)
-        return LineResult("succeeded", 200, format_.plain(chat, compose(chat), (0, 0)), chat.all_text)
+        return LineResult("succeeded", 200, format_.plain(chat, compose(chat), (0, 0)), chat.all_text.strip())
     except InvalidRequestError as error:
         details = ErrorDetails(400, message=error.message, param=error.param)
     except MALFORMED as problem:

@@ -8,7 +8,7 @@ import os
 import ssl
 import urllib.request
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -68,6 +68,39 @@ class Connections:
             if not _on_kept_connection.get():
                 raise
         return await self._send(target, headers, body)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        connection: Connection,
+        headers: Mapping[str, str],
+        body: Callable[[], bytes | AsyncIterator[bytes] | None],
+    ) -> aiohttp.ClientResponse:
+        """Send a request that is no call of a model, and return the head of the response.
+
+        On a kept connection that was closed before any answer it is sent again, once, unless it may change something.
+        """
+        tls = await self.trust() if url.startswith("https:") else None
+        looks_for_proxy = self._own and not connection.is_embedded
+        target = _Target(url, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+        _on_kept_connection.set(False)
+        for again in (True, False):
+            try:
+                return await self._session.request(
+                    method,
+                    target.url,
+                    data=body(),
+                    headers={"User-Agent": _HEADERS["User-Agent"], **headers},
+                    timeout=target.timeout,
+                    proxy=target.proxy,
+                    ssl=target.tls,
+                    allow_redirects=False,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+                if not (again and method == "GET" and _on_kept_connection.get()):
+                    raise
+        raise AssertionError("the second request is answered or raises")
 
     async def trust(self) -> ssl.SSLContext | None:
         """Read the trusted certificates, once; None where a session was given, which has its own."""

@@ -7,18 +7,17 @@ and never imports litellm. On asyncio it runs in the caller's own loop, otherwis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import aiohttp
 
-from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderError, UnsupportedError
+from asyncllm.errors import AsyncLLMError, UnsupportedError
 
-from .. import size_limits
 from ..base import Answer, Call, Connection
 from ..bridge import Bridge, CrossingStream
-from ..errors import failure, redirect_failure
 from ..litellm.importing import model_response
+from .api_requests import ApiRequest, ApiResponse, exchange
 from .connections import Connections, exchange_failure
+from .responses import read_body, refused
 from .stream import WireStream
 
 
@@ -49,6 +48,12 @@ class WireTransport:
             return await self._open_stream(call)
         bridge = self._bridged()
         return await bridge.call(lambda: self._open_bridged(call), undo=lambda stream: stream.abandon())
+
+    async def exchange(self, request: ApiRequest) -> ApiResponse:
+        """Send a request that is no call of a model; see `api_requests`."""
+        if _in_asyncio():
+            return await exchange(self._client(), request)
+        return await self._bridged().call(lambda: exchange(self._client(), request))
 
     async def warm_up(self, connection: Connection) -> None:
         """Make the session and read the certificates; its connections open with the first call."""
@@ -113,14 +118,14 @@ class WireTransport:
         try:
             with client.timers.limit(call.timeout_s):
                 response = await client.post(call, request.encode())
-                body = await _read_body(response)
+                body = await read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = exchange_failure(error, call, "timeout")
         else:
             headers = call.read_headers(response.headers)
             if response.status == 200:
                 return Answer(request.read_answer(body, call.secrets()), headers, model_response)
-            caught = _refused(response, body, headers, call)
+            caught = refused(response, body, headers, call)
         raise caught
 
     async def _open_stream(self, call: Call) -> WireStream:
@@ -133,41 +138,16 @@ class WireTransport:
                 response = await client.post(call, request.encode())
                 if response.status == 200:
                     return WireStream(response, client.timers, call)
-                body = await _read_body(response)
+                body = await read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = exchange_failure(error, call, "first_token_timeout")
         else:
-            caught = _refused(response, body, call.read_headers(response.headers), call)
+            caught = refused(response, body, call.read_headers(response.headers), call)
         raise caught
 
     async def _open_bridged(self, call: Call) -> CrossingStream:
         stream = await self._open_stream(call)
         return CrossingStream(stream.headers, stream.build_response, stream.read_to_end())
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body up to the limit, after unpacking."""
-    try:
-        length = response.content_length
-        if length is not None and length <= size_limits.MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
-            return await response.read()
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in response.content.iter_any():
-            pieces.append(piece)
-            size += len(piece)
-            if size > size_limits.MAX_ANSWER_BYTES:
-                raise MalformedResponseError(size_limits.answer_too_large(), status_code=response.status)
-        return b"".join(pieces)
-    except BaseException:
-        response.close()
-        raise
-
-
-def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
-    if 300 <= response.status < 400:
-        return redirect_failure(response.status, headers.get("location"), call.secrets())
-    return failure(response.status, body, headers, secrets=call.secrets())
 
 
 def _in_asyncio() -> bool:
