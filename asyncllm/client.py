@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from instructor import AsyncInstructor  # noqa: TID251
     from typing_extensions import TypeForm
 
+    from .batch.deferred.job import DeferredJob
+    from .batch.deferred.requests import DeferredCalls
     from .batch.engine import Done, OutcomeStream
     from .batch.input import Requests
     from .batch.item import BatchItem
     from .batch.journal.entry import JournalEntry
     from .batch.journal.fingerprint import Fingerprinter
-    from .batch.options import BatchOptions
+    from .batch.options import BatchOptions, JournalLike
     from .batch.outcome import Outcome
     from .structured import Check, Extraction, ItemStream, Mode, OnInvalid, PartialStream, Prepared, TypedForms
 
@@ -488,10 +490,12 @@ class AsyncLLM:
             response_model: As for `gather`.
             **options: As for `gather`.
         """
-        from .batch.options import BatchSettings, batch
+        from .batch.options import BatchSettings, batch, deferred_batch
 
         settings, params = BatchSettings.split(options)
         check(params, PER_CALL)
+        if settings.deferred:
+            return deferred_batch(settings, requests, self._deferred_calls(response_model, params), ordered=ordered)
         return batch(
             settings,
             requests,
@@ -502,6 +506,74 @@ class AsyncLLM:
             restore=partial(self._restore, response_model),
             limited_by=lambda: self._shared.slots.limited_by,
         )
+
+    @overload
+    async def submit(
+        self, requests: Requests, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> DeferredJob[T]: ...
+
+    @overload
+    async def submit(
+        self, requests: Requests, *, response_model: Mapping[str, object] | None = None, **options: Unpack[BatchOptions]
+    ) -> DeferredJob[Any]: ...
+
+    async def submit(
+        self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
+    ) -> DeferredJob[Any]:
+        """Send many requests by the provider's batch API, and return when all of them are with the provider.
+
+        Args:
+            requests: As for `gather`.
+            response_model: As for `gather`.
+            **options: As for `gather`; `journal` is needed.
+
+        Raises:
+            UnsupportedError: The provider has no batch API that is served.
+            ProviderError: The provider refuses the batches, or fails again and again.
+            JournalError: As for `gather`.
+        """
+        from .batch.deferred.job import submit
+        from .batch.options import BatchSettings
+
+        settings, params = BatchSettings.split({**options, "deferred": True})
+        check(params, PER_CALL)
+        journal = settings.open_journal()
+        assert journal is not None, "the settings have been checked for one"
+        return await submit(self._deferred_calls(response_model, params), journal, settings.of_deferred(), requests)
+
+    @overload
+    def deferred(
+        self, journal: JournalLike, /, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> DeferredJob[T]: ...
+
+    @overload
+    def deferred(
+        self,
+        journal: JournalLike,
+        /,
+        *,
+        response_model: Mapping[str, object] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> DeferredJob[Any]: ...
+
+    def deferred(
+        self, journal: JournalLike, /, *, response_model: Any = None, **options: Unpack[BatchOptions]
+    ) -> DeferredJob[Any]:
+        """Return the deferred job that a journal has, in another process or on another day.
+
+        Args:
+            journal: The journal, or its path.
+            response_model: The type of the answers, as it was given to `submit`.
+            **options: As for `submit`.
+        """
+        from .batch.deferred.job import DeferredJob
+        from .batch.options import BatchSettings
+
+        settings, params = BatchSettings.split({**options, "journal": journal, "deferred": True})
+        check(params, PER_CALL)
+        opened = settings.open_journal()
+        assert opened is not None, "it was given"
+        return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred())
 
     @property
     def model_info(self) -> ModelInfo:
@@ -650,6 +722,24 @@ class AsyncLLM:
             return Done(completion.text, completion, completion.cost_usd)
         extraction = await client._extract(wanted, request, policy, None, None)
         return Done(extraction.value, extraction.completion, extraction.cost_usd, extraction.usage)
+
+    def _deferred_calls(self, response_model: object, params: Mapping[str, Any]) -> DeferredCalls[Any]:
+        from .batch.deferred.requests import DeferredCalls
+
+        def prepare(messages: Messages) -> tuple[LLMConfig, Request]:
+            client, request = self._prepare(messages, params, own_first=True)
+            return client.config, request
+
+        return DeferredCalls(
+            self.config,
+            self._pipeline,
+            prepare,
+            partial(self._send_item, response_model, params),
+            lambda forms: self._complete(forms, Deadline(self.config.deadline), None),
+            partial(self._restore, response_model),
+            partial(self._fingerprinter, response_model, params),
+            response_model,
+        )
 
     async def _restore(
         self, response_model: object, entry: JournalEntry, request: object

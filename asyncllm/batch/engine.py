@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -280,7 +280,7 @@ class OutcomeStream(Generic[T]):
         except (StalledError, JournalError):
             raise  # it is not this item's fault, and every other item would fail too
         except Exception as error:
-            return _failed(item, error)
+            return failed(item, error)
         usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
         return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
 
@@ -313,7 +313,20 @@ class OutcomeStream(Generic[T]):
         return None
 
 
-def _failed(item: BatchItem, error: Exception) -> Outcome[T]:
+class Identified(Protocol):
+    """An item of a batch."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def data(self) -> object: ...
+
+
+def failed(item: Identified, error: Exception) -> Outcome[Any]:
     """Return the outcome of an item that ended with an error."""
     completion = getattr(error, "completion", None) or getattr(error, "partial", None)
     completion = completion if isinstance(completion, Completion) else None

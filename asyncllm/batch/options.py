@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from ..limits import Budget
 from ..parameters import CallOptions
@@ -21,10 +21,16 @@ from .progress import Meter, Progress
 from .progress_line import ProgressLine
 from .stall import ItemPolicy, Stall
 
+if TYPE_CHECKING:
+    # Names for type checkers: live batches need nothing of deferred ones.
+    from .deferred.requests import DeferredCalls
+    from .deferred.run import DeferredSettings
+
 T = TypeVar("T")
 JournalLike = Journal | str | os.PathLike[str]
 _JOURNAL_LIKE: tuple[type, ...] = (Journal, str, os.PathLike)
 Report = Callable[[Progress], object]
+OnExpired = Literal["resubmit", "live", "fail"]
 
 
 class BatchOptions(CallOptions, total=False):
@@ -42,6 +48,10 @@ class BatchOptions(CallOptions, total=False):
         budget_usd: What the batch may spend, all runs of its journal together. A request that may cost more than what
             is left is not sent, and fails with BudgetExceededError.
         adaptive: Find and follow the provider's limit.
+        deferred: Send it by the provider's batch API, which answers within a day at half the price; needs a journal.
+        on_expired: Of a deferred batch, what becomes of a request for which the provider's window ends: `resubmit` it
+            once and then send it live, send it `live`, or let it `fail`.
+        poll_s: Of a deferred batch, seconds between two questions; None for pauses that grow from seconds to minutes.
     """
 
     max_concurrency: int | None
@@ -53,6 +63,9 @@ class BatchOptions(CallOptions, total=False):
     progress: bool | Report
     budget_usd: float | None
     adaptive: bool
+    deferred: bool
+    on_expired: OnExpired
+    poll_s: float | None
 
 
 OF_THE_BATCH = frozenset(BatchOptions.__annotations__) - frozenset(CallOptions.__annotations__)
@@ -71,6 +84,9 @@ class BatchSettings:
     progress: bool | Report = False
     budget_usd: float | None = None
     adaptive: bool = True
+    deferred: bool = False
+    on_expired: OnExpired = "resubmit"
+    poll_s: float | None = None
 
     @classmethod
     def split(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
@@ -96,14 +112,35 @@ class BatchSettings:
             raise TypeError("durability belongs to a journal that is given by its path; a Journal has its own")
         if self.journal is not None and not isinstance(self.journal, _JOURNAL_LIKE):
             raise TypeError(f"journal is a Journal or a path, not {type(self.journal).__name__}")
+        self._check_deferred()
         if self.progress is not True and self.progress is not False and not callable(self.progress):
             raise TypeError(f"progress is True, False or a function, not {self.progress!r}")
+
+    def _check_deferred(self) -> None:
+        if self.on_expired not in get_args(OnExpired):
+            raise ValueError(f"on_expired is one of {', '.join(get_args(OnExpired))}, not {self.on_expired!r}")
+        if self.poll_s is not None and self.poll_s <= 0:
+            raise ValueError(f"poll_s must be more than 0 seconds, and is {self.poll_s}")
+        if not self.deferred:
+            return
+        if self.deferred is not True:
+            raise ValueError(f"deferred is True or False, not {self.deferred!r}")
+        if self.journal is None:
+            raise ValueError("deferred=True needs journal=: without one, a batch would be paid for again after a crash")
+        if self.deduplicate:
+            raise ValueError("deduplicate=True is for live batches; leave out one of it and deferred=True")
 
     def open_journal(self) -> Journal | None:
         """Return the journal, from its path where that was given."""
         if self.journal is None or isinstance(self.journal, Journal):
             return self.journal
         return Journal(self.journal, durability=self.durability or "normal")
+
+    def of_deferred(self) -> DeferredSettings:
+        """Return the settings of a deferred batch."""
+        from .deferred.run import DeferredSettings
+
+        return DeferredSettings(on_expired=self.on_expired, poll_s=self.poll_s, budget_usd=self.budget_usd)
 
     def meter(self, requests: Requests, limited_by: Callable[[], str | None]) -> Meter:
         """Return what measures and reports the progress."""
@@ -173,3 +210,19 @@ def batch(
         session=session,
         meter=meter,
     )
+
+
+def deferred_batch(
+    settings: BatchSettings, requests: Requests, calls: DeferredCalls[T], *, ordered: bool
+) -> OutcomeStream[T]:
+    """Assemble a deferred batch."""
+    from .deferred.run import DeferredRun
+    from .deferred.stream import DeferredOutcomes
+
+    journal = settings.open_journal()
+    assert journal is not None, "a deferred batch has been checked for one"
+    meter = settings.meter(requests, lambda: None)
+    run = DeferredRun(calls, journal, settings.of_deferred(), requests=requests, ordered=ordered)
+    run.opened = meter.opened
+    most_errors = 1 if settings.on_error == "raise" else settings.stop_after_errors
+    return DeferredOutcomes(run, meter, most_errors)

@@ -162,7 +162,7 @@ class Meter:
     def opened(self, resumed: Resumed) -> None:
         """Report the state of the journal, before anything is sent."""
         self._resumed = resumed
-        self._tell()
+        self.tell()
 
     def begin(self, flow: Flow, limited_by: Callable[[], str | None]) -> None:
         """Begin to measure a batch."""
@@ -172,11 +172,11 @@ class Meter:
         """Report on the timer, until cancelled."""
         while True:
             await anyio.sleep(self._every_s)
-            self._tell()
+            self.tell()
 
     def end(self) -> None:
         """Report for the last time."""
-        self._tell(finished=True)
+        self.tell(finished=True)
 
     def progress(self, *, finished: bool = False) -> Progress:
         """Return a snapshot."""
@@ -205,7 +205,8 @@ class Meter:
         since, before = pace[0] if len(pace) > 1 else (self._began, 0)
         return (ended - before) / (now - since) if now > since else 0.0
 
-    def _tell(self, *, finished: bool = False) -> None:
+    def tell(self, *, finished: bool = False) -> None:
+        """Report, and add to the time series."""
         if self._report is None and self.sample is None:
             return
         now = self.progress(finished=finished)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .costs import cost_usd, worst_case_cost
 from .info import ModelInfo, model_info, parse_proxy_model_info
 from .name_resolution import ResolvedModel, endpoint_provider, resolve_provider
-from .prices import Prices, Rates, own_prices
+from .prices import Prices, Rates, batch_prices, own_prices
 from .providers import PROVIDERS, base_url_variables, key_variables, needs_key
 from .tokens import TokenCount, count_tokens, counts_at_once, estimate_tokens
 
@@ -20,6 +20,7 @@ __all__ = [
     "ResolvedModel",
     "TokenCount",
     "base_url_variables",
+    "batch_prices",
     "cost_usd",
     "count_tokens",
     "counts_at_once",

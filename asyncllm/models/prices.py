@@ -118,6 +118,19 @@ def own_prices(
     return _map_rates(base if base is not None else Prices(Rates()), override)
 
 
+def batch_prices(prices: Prices) -> tuple[Prices, bool]:
+    """Return the prices of a provider's batch API, and whether they are known rather than its usual half."""
+    known = prices.service_tiers.get("batch")
+    if known is not None:
+        return known, True
+    # OpenAI, Azure, Anthropic, Gemini, Mistral and Groq charge half, by their price lists.
+
+    def half(rates: Rates) -> Rates:
+        return Rates(**{f.name: None if (rate := getattr(rates, f.name)) is None else rate / 2 for f in fields(Rates)})
+
+    return _map_rates(prices, half), False
+
+
 def parse_prices(entry: Mapping[str, object]) -> Prices | None:
     """Parse the prices of an entry of litellm's map, as litellm applies them.
 

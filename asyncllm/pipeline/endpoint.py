@@ -16,7 +16,7 @@ from ..messages import Request, has_images, with_cache_marks
 from ..models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
 from ..parameters import NO_PARAMS, FixedParams, FoundOnce, merge, output_limit, profile_params
 from ..transports.base import Call, Connection, Transport
-from ..transports.wire.formats.format import Unserved
+from ..transports.wire.formats.format import Unserved, WireFormat
 from ..transports.wire.requests import WireRequests
 from .circuit_breaker import CircuitBreaker
 from .interception import intercepted
@@ -91,6 +91,11 @@ class Endpoint:
         return self._info
 
     @property
+    def wire_format(self) -> WireFormat | None:
+        """The format of its requests by wire; None where litellm serves all of them."""
+        return None if self._wire is None else self._wire.format
+
+    @property
     def usual_transport(self) -> str:
         """The name of the transport that serves most requests."""
         return "litellm" if self._wire is None or self._wire.format is None else "wire"
@@ -137,6 +142,10 @@ class Endpoint:
     def transport(self, call: Call) -> Transport:
         """Return the transport of a call: the wire where it can serve it, else litellm."""
         return intercepted(self._transport("litellm" if call.request is None else "wire"))
+
+    def api_transport(self) -> Transport:
+        """Return the transport that reaches the other parts of the provider's API: the wire."""
+        return self._transport("wire")
 
     def reservation(self, call: Call) -> int:
         """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""

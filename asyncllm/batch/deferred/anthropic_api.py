@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asyncllm.errors import UnsupportedError
+from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.narrowing import is_mapping, list_or_empty, mapping_or_empty
 from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
@@ -83,6 +83,11 @@ class AnthropicBatchApi:
     async def create(self, submission: Submission) -> ProviderBatch:
         """Create the batch."""
         return self._read(await self._api.upload(self._url, Upload(submission.path), submission.headers))
+
+    def to_blame(self, error: ProviderError) -> int | None:
+        """Return the request that the error names."""
+        found = _TO_BLAME.search(error.message)
+        return int(found[1]) if found is not None else None
 
     async def find(self, submission: Submission) -> ProviderBatch | None:
         """Return the batch whose requests have the mark."""
@@ -177,9 +182,3 @@ class AnthropicBatchApi:
             expires_at=time_of(batch.get("expires_at")),
             results=(text_of(batch.get("id")),),
         )
-
-
-def to_blame(message: str) -> int | None:
-    """Return the request, from 0, for which a batch was not created; None where the error names none."""
-    found = _TO_BLAME.search(message)
-    return int(found[1]) if found is not None else None

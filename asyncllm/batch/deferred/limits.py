@@ -42,9 +42,6 @@ LIMITS: Mapping[str, BatchLimits] = {
 }
 """By litellm's name of the provider; those that are served."""
 
-PRICE_FACTOR = 0.5
-"""Every provider of the table charges half for a batch, by its price list; for models whose batch price is not known."""
-
 
 def limits_of(provider: str) -> BatchLimits:
     """Return the limits of a provider.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from asyncllm.errors import UnsupportedError
+from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.narrowing import is_mapping, list_or_empty, mapping_or_empty
 from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
@@ -86,6 +86,10 @@ class OpenAIBatchApi:
             "metadata": {MARK: submission.mark},
         }
         return self._read(await self._api.post(self._urls("batches"), body))
+
+    def to_blame(self, error: ProviderError) -> int | None:
+        """Return None: a file is checked after the batch is created."""
+        return None
 
     async def find(self, submission: Submission) -> ProviderBatch | None:
         """Return the batch with the mark."""

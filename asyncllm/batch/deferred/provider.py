@@ -116,6 +116,10 @@ class BatchProvider(Protocol):
         """Create a batch."""
         ...
 
+    def to_blame(self, error: ProviderError) -> int | None:
+        """Return the request, from 0, for which a batch was not created; None where the error names none."""
+        ...
+
     async def find(self, submission: Submission) -> ProviderBatch | None:
         """Return a batch that may have been created; None when it was not.
 

@@ -27,6 +27,7 @@ from .store import JournalStore
 from .writer import JournalWriter
 
 T = TypeVar("T")
+R = TypeVar("R")
 Ended: TypeAlias = tuple[BatchItem, Outcome[T]]
 Restore: TypeAlias = Callable[[JournalEntry, Messages], Awaitable[tuple[T, Completion | None]]]
 """Rebuilds the value and the completion of an entry, for the request that it answers."""
@@ -42,6 +43,7 @@ class JournalSession(Generic[T]):
         requests: The input, which is looked through before the batch begins where that is possible.
         opened: Called with what the journal has, before anything is sent.
         charged: Returns what the run has taken out of its budget, requests that were lost on the way included.
+        resumes: Whether it goes on with the latest run, without an input.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class JournalSession(Generic[T]):
         deduplicate: bool = False,
         opened: Callable[[Resumed], object] = lambda resumed: None,
         charged: Callable[[], float] = lambda: 0.0,
+        resumes: bool = False,
     ) -> None:
         self._journal = journal
         self._path = None if journal is None else journal.path
@@ -63,6 +66,7 @@ class JournalSession(Generic[T]):
         self._deduplicate = deduplicate
         self._opened = opened
         self._charged = charged
+        self._resumes = resumes
         self._lock: JournalLock | None = None
         self._in_flight: InFlightFile | None = None
         self._writer: JournalWriter
@@ -128,6 +132,10 @@ class JournalSession(Generic[T]):
         self._just_ended.clear()
         return to_send, known + duplicates
 
+    async def execute(self, operation: Callable[[JournalStore], R]) -> R:
+        """Run an operation on the journal, and return its result once it is committed."""
+        return await self._writer.run(operation)
+
     def sending(self, item: BatchItem, reserved_usd: float = 0.0) -> None:
         """Note that an item is about to be sent, and the most that it may cost."""
         if self._in_flight is not None:
@@ -174,8 +182,11 @@ class JournalSession(Generic[T]):
         connection = open_to_write(self._path, "normal" if self._journal is None else self._journal.durability)
         store = JournalStore(connection, self._path, find_duplicates=self._deduplicate)
         try:
-            in_flight = {} if self._path is None else read_in_flight(self._path)
-            self._unknown = store.begin(self._fingerprinter.base.parts, in_flight, time.time())
+            if self._resumes:
+                store.resume()
+            else:
+                in_flight = {} if self._path is None else read_in_flight(self._path)
+                self._unknown = store.begin(self._fingerprinter.base.parts, in_flight, time.time())
         except BaseException:
             store.close()
             raise

@@ -84,6 +84,20 @@ class JournalStore:
             self.commit()
         return 0 if before is None else before[1]
 
+    def resume(self) -> None:
+        """Go on with the latest run, which has no input of its own this time."""
+        with failures(self._path):
+            self.transaction()
+            self._version = self._execute("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
+            self.run = self._execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
+            self._execute("UPDATE runs SET ended = NULL, ended_at = NULL WHERE run = ?", (self.run,))
+            self.commit()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for tables beside those of this class."""
+        return self._connection
+
     @property
     def before(self) -> Mapping[str, str] | None:
         """The settings of the previous run; None when there was none."""
@@ -125,7 +139,7 @@ class JournalStore:
         row = row.sealed(self._version)
         self._set_state(row.number, row.state)
         self._execute(INSERT_ANSWER, row)
-        self._note_settings(settings)
+        self.note_settings(settings)
         if was_sent:
             self._add_up(row)
             if self._find_duplicates and row.state != FAILED:
@@ -291,7 +305,8 @@ class JournalStore:
             raise damaged(self._path, "an answer in it is not what was written")
         return decode(row.entry, position, id_of(row.key))
 
-    def _note_settings(self, settings: RequestSettings) -> None:
+    def note_settings(self, settings: RequestSettings) -> None:
+        """Keep settings, so that their names can be told from the hash of them."""
         if settings.digest in self._noted_settings:
             return
         if len(self._noted_settings) >= _KEPT_COUNTS:

@@ -1,0 +1,39 @@
+"""The batch API of an endpoint."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from asyncllm.errors import UnsupportedError
+from asyncllm.pipeline.endpoint import Endpoint
+from asyncllm.transports.wire.formats.openai_requests import OpenAIFormat
+
+from .api import ApiTransport, BatchApi
+from .limits import limits_of
+from .openai_api import OpenAIBatchApi
+from .provider import BatchProvider
+
+
+def open_provider(endpoint: Endpoint) -> BatchProvider:
+    """Return the batch API of an endpoint.
+
+    Raises:
+        UnsupportedError: The provider has none that is served, or litellm serves the endpoint.
+    """
+    connection, format_ = endpoint.connection, endpoint.wire_format
+    limits = limits_of(connection.provider)
+    if format_ is None:
+        raise UnsupportedError(
+            f"deferred batches go over the wire, and litellm serves {endpoint.config.model}; nothing was sent.",
+            hint='Set transport = "auto" and a plain base_url, or leave deferred out.',
+        )
+    transport = cast("ApiTransport", endpoint.api_transport())
+    api = BatchApi(transport, connection, format_.headers, endpoint.config.timeout)
+    if isinstance(format_, OpenAIFormat):
+        return OpenAIBatchApi(api, format_, limits, azure=connection.provider == "azure")
+    # Its format takes a while to import, and is there by now where it is needed.
+    from asyncllm.transports.wire.formats.anthropic.requests import AnthropicFormat
+
+    from .anthropic_api import AnthropicBatchApi
+
+    return AnthropicBatchApi(api, cast("AnthropicFormat", format_), limits)

@@ -1,0 +1,319 @@
+"""Results of a batch: read as they are downloaded, and the outcomes that they make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+
+from asyncllm.completions.call_record import Attempt, CallRecord
+from asyncllm.completions.completion import Completion
+from asyncllm.completions.surrogates import mend_answer
+from asyncllm.completions.usage import Usage
+from asyncllm.errors import MalformedResponseError, ProviderError, UnsupportedError
+from asyncllm.messages import Request
+from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
+from asyncllm.pipeline.pipeline import Pipeline
+from asyncllm.pipeline.retry import is_retryable
+from asyncllm.structured import TypedForms, extract, prepared
+from asyncllm.structured.schema.readers import BadAnswerError
+
+from ..engine import Done, failed
+from ..item import BatchItem
+from ..journal.fingerprint import id_of
+from ..outcome import Outcome
+from ..stall import ItemPolicy, Stall
+from .provider import BatchProvider, BatchResult
+from .requests import DeferredCalls, KeptRequest
+from .rows import BatchRow, ItemRow
+
+T = TypeVar("T")
+# Lines that are read, and whose outcomes are written down, at once.
+AT_ONCE = 500
+_WHOLE = frozenset(("stop", "tool_calls"))
+Ended = tuple[ItemRow, Outcome[T]]
+
+
+class Given:
+    """What requests have that a journal does not hold: `data`, and types of their own; kept while the process lasts.
+
+    Attributes:
+        is_journaled: Whether the journal has the `data` too.
+    """
+
+    def __init__(self, *, is_journaled: bool) -> None:
+        self.is_journaled = is_journaled
+        self._given: dict[int, tuple[object, object]] = {}
+
+    def add(self, index: int, request: object) -> None:
+        """Keep what a request has."""
+        if isinstance(request, Request) and (request.data is not None or request.response_model is not None):
+            self._given[index] = (request.data, request.response_model)
+
+    def data(self, index: int) -> object:
+        """Return the `data` of a request."""
+        return self._given.get(index, (None, None))[0]
+
+    def response_model(self, index: int) -> object:
+        """Return the type of a request's own."""
+        return self._given.get(index, (None, None))[1]
+
+
+class Item:
+    """An item whose outcome is made."""
+
+    def __init__(self, row: ItemRow, given: Given) -> None:
+        self.row = row
+        self.index = row.position
+        self.id = id_of(row.key)
+        self._given = given
+        self._kept: KeptRequest | None = None
+
+    @property
+    def kept(self) -> KeptRequest:
+        """The request as it was made; read on first use."""
+        if self._kept is None:
+            self._kept = KeptRequest.read(self.row)
+        return self._kept
+
+    @property
+    def data(self) -> object:
+        """The caller's own."""
+        data = self._given.data(self.index)
+        return self.kept.data if data is None and self._given.is_journaled else data
+
+
+class Reader(Generic[T]):
+    """Makes outcomes of what a provider sends for the items of one job."""
+
+    def __init__(
+        self, provider: BatchProvider, pipeline: Pipeline, calls: DeferredCalls[T], given: Given, path: Path
+    ) -> None:
+        self._provider = provider
+        self._pipeline = pipeline
+        self._calls = calls
+        self._given = given
+        self._file = path.with_name(f"{path.name}-results")
+        self._stall = Stall()
+        prices = pipeline.endpoint.info.prices
+        self._prices: Prices | None = None if prices is None else batch_prices(prices)[0]
+
+    async def lines(self, sources: Sequence[str]) -> AsyncGenerator[list[bytes], None]:
+        """Yield the lines of results, as they come; a download that is cut goes on where it was."""
+        for source in sources:
+            self._file.unlink(missing_ok=True)
+            try:
+                async with aclosing(self._lines(source)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            finally:
+                self._file.unlink(missing_ok=True)
+
+    async def _lines(self, source: str) -> AsyncGenerator[list[bytes], None]:
+        config = self._pipeline.config
+        at, tries = 0, 0
+        while True:
+            cut: ProviderError | None = None
+            try:
+                await self._provider.download(source, self._file)
+            except ProviderError as error:
+                if not is_retryable(error):
+                    raise
+                cut = error
+            before = at
+            for chunk, end in _complete_lines(self._file, before, is_whole=cut is None):
+                at = end
+                yield chunk
+            if cut is None:
+                return
+            tries = 0 if at > before else tries + 1
+            if tries > config.num_retries:
+                raise cut
+            await anyio.sleep(config.retry_min_wait)
+
+    def results(self, row: BatchRow, lines: Sequence[bytes]) -> dict[int, BatchResult]:
+        """Return the results of a batch's requests by their numbers; the first where there is more than one."""
+        found: dict[int, BatchResult] = {}
+        for line in lines:
+            try:
+                result = self._provider.read_result(line)
+            except ValueError:
+                continue  # its request has no result then
+            mark, _, number = result.custom_id.rpartition("-")
+            if mark == row.mark and number.isdecimal():
+                found.setdefault(int(number), result)
+        return found
+
+    async def outcomes(self, row: BatchRow, results: Sequence[tuple[ItemRow, BatchResult]]) -> list[Ended[T]]:
+        """Return the outcomes of items that were answered or failed; bad typed answers are asked for once more."""
+        ended: list[Ended[T]] = []
+        bad: list[tuple[Item, Completion]] = []
+        for item_row, result in results:
+            item = Item(item_row, self._given)
+            try:
+                if result.error is not None:
+                    raise self._described(result.error)
+                completion = self._completion(item, result, row.created_at)
+                outcome = await self._outcome(item, completion)
+            except Exception as error:
+                outcome = failed(item, error)
+            if outcome is None:
+                bad.append((item, completion))
+            else:
+                ended.append((item_row, outcome))
+        if bad:
+            ended += await self._together([(item, self._asking_again(item, answer)) for item, answer in bad])
+        return ended
+
+    async def live(self, items: Sequence[ItemRow]) -> list[Ended[T]]:
+        """Send items live, and return their outcomes."""
+        return await self._together([(item, self._sending(item)) for item in (Item(row, self._given) for row in items)])
+
+    def failed(self, row: ItemRow, error: ProviderError) -> Ended[T]:
+        """Return the outcome of an item that was not answered."""
+        return row, failed(Item(row, self._given), self._described(error))
+
+    async def _together(self, work: Sequence[tuple[Item, Callable[[], Any]]]) -> list[Ended[T]]:
+        ended: list[Ended[T]] = []
+
+        async def run(item: Item, send: Callable[[], Any]) -> None:
+            try:
+                done: Done[T] = await send()
+            except Exception as error:
+                ended.append((item.row, failed(item, error)))
+            else:
+                ended.append((item.row, self._done(item, done)))
+
+        async with anyio.create_task_group() as group:
+            for item, send in work:
+                group.start_soon(run, item, send)
+        return ended
+
+    def _done(self, item: Item, done: Done[T]) -> Outcome[T]:
+        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
+        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
+
+    def _sending(self, item: Item) -> Callable[[], Any]:
+        request = Request(item.kept.request, id=item.id, response_model=self._own_type(item), data=item.data)
+        batch_item = BatchItem(item.index, request)
+        return lambda: self._calls.send(batch_item, ItemPolicy(self._stall, None, batch_item))
+
+    def _own_type(self, item: Item) -> object:
+        own = self._given.response_model(item.index)
+        if own is None and item.kept.mode is not None and self._calls.response_model is None:
+            raise UnsupportedError(
+                "the request asks for a typed answer, and the type is not in the journal.",
+                hint="Give response_model= again.",
+            )
+        return own
+
+    async def _outcome(self, item: Item, completion: Completion) -> Outcome[T] | None:
+        """Return the outcome of an answer; None for a typed one that has to be asked for again."""
+        wanted = self._given.response_model(item.index) or self._calls.response_model
+        value: object = completion.text
+        if wanted is not None:
+            if completion.finish_reason not in _WHOLE or completion.refusal:
+                return None
+            mode = item.kept.mode
+            form = await prepared(cast(Any, wanted), cast(Any, mode))
+            try:
+                value = form.read(completion)
+            except BadAnswerError:
+                return None
+        elif b'"mode":null' not in item.row.request:
+            self._own_type(item)
+        cost = completion.cost_usd
+        return Outcome(item.index, item.id, item.data, cast(T, value), completion, None, cost, completion.usage)
+
+    def _asking_again(self, item: Item, answer: Completion) -> Callable[[], Any]:
+        kept, answers = item.kept, [answer]
+        wanted = self._given.response_model(item.index) or self._calls.response_model
+
+        async def ask(forms: TypedForms[Any]) -> Completion:
+            if not answers:
+                return await self._calls.complete(forms)
+            await forms.request(self._pipeline.endpoint)  # the form that it was asked in
+            return answers.pop()
+
+        async def run() -> Done[Any]:
+            config = self._pipeline.config
+            found = await extract(
+                cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=config.max_reasks
+            )
+            return Done(found.value, found.completion, found.cost_usd, found.usage)
+
+        return run
+
+    def _completion(self, item: Item, result: BatchResult, created_at: float) -> Completion:
+        endpoint, config = self._pipeline.endpoint, self._pipeline.config
+        data: dict[str, Any] = self._provider.read_answer(result.answer, item.row.reading)
+        mend_answer(data)
+        elapsed_s = max(time.time() - created_at, 0.0) if created_at else 0.0
+        attempt = Attempt(endpoint.profile, config.model, elapsed_s=elapsed_s, billed="yes")
+        record = CallRecord(
+            endpoint.profile,
+            config.model,
+            endpoint.provider,
+            "deferred",
+            request_id=data.get("id"),
+            attempts=[attempt],
+            elapsed_s=elapsed_s,
+        )
+        completion = Completion(data, record, price=self._price)
+        if completion.usage.basis == "unknown":
+            sent = estimate_tokens(item.kept.request.messages)
+            completion.usage = Usage(sent, estimate_tokens(completion.text), basis="estimated")
+        self._pipeline.counters.calls += 1
+        self._pipeline.counters.succeeded += 1
+        self._pipeline.counters.add(completion)
+        if self._pipeline.call_log is not None:
+            self._pipeline.log(record, item.kept.request, completion, None)
+        return completion
+
+    def _price(self, usage: Usage) -> float | None:
+        return cost_usd(usage, self._prices)
+
+    def _described(self, error: ProviderError) -> ProviderError:
+        endpoint = self._pipeline.endpoint
+        error.model, error.provider, error.profile = endpoint.config.model, endpoint.provider, endpoint.profile
+        error.attempts = (
+            Attempt(
+                endpoint.profile,
+                endpoint.config.model,
+                error=type(error).__name__,
+                message=error.message,
+                status_code=error.status_code,
+            ),
+        )
+        return error
+
+
+def missing() -> ProviderError:
+    """Make the error of a request without a result."""
+    return MalformedResponseError(
+        "the batch has ended, and has no result for this request.", hint="Run the batch again, and it is sent again."
+    )
+
+
+def _complete_lines(path: Path, at: int, *, is_whole: bool) -> Iterator[tuple[list[bytes], int]]:
+    """Yield the lines of a file from a position on, some at a time, and where they end."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(at)
+        lines: list[bytes] = []
+        for line in file:
+            if not line.endswith(b"\n") and not is_whole:
+                break
+            at += len(line)
+            if line.strip():
+                lines.append(line)
+            if len(lines) >= AT_ONCE:
+                yield lines, at
+                lines = []
+        if lines:
+            yield lines, at

@@ -1,0 +1,162 @@
+"""Requests of a deferred batch: made for the provider, and kept so that they can be asked for once more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic_core import from_json, to_json
+
+from asyncllm.completions.completion import Completion
+from asyncllm.config import LLMConfig
+from asyncllm.errors import BudgetExceededError, RequestTooLargeError, UnsupportedError
+from asyncllm.messages import Messages, Request
+from asyncllm.models import batch_prices
+from asyncllm.pipeline.endpoint import Endpoint
+from asyncllm.pipeline.pipeline import BatchPolicy, Pipeline
+from asyncllm.structured import TypedForms
+
+from ..engine import Done
+from ..item import BatchItem
+from ..journal.fingerprint import Fingerprinter
+from ..journal.session import Restore
+from .provider import BatchProvider
+from .rows import ItemRow, NewItem
+
+T = TypeVar("T")
+# The bytes of the id and the other fields of a line; more than any provider's.
+AROUND_BYTES = 160
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredCalls(Generic[T]):
+    """What a deferred batch needs of its client.
+
+    Attributes:
+        prepare: Returns a request with the parameters of the batch, and the profile that it is for.
+        send: Sends an item live.
+        complete: Sends one form of a typed request live.
+        response_model: The type of the answers, for requests that name none.
+    """
+
+    config: LLMConfig
+    pipeline: Callable[[], Awaitable[Pipeline]]
+    prepare: Callable[[Messages], tuple[LLMConfig, Request]]
+    send: Callable[[BatchItem, BatchPolicy], Awaitable[Done[T]]]
+    complete: Callable[[TypedForms[Any]], Awaitable[Completion]]
+    restore: Restore[T]
+    fingerprinter: Callable[[], Fingerprinter]
+    response_model: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as it was made.
+
+    Attributes:
+        mode: The mode in which its type was asked for; None for a text.
+        data: The caller's own, where the journal keeps it.
+    """
+
+    request: Request
+    mode: str | None
+    data: object = None
+
+    @classmethod
+    def read(cls, item: ItemRow) -> KeptRequest:
+        """Return the request of an item."""
+        kept = cast("dict[str, Any]", from_json(item.request))
+        return cls(Request(kept["messages"], **kept["params"]), kept["mode"], kept.get("data"))
+
+
+class RequestMaker(Generic[T]):
+    """Makes requests for batches, within a budget.
+
+    Args:
+        left_usd: What may be spent; None for any sum.
+        keep_data: Whether the `data` of requests is kept too.
+    """
+
+    def __init__(
+        self,
+        calls: DeferredCalls[T],
+        endpoint: Endpoint,
+        provider: BatchProvider,
+        left_usd: float | None,
+        *,
+        keep_data: bool,
+    ) -> None:
+        self._calls = calls
+        self._endpoint = endpoint
+        self._provider = provider
+        self._left_usd = left_usd
+        self._keep_data = keep_data
+
+    async def make(self, item: BatchItem) -> NewItem:
+        """Return what is sent for an item.
+
+        Raises:
+            Exception: It cannot be sent in a batch.
+        """
+        endpoint = self._endpoint
+        config, request = self._calls.prepare(item.messages)
+        if config.model != self._calls.config.model:
+            raise UnsupportedError(
+                f"the request is for {config.model}, and a deferred batch is for one model.",
+                hint="Send it in a batch of its own.",
+            )
+        wanted = request.response_model or self._calls.response_model
+        formed, mode = request, None
+        if wanted is not None:
+            forms: TypedForms[Any] = TypedForms(cast(Any, wanted), request, config.structured_mode)
+            formed = await forms.request(endpoint)
+            mode = forms.form.mode
+        call = endpoint.call(formed, config.timeout)
+        if call.request is None:
+            raise UnsupportedError(
+                f"the request is one that litellm serves for {config.model}, which has no batches here.",
+                hint="Send it live.",
+            )
+        body = call.request.encode()
+        if len(body) + AROUND_BYTES > self._provider.limits.size_bytes:
+            raise RequestTooLargeError(f"the request has {len(body):,} bytes, which is more than a batch may have.")
+        kept: dict[str, object] = {"messages": request.messages, "params": dict(request.params), "mode": mode}
+        if self._keep_data and item.data is not None:
+            kept["data"] = item.data
+        fingerprint = item.fingerprint
+        return NewItem(
+            item.number,
+            item.occurrence,
+            fingerprint.sent,
+            fingerprint.prompt,
+            fingerprint.settings.digest,
+            0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call)),
+            self._provider.reading_of(call.request),
+            self._provider.headers_of(call.request),
+            to_json(kept, serialize_unknown=True),
+            body,
+        )
+
+    def _reserve(self, worst_usd: float) -> float:
+        """Take the worst case of a request, at the prices of batches, from the budget."""
+        assert self._left_usd is not None
+        worst_usd *= price_ratio(self._endpoint)
+        if worst_usd > self._left_usd:
+            raise BudgetExceededError(
+                f"the request may cost ${worst_usd:.4f}, and of the budget ${self._left_usd:.4f} is left; it was not "
+                "sent.",
+                hint="Raise budget_usd, or run the batch again when what is under way has ended for less.",
+            )
+        self._left_usd -= worst_usd
+        return worst_usd
+
+
+def price_ratio(endpoint: Endpoint) -> float:
+    """Return what a batch costs, as a part of what the same requests cost live; the higher of input and output."""
+    prices = endpoint.info.prices
+    if prices is None:
+        return 1.0
+    live, deferred = prices.standard, batch_prices(prices)[0].standard
+    pairs = ((live.input, deferred.input), (live.output, deferred.output))
+    return max((below / above for above, below in pairs if above and below is not None), default=1.0)

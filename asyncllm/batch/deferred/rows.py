@@ -1,0 +1,313 @@
+"""The tables of a journal that hold deferred batches: what is with the provider, and what will be.
+
+They are beside the tables of every journal, and only in those of deferred batches. What a request needs to be sent
+again, or to be asked for live, is kept until it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from .limits import BatchLimits
+
+State = Literal["filling", "ready", "sending", "open", "closed"]
+"""`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read."""
+
+Database = sqlite3.Connection
+Operation = Callable[[Database], object]
+
+LIVE = 0
+"""The batch of items that are sent live."""
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS deferred_batches (
+    batch INTEGER PRIMARY KEY, mark TEXT NOT NULL, state TEXT NOT NULL, requests INTEGER NOT NULL DEFAULT 0,
+    size_bytes INTEGER NOT NULL DEFAULT 0, headers TEXT NOT NULL DEFAULT '{}', provider_id TEXT,
+    status TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL DEFAULT 0,
+    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0
+)""",
+    """CREATE TABLE IF NOT EXISTS deferred_items (
+    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, occurrence INTEGER NOT NULL, sent BLOB NOT NULL,
+    prompt BLOB NOT NULL, terms BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 1, fate TEXT, worst_usd REAL NOT NULL,
+    reading TEXT NOT NULL, request BLOB NOT NULL, body BLOB NOT NULL
+)""",
+    "CREATE INDEX IF NOT EXISTS deferred_items_by_batch ON deferred_items (batch, number)",
+)
+_UNSENT = "('filling', 'ready')"
+_ITEM = (
+    "SELECT d.number, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, d.reading, "
+    "d.request FROM deferred_items d JOIN items i USING (number)"
+)
+
+
+class BatchRow(NamedTuple):
+    """A batch; the fields are the columns, in their order.
+
+    Attributes:
+        mark: The text by which it is found at the provider.
+        size_bytes: The bytes of its bodies, and what stands around them.
+        headers: Headers that it is created with, as JSON.
+        status: How it is, or how it ended.
+        noted_at: When its creation was begun, in Unix time.
+    """
+
+    batch: int
+    mark: str
+    state: State
+    requests: int
+    size_bytes: int
+    headers: str
+    provider_id: str | None
+    status: str
+    answered: int
+    created_at: float
+    expires_at: float
+    noted_at: float
+
+
+class NewItem(NamedTuple):
+    """A request that is packed into a batch.
+
+    Attributes:
+        headers: Headers that its batch has to be created with.
+        reading: What has to be known to read its answer.
+        request: The request as it was made, for a re-ask; see `requests`.
+        body: The body in the provider's format.
+    """
+
+    number: int
+    occurrence: int
+    sent: bytes
+    prompt: bytes
+    settings: bytes
+    worst_usd: float
+    reading: str
+    headers: Mapping[str, str]
+    request: bytes
+    body: bytes
+
+
+class ItemRow(NamedTuple):
+    """A request that has not ended.
+
+    Attributes:
+        position: Its index in the input.
+        run: The run whose input had it last.
+        key: Its key in the journal.
+        round: How often it was put into a batch.
+        fate: Why the provider did not answer it.
+    """
+
+    number: int
+    position: int
+    run: int
+    key: bytes
+    occurrence: int
+    sent: bytes
+    prompt: bytes
+    settings: bytes
+    round: int
+    fate: str | None
+    reading: str
+    request: bytes
+
+
+def create_tables(database: Database) -> None:
+    """Add the tables to a journal that has none."""
+    for statement in _TABLES:
+        database.execute(statement)
+
+
+def drop_unsent(database: Database) -> None:
+    """Forget batches that were never sent: their requests come again with the input."""
+    unsent = f"(SELECT batch FROM deferred_batches WHERE state IN {_UNSENT})"
+    database.execute(f"DELETE FROM deferred_items WHERE batch IN {unsent}")
+    database.execute(f"DELETE FROM deferred_batches WHERE state IN {_UNSENT}")
+
+
+def reserved_usd(database: Database) -> float:
+    """Return the most that the requests may cost that have not ended."""
+    reserved: float = database.execute("SELECT coalesce(sum(worst_usd), 0) FROM deferred_items").fetchone()[0]
+    return reserved
+
+
+def waiting_among(database: Database, items: Sequence[tuple[int, bytes]]) -> set[int]:
+    """Return the numbers of the items, given with what is sent for them, that are with the provider already."""
+    found = database.execute(
+        f"SELECT number, sent FROM deferred_items WHERE number IN ({_marks(items)})", [number for number, _ in items]
+    )
+    sent = dict(items)
+    return {number for number, as_sent in found if sent[number] == as_sent}
+
+
+def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int) -> None:
+    """Put requests into batches, and begin a new one where a limit is reached.
+
+    Args:
+        around_bytes: The bytes that stand around each body.
+    """
+    row = next(batches(database, "filling"), None) or _begin(database)
+    requests, size, headers = row.requests, row.size_bytes, json.loads(row.headers)
+    for item in items:
+        item_bytes = len(item.body) + around_bytes
+        if requests >= limits.requests or (requests and size + item_bytes > limits.size_bytes):
+            _save(database, row.batch, requests, size, headers)
+            set_state(database, row.batch, "ready")
+            row, requests, size, headers = _begin(database), 0, 0, {}
+        requests, size = requests + 1, size + item_bytes
+        headers = _with(headers, item.headers)
+        database.execute(
+            "INSERT OR REPLACE INTO deferred_items (number, batch, occurrence, sent, prompt, terms, worst_usd, "
+            "reading, request, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (item.number, row.batch, *item[1:7], *item[8:]),
+        )
+    _save(database, row.batch, requests, size, headers)
+
+
+def finish_packing(database: Database) -> None:
+    """Note that no more requests come."""
+    database.execute("UPDATE deferred_batches SET state = 'ready' WHERE state = 'filling' AND requests > 0")
+    database.execute("DELETE FROM deferred_batches WHERE state = 'filling'")
+
+
+def batches(database: Database, *states: State) -> Iterator[BatchRow]:
+    """Yield the batches of some states, or all, in order."""
+    where = f"WHERE state IN ({_marks(states)})" if states else ""
+    for row in database.execute(f"SELECT * FROM deferred_batches {where} ORDER BY batch", states).fetchall():
+        yield BatchRow(*row)
+
+
+def set_state(database: Database, batch: int, state: State, **columns: object) -> None:
+    """Change a batch."""
+    names = "".join(f", {name} = ?" for name in columns)
+    database.execute(f"UPDATE deferred_batches SET state = ?{names} WHERE batch = ?", (state, *columns.values(), batch))
+
+
+def send_again(database: Database, batch: int) -> None:
+    """Make a batch that the provider refused one that was never sent, of the requests that it still has."""
+    requests = count_items(database, batch)
+    if not requests:
+        set_state(database, batch, "closed")
+        return
+    set_state(database, batch, "ready", mark=new_mark(), provider_id=None, status="", requests=requests)
+
+
+def split(database: Database, batch: int) -> bool:
+    """Divide a batch that was never sent into two; return False where it has one request."""
+    requests = count_items(database, batch)
+    if requests < 2:
+        return False
+    row = next(BatchRow(*row) for row in database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (batch,)))
+    other, half = _begin(database), requests // 2
+    at: int = database.execute(
+        "SELECT number FROM deferred_items WHERE batch = ? ORDER BY number LIMIT 1 OFFSET ?", (batch, half)
+    ).fetchone()[0]
+    database.execute("UPDATE deferred_items SET batch = ? WHERE batch = ? AND number >= ?", (other.batch, batch, at))
+    _save(database, batch, half, row.size_bytes, json.loads(row.headers))
+    _save(database, other.batch, requests - half, row.size_bytes, json.loads(row.headers))
+    set_state(database, other.batch, "ready")
+    return True
+
+
+def count_items(database: Database, batch: int) -> int:
+    """Return the number of requests of a batch that have not ended."""
+    count: int = database.execute("SELECT count(*) FROM deferred_items WHERE batch = ?", (batch,)).fetchone()[0]
+    return count
+
+
+def bodies(database: Database, batch: int, after: int, most: int) -> list[tuple[int, bytes]]:
+    """Return the next bodies of a batch, with their numbers, in order."""
+    return database.execute(
+        "SELECT number, body FROM deferred_items WHERE batch = ? AND number > ? ORDER BY number LIMIT ?",
+        (batch, after, most),
+    ).fetchall()
+
+
+def items_of(database: Database, batch: int, numbers: Sequence[int]) -> dict[int, ItemRow]:
+    """Return items of a batch that have not ended, by their numbers."""
+    found = database.execute(f"{_ITEM} WHERE d.batch = ? AND d.number IN ({_marks(numbers)})", (batch, *numbers))
+    return {row[0]: ItemRow(*row) for row in found}
+
+
+def next_items(database: Database, batch: int, most: int, *, leaving: str = "0") -> list[ItemRow]:
+    """Return the first items of a batch that have not ended, without those of a condition."""
+    found = database.execute(f"{_ITEM} WHERE d.batch = ? AND NOT ({leaving}) ORDER BY d.number LIMIT ?", (batch, most))
+    return [ItemRow(*row) for row in found]
+
+
+def item_at(database: Database, batch: int, line: int) -> ItemRow | None:
+    """Return the item of a line of a batch, from 0."""
+    row = database.execute(f"{_ITEM} WHERE d.batch = ? ORDER BY d.number LIMIT 1 OFFSET ?", (batch, line)).fetchone()
+    return None if row is None else ItemRow(*row)
+
+
+def expired(status: str) -> str:
+    """Return the condition of items that have expired, of a batch that ended so."""
+    return "coalesce(fate, '') = 'expired'" if status != "expired" else "coalesce(fate, 'expired') = 'expired'"
+
+
+def note_fates(database: Database, fates: Sequence[tuple[str, int]]) -> None:
+    """Note why items were not answered."""
+    database.executemany("UPDATE deferred_items SET fate = ? WHERE number = ?", fates)
+
+
+def close_batch(database: Database, row: BatchRow, status: str, again: int) -> None:
+    """Note that a batch is read, and put its expired items into another batch, or among those that are sent live.
+
+    Args:
+        again: How many rounds an item may have in batches.
+    """
+    found = f"batch = ? AND {expired(status)}"
+    count: int = database.execute(
+        f"SELECT count(*) FROM deferred_items WHERE {found} AND round < ?", (row.batch, again)
+    ).fetchone()[0]
+    if count:
+        other = _begin(database)
+        database.execute(
+            f"UPDATE deferred_items SET batch = ?, round = round + 1, fate = NULL WHERE {found} AND round < ?",
+            (other.batch, row.batch, again),
+        )
+        _save(database, other.batch, count, row.size_bytes, json.loads(row.headers))
+        set_state(database, other.batch, "ready")
+    database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE {found}", (row.batch,))
+    set_state(database, row.batch, "closed", status=status)
+
+
+def drop_items(database: Database, numbers: Sequence[int]) -> None:
+    """Forget items that have ended."""
+    database.executemany("DELETE FROM deferred_items WHERE number = ?", [(number,) for number in numbers])
+
+
+def new_mark() -> str:
+    """Return a text that no other batch has."""
+    return uuid.uuid4().hex[:20]
+
+
+def _begin(database: Database) -> BatchRow:
+    number = database.execute(
+        "INSERT INTO deferred_batches (mark, state) VALUES (?, 'filling')", (new_mark(),)
+    ).lastrowid
+    return BatchRow(*database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (number,)).fetchone())
+
+
+def _save(database: Database, batch: int, requests: int, size: int, headers: Mapping[str, str]) -> None:
+    database.execute(
+        "UPDATE deferred_batches SET requests = ?, size_bytes = ?, headers = ? WHERE batch = ?",
+        (requests, size, json.dumps({**headers}), batch),
+    )
+
+
+def _with(headers: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with others, whose values are lists."""
+    for name, value in more.items():
+        named = [*headers.get(name, "").split(","), *value.split(",")]
+        headers = {**headers, name: ",".join(dict.fromkeys(one.strip() for one in named if one.strip()))}
+    return headers
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))

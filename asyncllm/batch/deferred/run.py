@@ -1,0 +1,442 @@
+"""The run of a deferred batch: its requests packed and sent, its batches waited for, and their results read."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from anyio import sleep
+
+import asyncllm.errors
+from asyncllm import telemetry
+from asyncllm.errors import (
+    AsyncLLMError,
+    BadRequestError,
+    ProviderError,
+    ProviderTimeoutError,
+    UnsupportedError,
+)
+from asyncllm.messages import Request
+from asyncllm.pipeline.retry import is_retryable
+
+from ..engine import Flow, failed
+from ..input import Requests, input_of, on_thread
+from ..item import BatchItem
+from ..journal.answer_row import AnswerRow
+from ..journal.entry import JournalEntry, encode
+from ..journal.fingerprint import Fingerprint, RequestSettings
+from ..journal.journal import Journal
+from ..journal.resumption import Resumed
+from ..journal.session import JournalSession
+from ..journal.store import JournalStore
+from ..options import OnExpired
+from ..outcome import Outcome
+from . import rows
+from .open_provider import open_provider
+from .provider import BatchResult, ProviderBatch
+from .reading import AT_ONCE, Ended, Given, Reader, missing
+from .requests import AROUND_BYTES, DeferredCalls, KeptRequest, RequestMaker
+from .rows import BatchRow, ItemRow
+from .sending import Sender
+
+T = TypeVar("T")
+
+_READ_AT_ONCE = 500
+# Providers answer small batches within minutes, and large ones within hours: the pauses grow from one to the other.
+_FIRST_POLL_S, _LONGEST_POLL_S, _POLL_GROWTH = 5.0, 300.0, 1.5
+_SPREAD = 0.2  # of a pause, so that jobs that began together do not ask together
+# How many batches an expired item may be in, before it is sent live.
+_ROUNDS = 2
+# A list of batches is up to date after this long, by what providers show.
+SETTLE_S = 10.0
+# What the codes say by which a batch does not fit into the account's queue. Source: OpenAI's and Azure's answers.
+_QUEUE_IS_FULL = ("token_limit_exceeded", "enqueued")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredSettings:
+    """The settings of a deferred batch.
+
+    Attributes:
+        on_expired: What becomes of a request for which the provider's window ended.
+        poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
+        budget_usd: What all runs of the journal may spend.
+    """
+
+    on_expired: OnExpired = "resubmit"
+    poll_s: float | None = None
+    budget_usd: float | None = None
+
+
+class DeferredRun(Generic[T]):
+    """One run.
+
+    Args:
+        requests: The input; None to go on without one, with what the journal has.
+        ordered: Whether outcomes come in input order, when all of them are there.
+
+    Attributes:
+        is_over: Whether every request has its outcome.
+        flow: Counts of its items.
+        opened: Called with what the journal has, before anything is sent.
+        polled: Called when the provider has been asked.
+    """
+
+    def __init__(
+        self,
+        calls: DeferredCalls[T],
+        journal: Journal,
+        settings: DeferredSettings,
+        *,
+        requests: Requests | None = None,
+        ordered: bool = False,
+    ) -> None:
+        self.settings = settings
+        self._calls = calls
+        self._journal = journal
+        self._requests = requests
+        self._ordered = ordered
+        self._spent_usd = 0.0
+        self._given = Given(is_journaled=journal.keep_data)
+        self._session: JournalSession[T] = JournalSession(
+            journal,
+            calls.fingerprinter(),
+            calls.restore,
+            requests=() if requests is None else requests,
+            opened=self._opened,
+            resumes=requests is None,
+        )
+        self._reader: Reader[T]
+        self._sender: Sender[T]
+        self._pauses = _Pauses(settings.poll_s)
+        self.is_over = False
+        self.flow = Flow()
+        self.opened: Callable[[Resumed], object] = lambda resumed: None
+        self.polled: Callable[[], object] = lambda: None
+
+    async def open(self) -> None:
+        """Open the journal, and find out how the provider takes batches.
+
+        Raises:
+            UnsupportedError: The provider has no batches that are served.
+            JournalError: The journal cannot be written.
+        """
+        pipeline = await self._calls.pipeline()
+        self._provider = open_provider(pipeline.endpoint)
+        await self._session.open(pipeline.config.max_concurrency)
+        await self._session.execute(lambda store: rows.create_tables(store.connection))
+        if self._requests is not None:
+            await self._session.execute(lambda store: rows.drop_unsent(store.connection))
+        self._pipeline = pipeline
+        path, config = self._journal.path, pipeline.config
+        self._reader = Reader(self._provider, pipeline, self._calls, self._given, path)
+        self._sender = Sender(self._provider, self._session, path, retries=config.num_retries, settle_s=SETTLE_S)
+
+    async def close(self) -> None:
+        """Close the journal; what is with the provider stays there."""
+        await self._session.close("done" if self.is_over else "stopped")
+
+    async def outcomes(self) -> AsyncGenerator[Outcome[T], None]:
+        """Yield the outcomes: those that the journal has, and the others as their batches end."""
+        parts = [self._from_input()] if self._requests is not None else []
+        if self._requests is None and not self._ordered:
+            parts.append(self._from_journal())
+        for part in (*parts, self._until_ended()):
+            async with aclosing(part):
+                async for outcome in part:
+                    if not self._ordered:
+                        yield outcome
+        if self._ordered:
+            async with aclosing(self._from_journal()) as known:
+                async for outcome in known:
+                    yield outcome
+
+    async def submit(self) -> None:
+        """Pack the requests, and send them until all of them are with the provider."""
+        async with aclosing(self._from_input()) as known:
+            async for _ in known:
+                pass
+        while True:
+            async with aclosing(self._advance()) as ended:
+                async for _ in ended:
+                    pass
+            if not await self._batches("ready", "sending"):
+                return
+            await sleep(self._pauses.next())
+
+    async def refresh(self) -> None:
+        """Ask the provider for the state of the batches, and note it."""
+        await self._poll()
+
+    async def cancel(self) -> None:
+        """Cancel the batches at the provider, and forget those that were never sent."""
+        await self._sender.find()
+        for row in await self._batches("open"):
+            try:
+                await self._provider.cancel(str(row.provider_id))
+            except ProviderError as error:
+                if error.status_code not in (400, 404, 409):  # it has ended
+                    raise
+        for row in await self._batches("filling", "ready"):
+            items = await self._next_items(row.batch)
+            while items:
+                await self._settle([self._reader.failed(item, _cancelled()) for item in items])
+                items = await self._next_items(row.batch)
+            await self._change(row, "closed", status="cancelled")
+        await self._poll()
+
+    def _opened(self, resumed: Resumed) -> None:
+        self._spent_usd = resumed.spent_usd
+        self.opened(resumed)
+
+    async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
+        """Take the input, pack what has to be sent, and yield what is known of it."""
+        assert self._requests is not None
+        budget, endpoint = self.settings.budget_usd, self._pipeline.endpoint
+        if budget is not None:
+            budget -= self._spent_usd + await self._session.execute(lambda store: rows.reserved_usd(store.connection))
+        maker = RequestMaker(self._calls, endpoint, self._provider, budget, keep_data=self._journal.keep_data)
+        source, index = input_of(self._requests), 0
+        try:
+            while taken := await source.take(_READ_AT_ONCE):
+                items = [BatchItem(index + n, messages) for n, messages in enumerate(taken)]
+                index += len(items)
+                self.flow.taken = index
+                for outcome in await self._pack(items, maker):
+                    yield outcome
+                if await self._batches("ready"):
+                    await self._send_ready()
+        finally:
+            await source.aclose()
+        await self._session.execute(lambda store: rows.finish_packing(store.connection))
+
+    async def _pack(self, items: Sequence[BatchItem], maker: RequestMaker[T]) -> list[Outcome[T]]:
+        """Pack items, and return the outcomes of those that are known or cannot be sent."""
+        to_send, ended = await self._session.register(items)
+        outcomes = [outcome for _, outcome in ended]
+        numbers = [(item.number, item.fingerprint.sent) for item in to_send]
+        waiting = await self._session.execute(lambda store: rows.waiting_among(store.connection, numbers))
+        made: list[rows.NewItem] = []
+        settings: dict[bytes, RequestSettings] = {}
+        for item in to_send:
+            self._given.add(item.index, item.messages)
+            if item.number in waiting:
+                continue
+            try:
+                made.append(await maker.make(item))
+                settings[item.fingerprint.settings.digest] = item.fingerprint.settings
+            except Exception as error:
+                outcome: Outcome[T] = failed(item, error)
+                await self._session.record(item, outcome)
+                outcomes.append(outcome)
+        limits = self._provider.limits
+
+        def pack(store: JournalStore) -> None:
+            for one in settings.values():
+                store.note_settings(one)
+            rows.pack(store.connection, made, limits, AROUND_BYTES)
+
+        if made:
+            await self._session.execute(pack)
+        return outcomes
+
+    async def _from_journal(self) -> AsyncGenerator[Outcome[T], None]:
+        """Yield the outcomes that the journal has."""
+        async with aclosing(on_thread(self._journal.outcomes(reached=True))) as entries:
+            async for entry in entries:
+                yield await self._restored(entry)
+
+    async def _restored(self, entry: JournalEntry) -> Outcome[T]:
+        data = self._given.data(entry.index)
+        data = entry.data if data is None else data
+        cost, usage, restored = entry.cost_usd, entry.usage, entry.run < self._session.run or self._requests is None
+        if not entry.ok:
+            error = _error_of(entry)
+            return Outcome(entry.index, entry.id, data, None, entry.completion(), error, cost, usage, restored)
+        own = self._given.response_model(entry.index)
+        asked: object = None if own is None else Request("", response_model=own)
+        value, completion = await self._calls.restore(entry, asked)  # type: ignore[arg-type]  # any object
+        return Outcome(entry.index, entry.id, data, value, completion, None, cost, usage, restored)
+
+    async def _until_ended(self) -> AsyncGenerator[Outcome[T], None]:
+        """Send, wait and read until nothing is left."""
+        while True:
+            any_ended = False
+            async with aclosing(self._advance()) as ended:
+                async for outcome in ended:
+                    any_ended = True
+                    yield outcome
+            if not await self._batches("ready", "sending", "open"):
+                self.is_over = True
+                return
+            if any_ended:
+                self._pauses.reset()
+            await sleep(self._pauses.next())
+
+    async def _advance(self) -> AsyncGenerator[Outcome[T], None]:
+        """Send what is ready, read what has ended, and send live what has to be; yield the outcomes."""
+        for outcome in await self._send_ready():
+            yield outcome
+        for row, found in await self._poll():
+            async with aclosing(self._read(row, found)) as chunks:
+                async for chunk in chunks:
+                    for outcome in await self._settle(chunk):
+                        yield outcome
+        while items := await self._next_items(rows.LIVE, most=2 * self._pipeline.config.max_concurrency):
+            for outcome in await self._settle(await self._reader.live(items)):
+                yield outcome
+
+    async def _send_ready(self) -> list[Outcome[T]]:
+        """Send what is ready, and return the outcomes of requests that the provider refused."""
+        await self._sender.send()
+        refused, self._sender.refused = self._sender.refused, []
+        return await self._settle([self._reader.failed(item, error) for item, error in refused])
+
+    async def _poll(self) -> list[tuple[BatchRow, ProviderBatch]]:
+        """Ask for the state of the batches, note it, and return those that have ended."""
+        open_rows = {str(row.provider_id): row for row in await self._batches("open")}
+        if not open_rows:
+            return []
+        try:
+            states = await self._provider.states(list(open_rows))
+        except ProviderError as error:
+            if not is_retryable(error):
+                raise
+            telemetry.emit(telemetry.WARNING, "deferred.failed", error=type(error).__name__, message=error.message)
+            return []  # a provider that is down for an hour ends no batch of a night
+        for id, state in states.items():
+            row, expires_at = open_rows[id], state.expires_at or open_rows[id].expires_at
+            await self._change(row, "open", status=state.status, answered=state.answered, expires_at=expires_at)
+        answered = sum(state.answered for state in states.values())
+        telemetry.emit(telemetry.INFO, "deferred.polled", open=len(states), answered=answered)
+        self.flow.running = sum(state.requests - state.answered for state in states.values() if state.status == "open")
+        self.polled()
+        return [(open_rows[id], state) for id, state in states.items() if state.status != "open"]
+
+    async def _read(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
+        """Read a batch that has ended, and yield the outcomes of its items."""
+        if found.status == "failed":
+            async for failures in self._refused(row, found):
+                yield failures
+            return
+        async with aclosing(self._reader.lines(found.results)) as chunks:
+            async for lines in chunks:
+                yield await self._chunk(row, lines)
+        leaving = "0" if self.settings.on_expired == "fail" else rows.expired(found.status)
+        while items := await self._next_items(row.batch, leaving=leaving):
+            yield [self._reader.failed(item, self._unanswered(item, found)) for item in items]
+        again = _ROUNDS if self.settings.on_expired == "resubmit" else 0
+        await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
+
+    async def _chunk(self, row: BatchRow, lines: Sequence[bytes]) -> list[Ended[T]]:
+        results = self._reader.results(row, lines)
+        found = await self._session.execute(lambda store: rows.items_of(store.connection, row.batch, list(results)))
+        fates: list[tuple[str, int]] = []
+        ended: list[tuple[ItemRow, BatchResult]] = []
+        for number, item in found.items():
+            result = results[number]
+            if result.fate is not None:
+                fates.append((result.fate, number))
+            else:
+                ended.append((item, result))
+        if fates:
+            await self._session.execute(lambda store: rows.note_fates(store.connection, fates))
+        return await self._reader.outcomes(row, ended)
+
+    async def _refused(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
+        """Handle a batch that the provider refused as a whole."""
+        reason = found.reason or "the provider gave no reason"
+        if any(word in f"{found.code} {found.reason}".lower() for word in _QUEUE_IS_FULL):
+            await self._sender.postpone(row)
+            return
+        error = BadRequestError(f"the provider refused the batch: {reason}")
+        item = None if found.line is None else await self._sender.item_at(row, found.line)
+        if item is not None:
+            yield [self._reader.failed(item, error)]
+            await self._session.execute(lambda store: rows.send_again(store.connection, row.batch))
+            return
+        while items := await self._next_items(row.batch):
+            yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
+        await self._change(row, "closed", status="failed")
+
+    def _unanswered(self, item: ItemRow, found: ProviderBatch) -> ProviderError:
+        fate = item.fate or found.status
+        if fate == "expired":
+            return ProviderTimeoutError("the window of the batch ended before the request was answered.")
+        return _cancelled() if fate == "cancelled" else missing()
+
+    async def _settle(self, ended: Sequence[Ended[T]]) -> list[Outcome[T]]:
+        """Write down how items ended, and return the outcomes of those that belong to this input."""
+        if not ended:
+            return []
+        now, run, keeps_prompts = time.time(), self._session.run, self._journal.keep_prompts
+        written: list[tuple[AnswerRow, RequestSettings]] = []
+        for item, outcome in ended:
+            settings = RequestSettings(item.settings, {})
+            fingerprint = Fingerprint(item.key, item.sent, item.prompt, settings)
+            elapsed_s = outcome.attempts[-1].elapsed_s if outcome.attempts else 0.0
+            entry = encode(
+                outcome,
+                run,
+                started_at=now - elapsed_s,
+                elapsed_s=elapsed_s,
+                data=outcome.data if self._journal.keep_data else None,
+                prompt=KeptRequest.read(item).request.messages if keeps_prompts else None,
+            )
+            written.append((AnswerRow.of(item.number, item.occurrence, fingerprint, outcome, entry), settings))
+
+        def settle(store: JournalStore) -> None:
+            for row, settings in written:
+                store.record(row, settings, was_sent=True)
+            rows.drop_items(store.connection, [item.number for item, _ in ended])
+
+        await self._session.execute(settle)
+        return [outcome for item, outcome in ended if self._requests is None or item.run == run]
+
+    async def _batches(self, *states: rows.State) -> list[BatchRow]:
+        return await self._session.execute(lambda store: list(rows.batches(store.connection, *states)))
+
+    async def _next_items(self, batch: int, *, most: int = AT_ONCE, leaving: str = "0") -> list[ItemRow]:
+        return await self._session.execute(
+            lambda store: rows.next_items(store.connection, batch, most, leaving=leaving)
+        )
+
+    async def _change(self, row: BatchRow, state: rows.State, **columns: object) -> None:
+        await self._session.execute(lambda store: rows.set_state(store.connection, row.batch, state, **columns))
+
+
+class _Pauses:
+    """The pauses between two questions."""
+
+    def __init__(self, fixed_s: float | None) -> None:
+        self._fixed_s = fixed_s
+        self._next_s = _FIRST_POLL_S
+
+    def next(self) -> float:
+        """Return the next pause in seconds."""
+        if self._fixed_s is not None:
+            return self._fixed_s
+        pause, self._next_s = self._next_s, min(self._next_s * _POLL_GROWTH, _LONGEST_POLL_S)
+        return pause * random.uniform(1 - _SPREAD, 1 + _SPREAD)
+
+    def reset(self) -> None:
+        """Begin with short pauses again: where one batch has ended, others may be about to."""
+        self._next_s = _FIRST_POLL_S
+
+
+def _cancelled() -> ProviderError:
+    return ProviderError(
+        "the batch was cancelled before the request was answered.", hint="Run the batch again, and it is sent again."
+    )
+
+
+def _error_of(entry: JournalEntry) -> AsyncLLMError:
+    """Make the error of an entry; of the class that it had where that takes a message alone."""
+    kind: Any = getattr(asyncllm.errors, entry.error or "", None)
+    if isinstance(kind, type) and issubclass(kind, ProviderError | UnsupportedError):
+        return kind(entry.message or "")
+    return AsyncLLMError(f"{entry.error}: {entry.message}")

@@ -1,0 +1,171 @@
+"""Deferred batches: the same outcomes as live ones, by the providers' batch APIs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, field_validator
+
+from asyncllm import AsyncLLM, BudgetExceededError, Journal, Request
+from asyncllm.batch.deferred import limits
+from asyncllm.models import batch_prices
+from asyncllm.simulator import Simulator
+
+from .conftest import POLL_S, options_of
+
+pytestmark = pytest.mark.anyio
+
+
+def questions(count: int) -> list[Request]:
+    return [Request(f"question {n}", id=f"q-{n}", data=n) for n in range(count)]
+
+
+async def test_a_deferred_batch_has_the_outcomes_of_a_live_one(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """Texts, ids, data and order are those of a live batch; the cost is half of it."""
+    live = await llm.gather(questions(5))
+    done = await llm.gather(questions(5), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None] * 5
+    assert [(o.index, o.id, o.data, o.text, o.value) for o in done] == [
+        (o.index, o.id, o.data, o.text, o.value) for o in live
+    ]
+    assert [o.cost_usd for o in done] == [pytest.approx((o.cost_usd or 0) / 2) for o in live]
+    assert sum(simulator.batches.billed.values()) == 5
+    assert [entry.text for entry in Journal(path).outcomes()] == [o.text for o in live]
+
+
+async def test_a_second_run_creates_no_batch(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """What the journal has comes from it, and a new item alone is sent."""
+    await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    again = await llm.gather(questions(4), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.from_journal for o in again] == [True, True, True, False]
+    assert sorted(simulator.batches.billed.values()) == [1] * 4
+
+
+async def test_a_job_is_submitted_and_taken_up_by_another_client(
+    llm: AsyncLLM, provider: str, simulator: Simulator, secret_key: str, path: Path
+) -> None:
+    """`submit` returns when everything is with the provider; another client waits for the outcomes."""
+    simulator.batches.takes_s = 1000
+    job = await llm.submit(questions(4), journal=path)
+    assert job.status.is_with_provider
+    assert not job.status.has_ended
+    assert [(b.state, b.requests, b.answered) for b in (await job.refresh()).batches] == [("sent", 4, 0)]
+    simulator.batches.advance(1000)
+    async with AsyncLLM(**options_of(provider, simulator, secret_key)) as other:
+        taken_up = other.deferred(path, poll_s=POLL_S)
+        async with taken_up.outcomes(ordered=True) as outcomes:
+            texts = [(o.index, o.id, o.text) async for o in outcomes]
+        assert taken_up.status.has_ended
+        async with taken_up.outcomes() as outcomes:  # once more, from the journal
+            assert sorted([(o.index, o.id, o.text) async for o in outcomes]) == texts
+    assert [id for _, id, _ in texts] == ["q-0", "q-1", "q-2", "q-3"]
+    assert sum(simulator.batches.billed.values()) == 4
+
+
+async def test_a_submitted_job_is_continued_by_map(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """The same requests again wait for what is with the provider, and create nothing."""
+    simulator.batches.takes_s = 1000
+    await llm.submit(questions(3), journal=path)
+    simulator.batches.advance(1000)
+    done = await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    assert [(o.id, o.data, o.ok) for o in done] == [(f"q-{n}", n, True) for n in range(3)]
+    assert sum(simulator.batches.billed.values()) == 3
+
+
+async def test_a_cancelled_job_says_so_for_each_request(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """Cancelled requests end with an error, cost nothing, and are sent again by the next run."""
+    simulator.batches.takes_s = 1000
+    job = await llm.submit(questions(2), journal=path)
+    await job.cancel()
+    async with job.outcomes() as outcomes:
+        errors = [str(o.error) async for o in outcomes]
+    assert len(errors) == 2
+    assert all("cancelled" in error for error in errors)
+    assert not simulator.batches.billed
+    simulator.batches.takes_s = 0
+    done = await llm.gather(questions(2), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.ok for o in done] == [True, True]
+
+
+class Ticket(BaseModel):
+    topic: Literal["delivery", "refund"]
+    number: int
+
+
+async def test_typed_answers_are_of_their_type(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """A typed batch has values, also when it is taken up again with the type."""
+    done = await llm.gather(["a", "b"], response_model=Ticket, deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None, None]
+    assert all(type(o.value) is Ticket for o in done)
+    async with llm.deferred(path, response_model=Ticket).outcomes(ordered=True) as outcomes:
+        assert [o.value async for o in outcomes] == [o.value for o in done]
+
+
+async def test_a_typed_answer_that_is_not_valid_is_asked_for_again_live(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A bad answer of the batch is one attempt; the next goes out live with the reason."""
+
+    class Odd(Ticket):
+        @field_validator("number")
+        @classmethod
+        def is_first_refused(cls, value: int) -> int:
+            attempts.append(value)
+            if len(attempts) == 1:
+                raise ValueError("try again")
+            return value
+
+    attempts: list[int] = []
+    (outcome,) = await llm.gather(["a"], response_model=Odd, deferred=True, journal=path, poll_s=POLL_S)
+    assert outcome.ok, outcome.error
+    assert type(outcome.value) is Odd
+    assert simulator.seen.last.path.partition("?")[0].endswith(("/chat/completions", "/messages"))
+    assert b"try again" in simulator.seen.last.body
+
+
+async def test_requests_are_split_by_the_limits(
+    llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is larger than a batch may be makes several, and all outcomes come in order."""
+    monkeypatch.setitem(limits.LIMITS, provider, replace(limits.LIMITS[provider], requests=3))
+    done = await llm.gather(questions(7), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.id for o in done if o.ok] == [f"q-{n}" for n in range(7)]
+    assert [b.requests for b in llm.deferred(path).status.batches] == [3, 3, 1]
+
+
+async def test_a_full_queue_is_waited_out(
+    llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that do not fit into the account's queue are sent when others have ended; no request fails for it."""
+    monkeypatch.setitem(limits.LIMITS, provider, replace(limits.LIMITS[provider], requests=2))
+    simulator.batches.max_enqueued_tokens = 7
+    simulator.batches.speed_up(1000)
+    simulator.batches.takes_s = 10
+    done = await llm.gather(questions(6), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None] * 6
+    assert sorted(simulator.batches.billed.values()) == [1] * 6
+
+
+async def test_a_batch_that_never_fits_into_the_queue_is_divided(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A batch that is refused while none of the job is under way becomes smaller."""
+    simulator.batches.max_enqueued_tokens = 7
+    done = await llm.gather(questions(8), deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None] * 8
+    assert sorted(simulator.batches.billed.values()) == [1] * 8
+
+
+async def test_the_budget_is_reserved_at_the_prices_of_batches(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """What may cost more than is left is not sent."""
+    requests = [Request(f"question {n}", max_tokens=1000) for n in range(4)]
+    assert llm.model_info.prices is not None
+    worst_usd = 1000 * (batch_prices(llm.model_info.prices)[0].standard.output or 0)
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S}
+    done = await llm.gather(requests, budget_usd=worst_usd * 2.5, **options)
+    assert [o.ok for o in done] == [True, True, False, False]
+    assert all(isinstance(o.error, BudgetExceededError) for o in done[2:])
+    assert sum(simulator.batches.billed.values()) == 2
