@@ -153,7 +153,8 @@ class AnthropicBatchApi:
         return read_answer(body, self._api.secrets, answers_by_tool=reading == _BY_TOOL)
 
     async def _has_mark(self, batch: ProviderBatch, submission: Submission) -> bool:
-        path = submission.path.with_name(f"{submission.path.name}-found")
+        path = submission.path
+        path.unlink(missing_ok=True)
         try:
             await self._api.download(f"{self._url}/{batch.id}/results", path)
             with path.open("rb") as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -19,8 +19,7 @@ from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
 from asyncllm.pipeline.pipeline import Pipeline
 from asyncllm.pipeline.retry import is_retryable
-from asyncllm.structured import TypedForms, extract, prepared
-from asyncllm.structured.schema.readers import BadAnswerError
+from asyncllm.structured import TypedForms, extract
 
 from ..engine import Done, failed
 from ..item import BatchItem
@@ -34,8 +33,10 @@ from .rows import BatchRow, ItemRow
 T = TypeVar("T")
 # Lines that are read, and whose outcomes are written down, at once.
 AT_ONCE = 500
-_WHOLE = frozenset(("stop", "tool_calls"))
 Ended = tuple[ItemRow, Outcome[T]]
+Send = Callable[[], Awaitable[Done[T]]]
+# The end of a kept request without a type.
+_NO_TYPE = b'"mode":null}'
 
 
 class Given:
@@ -151,36 +152,44 @@ class Reader(Generic[T]):
     async def outcomes(self, row: BatchRow, results: Sequence[tuple[ItemRow, BatchResult]]) -> list[Ended[T]]:
         """Return the outcomes of items that were answered or failed; bad typed answers are asked for once more."""
         ended: list[Ended[T]] = []
-        bad: list[tuple[Item, Completion]] = []
+        typed: list[tuple[Item, Send[T]]] = []
         for item_row, result in results:
             item = Item(item_row, self._given)
             try:
                 if result.error is not None:
                     raise self._described(result.error)
                 completion = self._completion(item, result, row.created_at)
-                outcome = await self._outcome(item, completion)
+                if (wanted := self._type_of(item)) is not None:
+                    typed.append((item, self._extracting(item, wanted, completion)))
+                    continue
             except Exception as error:
-                outcome = failed(item, error)
-            if outcome is None:
-                bad.append((item, completion))
+                ended.append((item_row, failed(item, error)))
             else:
-                ended.append((item_row, outcome))
-        if bad:
-            ended += await self._together([(item, self._asking_again(item, answer)) for item, answer in bad])
-        return ended
+                ended.append(
+                    (item_row, self._done(item, Done(cast(T, completion.text), completion, completion.cost_usd)))
+                )
+        return ended + await self._together(typed) if typed else ended
 
     async def live(self, items: Sequence[ItemRow]) -> list[Ended[T]]:
         """Send items live, and return their outcomes."""
-        return await self._together([(item, self._sending(item)) for item in (Item(row, self._given) for row in items)])
+        ended: list[Ended[T]] = []
+        sending: list[tuple[Item, Send[T]]] = []
+        for row in items:
+            item = Item(row, self._given)
+            try:
+                sending.append((item, self._sending(item)))
+            except UnsupportedError as error:
+                ended.append((row, failed(item, error)))
+        return ended + await self._together(sending)
 
     def failed(self, row: ItemRow, error: ProviderError) -> Ended[T]:
         """Return the outcome of an item that was not answered."""
         return row, failed(Item(row, self._given), self._described(error))
 
-    async def _together(self, work: Sequence[tuple[Item, Callable[[], Any]]]) -> list[Ended[T]]:
+    async def _together(self, work: Sequence[tuple[Item, Send[T]]]) -> list[Ended[T]]:
         ended: list[Ended[T]] = []
 
-        async def run(item: Item, send: Callable[[], Any]) -> None:
+        async def run(item: Item, send: Send[T]) -> None:
             try:
                 done: Done[T] = await send()
             except Exception as error:
@@ -197,41 +206,29 @@ class Reader(Generic[T]):
         usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
         return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
 
-    def _sending(self, item: Item) -> Callable[[], Any]:
-        request = Request(item.kept.request, id=item.id, response_model=self._own_type(item), data=item.data)
+    def _sending(self, item: Item) -> Send[T]:
+        own = self._given.response_model(item.index) if self._type_of(item) is not None else None
+        request = Request(item.kept.request, id=item.id, response_model=own, data=item.data)
         batch_item = BatchItem(item.index, request)
         return lambda: self._calls.send(batch_item, ItemPolicy(self._stall, None, batch_item))
 
-    def _own_type(self, item: Item) -> object:
-        own = self._given.response_model(item.index)
-        if own is None and item.kept.mode is not None and self._calls.response_model is None:
+    def _type_of(self, item: Item) -> object:
+        """Return the type of an item's answer; None for a text.
+
+        Raises:
+            UnsupportedError: It is not known, in another process than the one that sent the item.
+        """
+        wanted = self._given.response_model(item.index) or self._calls.response_model
+        if wanted is None and not item.row.request.endswith(_NO_TYPE):
             raise UnsupportedError(
                 "the request asks for a typed answer, and the type is not in the journal.",
                 hint="Give response_model= again.",
             )
-        return own
+        return wanted
 
-    async def _outcome(self, item: Item, completion: Completion) -> Outcome[T] | None:
-        """Return the outcome of an answer; None for a typed one that has to be asked for again."""
-        wanted = self._given.response_model(item.index) or self._calls.response_model
-        value: object = completion.text
-        if wanted is not None:
-            if completion.finish_reason not in _WHOLE or completion.refusal:
-                return None
-            mode = item.kept.mode
-            form = await prepared(cast(Any, wanted), cast(Any, mode))
-            try:
-                value = form.read(completion)
-            except BadAnswerError:
-                return None
-        elif b'"mode":null' not in item.row.request:
-            self._own_type(item)
-        cost = completion.cost_usd
-        return Outcome(item.index, item.id, item.data, cast(T, value), completion, None, cost, completion.usage)
-
-    def _asking_again(self, item: Item, answer: Completion) -> Callable[[], Any]:
-        kept, answers = item.kept, [answer]
-        wanted = self._given.response_model(item.index) or self._calls.response_model
+    def _extracting(self, item: Item, wanted: object, completion: Completion) -> Send[T]:
+        """Return what reads a typed answer, and asks for it again live where it is not valid."""
+        answers = [completion]
 
         async def ask(forms: TypedForms[Any]) -> Completion:
             if not answers:
@@ -239,11 +236,9 @@ class Reader(Generic[T]):
             await forms.request(self._pipeline.endpoint)  # the form that it was asked in
             return answers.pop()
 
-        async def run() -> Done[Any]:
-            config = self._pipeline.config
-            found = await extract(
-                cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=config.max_reasks
-            )
+        async def run() -> Done[T]:
+            kept, most = item.kept, self._pipeline.config.max_reasks
+            found = await extract(cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=most)
             return Done(found.value, found.completion, found.cost_usd, found.usage)
 
         return run

@@ -121,9 +121,10 @@ class RequestMaker(Generic[T]):
         body = call.request.encode()
         if len(body) + AROUND_BYTES > self._provider.limits.size_bytes:
             raise RequestTooLargeError(f"the request has {len(body):,} bytes, which is more than a batch may have.")
-        kept: dict[str, object] = {"messages": request.messages, "params": dict(request.params), "mode": mode}
+        kept: dict[str, object] = {"messages": request.messages, "params": dict(request.params)}
         if self._keep_data and item.data is not None:
             kept["data"] = item.data
+        kept["mode"] = mode  # the last, where the reader looks for it
         fingerprint = item.fingerprint
         return NewItem(
             item.number,

@@ -63,8 +63,8 @@ class Sender(Generic[T]):
         Raises:
             ProviderError: The provider fails again and again, or refuses every batch.
         """
-        await self.find()
         try:
+            await self.find()
             for row in await self._rows("ready"):
                 if not await self._create(row):
                     return

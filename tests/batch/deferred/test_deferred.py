@@ -122,8 +122,8 @@ async def test_a_typed_answer_that_is_not_valid_is_asked_for_again_live(
     (outcome,) = await llm.gather(["a"], response_model=Odd, deferred=True, journal=path, poll_s=POLL_S)
     assert outcome.ok, outcome.error
     assert type(outcome.value) is Odd
-    assert simulator.seen.last.path.partition("?")[0].endswith(("/chat/completions", "/messages"))
-    assert b"try again" in simulator.seen.last.body
+    assert simulator.seen.paths[-1].partition("?")[0].endswith(("/chat/completions", "/messages"))
+    assert "try again" in str(simulator.seen.bodies[-1])
 
 
 async def test_requests_are_split_by_the_limits(

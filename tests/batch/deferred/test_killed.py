@@ -1,0 +1,61 @@
+"""A deferred batch that is killed at any moment: nothing is lost, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from asyncllm import Journal
+from asyncllm.batch.deferred.job import read_status
+from asyncllm.simulator import Simulator
+
+# As many as keep the test short; the benchmark kills a hundred times.
+_KILLS = 6
+_COUNT = 60
+_JOB = """
+import sys
+import anyio
+from asyncllm import AsyncLLM, Request
+from asyncllm.batch.deferred import limits, run
+from dataclasses import replace
+
+model, base_url, journal, count, provider = sys.argv[1:]
+limits.LIMITS[provider] = replace(limits.LIMITS[provider], requests=25)
+run.SETTLE_S = 0.2
+
+async def main():
+    async with AsyncLLM(model=model, base_url=base_url, api_key="key") as llm:
+        requests = [Request(f"question {n}", id=f"q-{n}") for n in range(int(count))]
+        print("begins", flush=True)
+        done = await llm.gather(requests, deferred=True, journal=journal, poll_s=0.02)
+        assert all(o.ok for o in done), done
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_nothing_is_paid_for_twice_when_the_process_is_killed(provider: str, simulator: Simulator, path: Path) -> None:
+    """Killed at random moments of sending, waiting and reading, the job ends with each request answered once."""
+    draw = random.Random(provider)
+    model = {"openai": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5"}[provider]
+    base_url = simulator.url if provider == "openai" else simulator.root_url
+    arguments = [sys.executable, "-c", _JOB, model, base_url, str(path), str(_COUNT), provider]
+    simulator.batches.takes_s = 0.1
+    for _ in range(_KILLS):
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draw.uniform(0, 0.3))  # a moment of the run, not a wait for anything
+            process.kill()
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert set(simulator.batches.billed.values()) == {1}
+    assert len(simulator.batches.billed) == _COUNT
+    assert [(entry.id, entry.ok) for entry in Journal(path).outcomes()] == [(f"q-{n}", True) for n in range(_COUNT)]
+    assert read_status(path).has_ended
