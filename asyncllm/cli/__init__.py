@@ -27,6 +27,7 @@ _COMMANDS = {
     "ask": "Ask a model, and read the answer as it comes.",
     "extract": "Read a typed value out of a text, as JSON.",
     "batch": "Run a prompt over every row of a file, and resume it.",
+    "jobs": "Show the deferred batches of journals.",
     "report": "Show how a batch went, as a page, text or JSON.",
     "profiles": "Show the profiles, and where each value comes from.",
     "cache": "Show or clear a cache of answers.",

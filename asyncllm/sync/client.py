@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from ..client import AsyncLLM, Stats
 from ..structured import choose_mode
+from .jobs import BlockingJob
 from .loop_thread import ThreadLoop
 from .streams import BlockingItems, BlockingOutcomes, BlockingPartials, BlockingStream
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from ..batch.input import Requests
-    from ..batch.options import BatchOptions
+    from ..batch.options import BatchOptions, JournalLike
     from ..batch.outcome import Outcome
     from ..completions.completion import Completion
     from ..completions.stream import OnInterrupt
@@ -302,6 +303,44 @@ class LLM:
         return BlockingOutcomes(
             lambda: self._async.map(requests, ordered=ordered, response_model=response_model, **options), self._loop
         )
+
+    @overload
+    def submit(
+        self, requests: Requests, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> BlockingJob[T]: ...
+
+    @overload
+    def submit(
+        self, requests: Requests, *, response_model: Mapping[str, object] | None = None, **options: Unpack[BatchOptions]
+    ) -> BlockingJob[Any]: ...
+
+    def submit(
+        self, requests: Requests, *, response_model: Any = None, **options: Unpack[BatchOptions]
+    ) -> BlockingJob[Any]:
+        """Send many requests by the provider's batch API; as `AsyncLLM.submit`."""
+        job = self._loop.run(lambda: self._async.submit(requests, response_model=response_model, **options))
+        return BlockingJob(job, self._loop)
+
+    @overload
+    def deferred(
+        self, journal: JournalLike, /, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+    ) -> BlockingJob[T]: ...
+
+    @overload
+    def deferred(
+        self,
+        journal: JournalLike,
+        /,
+        *,
+        response_model: Mapping[str, object] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> BlockingJob[Any]: ...
+
+    def deferred(
+        self, journal: JournalLike, /, *, response_model: Any = None, **options: Unpack[BatchOptions]
+    ) -> BlockingJob[Any]:
+        """Return the deferred job that a journal has; as `AsyncLLM.deferred`."""
+        return BlockingJob(self._async.deferred(journal, response_model=response_model, **options), self._loop)
 
     def warm_up(self) -> None:
         """Import and connect ahead of the first call, which would otherwise wait for it."""

@@ -52,7 +52,7 @@ class AnthropicBatchApi:
         frame: The array that the requests stand in.
     """
 
-    frame = (b'{"requests":[', b",", b"]}")
+    frame: tuple[bytes, bytes, bytes] = (b'{"requests":[', b",", b"]}")
 
     def __init__(self, api: BatchApi, format_: AnthropicFormat, limits: BatchLimits) -> None:
         self.limits = limits

@@ -47,7 +47,7 @@ class OpenAIBatchApi:
         frame: Nothing stands around the lines.
     """
 
-    frame = (b"", b"", b"")
+    frame: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
     def __init__(self, api: BatchApi, format_: OpenAIFormat, limits: BatchLimits, *, azure: bool) -> None:
         self.limits = limits

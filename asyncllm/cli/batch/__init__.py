@@ -16,6 +16,7 @@ from ..terminal.exit_codes import DONE, INTERRUPTED, UsageProblem
 from ..terminal.inputs import text_or_file
 from ..terminal.output import note
 from .arguments import BatchArguments
+from .deferral import Deferral, add_deferred_price, cancel
 from .job import Job, OutputTarget, format_named
 
 if TYPE_CHECKING:
@@ -34,25 +35,32 @@ def run(settings: Settings, given: BatchArguments) -> int:
     asyncllm batch emails.jsonl -o out.csv --template "Summarise in one line: {text}"
 
     asyncllm batch 'data/*.parquet' -o out.parquet -t "Translate: {text}" --sample 20
+
+    asyncllm batch emails.jsonl -o out.csv -t "Summarise: {text}" --deferred
     """
     # These import what writes journals, which takes longer than reading a help.
     from .plan import confirm, show_plan
     from .running import run_job
 
+    deferral = Deferral.of(given)
     job = _job(settings, given)
+    if given.cancel:
+        return cancel(job)
     job.target.check(job.source, replaces=given.overwrite or given.fresh)
     job.source.check()
     if given.dry_run or given.strict or given.confirm_above is not None:
         plan = _planned(job, None if given.dry_run else "--strict" if given.strict else "--confirm-above")
         if given.strict:
             _refuse_bad_rows(plan)
+        if deferral is not None:
+            add_deferred_price(plan, job)
         if given.dry_run:
             show_plan(plan, job)
             return DONE
         if given.confirm_above is not None and not confirm(plan, given.confirm_above, yes=given.yes):
             note("nothing was sent")
             return INTERRUPTED
-    return run_job(job, settings.arguments, fresh=given.fresh, retry_failed=given.retry_failed)
+    return run_job(job, settings.arguments, fresh=given.fresh, retry_failed=given.retry_failed, deferral=deferral)
 
 
 def _job(settings: Settings, given: BatchArguments) -> Job:

@@ -94,6 +94,14 @@ class BatchArguments:
     deduplicate: Annotated[
         bool, typer.Option("--deduplicate", help="Send identical requests once, for all rows that make them.")
     ] = False
+    deferred: Annotated[
+        bool, typer.Option("--deferred", help="By the provider's batch API: half the price, within a day.")
+    ] = False
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="With --deferred: end when everything is sent.")] = False
+    poll: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --deferred: ask every so often, such as 60s.")
+    ] = None
+    cancel: Annotated[bool, typer.Option("--cancel", help="With --deferred: cancel it at the provider.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count rows, tokens, money and time; send nothing.")] = (
         False
     )

@@ -38,6 +38,8 @@ class Plan:
         done: Rows that the journal has an answer for.
         input_usd: The cost of the prompts; None when no price is known.
         most_usd: The cost of everything, if every answer is that long.
+        deferred_usd: The same by the provider's batch API; None for a live batch, or where it is not known.
+        deferred_is_known: Whether that price is known, rather than the usual half.
     """
 
     rows: int = 0
@@ -50,6 +52,8 @@ class Plan:
     done: int = 0
     input_usd: float | None = None
     most_usd: float | None = None
+    deferred_usd: float | None = None
+    deferred_is_known: bool = False
 
     @property
     def left(self) -> int:
@@ -71,6 +75,10 @@ class Plan:
         length = f"{self.answer_tokens:,} each"
         yield "tokens out", f"at most {length}" if self.limited else f"not limited; taken to be {length} (--max-tokens)"
         yield "cost", self._cost()
+        if self.deferred_usd is not None and self.most_usd is not None:
+            about = "" if self.deferred_is_known else ", at the usual half"
+            saved = dollars(self.most_usd - self.deferred_usd)
+            yield "deferred", f"{dollars(self.deferred_usd)} with such answers, which saves {saved}{about}"
         yield "time", self._time(job)
 
     def _cost(self) -> str:

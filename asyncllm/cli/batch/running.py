@@ -23,6 +23,7 @@ from asyncllm.config.fields import CREDENTIALS
 from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from ..terminal.output import note
 from ..terminal.signals import End, ended_by_sigterm
+from .deferral import Deferral, note_sent
 from .job import Job
 from .job_record import JobRecord, claim, recorded, set_aside, tidy
 from .results import Rejected, ResultsFile, RowNumbers, to_stdout
@@ -32,14 +33,17 @@ _HOPELESS = 5
 _BY_AN_ERROR = "stopped"
 
 
-def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bool) -> int:
+def run_job(
+    job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bool, deferral: Deferral | None = None
+) -> int:
     """Run a batch, and return its exit code.
 
     Args:
         fresh: Whether the journal of earlier runs is set aside.
         retry_failed: Whether rows that were not reached are left out.
+        deferral: How it is deferred; None for a live batch.
     """
-    run = _BatchRun(job, arguments)
+    run = _BatchRun(job, arguments, deferral)
     if job.target.journal is not None:
         if fresh and (old := set_aside(job.target.journal)) is not None:
             note(f"the journal of earlier runs is now {old}")
@@ -82,8 +86,9 @@ def _reached(job: Job) -> int:
 class _BatchRun:
     """One run of a batch."""
 
-    def __init__(self, job: Job, arguments: Sequence[str]) -> None:
+    def __init__(self, job: Job, arguments: Sequence[str], deferral: Deferral | None) -> None:
         self.job = job
+        self._deferral = deferral
         self.tally = Tally()
         self._arguments = arguments
         self._row_numbers = RowNumbers()
@@ -133,6 +138,9 @@ class _BatchRun:
         async with AsyncLLM(job.config) as llm:
             await llm.warm_up()
             self._take_journal()
+            if self._deferral is not None and not self._deferral.waits:
+                await self._submit(llm, requests)
+                return
             with ExitStack() as stack:
                 out = None if job.target.path else stack.enter_context(to_stdout(job, reading.all_columns))
                 batch = llm.map(
@@ -144,6 +152,7 @@ class _BatchRun:
                     stop_after_errors=job.stop_after_errors,
                     deduplicate=job.deduplicate,
                     progress=progressed,
+                    **(self._deferral.options if self._deferral is not None else {}),
                     **job.params,
                 )
                 self._total = reading.total_bytes if job.limit is None else job.limit
@@ -156,6 +165,22 @@ class _BatchRun:
                         self._add(outcome, out)
                         self._end_if_hopeless(outcome.error)
         self._whole = True
+
+    async def _submit(self, llm: AsyncLLM, requests: Iterable[Request] | AsyncIterator[Request]) -> None:
+        """Send the rows by the provider's batch API, and leave them there."""
+        job = self.job
+        self._rejected = Rejected(job.target.rejected)
+        try:
+            sent = await llm.submit(
+                requests,
+                response_model=job.response_model,
+                journal=self._journal,
+                budget_usd=job.budget_usd,
+                **job.params,
+            )
+        finally:
+            self._rejected.close()
+        note_sent(sent.status)
 
     def finish(self, early: str | None) -> None:
         """Write the results, and notes about what was done, what it cost, what failed, and how to continue.

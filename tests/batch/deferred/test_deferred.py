@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
-from asyncllm import AsyncLLM, BudgetExceededError, Journal, Request
+from asyncllm import LLM, AsyncLLM, BudgetExceededError, Journal, Request, UnsupportedError
 from asyncllm.batch.deferred import limits
 from asyncllm.models import batch_prices
 from asyncllm.simulator import Simulator
@@ -169,3 +170,68 @@ async def test_the_budget_is_reserved_at_the_prices_of_batches(llm: AsyncLLM, si
     assert [o.ok for o in done] == [True, True, False, False]
     assert all(isinstance(o.error, BudgetExceededError) for o in done[2:])
     assert sum(simulator.batches.billed.values()) == 2
+
+
+def test_a_blocking_client_submits_and_waits(simulator: Simulator, secret_key: str, path: Path) -> None:
+    """`LLM` has the same job, without await."""
+    with LLM(**options_of("openai", simulator, secret_key)) as blocking:
+        job = blocking.submit(questions(2), journal=path)
+        assert job.refresh().is_with_provider
+        with blocking.deferred(path, poll_s=POLL_S).outcomes() as outcomes:
+            assert sorted(o.id or "" for o in outcomes if o.ok) == ["q-0", "q-1"]
+        assert job.status.has_ended
+        with blocking.map(questions(2), deferred=True, journal=path, poll_s=POLL_S) as outcomes:
+            assert [o.from_journal for o in outcomes] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "needs journal"),
+        ({"journal": "x.journal", "deduplicate": True}, "deduplicate"),
+        ({"journal": "x.journal", "on_expired": "wait"}, "on_expired is one of"),
+        ({"journal": "x.journal", "poll_s": 0}, "poll_s"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
+    """What a deferred batch cannot do is said before anything is sent."""
+    with pytest.raises(ValueError, match=says):
+        AsyncLLM(model="openai/gpt-4o-mini", api_key="k").map([], deferred=True, **options)
+
+
+async def test_a_provider_without_batches_is_refused(path: Path, secret_key: str, anyio_backend: str) -> None:
+    """The message lists the providers that are served, and names the remedy."""
+    async with AsyncLLM(model="deepseek/deepseek-chat", api_key=secret_key) as llm:
+        with pytest.raises(UnsupportedError, match="openai, azure, anthropic") as caught:
+            await llm.gather(["a"], deferred=True, journal=path)
+    assert "live" in str(caught.value.hint)
+
+
+async def test_a_request_with_headers_of_its_own_fails_alone(llm: AsyncLLM, path: Path) -> None:
+    """A batch has one set of headers; a request that needs others is told so."""
+    requests = [Request("a"), Request("b", extra_headers={"x-one": "1"})]
+    done = await llm.gather(requests, deferred=True, journal=path, poll_s=POLL_S)
+    assert [o.ok for o in done] == [True, False]
+    assert "extra_headers" in str(done[1].error)
+
+
+async def test_an_input_that_can_be_read_once_is_taken_as_it_comes(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A generator is packed while it is read, and its outcomes come by `map` in any order."""
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S}
+    async with llm.map((Request(f"question {n}", data=n) for n in range(5)), **options) as outcomes:
+        assert sorted([(o.index, o.data) async for o in outcomes]) == [(n, n) for n in range(5)]
+
+
+async def test_leaving_the_block_early_keeps_what_is_with_the_provider(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A run that is cancelled while it waits loses nothing: the next takes the results."""
+    simulator.batches.takes_s = 1000
+    with anyio.move_on_after(0.3):
+        await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    assert llm.deferred(path).status.is_with_provider
+    simulator.batches.advance(1000)
+    assert all(o.ok for o in await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S))
+    assert sorted(simulator.batches.billed.values()) == [1] * 3
