@@ -19,6 +19,7 @@ from .parameters import KNOWN, CallOptions, cache_mode, check, profile_params
 from .pipeline.deadline import Deadline
 from .pipeline.fallback import FallbackTurn, in_turn
 from .pipeline.pipeline import BatchPolicy, Pipeline
+from .pipeline.retry import is_retryable
 from .pipeline.shared_state import SharedState
 from .threads import run_in_own_thread
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .batch.item import BatchItem
     from .batch.journal.entry import JournalEntry
     from .batch.journal.fingerprint import Fingerprinter
-    from .batch.options import BatchOptions, JournalLike
+    from .batch.options import BatchOptions, JournalLike, OnExpired
     from .batch.outcome import Outcome
     from .structured import Check, Extraction, ItemStream, Mode, OnInvalid, PartialStream, Prepared, TypedForms
 
@@ -543,34 +544,49 @@ class AsyncLLM:
 
     @overload
     def deferred(
-        self, journal: JournalLike, /, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+        self,
+        journal: JournalLike,
+        *,
+        response_model: TypeForm[T],
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> DeferredJob[T]: ...
 
     @overload
     def deferred(
         self,
         journal: JournalLike,
-        /,
         *,
         response_model: Mapping[str, object] | None = None,
-        **options: Unpack[BatchOptions],
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> DeferredJob[Any]: ...
 
     def deferred(
-        self, journal: JournalLike, /, *, response_model: Any = None, **options: Unpack[BatchOptions]
+        self,
+        journal: JournalLike,
+        *,
+        response_model: Any = None,
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> DeferredJob[Any]:
         """Return the deferred job that a journal has, in another process or on another day.
 
         Args:
             journal: The journal, or its path.
             response_model: The type of the answers, as it was given to `submit`.
-            **options: As for `submit`.
+            on_expired: As for `submit`.
+            poll_s: As for `submit`.
+            **params: As for `acompletion`, for requests that go out live.
         """
         from .batch.deferred.job import DeferredJob
         from .batch.options import BatchSettings
 
-        settings, params = BatchSettings.split({**options, "journal": journal, "deferred": True})
         check(params, PER_CALL)
+        settings = BatchSettings(journal=journal, deferred=True, on_expired=on_expired, poll_s=poll_s)
         opened = settings.open_journal()
         assert opened is not None, "it was given"
         return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred())
@@ -738,6 +754,7 @@ class AsyncLLM:
             lambda forms: self._complete(forms, Deadline(self.config.deadline), None),
             partial(self._restore, response_model),
             partial(self._fingerprinter, response_model, params),
+            is_retryable,
             response_model,
         )
 

@@ -158,7 +158,7 @@ def _show_totals(log: CallDatabase | CallFolder, chosen: Selection, by: str, as_
 
 
 def _export(log: CallDatabase | CallFolder, chosen: Selection, target: Path) -> None:
-    from .replaced_file import replacing
+    from .terminal.replaced_file import replacing
 
     count = 0
     with replacing(target) as file:

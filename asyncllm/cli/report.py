@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from .replaced_file import replacing
 from .settings import Settings, command_without_profile
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write, write_json
+from .terminal.replaced_file import replacing
 
 _PIPE_COLUMNS = 80
 _WIDEST = 120  # a wider histogram shows no more

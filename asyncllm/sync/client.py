@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from instructor import Instructor  # noqa: TID251
     from typing_extensions import TypeForm
 
+    from ..batch.deferred.job import DeferredJob
     from ..batch.input import Requests
-    from ..batch.options import BatchOptions, JournalLike
+    from ..batch.options import BatchOptions, JournalLike, OnExpired
     from ..batch.outcome import Outcome
     from ..completions.completion import Completion
     from ..completions.stream import OnInterrupt
@@ -323,24 +324,40 @@ class LLM:
 
     @overload
     def deferred(
-        self, journal: JournalLike, /, *, response_model: TypeForm[T], **options: Unpack[BatchOptions]
+        self,
+        journal: JournalLike,
+        *,
+        response_model: TypeForm[T],
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> BlockingJob[T]: ...
 
     @overload
     def deferred(
         self,
         journal: JournalLike,
-        /,
         *,
         response_model: Mapping[str, object] | None = None,
-        **options: Unpack[BatchOptions],
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> BlockingJob[Any]: ...
 
     def deferred(
-        self, journal: JournalLike, /, *, response_model: Any = None, **options: Unpack[BatchOptions]
+        self,
+        journal: JournalLike,
+        *,
+        response_model: Any = None,
+        on_expired: OnExpired = "resubmit",
+        poll_s: float | None = None,
+        **params: Unpack[CallOptions],
     ) -> BlockingJob[Any]:
         """Return the deferred job that a journal has; as `AsyncLLM.deferred`."""
-        return BlockingJob(self._async.deferred(journal, response_model=response_model, **options), self._loop)
+        job: DeferredJob[Any] = self._async.deferred(
+            journal, response_model=response_model, on_expired=on_expired, poll_s=poll_s, **params
+        )
+        return BlockingJob(job, self._loop)
 
     def warm_up(self) -> None:
         """Import and connect ahead of the first call, which would otherwise wait for it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
@@ -14,11 +14,9 @@ from asyncllm.completions.call_record import Attempt, CallRecord
 from asyncllm.completions.completion import Completion
 from asyncllm.completions.surrogates import mend_answer
 from asyncllm.completions.usage import Usage
-from asyncllm.errors import MalformedResponseError, ProviderError, UnsupportedError
+from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
-from asyncllm.pipeline.pipeline import Pipeline
-from asyncllm.pipeline.retry import is_retryable
 from asyncllm.structured import TypedForms, extract
 
 from ..engine import Done, failed
@@ -26,9 +24,12 @@ from ..item import BatchItem
 from ..journal.fingerprint import id_of
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
-from .provider import BatchProvider, BatchResult
+from .providers.provider import BatchProvider, BatchResult
 from .requests import DeferredCalls, KeptRequest
 from .rows import BatchRow, ItemRow
+
+if TYPE_CHECKING:
+    from asyncllm.pipeline.pipeline import Pipeline
 
 T = TypeVar("T")
 # Lines that are read, and whose outcomes are written down, at once.
@@ -122,7 +123,7 @@ class Reader(Generic[T]):
             try:
                 await self._provider.download(source, self._file)
             except ProviderError as error:
-                if not is_retryable(error):
+                if not self._calls.is_retryable(error):
                     raise
                 cut = error
             before = at
@@ -285,13 +286,6 @@ class Reader(Generic[T]):
             ),
         )
         return error
-
-
-def missing() -> ProviderError:
-    """Make the error of a request without a result."""
-    return MalformedResponseError(
-        "the batch has ended, and has no result for this request.", hint="Run the batch again, and it is sent again."
-    )
 
 
 def _complete_lines(path: Path, at: int, *, is_whole: bool) -> Iterator[tuple[list[bytes], int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
@@ -13,16 +13,18 @@ from asyncllm.config import LLMConfig
 from asyncllm.errors import BudgetExceededError, RequestTooLargeError, UnsupportedError
 from asyncllm.messages import Messages, Request
 from asyncllm.models import batch_prices
-from asyncllm.pipeline.endpoint import Endpoint
-from asyncllm.pipeline.pipeline import BatchPolicy, Pipeline
 from asyncllm.structured import TypedForms
 
 from ..engine import Done
 from ..item import BatchItem
 from ..journal.fingerprint import Fingerprinter
 from ..journal.session import Restore
-from .provider import BatchProvider
+from .providers.provider import BatchProvider
 from .rows import ItemRow, NewItem
+
+if TYPE_CHECKING:
+    from asyncllm.pipeline.endpoint import Endpoint
+    from asyncllm.pipeline.pipeline import BatchPolicy, Pipeline
 
 T = TypeVar("T")
 # The bytes of the id and the other fields of a line; more than any provider's.
@@ -37,6 +39,7 @@ class DeferredCalls(Generic[T]):
         prepare: Returns a request with the parameters of the batch, and the profile that it is for.
         send: Sends an item live.
         complete: Sends one form of a typed request live.
+        is_retryable: Returns whether what failed may succeed when it is tried again.
         response_model: The type of the answers, for requests that name none.
     """
 
@@ -47,6 +50,7 @@ class DeferredCalls(Generic[T]):
     complete: Callable[[TypedForms[Any]], Awaitable[Completion]]
     restore: Restore[T]
     fingerprinter: Callable[[], Fingerprinter]
+    is_retryable: Callable[[BaseException], bool]
     response_model: object = None
 
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from .limits import BatchLimits
+from .providers.limits import BatchLimits
 
 State = Literal["filling", "ready", "sending", "open", "closed"]
 """`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read."""

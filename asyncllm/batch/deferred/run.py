@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from anyio import sleep
 
-import asyncllm.errors
 from asyncllm import telemetry
-from asyncllm.errors import (
-    AsyncLLMError,
-    BadRequestError,
-    ProviderError,
-    ProviderTimeoutError,
-    UnsupportedError,
-)
+from asyncllm.errors import BadRequestError, ProviderError
 from asyncllm.messages import Request
-from asyncllm.pipeline.retry import is_retryable
 
 from ..engine import Flow, failed
 from ..input import Requests, input_of, on_thread
@@ -36,9 +27,11 @@ from ..journal.store import JournalStore
 from ..options import OnExpired
 from ..outcome import Outcome
 from . import rows
-from .open_provider import open_provider
-from .provider import BatchResult, ProviderBatch
-from .reading import AT_ONCE, Ended, Given, Reader, missing
+from .ends import error_of, unanswered
+from .pauses import Pauses
+from .providers.opening import open_provider
+from .providers.provider import BatchResult, ProviderBatch
+from .reading import AT_ONCE, Ended, Given, Reader
 from .requests import AROUND_BYTES, DeferredCalls, KeptRequest, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
@@ -46,9 +39,6 @@ from .sending import Sender
 T = TypeVar("T")
 
 _READ_AT_ONCE = 500
-# Providers answer small batches within minutes, and large ones within hours: the pauses grow from one to the other.
-_FIRST_POLL_S, _LONGEST_POLL_S, _POLL_GROWTH = 5.0, 300.0, 1.5
-_SPREAD = 0.2  # of a pause, so that jobs that began together do not ask together
 # How many batches an expired item may be in, before it is sent live.
 _ROUNDS = 2
 # A list of batches is up to date after this long, by what providers show.
@@ -112,7 +102,7 @@ class DeferredRun(Generic[T]):
         )
         self._reader: Reader[T]
         self._sender: Sender[T]
-        self._pauses = _Pauses(settings.poll_s)
+        self._pauses = Pauses(settings.poll_s)
         self.is_over = False
         self.flow = Flow()
         self.opened: Callable[[Resumed], object] = lambda resumed: None
@@ -134,7 +124,14 @@ class DeferredRun(Generic[T]):
         self._pipeline = pipeline
         path, config = self._journal.path, pipeline.config
         self._reader = Reader(self._provider, pipeline, self._calls, self._given, path)
-        self._sender = Sender(self._provider, self._session, path, retries=config.num_retries, settle_s=SETTLE_S)
+        self._sender = Sender(
+            self._provider,
+            self._session,
+            path,
+            retries=config.num_retries,
+            is_retryable=self._calls.is_retryable,
+            settle_s=SETTLE_S,
+        )
 
     async def close(self) -> None:
         """Close the journal; what is with the provider stays there."""
@@ -184,7 +181,7 @@ class DeferredRun(Generic[T]):
         for row in await self._batches("filling", "ready"):
             items = await self._next_items(row.batch)
             while items:
-                await self._settle([self._reader.failed(item, _cancelled()) for item in items])
+                await self._settle([self._reader.failed(item, unanswered("cancelled")) for item in items])
                 items = await self._next_items(row.batch)
             await self._change(row, "closed", status="cancelled")
         await self._poll()
@@ -255,7 +252,7 @@ class DeferredRun(Generic[T]):
         data = entry.data if data is None else data
         cost, usage, restored = entry.cost_usd, entry.usage, entry.run < self._session.run or self._requests is None
         if not entry.ok:
-            error = _error_of(entry)
+            error = error_of(entry)
             return Outcome(entry.index, entry.id, data, None, entry.completion(), error, cost, usage, restored)
         own = self._given.response_model(entry.index)
         asked: object = None if own is None else Request("", response_model=own)
@@ -304,7 +301,7 @@ class DeferredRun(Generic[T]):
         try:
             states = await self._provider.states(list(open_rows))
         except ProviderError as error:
-            if not is_retryable(error):
+            if not self._calls.is_retryable(error):
                 raise
             telemetry.emit(telemetry.WARNING, "deferred.failed", error=type(error).__name__, message=error.message)
             return []  # a provider that is down for an hour ends no batch of a night
@@ -328,7 +325,7 @@ class DeferredRun(Generic[T]):
                 yield await self._chunk(row, lines)
         leaving = "0" if self.settings.on_expired == "fail" else rows.expired(found.status)
         while items := await self._next_items(row.batch, leaving=leaving):
-            yield [self._reader.failed(item, self._unanswered(item, found)) for item in items]
+            yield [self._reader.failed(item, unanswered(item.fate or found.status)) for item in items]
         again = _ROUNDS if self.settings.on_expired == "resubmit" else 0
         await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
 
@@ -362,12 +359,6 @@ class DeferredRun(Generic[T]):
         while items := await self._next_items(row.batch):
             yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
         await self._change(row, "closed", status="failed")
-
-    def _unanswered(self, item: ItemRow, found: ProviderBatch) -> ProviderError:
-        fate = item.fate or found.status
-        if fate == "expired":
-            return ProviderTimeoutError("the window of the batch ended before the request was answered.")
-        return _cancelled() if fate == "cancelled" else missing()
 
     async def _settle(self, ended: Sequence[Ended[T]]) -> list[Outcome[T]]:
         """Write down how items ended, and return the outcomes of those that belong to this input."""
@@ -407,36 +398,3 @@ class DeferredRun(Generic[T]):
 
     async def _change(self, row: BatchRow, state: rows.State, **columns: object) -> None:
         await self._session.execute(lambda store: rows.set_state(store.connection, row.batch, state, **columns))
-
-
-class _Pauses:
-    """The pauses between two questions."""
-
-    def __init__(self, fixed_s: float | None) -> None:
-        self._fixed_s = fixed_s
-        self._next_s = _FIRST_POLL_S
-
-    def next(self) -> float:
-        """Return the next pause in seconds."""
-        if self._fixed_s is not None:
-            return self._fixed_s
-        pause, self._next_s = self._next_s, min(self._next_s * _POLL_GROWTH, _LONGEST_POLL_S)
-        return pause * random.uniform(1 - _SPREAD, 1 + _SPREAD)
-
-    def reset(self) -> None:
-        """Begin with short pauses again: where one batch has ended, others may be about to."""
-        self._next_s = _FIRST_POLL_S
-
-
-def _cancelled() -> ProviderError:
-    return ProviderError(
-        "the batch was cancelled before the request was answered.", hint="Run the batch again, and it is sent again."
-    )
-
-
-def _error_of(entry: JournalEntry) -> AsyncLLMError:
-    """Make the error of an entry; of the class that it had where that takes a message alone."""
-    kind: Any = getattr(asyncllm.errors, entry.error or "", None)
-    if isinstance(kind, type) and issubclass(kind, ProviderError | UnsupportedError):
-        return kind(entry.message or "")
-    return AsyncLLMError(f"{entry.error}: {entry.message}")

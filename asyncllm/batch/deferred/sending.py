@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -16,12 +16,11 @@ import anyio
 
 from asyncllm import telemetry
 from asyncllm.errors import BadRequestError, MalformedResponseError, ProviderError, RateLimitError
-from asyncllm.pipeline.retry import is_retryable
 
 from ..journal.journal_file import failures
 from ..journal.session import JournalSession
 from . import rows
-from .provider import BatchProvider, ProviderBatch, Submission, UndecidedError
+from .providers.provider import BatchProvider, ProviderBatch, Submission, UndecidedError
 from .rows import BatchRow, ItemRow
 
 T = TypeVar("T")
@@ -45,13 +44,21 @@ class Sender(Generic[T]):
     """
 
     def __init__(
-        self, provider: BatchProvider, session: JournalSession[T], path: Path, *, retries: int, settle_s: float
+        self,
+        provider: BatchProvider,
+        session: JournalSession[T],
+        path: Path,
+        *,
+        retries: int,
+        is_retryable: Callable[[BaseException], bool],
+        settle_s: float,
     ) -> None:
         self._provider = provider
         self._session = session
         self._file = path.with_name(f"{path.name}-batch")
         self._journal = path
         self._retries = retries
+        self._is_retryable = is_retryable
         self._settle_s = settle_s
         self._failures = 0
         self._refusals: dict[int, int] = {}
@@ -131,7 +138,7 @@ class Sender(Generic[T]):
             await self.postpone(row)
             return False
         except ProviderError as error:
-            if is_retryable(error):
+            if self._is_retryable(error):
                 self._note_failure(error)  # it may exist: it is looked for
                 return False
             await self._refuse(row, error)
@@ -165,7 +172,7 @@ class Sender(Generic[T]):
 
     def _note_failure(self, error: ProviderError) -> None:
         self._failures += 1
-        if self._failures > self._retries or not is_retryable(error):
+        if self._failures > self._retries or not self._is_retryable(error):
             raise error
         telemetry.emit(telemetry.WARNING, "deferred.failed", error=type(error).__name__, message=error.message)
 

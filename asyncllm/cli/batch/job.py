@@ -24,8 +24,8 @@ from asyncllm.batch.prompt_template import RowProblem
 from asyncllm.batch.prompts import OpenAIRows, Prompt, is_openai_row
 from asyncllm.errors import ConfigError
 
-from ..replaced_file import partial_path
 from ..terminal.exit_codes import UsageProblem
+from ..terminal.replaced_file import partial_path
 
 if TYPE_CHECKING:
     from asyncllm import LLMConfig, Request

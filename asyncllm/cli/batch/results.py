@@ -25,9 +25,9 @@ from asyncllm.batch.files import (
     result_writer,
 )
 
-from ..replaced_file import replacing
 from ..terminal.exit_codes import UsageProblem
 from ..terminal.output import note
+from ..terminal.replaced_file import replacing
 from .job import Job
 
 if TYPE_CHECKING:

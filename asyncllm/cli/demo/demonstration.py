@@ -14,9 +14,9 @@ from ...batch.files import AnswerSchema, BadRow, Layout, Row, RowReader, RowResu
 from ...batch.formatting import dollars, draws, duration, number
 from ...batch.progress import Tally
 from ...batch.progress_line import ProgressLine
-from ..replaced_file import replacing
 from ..terminal.exit_codes import DONE, SOME_FAILED
 from ..terminal.output import show, terminal, write
+from ..terminal.replaced_file import replacing
 
 if TYPE_CHECKING:
     from ... import AsyncLLM

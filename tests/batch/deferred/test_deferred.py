@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from asyncllm import LLM, AsyncLLM, BudgetExceededError, Journal, Request, UnsupportedError
-from asyncllm.batch.deferred import limits
+from asyncllm.batch.deferred.providers import limits
 from asyncllm.models import batch_prices
 from asyncllm.simulator import Simulator
 

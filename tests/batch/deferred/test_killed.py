@@ -21,7 +21,8 @@ _JOB = """
 import sys
 import anyio
 from asyncllm import AsyncLLM, Request
-from asyncllm.batch.deferred import limits, run
+from asyncllm.batch.deferred import run
+from asyncllm.batch.deferred.providers import limits
 from dataclasses import replace
 
 model, base_url, journal, count, provider = sys.argv[1:]

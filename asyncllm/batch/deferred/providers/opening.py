@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from asyncllm.errors import UnsupportedError
-from asyncllm.pipeline.endpoint import Endpoint
 from asyncllm.transports.wire.formats.openai_requests import OpenAIFormat
 
 from .api import ApiTransport, BatchApi
 from .limits import limits_of
-from .openai_api import OpenAIBatchApi
+from .openai import OpenAIBatchApi
 from .provider import BatchProvider
+
+if TYPE_CHECKING:
+    from asyncllm.pipeline.endpoint import Endpoint
 
 
 def open_provider(endpoint: Endpoint) -> BatchProvider:
@@ -34,6 +36,6 @@ def open_provider(endpoint: Endpoint) -> BatchProvider:
     # Its format takes a while to import, and is there by now where it is needed.
     from asyncllm.transports.wire.formats.anthropic.requests import AnthropicFormat
 
-    from .anthropic_api import AnthropicBatchApi
+    from .anthropic import AnthropicBatchApi
 
     return AnthropicBatchApi(api, cast("AnthropicFormat", format_), limits)

@@ -1,0 +1,1 @@
+"""Providers' batch APIs: their limits, and the requests that they are asked by."""
