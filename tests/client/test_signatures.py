@@ -20,6 +20,7 @@ BLOCKING_TYPES = {
     "PartialStream": "BlockingPartials",
     "ItemStream": "BlockingItems",
     "OutcomeStream": "BlockingOutcomes",
+    "DeferredJob": "BlockingJob",
     "AsyncInstructor": "Instructor",
 }
 METHODS = sorted(name for name in vars(AsyncLLM) if not name.startswith("_"))
