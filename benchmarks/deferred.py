@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,9 @@ FORMATS = {
     "openai": "openai/gpt-4o-mini",
     "azure": "azure/gpt-4o-mini",
     "anthropic": "anthropic/claude-sonnet-4-5",
+    "gemini": "gemini/gemini-2.5-flash",
 }
+_PATHS = {"openai": "/v1", "gemini": "/v1beta"}
 _POLL_S = 0.05
 _KILLED_ITEMS = 200
 # What begins with Python and the imports, before the first request.
@@ -47,7 +48,7 @@ def main() -> int:
     parser.add_argument("--work", nargs=4, metavar=("FORMAT", "MODE", "URL", "JOURNAL"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        print(json.dumps(anyio.run(partial(_work, *given.work, given.items))))
+        print(json.dumps(anyio.run(_work, given.work, given.items)))
         return 0
     right = [_compare(format_, given.items) for format_ in FORMATS]
     right += [_killed(format_, given.kills) for format_ in FORMATS]
@@ -101,12 +102,13 @@ def _killed(format_: str, kills: int) -> bool:
 
 
 def _command(format_: str, mode: str, simulator: Simulator, journal: str, items: int) -> list[str]:
-    url = simulator.url if format_ == "openai" else simulator.root_url
+    url = f"{simulator.root_url}{_PATHS.get(format_, '')}"
     work = [format_, mode, url, journal]
     return [sys.executable, "-m", "benchmarks.deferred", "--items", str(items), "--work", *work]
 
 
-async def _work(format_: str, mode: str, url: str, journal: str, items: int) -> dict[str, float]:
+async def _work(work: tuple[str, str, str, str], items: int) -> dict[str, float]:
+    format_, mode, url, journal = work
     deferred_run.SETTLE_S = 0.3
     options: dict[str, Any] = {"journal": journal}
     if mode == "deferred":

@@ -8,11 +8,16 @@ from typing import Protocol
 
 from .anthropic_batches import AnthropicBatches
 from .behaviour import BatchSimulation
+from .gemini_batches import GeminiBatches
 from .openai_batches import OpenAIBatches
 from .requests import BatchCall, BatchReply
 
 # OpenAI's SDK and servers of their own prefix, Azure's two forms.
 _OPENAI = re.compile(r"(/v1|/openai/v1|/openai|)(/(?:files|batches)(?:/.*)?)")
+# Files go to an address beside the API, before its version.
+_GEMINI = re.compile(
+    r"((?:/upload|/download)?/v1(?:beta|alpha))(/(?:files|batches)(?:[/:].*)?|/models/[^:/]+:batchGenerateContent)"
+)
 _ANTHROPIC = re.compile(r"(/v1)(/messages/batches(?:/.*)?)")
 
 
@@ -26,6 +31,7 @@ class BatchEndpoints:
     def __init__(self, behaviour: BatchSimulation) -> None:
         self._served: tuple[tuple[re.Pattern[str], _Batches], ...] = (
             (_ANTHROPIC, AnthropicBatches(behaviour)),
+            (_GEMINI, GeminiBatches(behaviour)),
             (_OPENAI, OpenAIBatches(behaviour)),
         )
 

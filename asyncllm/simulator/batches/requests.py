@@ -32,9 +32,10 @@ class BatchCall:
 class BatchReply:
     """The answer to it: a status with a body, or an error in the provider's own words."""
 
-    body: bytes = b""
+    body: bytes = b"{}"
     status: int = 200
     error: ErrorDetails | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
     def of(cls, value: object) -> BatchReply:

@@ -170,7 +170,7 @@ class Provider:
         status, content = (made.status, made.body) if made.error is None else responder.format.error(made.error)
         # A fault plays after the effect: a batch whose creation fails has been created.
         fault = self._behaviour.faults.pick(RequestTraits(path, "", logged.key, False, ""), only_by_path=True)
-        reply = Reply(status=status, body=content)
+        reply = Reply(status=status, body=content, headers=[*made.headers])
         await self._play(fault, Responder(responder.response, responder.format, reply), logged)
 
     async def _is_allowed(

@@ -22,13 +22,24 @@ def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options_of(provider: str, simulator: Simulator, key: str) -> dict[str, Any]:
     """Return the options of a client of the simulator in a provider's format."""
-    models = {"openai": "openai/gpt-4o-mini", "azure": "azure/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5"}
+    models = {
+        "openai": "openai/gpt-4o-mini",
+        "azure": "azure/gpt-4o-mini",
+        "anthropic": "anthropic/claude-sonnet-4-5",
+        "gemini": "gemini/gemini-2.5-flash",
+    }
     options = {"model": models[provider], "api_key": key, "retry_min_wait": 0.001, "retry_max_wait": 0.002}
-    options["base_url"] = simulator.url if provider == "openai" else simulator.root_url
+    paths = {"openai": "/v1", "gemini": "/v1beta"}
+    options["base_url"] = f"{simulator.root_url}{paths.get(provider, '')}"
     return options
 
 
-@pytest.fixture(params=["openai", "azure", "anthropic"])
+def is_live(path: str) -> bool:
+    """Return whether a path is that of a live request."""
+    return path.partition("?")[0].endswith(("/chat/completions", "/messages", ":generateContent"))
+
+
+@pytest.fixture(params=["openai", "azure", "anthropic", "gemini"])
 def provider(request: pytest.FixtureRequest) -> str:
     """The provider whose format is spoken."""
     name: str = request.param

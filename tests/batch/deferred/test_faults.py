@@ -10,7 +10,7 @@ import pytest
 from asyncllm import AsyncLLM, Outcome, ProviderTimeoutError, Request
 from asyncllm.simulator import BatchFaults, Fault, Simulator
 
-from .conftest import POLL_S
+from .conftest import POLL_S, is_live
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ async def run(llm: AsyncLLM, path: Path, **options: Any) -> list[Outcome[Any]]:
 
 def live_calls(simulator: Simulator) -> int:
     """Return the number of requests that were sent live."""
-    return sum(path.partition("?")[0].endswith(("/chat/completions", "/messages")) for path in simulator.seen.paths)
+    return sum(map(is_live, simulator.seen.paths))
 
 
 async def test_failed_requests_fail_alone(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
@@ -97,6 +97,7 @@ async def test_the_window_ends_for_a_slow_batch(llm: AsyncLLM, simulator: Simula
     assert live_calls(simulator) == 2
 
 
+@pytest.mark.parametrize("provider", ["openai", "azure", "anthropic"])  # Gemini names no line
 async def test_a_request_that_spoils_its_batch_is_left_out(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
     """The provider refuses the whole batch and names a line: that request fails, the others are sent again."""
     simulator.batches.faults = BatchFaults(invalid_line=COUNT)  # the second batch has no such line
@@ -109,7 +110,7 @@ async def test_a_request_that_spoils_its_batch_is_left_out(llm: AsyncLLM, simula
 @pytest.mark.parametrize("at", ["before_headers", "body"])
 async def test_a_download_that_is_cut_goes_on(llm: AsyncLLM, simulator: Simulator, path: Path, at: Any) -> None:
     """Results that break off half-way are fetched again, and counted once."""
-    faults = [Fault("cut", at=at, times=2, path=path_) for path_ in ("*/content", "*/results")]
+    faults = [Fault("cut", at=at, times=2, path=path_) for path_ in ("*/content", "*/results", "*:download")]
     simulator.faults(*faults)
     done = await run(llm, path)
     assert all(o.ok for o in done)
@@ -118,10 +119,11 @@ async def test_a_download_that_is_cut_goes_on(llm: AsyncLLM, simulator: Simulato
 
 @pytest.mark.parametrize("kind", ["status", "reset"])
 async def test_a_batch_whose_creation_fails_after_it_was_created_is_found(
-    llm: AsyncLLM, simulator: Simulator, path: Path, kind: str
+    llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, kind: str
 ) -> None:
     """The batch is found in the provider's list, and not created again."""
-    simulator.faults(Fault(kind, path="*/batches", times=1))
+    created_at = "*:batchGenerateContent" if provider == "gemini" else "*/batches"
+    simulator.faults(Fault(kind, path=created_at, times=1))
     done = await run(llm, path)
     assert all(o.ok for o in done)
     assert simulator.seen.faults_played == 1

@@ -14,6 +14,8 @@ from asyncllm import Journal
 from asyncllm.batch.deferred.job import read_status
 from asyncllm.simulator import Simulator
 
+from .conftest import options_of
+
 # As many as keep the test short; the benchmark kills a hundred times.
 _KILLS = 6
 _COUNT = 60
@@ -40,13 +42,12 @@ anyio.run(main)
 """
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
 def test_nothing_is_paid_for_twice_when_the_process_is_killed(provider: str, simulator: Simulator, path: Path) -> None:
     """Killed at random moments of sending, waiting and reading, the job ends with each request answered once."""
     draw = random.Random(provider)
-    model = {"openai": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5"}[provider]
-    base_url = simulator.url if provider == "openai" else simulator.root_url
-    arguments = [sys.executable, "-c", _JOB, model, base_url, str(path), str(_COUNT), provider]
+    options = options_of(provider, simulator, "key")
+    arguments = [sys.executable, "-c", _JOB, options["model"], options["base_url"], str(path), str(_COUNT), provider]
     simulator.batches.takes_s = 0.1
     for _ in range(_KILLS):
         with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:

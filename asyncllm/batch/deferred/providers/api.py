@@ -58,6 +58,16 @@ class BatchApi:
         headers = {**self._headers, **(headers or {})}
         return await self._object(ApiRequest(self._connection, "POST", url, headers, _FILE_TIMEOUT_S, upload=upload))
 
+    async def begin_upload(self, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Announce a file, and return the headers of the answer."""
+        headers = {**self._headers, **headers}
+        request = ApiRequest(self._connection, "POST", url, headers, self._timeout_s, encode(body))
+        return (await self._transport.exchange(request)).headers
+
+    async def upload_without_key(self, url: str, upload: Upload, headers: Mapping[str, str]) -> Mapping[str, object]:
+        """Send a file to an address that the provider has named, which stands for the key."""
+        return await self._object(ApiRequest(self._connection, "POST", url, headers, _FILE_TIMEOUT_S, upload=upload))
+
     async def download(self, url: str, path: Path) -> None:
         """Write what an address has to a file, behind what of it is in the file already."""
         await self._transport.exchange(

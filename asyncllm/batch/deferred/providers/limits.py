@@ -36,6 +36,8 @@ LIMITS: Mapping[str, BatchLimits] = {
     "openai": _OPENAI,
     "azure": BatchLimits(100_000, 200 * _MB, _DAY_S, "Azure OpenAI, quotas and limits, Batch limits"),
     "anthropic": BatchLimits(100_000, 256 * _MB, _DAY_S, "Anthropic, Batch processing, Batch limitations"),
+    # The page names no number of requests; as many as others take.
+    "gemini": BatchLimits(100_000, 2_000 * _MB, 2 * _DAY_S, "Gemini API, Rate limits, Batch API rate limits"),
     "groq": BatchLimits(50_000, 200 * _MB, _DAY_S, "Groq, Batch processing, Limits"),
     "hosted_vllm": _COMPATIBLE,
     "litellm_proxy": _COMPATIBLE,

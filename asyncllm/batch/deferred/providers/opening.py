@@ -33,7 +33,13 @@ def open_provider(endpoint: Endpoint) -> BatchProvider:
     api = BatchApi(transport, connection, format_.headers, endpoint.config.timeout)
     if isinstance(format_, OpenAIFormat):
         return OpenAIBatchApi(api, format_, limits, azure=connection.provider == "azure")
-    # Its format takes a while to import, and is there by now where it is needed.
+    # The formats take a while to import, and are there by now where they are needed.
+    if connection.provider == "gemini":
+        from asyncllm.transports.wire.formats.gemini.requests import GeminiFormat
+
+        from .gemini import GeminiBatchApi
+
+        return GeminiBatchApi(api, cast("GeminiFormat", format_), limits)
     from asyncllm.transports.wire.formats.anthropic.requests import AnthropicFormat
 
     from .anthropic import AnthropicBatchApi
