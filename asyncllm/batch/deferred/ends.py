@@ -1,20 +1,24 @@
-"""The errors of requests that no answer came for, and of those that a journal has."""
+"""How batches and requests end: the states of batches, and the errors of requests that no answer came for."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import asyncllm.errors
 from asyncllm.errors import (
     AsyncLLMError,
     MalformedResponseError,
+    NotFoundError,
     ProviderError,
     ProviderTimeoutError,
     UnsupportedError,
 )
 
 from ..journal.entry import JournalEntry
+from .providers.provider import BatchProvider, ProviderBatch
 
+_GONE = "the provider does not have the batch any more"
 _AGAIN = "Run the batch again, and it is sent again."
 
 
@@ -25,6 +29,21 @@ def unanswered(end: str) -> ProviderError:
     if end == "cancelled":
         return ProviderError("the batch was cancelled before the request was answered.", hint=_AGAIN)
     return MalformedResponseError("the batch has ended, and has no result for this request.", hint=_AGAIN)
+
+
+async def states_of(provider: BatchProvider, ids: Collection[str]) -> Mapping[str, ProviderBatch]:
+    """Return batches by their ids; one that the provider does not have has failed."""
+    if not ids:
+        return {}
+    try:
+        return await provider.states([*ids])
+    except NotFoundError:
+        if len(ids) == 1:
+            return {id: ProviderBatch(id, "failed", 0, reason=_GONE) for id in ids}
+    found: dict[str, ProviderBatch] = {}
+    for id in ids:
+        found |= await states_of(provider, (id,))
+    return found
 
 
 def error_of(entry: JournalEntry) -> AsyncLLMError:

@@ -8,15 +8,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from anyio import sleep
+from anyio import CancelScope, sleep
 
 from asyncllm import telemetry
 from asyncllm.errors import BadRequestError, ProviderError
 from asyncllm.messages import Request
 
-from ..engine import Flow, failed
-from ..input import Requests, input_of, on_thread
-from ..item import BatchItem
+from ..engine import Flow
+from ..input import Requests, on_thread
 from ..journal.answer_row import AnswerRow
 from ..journal.entry import JournalEntry, encode
 from ..journal.fingerprint import Fingerprint, RequestSettings
@@ -27,18 +26,18 @@ from ..journal.store import JournalStore
 from ..options import OnExpired
 from ..outcome import Outcome
 from . import rows
-from .ends import error_of, unanswered
+from .ends import error_of, states_of, unanswered
+from .intake import Intake
 from .pauses import Pauses
 from .providers.opening import open_provider
 from .providers.provider import BatchResult, ProviderBatch
 from .reading import AT_ONCE, Ended, Given, Reader
-from .requests import AROUND_BYTES, DeferredCalls, KeptRequest, RequestMaker
+from .requests import DeferredCalls, KeptRequest, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
 
 T = TypeVar("T")
 
-_READ_AT_ONCE = 500
 # How many batches an expired item may be in, before it is sent live.
 _ROUNDS = 2
 # A list of batches is up to date after this long, by what providers show.
@@ -118,9 +117,14 @@ class DeferredRun(Generic[T]):
         pipeline = await self._calls.pipeline()
         self._provider = open_provider(pipeline.endpoint)
         await self._session.open(pipeline.config.max_concurrency)
-        await self._session.execute(lambda store: rows.create_tables(store.connection))
-        if self._requests is not None:
-            await self._session.execute(lambda store: rows.drop_unsent(store.connection))
+        try:
+            await self._session.execute(lambda store: rows.create_tables(store.connection))
+            if self._requests is not None:
+                await self._session.execute(lambda store: rows.drop_unsent(store.connection))
+        except BaseException:
+            with CancelScope(shield=True):
+                await self.close()
+            raise
         self._pipeline = pipeline
         path, config = self._journal.path, pipeline.config
         self._reader = Reader(self._provider, pipeline, self._calls, self._given, path)
@@ -191,55 +195,22 @@ class DeferredRun(Generic[T]):
         self.opened(resumed)
 
     async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
-        """Take the input, pack what has to be sent, and yield what is known of it."""
+        """Take the input, pack what has to be sent, send what is full, and yield what is known of it."""
         assert self._requests is not None
-        budget, endpoint = self.settings.budget_usd, self._pipeline.endpoint
-        if budget is not None:
-            budget -= self._spent_usd + await self._session.execute(lambda store: rows.reserved_usd(store.connection))
-        maker = RequestMaker(self._calls, endpoint, self._provider, budget, keep_data=self._journal.keep_data)
-        source, index = input_of(self._requests), 0
-        try:
-            while taken := await source.take(_READ_AT_ONCE):
-                items = [BatchItem(index + n, messages) for n, messages in enumerate(taken)]
-                index += len(items)
-                self.flow.taken = index
-                for outcome in await self._pack(items, maker):
+        session, left_usd = self._session, self.settings.budget_usd
+        if left_usd is not None:
+            left_usd -= self._spent_usd + await session.execute(lambda store: rows.reserved_usd(store.connection))
+        maker = RequestMaker(
+            self._calls, self._pipeline.endpoint, self._provider, left_usd, keep_data=self._given.is_journaled
+        )
+        intake = Intake(session, maker, self._given, self._provider.limits, self.flow)
+        async with aclosing(intake.take(self._requests)) as taken:
+            async for known in taken:
+                for outcome in known:
                     yield outcome
                 if await self._batches("ready"):
-                    await self._send_ready()
-        finally:
-            await source.aclose()
-        await self._session.execute(lambda store: rows.finish_packing(store.connection))
-
-    async def _pack(self, items: Sequence[BatchItem], maker: RequestMaker[T]) -> list[Outcome[T]]:
-        """Pack items, and return the outcomes of those that are known or cannot be sent."""
-        to_send, ended = await self._session.register(items)
-        outcomes = [outcome for _, outcome in ended]
-        numbers = [(item.number, item.fingerprint.sent) for item in to_send]
-        waiting = await self._session.execute(lambda store: rows.waiting_among(store.connection, numbers))
-        made: list[rows.NewItem] = []
-        settings: dict[bytes, RequestSettings] = {}
-        for item in to_send:
-            self._given.add(item.index, item.messages)
-            if item.number in waiting:
-                continue
-            try:
-                made.append(await maker.make(item))
-                settings[item.fingerprint.settings.digest] = item.fingerprint.settings
-            except Exception as error:
-                outcome: Outcome[T] = failed(item, error)
-                await self._session.record(item, outcome)
-                outcomes.append(outcome)
-        limits = self._provider.limits
-
-        def pack(store: JournalStore) -> None:
-            for one in settings.values():
-                store.note_settings(one)
-            rows.pack(store.connection, made, limits, AROUND_BYTES)
-
-        if made:
-            await self._session.execute(pack)
-        return outcomes
+                    for outcome in await self._send_ready():
+                        yield outcome
 
     async def _from_journal(self) -> AsyncGenerator[Outcome[T], None]:
         """Yield the outcomes that the journal has."""
@@ -296,15 +267,15 @@ class DeferredRun(Generic[T]):
     async def _poll(self) -> list[tuple[BatchRow, ProviderBatch]]:
         """Ask for the state of the batches, note it, and return those that have ended."""
         open_rows = {str(row.provider_id): row for row in await self._batches("open")}
-        if not open_rows:
-            return []
         try:
-            states = await self._provider.states(list(open_rows))
+            states = await states_of(self._provider, open_rows)
         except ProviderError as error:
             if not self._calls.is_retryable(error):
                 raise
             telemetry.emit(telemetry.WARNING, "deferred.failed", error=type(error).__name__, message=error.message)
             return []  # a provider that is down for an hour ends no batch of a night
+        if not states:
+            return []
         for id, state in states.items():
             row, expires_at = open_rows[id], state.expires_at or open_rows[id].expires_at
             await self._change(row, "open", status=state.status, answered=state.answered, expires_at=expires_at)

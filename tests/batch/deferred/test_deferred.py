@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, field_validator
 
 from asyncllm import LLM, AsyncLLM, BudgetExceededError, Journal, Request, UnsupportedError
 from asyncllm.batch.deferred.providers import limits
+from asyncllm.batch.progress import Progress
 from asyncllm.models import batch_prices
 from asyncllm.simulator import Simulator
 
@@ -235,3 +237,17 @@ async def test_leaving_the_block_early_keeps_what_is_with_the_provider(
     simulator.batches.advance(1000)
     assert all(o.ok for o in await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S))
     assert sorted(simulator.batches.billed.values()) == [1] * 3
+
+
+async def test_an_async_input_and_a_progress_report(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """An async generator is an input too, and the progress is reported as the provider is asked."""
+
+    async def coming() -> AsyncIterator[str]:
+        for n in range(3):
+            yield f"question {n}"
+
+    reports: list[Progress] = []
+    done = await llm.gather(coming(), deferred=True, journal=path, poll_s=POLL_S, progress=reports.append)
+    assert [o.ok for o in done] == [True] * 3
+    assert (reports[-1].finished, reports[-1].done, reports[-1].taken) == (True, 3, 3)
+    assert reports[0].resumed is not None

@@ -141,3 +141,16 @@ async def test_a_provider_that_is_down_while_it_is_asked_ends_nothing(
     async with job.outcomes() as outcomes:
         assert [o.ok async for o in outcomes] == [True]
     assert simulator.seen.faults_played == 10
+
+
+async def test_a_batch_that_is_gone_is_an_error_of_its_requests(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A batch that the provider does not have any more ends its requests, and the next run sends them again."""
+    simulator.batches.takes_s = 1000
+    job = await llm.submit(["a", "b"], journal=path)
+    simulator.faults(Fault("status", code=404, path="*/batches/*", times=1))
+    async with job.outcomes() as outcomes:
+        errors = [str(o.error) async for o in outcomes]
+    assert len(errors) == 2
+    assert all("does not have the batch" in error for error in errors)

@@ -87,9 +87,8 @@ class GeminiBatchApi:
         if not where:
             raise MalformedResponseError("the provider named no address for the file of the batch.")
         sending = {"X-Goog-Upload-Offset": "0", "X-Goog-Upload-Command": "upload, finalize"}
-        file = mapping_or_empty(
-            (await self._api.upload_without_key(where, Upload(submission.path), sending)).get("file")
-        )
+        sent = await self._api.upload_without_key(where, Upload(submission.path), sending)
+        file = mapping_or_empty(sent.get("file"))
         batch = {"display_name": submission.mark, "input_config": {"file_name": text_of(file.get("name"))}}
         return self._read(await self._api.post(f"{self._model_url}:batchGenerateContent", {"batch": batch}))
 
