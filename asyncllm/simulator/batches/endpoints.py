@@ -16,7 +16,8 @@ from .requests import BatchCall, BatchReply
 _OPENAI = re.compile(r"(/v1|/openai/v1|/openai|)(/(?:files|batches)(?:/.*)?)")
 # Files go to an address beside the API, before its version.
 _GEMINI = re.compile(
-    r"((?:/upload|/download)?/v1(?:beta|alpha))(/(?:files|batches)(?:[/:].*)?|/models/[^:/]+:batchGenerateContent)"
+    r"((?:/upload|/download)/v1(?:beta|alpha)?|/v1(?:beta|alpha))"
+    r"(/(?:files|batches)(?:[/:].*)?|/models/[^:/]+:batchGenerateContent)"
 )
 _ANTHROPIC = re.compile(r"(/v1)(/messages/batches(?:/.*)?)")
 

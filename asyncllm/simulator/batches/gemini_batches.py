@@ -66,14 +66,17 @@ class GeminiBatches:
         name = f"files/{len(self._files) + 1:06}"
         if call.headers.get("X-Goog-Upload-Command") == "start":
             where = f"{call.root}/upload/v1beta/files?upload_id=1"
-            return BatchReply(headers=((b"x-goog-upload-url", where.encode()),))
+            return BatchReply(headers=((b"x-goog-upload-url", where.encode()), (b"x-goog-upload-status", b"active")))
         self._files[name] = call.body
-        return BatchReply.of({"file": {"name": name, "sizeBytes": str(len(call.body)), "state": "ACTIVE"}})
+        shown = {"file": {"name": name, "sizeBytes": str(len(call.body)), "state": "ACTIVE"}}
+        return BatchReply(encode_json(shown), headers=((b"x-goog-upload-status", b"final"),))
 
     def _create(self, call: BatchCall, model: str) -> BatchReply:
         try:
             given = as_object(as_object(json.loads(call.body)).get("batch"))
-            file = self._files.get(str(as_object(given.get("input_config")).get("file_name")))
+            file = self._files.get(
+                str(_either(as_object(_either(given, "input_config", "inputConfig")), "file_name", "fileName"))
+            )
             if file is None:
                 return refused(400, "input_config.file_name: no such file")
             lines = [_line(text, model) for text in file.splitlines()]
@@ -85,7 +88,7 @@ class GeminiBatches:
         if limit is not None and waiting + tokens > limit:
             return refused(429, "Resource has been exhausted: enqueued tokens of batches.")
         batch = SimulatedBatch(f"batches/{len(self._batches) + 1:06}", self._behaviour.now, lines, tokens)
-        batch.fields = {"displayName": given.get("display_name"), "model": f"models/{model}"}
+        batch.fields = {"displayName": _either(given, "display_name", "displayName"), "model": f"models/{model}"}
         self._batches[batch.id] = batch
         return BatchReply.of(_shown(batch))
 
@@ -106,6 +109,11 @@ class GeminiBatches:
             batch.fields = {**batch.fields, "responsesFile": name}
         batch.results.clear()
         batch.errors.clear()
+
+
+def _either(given: Mapping[str, object], name: str, in_camel_case: str) -> object:
+    """Return a field, whose name has two spellings."""
+    return given.get(name, given.get(in_camel_case))
 
 
 def _line(text: bytes, model: str) -> BatchLine:
@@ -134,7 +142,7 @@ def _written(key: str, result: LineResult) -> tuple[bytes, bool]:
 
 def _shown(batch: SimulatedBatch) -> Mapping[str, object]:
     count, ended = len(batch.lines), batch.status != "in_progress"
-    metadata = {
+    metadata: dict[str, object] = {
         "model": batch.fields.get("model"),
         "displayName": batch.fields.get("displayName"),
         "state": _STATES[batch.status],
@@ -143,5 +151,5 @@ def _shown(batch: SimulatedBatch) -> Mapping[str, object]:
     }
     shown: dict[str, object] = {"name": batch.id, "metadata": metadata, "done": ended}
     if "responsesFile" in batch.fields:
-        shown["response"] = {"responsesFile": batch.fields["responsesFile"]}
+        metadata["output"] = shown["response"] = {"responsesFile": batch.fields["responsesFile"]}
     return shown

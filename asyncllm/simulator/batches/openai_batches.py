@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from itertools import islice
+from itertools import count, islice
 
 from ..answers.conversation import InvalidRequestError
 from ..answers.json_values import as_object, encode_json, is_object
@@ -43,6 +43,7 @@ class OpenAIBatches:
         self._behaviour = behaviour
         self._files: dict[str, _File] = {}
         self._batches: dict[str, SimulatedBatch] = {}
+        self._numbers = count(1)  # of files, which may be deleted
 
     def answer(self, call: BatchCall) -> BatchReply | None:
         """Answer a request about files or batches; None for any other."""
@@ -91,7 +92,7 @@ class OpenAIBatches:
         return BatchReply.of(_shown_file(self._add_file(name, content)))
 
     def _add_file(self, name: str, content: bytes, purpose: str = "batch") -> _File:
-        file = _File(f"file-{len(self._files) + 1:06}", name, content, self._behaviour.now, purpose)
+        file = _File(f"file-{next(self._numbers):06}", name, content, self._behaviour.now, purpose)
         self._files[file.id] = file
         return file
 
@@ -202,7 +203,7 @@ def _shown_file(file: _File) -> dict[str, object]:
 
 
 def _shown(batch: SimulatedBatch) -> dict[str, object]:
-    created, ended, count = int(batch.created_at), batch.ended_at, len(batch.lines)
+    created, ended, total = int(batch.created_at), batch.ended_at, len(batch.lines)
     shown: dict[str, object] = {
         "id": batch.id,
         "object": "batch",
@@ -217,9 +218,9 @@ def _shown(batch: SimulatedBatch) -> dict[str, object]:
         "expires_at": created + 86_400,
         "metadata": batch.fields.get("metadata"),
         "request_counts": {
-            "total": count,
+            "total": total,
             "completed": batch.answered,
-            "failed": count - batch.answered if batch.status != "in_progress" else 0,
+            "failed": total - batch.answered if batch.status != "in_progress" else 0,
         },
     }
     if ended is not None:
