@@ -45,6 +45,7 @@ def test_a_batch_is_left_with_the_provider_and_fetched_later(
     assert ran.code == 1, ran.err  # a row is bad
     assert "5 requests are with the provider, in 1 batch" in ran.err
     shown = run("jobs")
+    assert not list(rows.parent.glob("*-wal"))
     assert "out.jsonl.journal: 5 requests, 5 without an outcome" in shown.out
     assert "0 of 5 answered" in shown.out
     assert run("jobs", "out.jsonl.journal", "--json").json["out.jsonl.journal"]["waiting"] == 5

@@ -30,8 +30,14 @@ def run(
     The command that began a batch asks again, and continues it.
     """
     from asyncllm.batch.deferred.job import read_status
+    from asyncllm.batch.journal.lock import is_locked
+
+    from ..batch.job_record import tidy
 
     found = {path: read_status(path) for path in journals or sorted(Path().glob("*.journal"))}
+    for path in found:
+        if not is_locked(path):
+            tidy(path)
     if not journals:
         found = {path: status for path, status in found.items() if status.batches}
     if as_json:

@@ -47,6 +47,7 @@ async def test_a_second_run_creates_no_batch(llm: AsyncLLM, simulator: Simulator
     assert sorted(simulator.batches.billed.values()) == [1] * 4
 
 
+@pytest.mark.leaks
 async def test_a_job_is_submitted_and_taken_up_by_another_client(
     llm: AsyncLLM, provider: str, simulator: Simulator, secret_key: str, path: Path
 ) -> None:
@@ -174,6 +175,7 @@ async def test_the_budget_is_reserved_at_the_prices_of_batches(llm: AsyncLLM, si
     assert sum(simulator.batches.billed.values()) == 2
 
 
+@pytest.mark.leaks
 def test_a_blocking_client_submits_and_waits(simulator: Simulator, secret_key: str, path: Path) -> None:
     """`LLM` has the same job, without await."""
     with LLM(**options_of("openai", simulator, secret_key)) as blocking:
