@@ -7,8 +7,8 @@ again, or to be asked for live, is kept until it has ended.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -284,7 +284,7 @@ def drop_items(database: Database, numbers: Sequence[int]) -> None:
 
 def new_mark() -> str:
     """Return a text that no other batch has."""
-    return uuid.uuid4().hex[:20]
+    return os.urandom(10).hex()
 
 
 def _begin(database: Database) -> BatchRow:

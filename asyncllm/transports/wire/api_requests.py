@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +131,7 @@ class _Body:
         if request.upload is None:
             return
         if request.upload.fields is not None:
-            boundary = uuid.uuid4().hex
+            boundary = os.urandom(16).hex()
             headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
             self._head, self._tail = _form(request.upload, boundary)
         else:
