@@ -17,12 +17,12 @@ except ImportError:
     raise not_installed("asyncllm.web needs", "web") from None
 
 from .lifespan import lifespan
-from .problems import Problem, add_error_handlers, problem_of
+from .problems import ProblemDetails, add_error_handlers, problem_of
 from .request_deadline import request_deadline
 from .streaming import StreamProtocol, stream_response
 
 __all__ = [
-    "Problem",
+    "ProblemDetails",
     "StreamProtocol",
     "add_error_handlers",
     "lifespan",

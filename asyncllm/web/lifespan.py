@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from ..client import AsyncLLM
 
-App = TypeVar("App")
 State = Mapping[str, Any]
 
 
 def lifespan(
-    *clients: AsyncLLM, own: Callable[[App], AbstractAsyncContextManager[State | None]] | None = None
-) -> Callable[[App], AbstractAsyncContextManager[State]]:
+    *clients: AsyncLLM, own: Callable[[Any], AbstractAsyncContextManager[State | None]] | None = None
+) -> Callable[[Any], AbstractAsyncContextManager[State]]:
     """Return a lifespan that warms clients up at the start of an application, and closes them at its end.
 
     ASGI servers end the lifespan when the last response has ended, streams included.
@@ -28,7 +27,7 @@ def lifespan(
     """
 
     @asynccontextmanager
-    async def run(app: App) -> AsyncGenerator[State, None]:
+    async def run(app: object) -> AsyncGenerator[State, None]:
         async with AsyncExitStack() as stack:
             for client in clients:
                 await stack.enter_async_context(client)

@@ -79,7 +79,7 @@ _BY_ERROR: dict[type[BaseException], _Row] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDetails:
     """An error as a client may see it.
 
     Attributes:
@@ -109,16 +109,16 @@ class Problem:
         return Response(body, self.status, headers=headers, media_type="application/problem+json")
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException) -> ProblemDetails:
     """Return an error as problem details; one of another library, or a bug, is an internal one."""
     row = next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), _FAULT)
     wait_s: float | None = getattr(error, "retry_after", None)
     if row.status != 503:
-        return Problem(*row)
+        return ProblemDetails(*row)
     if row is not _BUSY and wait_s is None:
-        return Problem(*row)
+        return ProblemDetails(*row)
     seconds = max(1, math.ceil(_USUAL_RETRY_AFTER_S if wait_s is None else wait_s))
-    return Problem(row.status, row.code, f"{row.detail} Try again in {seconds} s.", seconds)
+    return ProblemDetails(row.status, row.code, f"{row.detail} Try again in {seconds} s.", seconds)
 
 
 def add_error_handlers(app: Starlette) -> None:
@@ -130,7 +130,7 @@ def add_error_handlers(app: Starlette) -> None:
     app.add_exception_handler(AsyncLLMError, _answer)
 
 
-def report(error: BaseException, problem: Problem) -> None:
+def report(error: BaseException, problem: ProblemDetails) -> None:
     """Emit the event of a request that failed; its message is for the operator, not for the user."""
     telemetry.emit(
         telemetry.WARNING,

@@ -12,7 +12,7 @@ from ..completions.chunk import Chunk
 from ..completions.completion import Completion
 from ..completions.usage import Usage
 from ..narrowing import is_list, is_mapping, mapping_or_empty
-from .problems import Problem
+from .problems import ProblemDetails
 
 # ASCII alone: half of a surrogate pair, which a chunk may end with, cannot be encoded as UTF-8.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -50,7 +50,7 @@ class Encoding:
         """Return the end of an answer; `value` is that of a typed one."""
         raise NotImplementedError
 
-    def failed(self, problem: Problem) -> bytes:
+    def failed(self, problem: ProblemDetails) -> bytes:
         """Return the end of an answer that was interrupted."""
         raise NotImplementedError
 
@@ -80,7 +80,7 @@ class OpenAIEncoding(Encoding):
     def end(self, completion: Completion, value: object) -> bytes:
         return _DONE
 
-    def failed(self, problem: Problem) -> bytes:
+    def failed(self, problem: ProblemDetails) -> bytes:
         error = {"message": problem.detail, "type": problem.code, "code": problem.status, "param": None}
         return b"data: " + _encode({"error": error}).encode() + b"\n\n"
 
@@ -115,7 +115,7 @@ class EventEncoding(Encoding):
         # JSON of JSON would be a text: the value stands in the object as it is.
         return _event("done", done if value is None else done[:-1] + b',"value":' + _json(value) + b"}")
 
-    def failed(self, problem: Problem) -> bytes:
+    def failed(self, problem: ProblemDetails) -> bytes:
         return _event("error", _encode(problem.to_dict()).encode())
 
 
@@ -158,7 +158,7 @@ class UIEncoding(Encoding):
         reason = _UI_REASONS.get(completion.finish_reason or "", "other")
         return sent + _ui("finish-step") + _ui("finish", finishReason=reason, messageMetadata=metadata) + _DONE
 
-    def failed(self, problem: Problem) -> bytes:
+    def failed(self, problem: ProblemDetails) -> bytes:
         return self._close_part() + _ui("error", errorText=problem.detail) + _DONE
 
     def _delta(self, part: str, text: str) -> bytes:
@@ -205,7 +205,7 @@ class TextEncoding(Encoding):
     def end(self, completion: Completion, value: object) -> bytes:
         return b"" if value is None else _json(value) + b"\n"
 
-    def failed(self, problem: Problem) -> bytes:
+    def failed(self, problem: ProblemDetails) -> bytes:
         return b""
 
 

@@ -15,7 +15,7 @@ _UNIT_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _GRPC_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
-def request_deadline(longest: float | None = None) -> Callable[[Request], float | None]:
+def request_deadline(longest: float) -> Callable[[Request], float]:
     """Return a function that reads how many seconds the client of a request waits for its answer.
 
     It is a dependency for FastAPI, and works on any request: `deadline=read(request)`. The header is
@@ -23,14 +23,12 @@ def request_deadline(longest: float | None = None) -> Callable[[Request], float 
     with 400.
 
     Args:
-        longest: Seconds: the deadline without a header, and the most that a header may ask for; None for no limit.
+        longest: Seconds: the deadline without a header, and the most that a header may ask for.
     """
 
-    def deadline(request: Request) -> float | None:
+    def deadline(request: Request) -> float:
         seconds = _asked_for(request)
-        if seconds is None or longest is None:
-            return longest if seconds is None else seconds
-        return min(seconds, longest)
+        return longest if seconds is None else min(seconds, longest)
 
     return deadline
 

@@ -58,7 +58,7 @@ class Visitor:
 
     def events(self) -> list[tuple[str, Any]]:
         """Return the server-sent events, each with its name and its decoded data."""
-        found = []
+        found: list[tuple[str, Any]] = []
         for block in self.body.decode().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "data" in fields:
@@ -134,5 +134,3 @@ async def llm(options: Options, anyio_backend: str) -> AsyncIterator[AsyncLLM]:
 def scripted(**script: object) -> dict[str, dict[str, object]]:
     """Return the `extra_body` that tells the simulator what to answer."""
     return {"simulator": script}
-
-

@@ -46,7 +46,9 @@ ROWS: dict[str, tuple[int, str]] = {
     "RefusalError": (422, "refused"),
     "IncompleteOutputError": (502, "incomplete"),
 }
-KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+KINDS: dict[str, type[AsyncLLMError]] = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AsyncLLMError)
+}
 
 
 async def answer_to(error: Exception) -> Visitor:
@@ -82,7 +84,9 @@ def test_an_error_of_ones_own_has_the_status_of_its_kind() -> None:
         pass
 
     assert web.problem_of(LateError("late")).status == 502
-    assert web.problem_of(KeyError("a bug")) == web.Problem(500, "internal", web.problem_of(AsyncLLMError()).detail)
+    assert web.problem_of(KeyError("a bug")) == web.ProblemDetails(
+        500, "internal", web.problem_of(AsyncLLMError()).detail
+    )
 
 
 @pytest.mark.anyio

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -50,7 +51,7 @@ def texts(visitor: Visitor, protocol: str) -> str:
     """Put together the text that a visitor was sent."""
     if protocol == "text":
         return visitor.body.decode()
-    said = []
+    said: list[str] = []
     for name, data in visitor.events():
         if protocol == "openai" and data != "[DONE]":
             said += [choice["delta"].get("content") or "" for choice in data["choices"]]
@@ -251,7 +252,7 @@ class Clock:
         until = self.waiting_until = self.now_s + seconds
         while self.now_s < until:
             await self._changed.wait()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     async def move(self, seconds: float) -> None:
         """Move it, and let those who wait for it run."""
