@@ -95,7 +95,7 @@ def test_a_server_that_ends_sends_its_streams_to_the_end(options: Options, simul
     got.append(reader.read())
     reader.close()
     assert b"".join(got) == b"x" * 640
-    assert simulator.seen.connections_open == 0
+    simulator.seen.wait(lambda seen: seen.connections_open == 0)
 
 
 @pytest.mark.anyio

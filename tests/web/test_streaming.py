@@ -55,7 +55,7 @@ def texts(visitor: Visitor, protocol: str) -> str:
     for name, data in visitor.events():
         if protocol == "openai" and data != "[DONE]":
             said += [choice["delta"].get("content") or "" for choice in data["choices"]]
-        elif protocol == "events" and name == "delta":
+        elif protocol == "events" and name == "delta" and data != "[DONE]":
             said.append(data["text"])
         elif protocol == "ui" and data != "[DONE]" and data["type"] == "text-delta":
             said.append(data["delta"])
