@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Token
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 
 from ..batch.engine import OutcomeStream
 from ..client import AsyncLLM
@@ -55,14 +56,12 @@ class Wrappers:
 
         async def complete(client: AsyncLLM, request: Request, *rest: Any) -> Completion:
             call = self._begin(client, request, is_stream=False)
-            token = otel_context.attach(set_span_in_context(call.span))
             try:
-                completion = await original(client, request, *rest)
+                with _Current(call.span):
+                    completion = await original(client, request, *rest)
             except BaseException as error:
                 call.failed(error)
                 raise
-            finally:
-                otel_context.detach(token)
             call.answered(completion)
             return completion
 
@@ -81,24 +80,21 @@ class Wrappers:
 
     async def _opening(self, client: AsyncLLM, request: Request, opening: Callable[[], Awaitable[Opened]]) -> Opened:
         call = self._begin(client, request, is_stream=True)
-        token = otel_context.attach(set_span_in_context(call.span))
         try:
-            opened = await opening()
+            with _Current(call.span):
+                opened = await opening()
         except BaseException as error:
             call.failed(error)
             raise
-        finally:
-            otel_context.detach(token)
         call.opened(opened.record.first_token_s or 0.0)
         opened.source = _TimedSource(opened.source, call, len(opened.first))
         finished = opened.finished
 
         def end(completion: Completion, error: BaseException | None) -> None:
-            token = otel_context.attach(set_span_in_context(call.span))  # for the event of the end
             try:
-                finished(completion, error)
+                with _Current(call.span):  # for the event of the end
+                    finished(completion, error)
             finally:
-                otel_context.detach(token)
                 call.answered(completion, error)
 
         opened.finished = end
@@ -140,7 +136,7 @@ class Wrappers:
             own = self._own.get(endpoint)
             if own is None:
                 own = self._own[endpoint] = self._is_own(endpoint)
-            if own:
+            if own and get_current_span().get_span_context().is_valid:
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
                 if headers:
@@ -201,6 +197,24 @@ def is_own_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return "." not in host or host.endswith(_OWN_SUFFIXES)
+
+
+class _Current:
+    """Makes a span the current one within a block; one without an identity changes nothing."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._token: Token[otel_context.Context] | None = None
+
+    def __enter__(self) -> None:
+        if self._span.get_span_context().is_valid:
+            self._token = otel_context.attach(set_span_in_context(self._span))
+
+    def __exit__(self, *_error: object) -> None:
+        if self._token is not None:
+            otel_context.detach(self._token)
 
 
 class _TimedSource:
