@@ -10,6 +10,17 @@ from __future__ import annotations
 from .admission import Admission, admit
 from .budget import Budget
 from .provider_limits import ProviderLimits, Reason, shared_provider_limits
-from .slots import Slots, Waiter
+from .slots import Slots
+from .waiter import Needs, Waiter
 
-__all__ = ["Admission", "Budget", "ProviderLimits", "Reason", "Slots", "Waiter", "admit", "shared_provider_limits"]
+__all__ = [
+    "Admission",
+    "Budget",
+    "Needs",
+    "ProviderLimits",
+    "Reason",
+    "Slots",
+    "Waiter",
+    "admit",
+    "shared_provider_limits",
+]

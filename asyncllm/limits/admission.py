@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import DeadlineExceededError, OverloadedError
-from .budget import Budget
 from .provider_limits import ProviderLimits
-from .slots import Slots, Waiter
+from .slots import Slots
+from .waiter import Needs, Waiter
 
 if TYPE_CHECKING:
     from ..pipeline.deadline import Deadline
@@ -35,7 +35,7 @@ class Admission:
     @property
     def worst_usd(self) -> float:
         """The highest possible cost of the request; 0 without a budget."""
-        return 0.0 if self._waiter is None else self._waiter.worst_usd
+        return 0.0 if self._waiter is None else self._waiter.needs.worst_usd
 
     def throttled(self, seconds: float | None) -> float:
         """Start a cooldown, because the provider throttled this request; to be called before the release.
@@ -56,7 +56,7 @@ class Admission:
             output_tokens: The length of an answer whose pace the provider set; None for others.
         """
         self._limits.succeeded()
-        if self._waiter is not None and self._waiter.followed is not None:
+        if self._waiter is not None and self._waiter.flight is not None:
             self._limits.learn(self._waiter, headers, output_tokens)
 
     def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
@@ -76,31 +76,16 @@ class Admission:
 
 
 async def admit(
-    slots: Slots,
-    limits: ProviderLimits,
-    tokens: int,
-    deadline: Deadline,
-    *,
-    adaptive: bool = False,
-    budgets: tuple[Budget, ...] = (),
-    worst_usd: float = 0.0,
-    patient: bool = False,
-    again: bool = False,
-    too_long: Callable[[float], None] | None = None,
+    slots: Slots, limits: ProviderLimits, needs: Needs, deadline: Deadline, *, again: bool = False
 ) -> Admission:
     """Wait until a request may be sent, and take what it needs, all at once.
 
     Args:
         slots: The client's slots.
         limits: The limits of the provider.
-        tokens: The most that the request may need, input and output.
+        needs: What the request needs.
         deadline: The deadline of the whole call.
-        adaptive: Whether it follows the adaptive control.
-        budgets: The budgets that pay for it.
-        worst_usd: Its highest possible cost.
-        patient: Whether it belongs to a batch, which `max_queue` does not count.
         again: Whether it was sent before; `max_queue` does not count it then.
-        too_long: Called with the length of a cooldown; raises when it is too long to wait for.
 
     Raises:
         BudgetExceededError: It exceeds what is left of a budget.
@@ -108,36 +93,31 @@ async def admit(
         OverloadedError: More callers wait than `max_queue` allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
-    if not adaptive and not budgets and limits.is_free and deadline.admits(0) and slots.take_free():
+    if not needs.adaptive and not needs.budgets and limits.is_free and deadline.admits(0) and slots.take_free():
         return Admission(slots, limits, None, 0.0)  # as nearly every call; the rest takes several times as long
-    waiter = Waiter(
-        slots,
-        limits,
-        tokens,
-        adaptive=adaptive,
-        budgets=budgets,
-        worst_usd=worst_usd,
-        too_long=too_long,
-        patient=patient,
-    )
-    limits.check_size(tokens)
+    waiter = Waiter(slots, limits, needs)
+    limits.check_size(needs.tokens)
     if deadline.admits(0) and slots.try_admit(waiter):
         return Admission(slots, limits, waiter, 0.0)
-    if slots.max_queue is not None and not patient and not again and slots.callers_waiting >= slots.max_queue:
+    if slots.max_queue is not None and not needs.patient and not again and slots.callers_waiting >= slots.max_queue:
         raise _overloaded(slots)
     started = limits.clock()
     if deadline.at is None:
         await slots.wait(waiter)
-        return Admission(slots, limits, waiter, limits.clock() - started)
+    else:
+        await _wait(waiter, deadline)
+    return Admission(slots, limits, waiter, limits.clock() - started)
+
+
+async def _wait(waiter: Waiter, deadline: Deadline) -> None:
     error: DeadlineExceededError | None = None
     try:
         with anyio.fail_after(deadline.remaining()):
-            await slots.wait(waiter)
+            await waiter.slots.wait(waiter)
     except TimeoutError:
         error = deadline.error("waiting for a slot and the rate limits")
     if error is not None:
         raise error
-    return Admission(slots, limits, waiter, limits.clock() - started)
 
 
 def _overloaded(slots: Slots) -> OverloadedError:

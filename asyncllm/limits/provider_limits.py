@@ -7,11 +7,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import RequestTooLargeError
 from .adaptive.controller import AdaptiveController
 from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
+
+if TYPE_CHECKING:
+    from .waiter import Waiter
 
 # Seconds after its time at which a request that has not been sent is overtaken: its loop is held up.
 GRACE_S = 0.05
@@ -22,33 +26,7 @@ LONGEST_PAUSE_S = 30.0
 Reason = Literal["slots", "requests", "tokens", "cooldown", "adaptive", "budget"]
 """The limit that a request waits for."""
 
-
-class Claim(Protocol):
-    """A request that has all it needs but the provider's limits.
-
-    Attributes:
-        arrival: Its number in the order of arrival.
-        tokens: The most that it may need, input and output.
-        adaptive: Whether it follows the adaptive control where no rate is set.
-        parked: Whether it waits for that control alone.
-        due: The time of its next try.
-        followed: The control that admitted it; None when none did.
-        sent_at: The time of that.
-        in_flight: The requests in flight at that time, itself included.
-    """
-
-    arrival: int
-    tokens: int
-    adaptive: bool
-    parked: bool
-    due: float
-    followed: AdaptiveController | None
-    sent_at: float
-    in_flight: int
-
-    def wake(self) -> None:
-        """Have it try again, from any thread."""
-        ...
+_arrival = attrgetter("arrival")
 
 
 class ProviderLimits:
@@ -74,7 +52,7 @@ class ProviderLimits:
         self._cooldown_until = 0.0
         self._throttles = 0
         self._control: AdaptiveController | None = None
-        self._claims: list[Claim] = []
+        self._waiters: list[Waiter] = []
         self._reason: Reason = "requests"  # what the first of them waits for
 
     def configure(self, owner: int, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
@@ -89,7 +67,7 @@ class ProviderLimits:
             self._limits.pop(owner, None)
             self._apply()
 
-    def cool_down(self, seconds: float | None, throttled: Claim | None = None) -> float:
+    def cool_down(self, seconds: float | None, throttled: Waiter | None = None) -> float:
         """Admit no request for some time.
 
         Args:
@@ -102,31 +80,28 @@ class ProviderLimits:
         with self._lock:
             now = self.clock()
             pause = self._cool_down(seconds, now)
-            if throttled is not None and throttled.followed is not None:
-                throttled.followed.throttled(throttled.sent_at, throttled.in_flight, now, pause)
+            if throttled is not None and throttled.flight is not None:
+                throttled.flight.controller.throttled(throttled.flight, now, pause)
             return pause
 
     def succeeded(self) -> None:
         """Note an answer; the next 429 starts with a short cooldown again."""
         self._throttles = 0
 
-    def learn(self, claim: Claim, headers: Mapping[str, str], output_tokens: int | None) -> None:
+    def learn(self, waiter: Waiter, headers: Mapping[str, str], output_tokens: int | None) -> None:
         """Pass an answer to the adaptive control.
 
         Args:
-            claim: The request.
+            waiter: The request.
             headers: The answer's `x-ratelimit-*` headers, lower case.
             output_tokens: The length of the answer; None where it is unknown, or where its reader set the pace.
         """
-        if claim.followed is not None:
+        if waiter.flight is not None:
             with self._lock:
-                now = self.clock()
-                claim.followed.answered(claim.sent_at, claim.in_flight, now, output_tokens)
-                if headers:
-                    claim.followed.told(headers, claim.sent_at, now)
+                waiter.flight.controller.answered(waiter.flight, self.clock(), headers, output_tokens)
 
-    def take(self, claim: Claim) -> tuple[Reason | None, float]:
-        """Take what a request needs if it is available and no earlier request waits; else keep its claim.
+    def take(self, waiter: Waiter) -> tuple[Reason | None, float]:
+        """Take what a request needs if it is available and no earlier request waits; else keep its waiter.
 
         Returns:
             None and 0 when it was taken; else the limit that it waits for, and the seconds until its next try
@@ -134,45 +109,45 @@ class ProviderLimits:
         """
         with self._lock:
             now = self.clock()
-            if self._claims and (turn := self._turn(claim, now)) > now:
-                self._keep(claim, turn)
+            if self._waiters and (turn := self._turn(waiter, now)) > now:
+                self._keep(waiter, turn)
                 return self._reason, turn - now
-            reason, at = (None, now) if self._has_room(claim, now) else self._available(claim, now)
-            claim.parked = reason == "adaptive"
+            reason, at = (None, now) if self._has_room(waiter, now) else self._available(waiter, now)
+            waiter.parked = reason == "adaptive"
             if reason is not None:
                 self._reason = reason
-                self._keep(claim, at)
+                self._keep(waiter, at)
                 return reason, at - now
-            self._take(claim, now)
-            if self._claims:
-                self._drop(claim)
+            self._take(waiter, now)
+            if self._waiters:
+                self._drop(waiter)
             return None, 0.0
 
-    def withdraw(self, claim: Claim) -> None:
-        """Drop a claim: its request waits for another limit, or no longer."""
-        if self._claims:
+    def withdraw(self, waiter: Waiter) -> None:
+        """Drop a waiter: its request waits for another limit, or no longer."""
+        if self._waiters:
             with self._lock:
-                self._drop(claim)
+                self._drop(waiter)
 
-    def settle(self, claim: Claim, used_tokens: int | None, *, sent: bool = True) -> None:
+    def settle(self, waiter: Waiter, used_tokens: int | None, *, sent: bool = True) -> None:
         """Replace what was reserved by what was used; unknown usage counts as reserved.
 
         Args:
-            claim: The request, which has ended.
+            waiter: The request, which has ended.
             used_tokens: What it used, input and output.
             sent: Whether it was sent; what was taken for one that was not is returned.
         """
-        if self._tokens is None and self._requests is None and claim.followed is None:
+        if self._tokens is None and self._requests is None and waiter.flight is None:
             return
         with self._lock:
             if self._tokens is not None and used_tokens is not None:
-                self._tokens.give_back(claim.tokens - used_tokens, self.clock())
+                self._tokens.give_back(waiter.needs.tokens - used_tokens, self.clock())
             if self._requests is not None and not sent:
                 self._requests.give_back(1, self.clock())
-            if claim.followed is not None:
-                claim.followed.left(claim, sent=sent)
-                claim.followed = None
-            if self._claims:
+            if waiter.flight is not None:
+                waiter.flight.controller.ended(waiter.flight, sent=sent)
+                waiter.flight = None
+            if self._waiters:
                 self._wake_first()
 
     @property
@@ -183,7 +158,7 @@ class ProviderLimits:
     @property
     def is_free(self) -> bool:
         """Whether nothing is limited and no request waits."""
-        unlimited = self._requests is None and self._tokens is None and not self._claims
+        unlimited = self._requests is None and self._tokens is None and not self._waiters
         return unlimited and self._cooldown_until <= self.clock()
 
     @property
@@ -219,12 +194,12 @@ class ProviderLimits:
         self._cooldown_until = max(self._cooldown_until, now + seconds)
         return self._cooldown_until - now
 
-    def _has_room(self, claim: Claim, now: float) -> bool:
+    def _has_room(self, waiter: Waiter, now: float) -> bool:
         """Return whether a request may go at once, as nearly all of a batch may; `_available` takes twice as long."""
         control = self._control
-        return control is not None and control.has_room and self._cooldown_until <= now and self._follows(claim)
+        return control is not None and control.has_room and self._cooldown_until <= now and self._follows(waiter)
 
-    def _available(self, claim: Claim, now: float) -> tuple[Reason | None, float]:
+    def _available(self, waiter: Waiter, now: float) -> tuple[Reason | None, float]:
         """Return the limit that a request waits for, and until when; None when it need not wait."""
         reason: Reason | None = None
         at = now
@@ -232,61 +207,60 @@ class ProviderLimits:
             reason, at = "cooldown", self._cooldown_until
         if self._requests is not None and (then := self._requests.available_at(1, now)) > at:
             reason, at = "requests", then
-        if self._tokens is not None and (then := self._tokens.available_at(claim.tokens, now)) > at:
+        if self._tokens is not None and (then := self._tokens.available_at(waiter.needs.tokens, now)) > at:
             reason, at = "tokens", then
-        if reason is None and self._follows(claim):
+        if reason is None and self._follows(waiter):
             assert self._control is not None
             if (then := self._control.available_at(now)) > at:
                 reason, at = "adaptive", then
         return reason, at
 
-    def _follows(self, claim: Claim) -> bool:
+    def _follows(self, waiter: Waiter) -> bool:
         """Return whether a request follows the adaptive control, which finds limits that are not configured."""
-        if not claim.adaptive or self._requests is not None or self._tokens is not None:
+        if not waiter.needs.adaptive or self._requests is not None or self._tokens is not None:
             return False
         if self._control is None:
             self._control = AdaptiveController(self._cpu)
         return True
 
-    def _take(self, claim: Claim, now: float) -> None:
+    def _take(self, waiter: Waiter, now: float) -> None:
         if self._requests is not None:
             self._requests.take(1, now)
         if self._tokens is not None:
-            self._tokens.take(claim.tokens, now)
-        if self._follows(claim):
+            self._tokens.take(waiter.needs.tokens, now)
+        if self._follows(waiter):
             assert self._control is not None
-            claim.followed, claim.sent_at = self._control, now
-            claim.in_flight = self._control.take(claim, now)
+            waiter.flight = self._control.take(now)
 
-    def _turn(self, claim: Claim, now: float) -> float:
-        """Return when it is a claim's turn unless it is woken before: when those before it should have gone."""
+    def _turn(self, waiter: Waiter, now: float) -> float:
+        """Return when it is a request's turn unless it is woken before: when those before it should have gone."""
         before = [
             other.due
-            for other in self._claims
-            if other.arrival < claim.arrival and (claim.adaptive or not other.parked)
+            for other in self._waiters
+            if other.arrival < waiter.arrival and (waiter.needs.adaptive or not other.parked)
         ]
         return max((due + GRACE_S for due in before), default=now)
 
-    def _keep(self, claim: Claim, due: float) -> None:
-        claim.due = due
-        if claim not in self._claims:
-            self._claims.append(claim)
+    def _keep(self, waiter: Waiter, due: float) -> None:
+        waiter.due = due
+        if waiter not in self._waiters:
+            self._waiters.append(waiter)
 
-    def _drop(self, claim: Claim) -> None:
-        if claim in self._claims:
-            self._claims.remove(claim)
+    def _drop(self, waiter: Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
             self._wake_first()
 
     def _wake_first(self) -> None:
         """Wake the next requests: the first of all, and the first that does not wait for the adaptive control."""
-        first = min(self._claims, key=_arrival, default=None)
+        first = min(self._waiters, key=_arrival, default=None)
         if first is None:
             return
-        first.wake()
+        first.slots.wake()
         if first.parked:
-            other = min((claim for claim in self._claims if not claim.parked), key=_arrival, default=None)
+            other = min((other for other in self._waiters if not other.parked), key=_arrival, default=None)
             if other is not None:
-                other.wake()
+                other.slots.wake()
 
     def _apply(self) -> None:
         now = self.clock()
@@ -317,7 +291,3 @@ def _rate(current: TokenBucket | None, per_minute: float | None, now: float, bur
         return None
     unchanged = current is not None and current.per_minute == per_minute
     return current if unchanged else TokenBucket(per_minute, now, burst_s)
-
-
-def _arrival(claim: Claim) -> int:
-    return claim.arrival

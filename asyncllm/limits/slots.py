@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections import deque
@@ -14,92 +13,71 @@ import anyio
 from .. import telemetry
 from ..errors import AsyncLLMError
 from ..threads import into_this_loop
-from .adaptive.controller import AdaptiveController
 from .budget import Budget
-from .provider_limits import ProviderLimits, Reason
+from .provider_limits import Reason
+from .waiter import Waiter
 
 # Seconds between two log events: two limits may alternate quickly.
 TOLD_EVERY_S = 1.0
 # A timer that is this close does as well as another.
 _SAME_S = 0.001
 
-_arrivals = itertools.count()
 
+class ReleasePace:
+    """The pace at which slots are released while requests wait.
 
-class Waiter:
-    """One request, with all that it needs before it is sent.
-
-    Args:
-        slots: Its client's slots.
-        limits: The limits of its provider.
-        tokens: The most that it may need, input and output.
-        adaptive: Whether it follows the adaptive control.
-        budgets: The budgets that pay for it: the client's, the batch's.
-        worst_usd: Its highest possible cost.
-        too_long: Called with the length of a cooldown; raises when it is too long to wait for.
-        patient: Whether it belongs to a batch, which `max_queue` does not count.
+    Attributes:
+        between_s: Seconds between two releases; None while unknown.
     """
 
-    __slots__ = (
-        "adaptive",
-        "arrival",
-        "budgets",
-        "due",
-        "error",
-        "event",
-        "followed",
-        "granted",
-        "in_flight",
-        "limits",
-        "parked",
-        "patient",
-        "sent_at",
-        "slots",
-        "tokens",
-        "too_long",
-        "wake_at",
-        "worst_usd",
-    )
+    __slots__ = ("_released_at", "between_s")
 
-    def __init__(
-        self,
-        slots: Slots,
-        limits: ProviderLimits,
-        tokens: int = 0,
-        *,
-        adaptive: bool = False,
-        budgets: tuple[Budget, ...] = (),
-        worst_usd: float = 0.0,
-        too_long: Callable[[float], None] | None = None,
-        patient: bool = False,
-    ) -> None:
-        self.slots = slots
-        self.limits = limits
-        self.tokens = tokens
-        self.adaptive = adaptive
-        self.budgets = budgets
-        self.worst_usd = worst_usd
-        self.too_long = too_long
-        self.patient = patient
-        self.arrival = next(_arrivals)
-        self.parked = False
-        self.due = math.inf
-        self.followed: AdaptiveController | None = None
-        self.sent_at = 0.0
-        self.in_flight = 0
-        self.granted = False
-        self.error: AsyncLLMError | None = None
-        self.event: anyio.Event | None = None
-        self.wake_at = math.inf
+    def __init__(self) -> None:
+        self.between_s: float | None = None
+        self._released_at: float | None = None
 
-    @property
-    def needs(self) -> tuple[int, ...]:
-        """The key of its queue: requests that need the same limits wait in one queue."""
-        return (id(self.limits), self.adaptive, *map(id, self.budgets))
+    def released(self, now: float) -> None:
+        """Note a release."""
+        if self._released_at is not None:
+            between_s = now - self._released_at
+            self.between_s = between_s if self.between_s is None else 0.9 * self.between_s + 0.1 * between_s
+        self._released_at = now
 
-    def wake(self) -> None:
-        """Have the slots admit requests, in their own loop."""
-        self.slots.wake()
+
+class LimitLog:
+    """Logs the limit that requests wait for, when it changes.
+
+    Attributes:
+        reason: That limit; None when no request waits.
+    """
+
+    __slots__ = ("_logged", "_logged_at", "reason")
+
+    def __init__(self) -> None:
+        self.reason: Reason | None = None
+        self._logged: Reason | None = None
+        self._logged_at = -math.inf
+
+    def update(self, first: tuple[Reason, Waiter] | None, waiting: int, now: float) -> None:
+        """Note the first of all waiting requests, and the limit that it waits for; None when none waits."""
+        if first is None:
+            self.reason = None
+            return
+        reason, waiter = first
+        self.reason = reason
+        changed = reason != self._logged and now - self._logged_at >= TOLD_EVERY_S
+        if not changed or not telemetry.listening(telemetry.INFO):
+            return
+        self._logged, self._logged_at = reason, now
+        per_s, in_flight = waiter.limits.found if reason == "adaptive" else (None, None)
+        telemetry.emit(
+            telemetry.INFO,
+            "limits.waiting",
+            limited_by=reason,
+            waiting=waiting,
+            requests_per_s=per_s,
+            max_in_flight=in_flight,
+        )
 
 
 class Slots:
@@ -134,12 +112,10 @@ class Slots:
         self._clock = clock
         self._queues: dict[tuple[int, ...], deque[Waiter]] = {}
         self._short: set[Budget] = set()  # those that the first of a queue waits for
-        self._reason: Reason | None = None
-        self._told: tuple[Reason | None, float] = (None, -math.inf)
+        self._log = LimitLog()
+        self._pace = ReleasePace()
         self._call_soon: Callable[..., object] | None = None
         self._will_serve = False
-        self._released_at: float | None = None
-        self._between_s: float | None = None  # seconds between two releases, while requests wait
 
     @property
     def waiting(self) -> int:
@@ -149,14 +125,14 @@ class Slots:
     @property
     def limited_by(self) -> Reason | None:
         """The limit that the first waiting request waits for; None when none waits."""
-        return self._reason if self._queues else None
+        return self._log.reason if self._queues else None
 
     def turn_in_s(self) -> float | None:
         """Estimate the seconds until a request that arrives now would be admitted; None when unknown."""
         cooldown_s = max((queue[0].limits.cooldown_s for queue in self._queues.values()), default=0.0)
-        if self._between_s is None:
+        if self._pace.between_s is None:
             return cooldown_s or None
-        return cooldown_s + self._between_s * (self.waiting + 1)
+        return cooldown_s + self._pace.between_s * (self.waiting + 1)
 
     def take_free(self) -> bool:
         """Take a slot if one is free and no request waits."""
@@ -169,7 +145,7 @@ class Slots:
         """Release a slot that was taken alone."""
         self.in_use -= 1
         if self._queues:
-            self._measure()
+            self._pace.released(self._clock())
             self.serve()
 
     def try_admit(self, waiter: Waiter) -> bool:
@@ -179,7 +155,7 @@ class Slots:
             BudgetExceededError: It exceeds what is left of a budget.
             AsyncLLMError: Raised by `too_long`.
         """
-        if self._queues and (waiter.needs in self._queues or not self._short.isdisjoint(waiter.budgets)):
+        if self._queues and (waiter.queue in self._queues or not self._short.isdisjoint(waiter.needs.budgets)):
             return False
         admitted = False
         try:
@@ -198,8 +174,8 @@ class Slots:
         """
         if not self._queues:
             self._call_soon, self._will_serve = into_this_loop(), False
-        self._queues.setdefault(waiter.needs, deque()).append(waiter)
-        self.callers_waiting += not waiter.patient
+        self._queues.setdefault(waiter.queue, deque()).append(waiter)
+        self.callers_waiting += not waiter.needs.patient
         try:
             self.serve()
             while not waiter.granted:
@@ -219,7 +195,7 @@ class Slots:
             self._leave(waiter)
             raise
         finally:
-            self.callers_waiting -= not waiter.patient
+            self.callers_waiting -= not waiter.needs.patient
 
     def serve(self) -> None:
         """Admit the requests that can go, in order of arrival."""
@@ -246,12 +222,10 @@ class Slots:
             blocked.add(head.arrival)
             if reason == "budget":
                 # Later requests leave it what becomes free, however little they need themselves.
-                self._short.update(budget for budget in head.budgets if not budget.fits(head.worst_usd))
+                self._short.update(budget for budget in head.needs.budgets if not budget.fits(head.needs.worst_usd))
             first = first or (reason, head)
             self._time(head, pause)
-        self._reason = None if first is None else first[0]
-        if first is not None and telemetry.listening(telemetry.INFO):
-            self._log(*first)
+        self._log.update(first, self.waiting, self._clock())
 
     def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
         """Release a slot and settle the rest.
@@ -263,13 +237,13 @@ class Slots:
             sent: Whether it was sent; what was taken for one that was not is returned.
         """
         self.in_use -= 1
-        for budget in waiter.budgets:
-            budget.settle(waiter.worst_usd, cost_usd)
+        for budget in waiter.needs.budgets:
+            budget.settle(waiter.needs.worst_usd, cost_usd)
         # Requests that are woken here are admitted below, all at once.
         self._will_serve = bool(self._queues)
         waiter.limits.settle(waiter, used_tokens, sent=sent)
         if self._queues:
-            self._measure()
+            self._pace.released(self._clock())
             self.serve()
 
     def wake(self) -> None:
@@ -287,26 +261,26 @@ class Slots:
         if self.in_use >= self.number:
             waiter.limits.withdraw(waiter)
             return "slots", math.inf
-        if waiter.budgets and not self._can_pay(waiter):
+        if waiter.needs.budgets and not self._can_pay(waiter):
             waiter.limits.withdraw(waiter)
             return "budget", math.inf
         reason, pause = waiter.limits.take(waiter)
         if reason is None:
             self._take(waiter)
-        elif reason == "cooldown" and waiter.too_long is not None and pause < math.inf:
-            waiter.too_long(pause)
+        elif reason == "cooldown" and waiter.needs.too_long is not None and pause < math.inf:
+            waiter.needs.too_long(pause)
         return reason, pause
 
     def _can_pay(self, waiter: Waiter) -> bool:
-        for budget in waiter.budgets:
-            budget.check(waiter.worst_usd)
-        fits = all(budget.fits(waiter.worst_usd) for budget in waiter.budgets)
-        return fits and self._short.isdisjoint(waiter.budgets)
+        for budget in waiter.needs.budgets:
+            budget.check(waiter.needs.worst_usd)
+        fits = all(budget.fits(waiter.needs.worst_usd) for budget in waiter.needs.budgets)
+        return fits and self._short.isdisjoint(waiter.needs.budgets)
 
     def _take(self, waiter: Waiter) -> None:
         self.in_use += 1
-        for budget in waiter.budgets:
-            budget.reserve(waiter.worst_usd)
+        for budget in waiter.needs.budgets:
+            budget.reserve(waiter.needs.worst_usd)
         if self._queues and self.in_use >= self.number:
             # The next requests have no slot now, and must not hold up those of other clients.
             for queue in self._queues.values():
@@ -321,7 +295,7 @@ class Slots:
             head.event.set()
 
     def _step_out(self, head: Waiter) -> None:
-        key = head.needs
+        key = head.queue
         queue = self._queues[key]
         queue.popleft()
         if not queue:
@@ -334,35 +308,11 @@ class Slots:
         if waiter.granted:
             self.release(waiter, 0, 0.0, sent=False)
             return
-        queue = self._queues.get(waiter.needs)
+        queue = self._queues.get(waiter.queue)
         if queue is not None:
             with suppress(ValueError):
                 queue.remove(waiter)
             if not queue:
-                del self._queues[waiter.needs]
+                del self._queues[waiter.queue]
         waiter.limits.withdraw(waiter)
         self.serve()
-
-    def _measure(self) -> None:
-        now = self._clock()
-        if self._released_at is not None:
-            between = now - self._released_at
-            self._between_s = between if self._between_s is None else 0.9 * self._between_s + 0.1 * between
-        self._released_at = now
-
-    def _log(self, reason: Reason, head: Waiter) -> None:
-        """Log the limit when it has changed."""
-        now = self._clock()
-        told, at = self._told
-        if reason == told or now - at < TOLD_EVERY_S:
-            return
-        self._told = reason, now
-        per_s, in_flight = head.limits.found if reason == "adaptive" else (None, None)
-        telemetry.emit(
-            telemetry.INFO,
-            "limits.waiting",
-            limited_by=reason,
-            waiting=self.waiting,
-            requests_per_s=per_s,
-            max_in_flight=in_flight,
-        )

@@ -22,7 +22,7 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from ..limits import Admission, admit
+from ..limits import Admission, Needs, admit
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
@@ -138,18 +138,15 @@ class CallRun:
         if policy is not None:
             adaptive = policy.adaptive
             budgets = budgets if policy.budget is None else (*budgets, policy.budget)
-        return admit(
-            pipeline.slots,
-            endpoint.limits,
+        needs = Needs(
             endpoint.reservation(call),
-            self._deadline,
-            adaptive=adaptive,
-            budgets=budgets,
-            worst_usd=endpoint.worst_case(call) if budgets else 0.0,
+            adaptive,
+            budgets,
+            endpoint.worst_case(call) if budgets else 0.0,
+            None if policy is None else policy.cooling_down,
             patient=policy is not None,
-            again=bool(self.record.attempts),
-            too_long=None if policy is None else policy.cooling_down,
         )
+        return admit(pipeline.slots, endpoint.limits, needs, self._deadline, again=bool(self.record.attempts))
 
     async def send(self, call: Call) -> Answer:
         """Send a plain call."""

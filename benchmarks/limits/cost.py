@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from asyncllm.limits import Budget, ProviderLimits, Slots, admit
+from asyncllm.limits import Budget, Needs, ProviderLimits, Slots, admit
 from asyncllm.pipeline.deadline import Deadline
 
 from .rows import Row
@@ -39,7 +39,7 @@ async def _measure(
     for _ in range(ROUNDS):
         started = time.perf_counter()
         for _ in range(CALLS):
-            admission = await admit(slots, bucket, 100, deadline, adaptive=adaptive, budgets=budgets, worst_usd=1e-6)
+            admission = await admit(slots, bucket, Needs(100, adaptive, budgets, 1e-6), deadline)
             admission.answered({}, 10)
             admission.release(50, 1e-6)
         best = min(best, time.perf_counter() - started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncllm.limits import ProviderLimits, Slots, Waiter
+from asyncllm.limits import Needs, ProviderLimits, Slots, Waiter
 from asyncllm.limits.adaptive.rate_limit_headers import RateLimitHeaders, duration_s
 from asyncllm.simulator.server.rate_limits import Algorithm, Limit, Limiter, RetryAfterForm
 
@@ -132,11 +132,11 @@ def test_those_who_do_not_follow_are_not_held_up() -> None:
     """Who waits for the adaptive control alone stands in nobody's way but that of others who follow it."""
     bucket = ProviderLimits(Clock())
     slots = Slots(1000)
-    waiter = Waiter(slots, bucket, adaptive=True)
+    waiter = Waiter(slots, bucket, Needs(adaptive=True))
     while bucket.take(waiter)[0] is None:
-        waiter = Waiter(slots, bucket, adaptive=True)
+        waiter = Waiter(slots, bucket, Needs(adaptive=True))
     bucket.withdraw(waiter)
-    parked, plain, late = (Waiter(slots, bucket, adaptive=adaptive) for adaptive in (True, False, True))
+    parked, plain, late = (Waiter(slots, bucket, Needs(adaptive=adaptive)) for adaptive in (True, False, True))
     assert bucket.take(parked)[0] == "adaptive"
     assert bucket.take(plain)[0] is None
     assert bucket.take(late)[0] == "adaptive"

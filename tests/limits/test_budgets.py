@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, Request, StreamInterruptedError
 from asyncllm.batch.stall import Stall
-from asyncllm.limits import Budget, ProviderLimits, Slots, Waiter, admit
+from asyncllm.limits import Budget, Needs, ProviderLimits, Slots, Waiter, admit
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.waiting import until
@@ -70,7 +70,7 @@ def test_impossible_amounts(amounts: tuple[float, float]) -> None:
 
 def waiter(slots: Slots, *budgets: Budget, worst_usd: float) -> Waiter:
     """A request that is paid from budgets."""
-    return Waiter(slots, ProviderLimits(), budgets=budgets, worst_usd=worst_usd)
+    return Waiter(slots, ProviderLimits(), Needs(budgets=budgets, worst_usd=worst_usd))
 
 
 def test_what_may_fit_later_waits_and_what_cannot_is_refused() -> None:
@@ -105,11 +105,11 @@ async def test_small_requests_do_not_pass_over_a_large_one() -> None:
     """A request that waits for money is not kept waiting by cheaper ones for another bucket that come later."""
     slots, budget = Slots(10), Budget(1.0)
     buckets = ProviderLimits(), ProviderLimits()
-    first = await admit(slots, buckets[0], 0, Deadline(None), budgets=(budget,), worst_usd=0.5)
+    first = await admit(slots, buckets[0], Needs(budgets=(budget,), worst_usd=0.5), Deadline(None))
     order: list[str] = []
 
     async def one(name: str, bucket: ProviderLimits, worst_usd: float) -> None:
-        await admit(slots, bucket, 0, Deadline(None), budgets=(budget,), worst_usd=worst_usd)
+        await admit(slots, bucket, Needs(budgets=(budget,), worst_usd=worst_usd), Deadline(None))
         order.append(name)
 
     with anyio.fail_after(20):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncllm import AsyncLLM, DeadlineExceededError, OverloadedError, RequestTooLargeError, StalledError
-from asyncllm.limits import Admission, ProviderLimits, Slots, Waiter, admit, shared_provider_limits
+from asyncllm.limits import Admission, Needs, ProviderLimits, Slots, Waiter, admit, shared_provider_limits
 from asyncllm.limits.token_bucket import REQUESTS_BURST_S, TokenBucket
 from asyncllm.pipeline.deadline import Deadline
 from asyncllm.simulator import Fault, Latency, Simulator
@@ -27,7 +27,7 @@ MINUTE = 60.0
 
 def taken(bucket: ProviderLimits, tokens: int = 0) -> float:
     """Take what a request needs, and return 0; or the seconds until it may be tried again, without a claim."""
-    waiter = Waiter(Slots(1), bucket, tokens)
+    waiter = Waiter(Slots(1), bucket, Needs(tokens))
     _, pause = bucket.take(waiter)
     bucket.withdraw(waiter)
     return pause
@@ -35,7 +35,7 @@ def taken(bucket: ProviderLimits, tokens: int = 0) -> float:
 
 async def reserve(bucket: ProviderLimits, tokens: int = 0) -> None:
     """Wait until a request of a client with many slots may be sent, and never end it."""
-    await admit(Slots(1000), bucket, tokens, Deadline(None))
+    await admit(Slots(1000), bucket, Needs(tokens), Deadline(None))
 
 
 def drain(rate: TokenBucket, amounts: list[float]) -> list[tuple[float, float]]:
@@ -225,7 +225,7 @@ async def test_an_answer_without_a_limit_fits_a_usual_rate(options: dict[str, An
 async def test_an_admission_is_released_once() -> None:
     """Giving a place back twice does not make two of it."""
     slots, bucket = Slots(1), ProviderLimits()
-    admission = await admit(slots, bucket, 0, Deadline(None))
+    admission = await admit(slots, bucket, Needs(), Deadline(None))
     assert isinstance(admission, Admission)
     assert slots.in_use == 1
     admission.release()
@@ -239,7 +239,7 @@ async def test_an_admission_that_comes_too_late_holds_nothing() -> None:
     slots, bucket = Slots(1), ProviderLimits()
     bucket.cool_down(60.0)
     with pytest.raises(DeadlineExceededError):
-        await admit(slots, bucket, 0, Deadline(0.02))
+        await admit(slots, bucket, Needs(), Deadline(0.02))
     assert slots.in_use == 0
 
 
@@ -339,13 +339,13 @@ async def test_a_client_without_a_place_holds_up_no_other() -> None:
     """Of two clients before one bucket, the later one goes when the earlier one has no place for its request."""
     bucket = ProviderLimits()
     full, free = Slots(1), Slots(1)
-    held = await admit(full, bucket, 0, Deadline(None))
+    held = await admit(full, bucket, Needs(), Deadline(None))
     bucket.cool_down(0.05)
     async with anyio.create_task_group() as group:
-        group.start_soon(admit, full, bucket, 0, Deadline(None))
+        group.start_soon(admit, full, bucket, Needs(), Deadline(None))
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(20):
-            await admit(free, bucket, 0, Deadline(None))
+            await admit(free, bucket, Needs(), Deadline(None))
         held.release()
 
 
@@ -354,7 +354,7 @@ def test_a_loop_that_is_held_up_holds_up_nobody_else() -> None:
     clock = Clock()
     bucket = ProviderLimits(clock)
     bucket.cool_down(10.0)
-    first, second = Waiter(Slots(1), bucket), Waiter(Slots(1), bucket)
+    first, second = Waiter(Slots(1), bucket, Needs()), Waiter(Slots(1), bucket, Needs())
     assert bucket.take(first) == ("cooldown", 10.0)
     for seconds, reason in ((0.0, "cooldown"), (10.0, "cooldown"), (0.06, None)):
         clock.now += seconds
@@ -367,7 +367,7 @@ def test_clients_take_turns_before_one_bucket() -> None:
     bucket = ProviderLimits(clock)
     bucket.cool_down(10.0)
     clients = Slots(10, clock=clock), Slots(10, clock=clock)
-    waiters = [Waiter(clients[number % 2], bucket) for number in range(6)]
+    waiters = [Waiter(clients[number % 2], bucket, Needs()) for number in range(6)]
     for waiter in waiters:
         assert bucket.take(waiter)[0] == "cooldown"
     clock.now += 10.0
@@ -464,7 +464,7 @@ def test_nobody_is_passed_over_or_forgotten(arrivals: list[tuple[str, int]], slo
     waiting: dict[str, list[Waiter]] = {"a": [], "b": []}
     sent: list[Waiter] = []
     for name, tokens in arrivals:
-        waiter = Waiter(client, buckets[name], tokens)
+        waiter = Waiter(client, buckets[name], Needs(tokens))
         if not waiting[name] and client.try_admit(waiter):
             sent.append(waiter)
         else:

@@ -9,9 +9,9 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from asyncllm.limits import ProviderLimits, Slots, Waiter
+from asyncllm.limits import Needs, ProviderLimits, Slots, Waiter
+from asyncllm.limits.adaptive.controller import AdaptiveController
 from asyncllm.simulator.server.rate_limits import Limit, Limiter
 
 
@@ -107,16 +107,13 @@ class World:
         jitter_s: How late the batch's loop may be, at the most.
     """
 
-    def __init__(
-        self, provider: Provider, *, concurrency: int = 100, seed: int = 1, jitter_s: float = 0.004, **waiter: Any
-    ) -> None:
+    def __init__(self, provider: Provider, *, concurrency: int = 100, seed: int = 1, jitter_s: float = 0.004) -> None:
         self.provider = provider
         self.clock = Clock()
         self.computed_s = 0.0
         self.limits = ProviderLimits(self.clock, lambda: self.computed_s)
         self.concurrency = concurrency
         self.log = Log()
-        self._waiter = {"adaptive": True, **waiter}
         self._dice = random.Random(seed)
         self._delays = random.Random(seed)
         self._jitter_s = jitter_s
@@ -126,6 +123,12 @@ class World:
         self._flying = 0
         self._head: Waiter | None = None
         self._timer: float | None = None
+
+    @property
+    def control(self) -> AdaptiveController:
+        """The adaptive control, once a request was sent."""
+        assert self.limits._control is not None
+        return self.limits._control
 
     def at(self, seconds: float, do: Callable[[], None]) -> None:
         """Do something so many seconds after the start."""
@@ -151,7 +154,7 @@ class World:
     def _serve(self) -> None:
         while self._flying < self.concurrency:
             if self._head is None:
-                self._head = Waiter(Slots(1), self.limits, **self._waiter)
+                self._head = Waiter(Slots(1), self.limits, Needs(adaptive=True))
             reason, pause = self.limits.take(self._head)
             if reason is None:
                 self._send(self._head)

@@ -1,104 +1,118 @@
-"""Adaptive control: find and follow what a provider allows, when nobody has said it; pure, the time is passed in."""
+"""Adaptive control: the limits of a provider that announces none, found and followed; pure, the time is passed in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from .concurrency_window import ConcurrencyWindow
+from .parameters import AdaptiveParameters
 from .rate_limit_headers import RateLimitHeaders
 from .rate_search import RateSearch
 
-# A provider that refuses by the number in flight never serves as many as it refused before. So many bursts of refusals
-# in a row must show it, each with so many answers before, because any one of them may show it by chance.
+# A provider that throttles by the number in flight never serves as many as it throttled before. So many bursts of 429s
+# in a row must show it, each after so many answers, because any one of them may show it by chance.
 BURSTS, ANSWERS = 3, 20
 
 
-class AdaptiveController:
-    """The rate and the number in flight that a provider bears, found by using it.
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A request that the adaptive control admitted.
 
-    A rate shows in refusals, a number in flight in latency. Both start unknown: what is in flight grows from a few with
-    every answer, until something is refused or throughput grows no more.
-
-    Args:
-        cpu: Gives the seconds for which this process has computed.
+    Attributes:
+        controller: That control.
+        sent_at: The time of its admission.
+        in_flight: The requests in flight at that time, itself included.
     """
 
-    def __init__(self, cpu: Callable[[], float]) -> None:
-        self.rate = RateSearch()
-        self.window = ConcurrencyWindow(cpu)
-        self._declared = RateLimitHeaders()
-        self._most = 0  # in flight, when one that was answered since the last burst of refusals was sent
-        self._answers = 0  # since then
-        self._suspicions = 0  # bursts in a row that refused more in flight than were served
+    controller: AdaptiveController
+    sent_at: float
+    in_flight: int
 
-    def available_at(self, now: float) -> float:
-        """Return when a request may go; now or earlier: at once; infinity: when another has come back."""
-        free_at = self.window.free_at(now)
-        if free_at > now:
-            self.window.pressed()
-            return free_at
-        at = self.rate.available_at(now)
-        if at > now:
-            self.window.paced()
-        return at
+
+class AdaptiveController:
+    """The rate and the number in flight that a provider allows, found by using it.
+
+    A limit of the rate shows in 429s, one of the number in flight in latency. Both start unknown: the number in flight
+    grows with every answer, until a 429 comes or a queue shows.
+
+    Args:
+        cpu: Returns the CPU time of this process in seconds.
+        parameters: What it is tuned by.
+
+    Attributes:
+        rate: The search for the rate.
+        window: The bound on the number in flight.
+    """
+
+    def __init__(self, cpu: Callable[[], float], parameters: AdaptiveParameters | None = None) -> None:
+        parameters = parameters or AdaptiveParameters()
+        self.rate = RateSearch(parameters)
+        self.window = ConcurrencyWindow(cpu, parameters)
+        self._headers = RateLimitHeaders()
+        self._answers = 0  # since the last burst of 429s
+        self._served = 0  # the most in flight when one of those was sent
+        self._bursts = 0  # in a row whose first 429 had more in flight than that
 
     @property
     def has_room(self) -> bool:
         """Whether a request may go at once without a closer look; False says nothing."""
         return self.rate.per_s is None and self.window.has_room
 
-    def take(self, request: object, now: float) -> int:
-        """Count a request that goes now; returns how many are in flight with it."""
-        self.window.sent(request, now)
+    def available_at(self, now: float) -> float:
+        """Return when a request may go; now or earlier: at once; infinity: when another has ended."""
+        free_at = self.window.free_at(now)
+        if free_at > now:
+            return free_at
+        at = self.rate.available_at(now)
+        if at > now:
+            self.window.paced()
+        return at
+
+    def take(self, now: float) -> Flight:
+        """Count a request that goes now."""
+        flight = Flight(self, now, len(self.window.in_flight) + 1)
+        self.window.sent(flight, now)
         self.rate.take(now)
-        return self.window.in_flight
+        return flight
 
-    def left(self, request: object, *, sent: bool) -> None:
-        """Count a request that has come back, or was not sent after all."""
-        self.window.left(request)
+    def ended(self, flight: Flight, *, sent: bool) -> None:
+        """Count a request that has ended, or was not sent after all."""
+        self.window.ended(flight)
         if not sent:
-            self.rate.returned()
+            self.rate.returned(flight.sent_at)
 
-    def throttled(self, sent_at: float, in_flight: int, now: float, cooldown_s: float) -> None:
-        """Note a refusal.
-
-        Args:
-            sent_at: When the refused request was let go.
-            in_flight: How many were in flight then.
-            now: The time.
-            cooldown_s: How long nothing is sent now.
-        """
-        if not self.rate.is_news(sent_at):
-            self.rate.pause(now + cooldown_s)
-            return
-        if self._answers >= ANSWERS:
-            self._suspicions = self._suspicions + 1 if in_flight > self._most else 0
-        if self._suspicions >= BURSTS:
-            self.window.throttled(self._most, now)
-            self.rate.forget(now)
-        else:
-            if self._answers >= ANSWERS and not self._suspicions:
-                self.window.unbound()
-            self.rate.throttled(now, cooldown_s)
+    def throttled(self, flight: Flight, now: float, cooldown_s: float) -> None:
+        """Note the 429 of a request, after which nothing is sent for some seconds."""
+        self.rate.returned(flight.sent_at)
+        if flight.sent_at > self.rate.throttled_at:  # else it belongs to the burst before
+            self._burst(flight.in_flight, now, cooldown_s)
         self.rate.pause(now + cooldown_s)
-        self._most = self._answers = 0
 
-    def answered(self, sent_at: float, in_flight: int, now: float, output_tokens: int | None) -> None:
+    def answered(self, flight: Flight, now: float, headers: Mapping[str, str], output_tokens: int | None) -> None:
         """Note an answer.
 
         Args:
-            sent_at: When its request was let go.
-            in_flight: How many were in flight then.
+            flight: Its request.
             now: The time.
-            output_tokens: Its length; None where that is not known or says nothing of the provider's speed.
+            headers: Its `x-ratelimit-*` headers, lower case.
+            output_tokens: Its length; None where that is unknown or its reader set the pace.
         """
         self._answers += 1
-        self._most = max(self._most, in_flight)
+        self._served = max(self._served, flight.in_flight)
         if output_tokens:
-            self.window.answered(sent_at, now, output_tokens)
+            self.window.answered(flight.sent_at, now, output_tokens)
+        if headers and (per_s := self._headers.read(headers, flight.sent_at)) is not None:
+            self.rate.declared(per_s, now)
 
-    def told(self, headers: Mapping[str, str], sent_at: float, now: float) -> None:
-        """Read what an answer's `x-ratelimit-*` headers say, and follow it where it can be believed."""
-        per_s = self._declared.read(headers, sent_at)
-        if per_s is not None:
-            self.rate.told(per_s, now)
+    def _burst(self, in_flight: int, now: float, cooldown_s: float) -> None:
+        if self._answers >= ANSWERS:
+            self._bursts = self._bursts + 1 if in_flight > self._served else 0
+        if self._bursts >= BURSTS:
+            self.window.throttled(self._served, now)
+            self.rate.forget(now)
+        else:
+            if self._answers >= ANSWERS and not self._bursts:
+                self.window.rate_throttled()
+            self.rate.throttled(now, cooldown_s, answered=self._answers > 0)
+        self._served = self._answers = 0

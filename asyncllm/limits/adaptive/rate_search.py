@@ -1,259 +1,266 @@
-"""The rate that a provider allows and does not tell: found from its refusals, followed when it moves; pure."""
+"""The rate that a provider allows and does not announce: found from its 429s, followed when it moves; pure."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from enum import Enum
 
-# Requests that a scheduler's hiccup delayed may go at once, as far as they come from this many seconds.
+from .parameters import AdaptiveParameters
+
+# The shortest window in which providers count, in seconds: a step of a probe lasts for one, and nothing shorter is a
+# measurement.
+WINDOW_S = 1.0
+STOOD_S = 5 * WINDOW_S  # a rate without a 429 for so long is right, or nearly so
+# A step lasts for so many requests at the least: with fewer, a slow rate would be raised before it can be throttled.
+STEP_REQUESTS = 5
+LONGEST_PAUSE_S = 300.0  # between two probes, whatever they cost: a limit that rose is met within five minutes
+# Requests that a scheduler's delay held up may go at once, as far as they come from this many seconds.
 SLACK_S = 0.1
-# Of the rate at which the first refusal came. It came after a provider's reserve was used up, so the limit is lower.
-FIRST_CUT = 0.7
-# Of a rate that is refused again so soon that nothing can be measured yet.
-QUICK_CUT = 0.9
-# Of what got through between two refusals. A provider that refused at both ends let through all that it allows.
-HEADROOM = 0.98
-# Of what a look has found: a whole request more or less in a window looks like two in a hundred.
-CAUTION = 0.99
-# Of a rate that stood long and is refused once: a hiccup, or the first sign of a lower limit, which the next refusal
-# tells.
-SINGLE_CUT = 0.97
-# Shorter, a measurement between two refusals is no measurement; longer, it says nothing of now; in seconds.
-SHORTEST_MEASURE_S, LONGEST_MEASURE_S = 0.5, 6.0
-# Where windows start anew, the pause took a part of what is allowed, and the measurement is too low: by half where the
-# rate was nearly right. One that may be, and does not agree with the one before, lowers the rate by this share alone.
-DOUBTFUL, AGREEING, DOUBTFUL_CUT = 0.4, 0.85, 0.8
-# Even a measurement lowers the rate no further than to this share at once.
-DEEPEST_CUT = 0.1
-# Looking for more starts with this step over the rate that stands; each next one is so many times as large, to a bound.
-# Faster, and the step that is refused says less of where the limit is; slower, and a limit that rose is met late.
-FIRST_STEP, STEP_GROWTH, LARGEST_STEP = 0.01, 1.7, 0.25
-STEP_S = 1.0  # as long as the shortest window in which providers count,
-STEP_REQUESTS = 5  # and long enough to be refused
-# The rate is held for so long before looking for more: after a cut; after a look that failed, at the least and at the
-# most; in between so that the pauses of failed looks take no more than the share COST of the time.
-SETTLING_S, SHORTEST_HOLD_S, LONGEST_HOLD_S = 1.0, 8.0, 300.0
-COST = 0.01
-# A look that failed so far above what stood has found little; another follows, once what it found stood so long that a
-# provider's reserve would be used up.
-WIDE, WIDE_HOLD_S = 1.15, 4.0
-# While the rate is held it creeps by this share every so many seconds, to a little below what is known to be refused:
-# that costs no refusal, as looking does.
-CREEP, CREEP_EVERY_S, BELOW_REFUSED = 0.005, 2.0, 0.985
-# A limit that fell so far has moved, and may move back: so many looks follow without delay, whatever they cost.
-MOVED, MOVED_LOOKS = 0.75, 8
-# A rate that was not refused for so long stood.
-LONG_S = 5.0
-PROVEN_S = 2.5  # and for so long, to count as what a limit that moved has moved from
-SLOWEST_PER_S = 1 / 60
-_BIN_S = 0.5
+# A rate below this share of what it was before the last probe has moved, and may move back: so many probes follow soon,
+# whatever they cost.
+MOVED, SOON_PROBES = 0.75, 8
+SLOWEST_PER_S = 1 / 60  # any slower, a probe would take an hour
 
 
-class RateSearch:
-    """Paces requests once the provider has refused one; the time is passed in, in monotonic seconds.
+class RateState(Enum):
+    """What the search does with the rate."""
 
-    The rate is *held* while nothing is refused, and *looked* beyond from time to time, in steps that grow. A refusal
-    during a look ends it at the last step that stood. A refusal of a held rate lowers it to what got through since the
-    refusal before, which is what a provider with a steady refill allows, whatever its reserve.
+    UNLIMITED = "unlimited"
+    """No 429 has come: there is no rate, and the number in flight grows."""
+    LOWERED = "lowered"
+    """Lowered after a 429 to what got through since the one before; probed once it has stood for a window, or, where a
+    rate that had stood was lowered a little, at the time of the next probe."""
+    PROBING = "probing"
+    """Raised in growing steps, until one is throttled."""
+    HOLDING = "holding"
+    """Found by a probe; probed again when it is time."""
+
+
+@dataclass(slots=True)
+class Pacer:
+    """Spaces requests evenly.
 
     Attributes:
-        per_s: The rate in requests a second; None while nothing has been refused.
+        per_s: Requests a second; infinity while no rate is known.
+        next_at: The time at which the next one may go.
+        pressed: Whether one had to wait since this was reset. A rate that no request waits for shows nothing.
     """
 
-    def __init__(self) -> None:
-        self.per_s: float | None = None
-        self._held = 0.0  # the rate below the look that is under way, or the rate itself
-        self._base = 0.0  # the rate below the last look
-        self._known = 0.0  # the last rate that stood for long, or the first that did not
-        self._proven = False  # which of the two it is
-        self._stood = (0.0, 0.0)  # the last two steps of the look that stood
-        self._refused = 0.0  # the lowest rate that is known to be too much
-        self._creep_at = 0.0
-        self._size = 0.0  # of the step under way
-        self._step = -1  # the number of the step under way; -1: no look
-        self._step_until = 0.0
-        self._look_at = 0.0
-        self._look_began = 0.0
-        self._look_sent = 0
-        self._hold_s = SETTLING_S
-        self._pause_s = SHORTEST_HOLD_S  # what the last look was worth
-        self._moved = 0  # looks that are still worth any cost
-        self._looked = False  # whether the rate is what the last look has found
-        self._pressed = False
-        self._next_at = 0.0
-        self._cut_at: float | None = None
-        self._cooldown_s = 0.0  # after the last cut
-        self._measured_from = 0.0
-        self._sent = 0  # since then, refused ones not counted
-        self._measured = 0.0  # what got through between the last two refusals, requests a second
-        self._recent = [0, 0]  # sent in the last half second and in the one before
-        self._recent_until = 0.0
+    per_s: float = math.inf
+    next_at: float = 0.0
+    pressed: bool = False
 
     def available_at(self, now: float) -> float:
-        """Return the time at which the next request may go; now, or earlier, when it may at once."""
-        if self.per_s is None:
-            return now
-        self._advance(now)
-        if self._next_at > now:
-            self._pressed = True
-        return self._next_at
+        """Return the time at which the next request may go; now or earlier: at once."""
+        if self.next_at > now:
+            self.pressed = True
+        return self.next_at
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
-        self._sent += 1
-        self._look_sent += 1
-        if self.per_s is not None:
-            self._next_at = max(self._next_at, now - SLACK_S) + 1 / self.per_s
-        while now >= self._recent_until:
-            idle = now - self._recent_until > 2 * _BIN_S
-            self._recent = [0, 0 if idle else self._recent[0]]
-            self._recent_until = now + _BIN_S if idle else self._recent_until + _BIN_S
-        self._recent[0] += 1
+        self.next_at = max(self.next_at, now - SLACK_S) + 1 / self.per_s
 
-    def returned(self) -> None:
-        """Take back a request that was counted and not sent."""
-        self._sent -= 1
-        self._look_sent -= 1
 
-    def is_news(self, sent_at: float) -> bool:
-        """Tell whether the refusal of a request that was let go then belongs to no burst that was seen to already."""
-        return self._cut_at is None or sent_at > self._cut_at
+@dataclass(slots=True)
+class Passed:
+    """Requests that got through since a 429.
+
+    Attributes:
+        since: The time of that 429, or of the start of counting.
+        cooldown_s: Seconds after it in which nothing was sent.
+        requests: Their number; those in flight count until they are throttled.
+    """
+
+    since: float = -math.inf
+    cooldown_s: float = 0.0
+    requests: float = 0.0
+
+    def per_s(self, now: float) -> float:
+        """Return the rate that the provider allows by this measurement.
+
+        A provider with a steady refill allows what got through in all the time between two 429s, one whose windows
+        start anew what got through outside the cooldown. No single measurement shows which it is: the geometric mean
+        errs least.
+        """
+        elapsed = max(0.1 * WINDOW_S, now - self.since)
+        steady = self.requests / elapsed
+        windows = self.requests / max(WINDOW_S, elapsed - self.cooldown_s)
+        return math.sqrt(steady * max(steady, windows))
+
+
+@dataclass(slots=True)
+class Probe:
+    """The probe under way, or the last one, and the time of the next.
+
+    Attributes:
+        steps: Steps taken.
+        base: The rate before the last probe that ended; 0 before the first.
+        start: The rate before the first step.
+        before: The rate two steps ago.
+        last: The rate one step ago.
+        next_at: The time of the next probe.
+        pause_s: Seconds between this one and the next.
+        soon: How many of the next follow soon, whatever they cost.
+    """
+
+    steps: int = 0
+    base: float = 0.0
+    start: float = 0.0
+    before: float = 0.0
+    last: float = 0.0
+    next_at: float = 0.0
+    pause_s: float = 0.0
+    soon: int = 0
+
+
+class RateSearch:
+    """Paces requests once one was throttled; the time is passed in, in monotonic seconds.
+
+    Attributes:
+        state: What is done with the rate.
+        throttled_at: The time of the last burst of 429s.
+    """
+
+    def __init__(self, parameters: AdaptiveParameters) -> None:
+        self.state = RateState.UNLIMITED
+        self.throttled_at = -math.inf
+        self._parameters = parameters
+        self._pacer = Pacer()
+        self._passed = Passed()
+        self._probe = Probe(pause_s=parameters.probe_soon_s)
+        self._ceiling = math.inf  # the lowest rate that is known to be too much
+        self._due_at = math.inf  # the time at which something changes without a 429
+
+    @property
+    def per_s(self) -> float | None:
+        """The rate in requests a second; None while nothing was throttled."""
+        return None if self.state is RateState.UNLIMITED else self._pacer.per_s
+
+    def available_at(self, now: float) -> float:
+        """Return the time at which the next request may go; now or earlier: at once."""
+        if now >= self._due_at:
+            self._elapsed(now)
+            self._pacer.pressed = False
+        return self._pacer.available_at(now)
+
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        self._pacer.take(now)
+        passed = self._passed
+        if self.state is RateState.UNLIMITED and now - passed.since > WINDOW_S:
+            # The number in flight grows: what was sent a second ago says nothing of now.
+            passed.since, passed.requests = now - WINDOW_S / 2, passed.requests / 2
+        passed.requests += 1
+
+    def returned(self, sent_at: float) -> None:
+        """Take back a request that did not get through."""
+        if sent_at >= self._passed.since:
+            self._passed.requests = max(0.0, self._passed.requests - 1)
 
     def pause(self, until: float) -> None:
-        """Let nothing be made up for that could not be sent while the provider wanted to be left alone."""
-        self._next_at = max(self._next_at, until)
+        """Send nothing until then, and make up for none of it."""
+        self._pacer.next_at = max(self._pacer.next_at, until)
+
+    def declared(self, per_s: float, now: float) -> None:
+        """Follow a rate that the provider names; it is not probed, and a 429 shows when it no longer holds."""
+        if self.state is RateState.UNLIMITED:
+            self._pacer.next_at = now
+        self._ceiling = self._probe.base = per_s
+        self._enter(RateState.HOLDING, self._parameters.headroom * per_s, now, math.inf)
 
     def forget(self, now: float) -> None:
-        """Start anew: it was not the rate that was refused."""
-        self.per_s, self._cut_at, self._step, self._looked = None, now, -1, False
+        """Start anew: it was not the rate that was throttled."""
+        self.state, self._pacer, self._passed = RateState.UNLIMITED, Pacer(next_at=now), Passed(now)
+        self.throttled_at, self._due_at = now, math.inf
 
-    def throttled(self, now: float, cooldown_s: float) -> None:
-        """Note a burst of refusals.
+    def throttled(self, now: float, cooldown_s: float, *, answered: bool) -> None:
+        """Note a burst of 429s.
 
         Args:
             now: The time.
-            cooldown_s: How long nothing is sent now.
+            cooldown_s: Seconds in which nothing is sent now.
+            answered: Whether anything was answered since the last one. An outage says nothing of the rate, and the
+                cooldowns protect the provider.
         """
-        self.returned()
-        since = None if self._cut_at is None else now - self._measured_from
-        if self._step < 0 and self._held and self._stands(now, PROVEN_S):
-            self._known, self._proven = self._held, True
-        rate = max(self._lowered(since, now, cooldown_s), SLOWEST_PER_S)
-        # A window that looks back is still full of what was too much in the last step of a look.
-        excess_s = STEP_S * min(1.0, (self.per_s or rate) / rate - 1) if self._looked and self._step > 0 else 0.0
-        self._held = self.per_s = rate
-        self._step = -1
-        self._look_at = now + cooldown_s + self._hold_s
-        self._creep_at = now + cooldown_s + CREEP_EVERY_S
-        self._cut_at, self._cooldown_s, self._pressed = now, cooldown_s, False
-        if since is None or since >= SHORTEST_MEASURE_S:
-            self._measured_from, self._sent = now, 0
-        self._next_at = now + excess_s
+        passed, at = self._passed, now + cooldown_s
+        if self.state is RateState.UNLIMITED:
+            # A part of what got through was the provider's reserve.
+            self._enter(RateState.LOWERED, self._parameters.first_cut * passed.per_s(now), at, WINDOW_S)
+        elif not answered:
+            self._enter(RateState.LOWERED, self._standing, at, WINDOW_S)
+        elif self.state is RateState.PROBING and self._probe.steps > 1:
+            self._end_probe(now, cooldown_s)
+        else:
+            self._lower(now, cooldown_s)
+        if now - passed.since >= WINDOW_S / 2:  # else too little got through since then to be counted apart
+            self._passed = Passed(now, cooldown_s)
+        self.throttled_at = self._pacer.next_at = now
+        self._pacer.pressed = False
+        self.pause(at)
 
-    def _lowered(self, since: float | None, now: float, cooldown_s: float) -> float:
-        """Return the rate after a refusal, and set how long it is held; `since`: seconds from the refusal before."""
-        self._hold_s = SETTLING_S
-        if self.per_s is None:
-            self._known = FIRST_CUT * self._recent_rate(now)
-            return self._known
-        if self._sent <= 0 and since is not None and since >= SHORTEST_MEASURE_S:
-            # Nothing gets through at all: an outage says nothing of the rate, and the pauses protect the provider.
-            return max(FIRST_CUT * self.per_s, DEEPEST_CUT * self._known)
-        if not self._pressed:
-            # Something else bounds what is sent, and that was too much.
-            return min(self._held, self._recent_rate(now))
-        if self._step > 0 or (self._step == 0 and self._stands(now - STEP_S)):
-            return self._after_look(now, cooldown_s)
-        return self._after_hold(since, now)
+    @property
+    def _standing(self) -> float:
+        """The rate, without what a probe adds to it."""
+        return self._probe.start if self.state is RateState.PROBING else self._pacer.per_s
 
-    def told(self, per_s: float, now: float) -> None:
-        """Follow a rate that the provider names."""
-        if self.per_s is None:
-            self._next_at = now
-        self._held = self._known = self.per_s = HEADROOM * per_s
-        self._step, self._hold_s = -1, LONGEST_HOLD_S
-        self._look_at = now + LONGEST_HOLD_S
+    def _end_probe(self, now: float, cooldown_s: float) -> None:
+        """Hold the rate that stood last, and set the time of the next probe by what this one cost."""
+        probe, pacer, parameters = self._probe, self._pacer, self._parameters
+        # What was throttled is the end of a window that began in the step before; the window before that one stood.
+        share = min(1.0, max(0.0, 1 - (self._due_at - now) / WINDOW_S))
+        self._ceiling = share * pacer.per_s + (1 - share) * probe.last
+        stood = share * probe.last + (1 - share) * probe.before
+        probe.base = probe.start
+        probe.pause_s = min(LONGEST_PAUSE_S, max(parameters.probe_soon_s, cooldown_s / parameters.probe_cost))
+        if probe.soon > 0:
+            probe.soon, probe.pause_s = probe.soon - 1, parameters.probe_soon_s
+        found = max(probe.start, parameters.headroom * stood)
+        self._enter(RateState.HOLDING, found, now + cooldown_s, probe.pause_s)
 
-    def _after_look(self, now: float, cooldown_s: float) -> float:
-        assert self.per_s is not None
-        # What went beyond the held rate was gained, and pays for the pause.
-        gained_s = self._look_sent / self._held - (now - self._look_began)
-        lost_s = max(0.0, cooldown_s - max(0.0, gained_s))
-        self._hold_s = self._pause_s = min(LONGEST_HOLD_S, max(SHORTEST_HOLD_S, lost_s / COST))
-        self._base = self._held
-        # What was refused is the end of a window, which began in the step before; the window before that one stood.
-        share = min(1.0, max(0.0, 1 - (self._step_until - now) / STEP_S))
-        stood = share * self._stood[1] + (1 - share) * self._stood[0]
-        self._refused = share * self.per_s + (1 - share) * self._stood[1]
-        found = max(self._held, CAUTION * stood) if self._step else HEADROOM * self._held
-        if self._moved > 0:
-            self._moved -= 1
-            self._hold_s = self._pause_s = SHORTEST_HOLD_S
-        if self.per_s > WIDE * found:
-            self._hold_s = WIDE_HOLD_S
-        self._looked = True
-        return found
+    def _lower(self, now: float, cooldown_s: float) -> None:
+        """Lower the rate that was throttled to what got through since the 429 before."""
+        probe, passed, parameters = self._probe, self._passed, self._parameters
+        rate = self._ceiling = self._standing
+        least, pause_s = 0.0, WINDOW_S
+        if self.state is RateState.HOLDING:  # what stood before the probe may still stand
+            least, pause_s = probe.base, probe.pause_s
+        elapsed = now - passed.since
+        if elapsed > STOOD_S:  # a hiccup, or the first sign of a lower limit, which the next 429 tells
+            least, pause_s = rate, probe.pause_s
+        # Less than a window is less of a measurement.
+        least = max(least, rate * parameters.deepest_cut ** min(1.0, elapsed / WINDOW_S))
+        lowered = parameters.headroom * min(rate, max(least, passed.per_s(now)))
+        if lowered < MOVED * probe.base:
+            probe.soon = SOON_PROBES
+        self._enter(RateState.LOWERED, lowered, now + cooldown_s, pause_s)
 
-    def _after_hold(self, since: float | None, now: float) -> float:
-        held, looked = self._held, self._looked
-        self._refused = held
-        # What stood before the look may still stand.
-        least = self._base if looked else DEEPEST_CUT * held
-        self._hold_s = self._pause_s if looked else SETTLING_S
-        if since is not None and since < SHORTEST_MEASURE_S:
-            return max(QUICK_CUT * held, least)
-        self._looked = False
-        if since is None or since > LONGEST_MEASURE_S:
-            self._hold_s = self._pause_s
-            return SINGLE_CUT * held
-        measured, before, self._measured = self._sent / since, self._measured, self._sent / since
-        agrees = AGREEING <= measured / max(before, SLOWEST_PER_S) <= 1 / AGREEING
-        if not agrees:
-            # Between what a steady refill and what windows that start anew would mean.
-            fresh = self._sent / max(STEP_S, since - self._cooldown_s)
-            measured = math.sqrt(measured * max(measured, min(held, fresh)))
-            least = max(least, DOUBTFUL_CUT * held if measured >= DOUBTFUL * held else 0.0)
-        rate = min(0.97 * held, max(HEADROOM * measured, least))
-        if self._proven and rate < MOVED * self._known:
-            self._moved = MOVED_LOOKS
-        return rate
+    def _elapsed(self, now: float) -> None:
+        """Let time change the rate: by the next step of a probe, the next probe, or a creep."""
+        pacer, probe = self._pacer, self._probe
+        if not pacer.pressed:
+            self._due_at = now + WINDOW_S
+        elif self.state is RateState.PROBING:
+            self._step(now)
+        elif now >= probe.next_at:
+            self.state = RateState.PROBING
+            probe.steps, probe.start, probe.last = 0, pacer.per_s, pacer.per_s
+            self._step(now)
+        else:
+            most = self._parameters.headroom * self._ceiling
+            if pacer.per_s < most < math.inf:
+                pacer.per_s = min(most, pacer.per_s * (1 + self._parameters.creep))
+            self._due_at = min(now + WINDOW_S, probe.next_at)
 
-    def _advance(self, now: float) -> None:
-        assert self.per_s is not None
-        if self._step < 0:
-            if now < self._look_at or not self._pressed:
-                self._creep(now)
-                return
-            if self._stands(now, PROVEN_S):
-                self._known, self._proven = self._held, True
-            if self._stands(now):
-                self._measured = 0.0
-            self._stood = (self._held, self._held)
-            self._size = FIRST_STEP
-            self._look_began, self._look_sent = now, 0
-        elif now < self._step_until:
-            return
-        elif self._pressed:
-            self._stood = (self._stood[1], self.per_s)
-        if self._pressed:  # a step that nobody had to wait in has shown nothing
-            self._step += 1
-            self.per_s *= 1 + self._size
-            self._size = min(LARGEST_STEP, STEP_GROWTH * self._size)
-        self._step_until = now + max(STEP_S, STEP_REQUESTS / self.per_s)
-        self._pressed = False
+    def _step(self, now: float) -> None:
+        probe = self._probe
+        probe.steps += 1
+        probe.before, probe.last = probe.last, self._pacer.per_s
+        self._pacer.per_s *= 1 + probe.steps * self._parameters.probe_step
+        self._due_at = now + max(WINDOW_S, STEP_REQUESTS / self._pacer.per_s)
 
-    def _creep(self, now: float) -> None:
-        most = BELOW_REFUSED * self._refused
-        if self._pressed and now >= self._creep_at and self._held < most:
-            self._creep_at = now + CREEP_EVERY_S
-            self._held = self.per_s = min(most, self._held * (1 + CREEP))
-
-    def _stands(self, now: float, long_s: float = LONG_S) -> bool:
-        """Tell whether the rate has not been refused for long."""
-        return self._cut_at is None or now - self._cut_at > long_s
-
-    def _recent_rate(self, now: float) -> float:
-        elapsed = 2 * _BIN_S - max(0.0, self._recent_until - now)
-        count, before = self._recent
-        if not before:
-            elapsed -= _BIN_S
-        return (count + before) / max(elapsed, 0.1)
+    def _enter(self, state: RateState, per_s: float, at: float, pause_s: float) -> None:
+        self.state = state
+        self._pacer.per_s = max(SLOWEST_PER_S, per_s)
+        self._probe.next_at = at + pause_s
+        self._due_at = at + min(WINDOW_S, pause_s)
