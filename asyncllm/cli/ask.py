@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..batch.formatting import dollars, duration, tokens
-from .options import MaxTokensOption, ModelOption, SystemOption, VerboseOption
+from .options import CacheOption, MaxTokensOption, ModelOption, SystemOption, VerboseOption
 from .settings import Settings, command
 from .terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from .terminal.inputs import chat_messages, prompt_text
@@ -36,6 +36,7 @@ def run(
         float | None, typer.Option("--temperature", "-t", metavar="T", help="Randomness of the answer.")
     ] = None,
     max_tokens: MaxTokensOption = None,
+    cache: CacheOption = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Wait for the whole answer.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object: text, usage, cost_usd, model, finish_reason.")
@@ -49,7 +50,7 @@ def run(
     """
     import anyio
 
-    config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens)
+    config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(prompt), system, *map(_image, image or ()))
     return anyio.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
 

@@ -30,6 +30,7 @@ from ..transports.errors import timeout_failure
 from ..transports.headers import rate_limits, request_id
 from .deadline import Deadline
 from .fallback import FallbackTurn, goes_on
+from .interception import is_replaying
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class CallRun:
         config = self._pipeline.config
         if self._schedule is None:
             self._schedule = waits(config.retry_min_wait, config.retry_max_wait, config.retry_multiplier)
-        wait = wait_before_retry(self._schedule, error)
+        wait = 0.0 if is_replaying() else wait_before_retry(self._schedule, error)
         if not self._deadline.admits(wait):
             raise self._deadline.error(f"about to wait {wait:.1f} s before retry {self._tries}", error)
         attempt.waited_s = wait

@@ -67,9 +67,15 @@ class Counters:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
 
     def add(self, completion: Completion) -> None:
-        """Count an answer's tokens and cost."""
+        """Count an answer's tokens and cost; one of the cache took none."""
+        if completion.record.cached:
+            self.cached += 1
+            self.saved_usd += completion.record.saved_usd or 0.0
+            return
         self.input_tokens += completion.usage.input_tokens or 0
         self.output_tokens += completion.usage.output_tokens or 0
         cost = completion.cost_usd

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -20,11 +21,13 @@ from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
 from .endpoint import Endpoint, configured_model_info, connection_options
-from .pipeline import Counters
+from .interception import is_replaying
+from .pipeline import Counters, Pipeline
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
 
+    from ..cache import AnswerStore
     from ..simulator import Simulator
 
 SIMULATED = "simulated"
@@ -48,6 +51,7 @@ class SharedState:
         self.closed = False
         self._transports: dict[str, Transport] = {}
         self._endpoints: dict[object, Endpoint] = {}
+        self._stores: dict[Path, AnswerStore] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
 
@@ -78,6 +82,27 @@ class SharedState:
             await self._import_transport(endpoint.usual_transport)
         return endpoint
 
+    async def pipeline(self, config: LLMConfig) -> Pipeline:
+        """Return a new pipeline of a profile's endpoint, with the profile's cache before it."""
+        endpoint = await self.endpoint(config)
+        if config.cache is None:
+            return Pipeline(config, endpoint, self.slots, self.counters)
+        from .cached_pipeline import CachedPipeline
+
+        return CachedPipeline(config, endpoint, self.slots, self.counters, await self._answer_store(config))
+
+    async def _answer_store(self, config: LLMConfig) -> AnswerStore:
+        from ..cache import open_store
+
+        path = cache_path(config)
+        async with self._lock():
+            if self.closed:
+                raise RuntimeError(_CLOSED)
+            if path not in self._stores:
+                opening = partial(open_store, path, config.cache_max_bytes)
+                self._stores[path] = await run_in_own_thread(opening)
+        return self._stores[path]
+
     def model_info(self, config: LLMConfig) -> ModelInfo:
         """Return the properties of a profile's model; those that a proxy names, once its endpoint has been made."""
         endpoint = self._endpoints.get(_endpoint_key(config))
@@ -97,6 +122,8 @@ class SharedState:
                 await transport.aclose()
             if simulator is not None:
                 await run_in_own_thread(simulator.stop)
+            if self._stores:
+                await run_in_own_thread(partial(_close_stores, self._stores))
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close what an unclosed client left open, without waiting."""
@@ -107,7 +134,7 @@ class SharedState:
             transport.drop()
         if _is_ending():
             return  # everything ends with the interpreter, and a thread that is started now would never begin
-        held = (tuple(self._endpoints.values()), self._simulator)
+        held = (tuple(self._endpoints.values()), self._simulator, self._stores)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
         threading.Thread(target=_close_now, args=held, name="asyncllm-close", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
@@ -141,6 +168,8 @@ class SharedState:
         if secret is None and "base_url" in options and (config.withheld or config.provider == "openai"):
             # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
             # must not go to another endpoint, or for one that an endpoint without keys does not need.
+            secret = NO_KEY
+        if secret is None and is_replaying():
             secret = NO_KEY
         if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
             raise AuthenticationError(
@@ -180,6 +209,10 @@ _OF_THE_CALL = frozenset(
         "structured_mode",
         "max_reasks",
         "log_prompts",
+        "cache",
+        "cache_mode",
+        "cache_ttl",
+        "cache_max_bytes",
     )
 )
 _ENDPOINT_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
@@ -206,6 +239,13 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
     return (await proxy_models(connection)).get(model.removeprefix("litellm_proxy/"))
 
 
+def cache_path(config: LLMConfig) -> Path:
+    """Return the file of a profile's cache; one that a file sets is relative to that file."""
+    origin = config.provenance["cache"]
+    folder = origin.path.parent if origin.path is not None else Path()
+    return folder / Path(str(config.cache)).expanduser()
+
+
 def _signs_in_otherwise(provider: str) -> bool:
     """Return whether the environment has a token or login of the provider, which litellm uses instead of a key."""
     prefix = f"{provider.split('_')[0].upper()}_"
@@ -228,11 +268,19 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
     return LitellmTransport()
 
 
-def _close_now(endpoints: Sequence[Endpoint], simulator: Simulator | None) -> None:
+def _close_now(endpoints: Sequence[Endpoint], simulator: Simulator | None, stores: dict[Path, AnswerStore]) -> None:
     for endpoint in endpoints:
         endpoint.close()
     if simulator is not None:
         simulator.stop()
+    _close_stores(stores)
+
+
+def _close_stores(stores: dict[Path, AnswerStore]) -> None:
+    from ..cache import close_store
+
+    while stores:
+        close_store(stores.popitem()[1])
 
 
 def _start_simulator() -> Simulator:

@@ -1,4 +1,4 @@
-"""What is watched and bounded of litellm's own HTTP, and what is left alone."""
+"""Bounds on litellm's own HTTP, and the parts of it that are left alone."""
 
 from __future__ import annotations
 

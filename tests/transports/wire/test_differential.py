@@ -101,7 +101,7 @@ class Both:
         await self.auto.aclose()
 
     async def is_served(self, case: Case) -> bool:
-        """Tell whether the wire would serve a case."""
+        """Return whether the wire would serve a case."""
         target = await self.auto._shared.endpoint(self.auto.config)
         try:
             return target.call(Request(case.messages, **case.params), 1.0).route is not None

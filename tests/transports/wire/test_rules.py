@@ -1,4 +1,4 @@
-"""Which requests the wire takes, what it leaves out of them, and where it sends them when nobody says."""
+"""The requests that the wire serves, what it leaves out of them, and the default endpoints."""
 
 from __future__ import annotations
 
