@@ -241,11 +241,20 @@ class OverloadedError(AsyncLLMError):
 
     Attributes:
         retry_after: Seconds after which a slot is likely to be free; None when unknown.
+        tenant: The tenant whose own limit was reached; None for the client's.
     """
 
-    def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        tenant: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+        self.tenant = tenant
 
 
 class NotCachedError(AsyncLLMError):

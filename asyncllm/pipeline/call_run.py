@@ -143,11 +143,16 @@ class CallRun:
             endpoint.reservation(call),
             adaptive,
             budgets,
-            endpoint.worst_case(call) if budgets else 0.0,
+            endpoint.worst_case(call) if budgets or self._pays_for_tenant() else 0.0,
             None if policy is None else policy.cooling_down,
-            patient=policy is not None,
+            policy is not None,
+            self._request.tenant,
+            self._request.priority == "batch",
         )
         return admit(pipeline.slots, endpoint.limits, needs, self._deadline, again=bool(self.record.attempts))
+
+    def _pays_for_tenant(self) -> bool:
+        return self._request.tenant is not None and self._pipeline.slots.tenants.limits.budget_usd is not None
 
     async def send(self, call: Call) -> Answer:
         """Send a plain call."""

@@ -50,6 +50,7 @@ class _Row(NamedTuple):
 
 
 _FAULT = _Row(500, "internal", "The service could not process the request.")
+_TOO_MANY = _Row(429, "too_many_requests", "You have too many requests waiting.")
 _BUSY = _Row(503, "busy", "The model is busy.")
 _BY_ERROR: dict[type[BaseException], _Row] = {
     AsyncLLMError: _FAULT,
@@ -113,9 +114,11 @@ def problem_of(error: BaseException) -> ProblemDetails:
     """Return an error as problem details; one of another library, or a bug, is an internal one."""
     row = next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), _FAULT)
     wait_s: float | None = getattr(error, "retry_after", None)
-    if row.status != 503:
+    if isinstance(error, OverloadedError) and error.tenant is not None:
+        row = _TOO_MANY
+    if row.status not in (429, 503):
         return ProblemDetails(*row)
-    if row is not _BUSY and wait_s is None:
+    if row not in (_BUSY, _TOO_MANY) and wait_s is None:
         return ProblemDetails(*row)
     seconds = max(1, math.ceil(_USUAL_RETRY_AFTER_S if wait_s is None else wait_s))
     return ProblemDetails(row.status, row.code, f"{row.detail} Try again in {seconds} s.", seconds)

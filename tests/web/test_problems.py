@@ -98,6 +98,7 @@ def test_an_error_of_ones_own_has_the_status_of_its_kind() -> None:
         (OverloadedError("full"), "1"),
         (RateLimitError("slow down", retry_after=20.0), "20"),
         (RateLimitError("slow down"), "1"),
+        (OverloadedError("full", tenant="acme", retry_after=4.0), "4"),
         (ServerError("broken", status_code=500, retry_after=5.0), None),
         (ProviderError("teapot", retry_after=5.0), None),
     ],
@@ -109,6 +110,11 @@ async def test_a_busy_service_says_when_to_try_again(error: AsyncLLMError, secon
     assert visitor.headers.get("retry-after") == seconds
     assert problem.get("retry_after") == (None if seconds is None else int(seconds))
     assert seconds is None or f"Try again in {seconds} s." in problem["detail"]
+
+
+def test_a_tenants_own_limit_is_its_own_matter() -> None:
+    """It is a 429 rather than a 503: the service has room for others."""
+    assert web.problem_of(OverloadedError("full", tenant="acme")).status == 429
 
 
 def test_the_documented_table_is_that_of_the_code() -> None:
