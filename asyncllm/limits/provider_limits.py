@@ -101,7 +101,7 @@ class ProviderLimits:
                 waiter.flight.controller.answered(waiter.flight, self.clock(), headers, output_tokens)
 
     def take(self, waiter: Waiter) -> tuple[Reason | None, float]:
-        """Take what a request needs if it is available and no earlier request waits; else keep its waiter.
+        """Take what a request needs if it is available and no earlier request waits; else keep its turn.
 
         Returns:
             None and 0 when it was taken; else the limit that it waits for, and the seconds until its next try
@@ -124,7 +124,7 @@ class ProviderLimits:
             return None, 0.0
 
     def withdraw(self, waiter: Waiter) -> None:
-        """Drop a waiter: its request waits for another limit, or no longer."""
+        """Drop the turn of a request that waits for another limit, or no longer."""
         if self._waiters:
             with self._lock:
                 self._drop(waiter)

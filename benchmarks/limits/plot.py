@@ -56,7 +56,7 @@ def run() -> tuple[Log, list[Sample]]:
 
     def sample() -> None:
         rate, window = world.control.rate, world.control.window
-        samples.append(Sample(world.elapsed, rate.state, rate.per_s, len(window.in_flight)))
+        samples.append(Sample(world.elapsed, rate.state, rate.per_s, window.in_flight.number))
         world.at(world.elapsed + EVERY_S, sample)
 
     for at, per_s in LIMITS[1:]:

@@ -15,6 +15,7 @@ LEAST_ROUND, LARGEST_ROUND = 8, 32
 ROUNDS_KEPT = 8  # of which the best throughput counts
 # Latency so many times the least known is a queue: no provider gets that slow by itself while it is found out.
 QUEUED = 2.0
+SLOW = 2.5  # times the latency known: an answer that took longer does not let the number grow
 # A measurement that shows less than this share of the latency known shows a queue that empties.
 EMPTYING = 0.9
 # A queue this long, in seconds, harms nothing: where answers take less, so many seconds' worth may be in flight.
@@ -43,25 +44,26 @@ class InFlight:
     A request that hangs takes no slot of those that are served, as long as no more hang than may be in flight.
 
     Attributes:
+        number: Their number.
         late_s: Seconds after which a request hangs.
     """
 
-    __slots__ = ("_hanging", "_sent_at", "late_s")
+    __slots__ = ("_hanging", "_sent_at", "late_s", "number")
 
     def __init__(self) -> None:
+        self.number = 0
         self.late_s = math.inf
         self._sent_at: dict[object, float] = {}  # of those that do not hang, in that order
         self._hanging = 0
 
-    def __len__(self) -> int:
-        return len(self._sent_at) + self._hanging
-
     def add(self, request: object, now: float) -> None:
         """Count a request that goes now."""
+        self.number += 1
         self._sent_at[request] = now
 
     def remove(self, request: object) -> None:
         """Count a request that has ended."""
+        self.number -= 1
         if self._sent_at.pop(request, None) is None:
             self._hanging -= 1
 
@@ -150,7 +152,7 @@ class ConcurrencyWindow:
     @property
     def has_room(self) -> bool:
         """Whether one more may go, whatever hangs."""
-        return len(self.in_flight) < self.size - 1
+        return self.in_flight.number < self.size - 1
 
     def free_at(self, now: float) -> float:
         """Return when one more may go if none ends before: now, or later, or never."""
@@ -165,7 +167,7 @@ class ConcurrencyWindow:
 
     def sent(self, request: object, now: float) -> None:
         """Count a request that goes now."""
-        if not self.in_flight:
+        if not self.in_flight.number:
             self._round = self._new_round(now)  # the idle time before would count as slowness
         self.in_flight.add(request, now)
 
@@ -176,7 +178,8 @@ class ConcurrencyWindow:
     def answered(self, sent_at: float, now: float, output_tokens: int) -> None:
         """Note an answer, how long it took and how long it is."""
         if self.state is WindowState.GROWING and self._round.pressed:
-            self.size += 1
+            slow = self._latency_s is not None and now - sent_at > SLOW * self._latency_s * output_tokens
+            self.size += not slow
         self._round.add(sent_at, now, output_tokens)
         if self._round.answers >= self._round.size:
             self._finish_round(now)

@@ -71,7 +71,7 @@ class AdaptiveController:
 
     def take(self, now: float) -> Flight:
         """Count a request that goes now."""
-        flight = Flight(self, now, len(self.window.in_flight) + 1)
+        flight = Flight(self, now, self.window.in_flight.number + 1)
         self.window.sent(flight, now)
         self.rate.take(now)
         return flight
