@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from .completions.completion import Completion
 from .completions.stream import CompletionStream, OnInterrupt, Opened
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .batch.journal.fingerprint import Fingerprinter
     from .batch.options import BatchOptions
     from .batch.outcome import Outcome
-    from .structured import Check, Extraction, ItemStream, OnInvalid, PartialStream, Prepared
+    from .structured import Check, Extraction, ItemStream, Mode, OnInvalid, PartialStream, Prepared, TypedForms
 
 T = TypeVar("T")
 
@@ -362,8 +362,7 @@ class AsyncLLM:
 
         client, request = self._prepare(messages, params)
         return PartialStream(
-            lambda: client._prepared(response_model),
-            request,
+            client._forms(response_model, request),
             lambda asked: client._stream(asked, "raise"),
             min_interval=min_interval,
             context=validation_context,
@@ -414,8 +413,7 @@ class AsyncLLM:
 
         client, request = self._prepare(messages, params)
         return ItemStream(
-            lambda: client._prepared(list_of(response_model)),
-            request,
+            client._forms(list_of(response_model), request),
             lambda asked: client._stream(asked, "raise"),
             title=type_name(response_model),
             on_invalid=on_invalid,
@@ -427,12 +425,9 @@ class AsyncLLM:
 
         The first call takes about a second, in which instructor imports openai.
         """
-        from .structured import choose_mode
         from .structured.instructor_client import async_instructor
 
-        mode = self.config.structured_mode
-        chosen = choose_mode(self.model_info) if mode == "auto" else mode
-        return async_instructor(self.acompletion, self.stream, chosen)
+        return async_instructor(self.acompletion, self.stream, self._mode_by_map())
 
     @overload
     async def gather(
@@ -603,14 +598,24 @@ class AsyncLLM:
             return await send(await self._pipeline(), None)
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
-    async def _complete(self, request: Request, deadline: Deadline, policy: BatchPolicy | None) -> Completion:
-        return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, policy, turn))
+    async def _complete(
+        self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
+    ) -> Completion:
+        async def send(pipeline: Pipeline, turn: FallbackTurn | None) -> Completion:
+            request, forms = await _formed(asked, pipeline)
+            return await pipeline.complete(request, deadline, policy, turn, forms)
 
-    def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:
+        return await self._served(send)
+
+    def _stream(self, asked: Request | TypedForms[Any], on_interrupt: OnInterrupt) -> CompletionStream:
         deadline = Deadline(self.config.deadline)
 
+        async def open_at(pipeline: Pipeline, turn: FallbackTurn | None) -> Opened:
+            request, forms = await _formed(asked, pipeline)
+            return await pipeline.open(request, deadline, turn, forms)
+
         async def open_stream() -> Opened:
-            return await self._served(lambda pipeline, turn: pipeline.open(request, deadline, turn))
+            return await self._served(open_at)
 
         return CompletionStream(open_stream, restarts=self.config.num_retries, on_interrupt=on_interrupt)
 
@@ -629,25 +634,22 @@ class AsyncLLM:
             response_model,
             request,
             lambda asked: self._complete(asked, deadline, policy),
-            mode=self._structured_mode(),
+            mode=config.structured_mode,
             max_reasks=config.max_reasks,
-            info=lambda: self.model_info,
             check=check,
             context=context,
         )
 
-    async def _prepared(self, response_model: Any) -> Prepared[Any]:
-        from .structured import prepared
+    def _forms(self, response_model: Any, request: Request) -> TypedForms[Any]:
+        from .structured import TypedForms
 
-        return await prepared(response_model, self._structured_mode(), lambda: self.model_info)
+        return TypedForms(response_model, request, self.config.structured_mode)
 
-    def _structured_mode(self) -> str:
+    def _mode_by_map(self) -> Mode:
+        from .structured import choose_mode
+
         mode = self.config.structured_mode
-        if mode != "auto" or len(self._configs) == 1:
-            return mode
-        from .structured import weakest_mode
-
-        return weakest_mode(map(self._info, range(len(self._configs))))  # any of them may serve the call
+        return choose_mode(self.model_info) if mode == "auto" else mode
 
     async def _send_item(
         self, response_model: object, params: Mapping[str, Any], item: BatchItem, policy: BatchPolicy
@@ -671,13 +673,21 @@ class AsyncLLM:
         if wanted is None or completion is None:
             return entry.value, completion
         # Read as it was the first time, so that the value has exactly the type that is asked for.
-        return (await self._prepared(wanted)).read(completion), completion
+        from .structured import prepared
+
+        form: Prepared[Any] = await prepared(cast(Any, wanted), self._mode_by_map())
+        return form.read(completion), completion
 
     def _fingerprinter(self, response_model: object, params: Mapping[str, Any]) -> Fingerprinter:
         from .batch.journal.fingerprint import Fingerprinter
 
         config = self.config
         return Fingerprinter(config.model, profile_params(config), params, response_model, config.structured_mode)
+
+
+async def _formed(asked: Request | TypedForms[Any], pipeline: Pipeline) -> tuple[Request, TypedForms[Any] | None]:
+    """Return the request for an endpoint, and the forms of a typed one."""
+    return (asked, None) if isinstance(asked, Request) else (await asked.request(pipeline.endpoint), asked)
 
 
 def _wanted(request: object, response_model: object) -> object:

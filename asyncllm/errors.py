@@ -96,9 +96,11 @@ class ProviderError(AsyncLLMError):
         retry_after: Seconds that the provider asked to wait; None when it did not.
         attempts: Every attempt of the call, in order.
         should_retry: Whether the provider wants the request retried (`x-should-retry`); None when it does not say.
+        param: The parameter that the provider names as wrong; None when it names none.
     """
 
     should_retry: bool | None = None
+    param: str | None = None
 
     def __init__(
         self,

@@ -40,9 +40,9 @@ async def main():
 asyncio.run(main())
 """
 _SIMULATOR = """
+from asyncllm.simulator import Simulator
 from asyncllm.simulator.server.foreground import serve
-from asyncllm.simulator.server.options import SimulatorOptions
-serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True))
+serve(Simulator(record=False), lambda simulator: print(simulator.url, flush=True))
 """
 _REQUEST = {"model": "asyncllm-simulator", "messages": [{"role": "user", "content": "How many a second?"}]}
 

@@ -49,17 +49,7 @@ class Done(Generic[T]):
 
 @dataclass(slots=True)
 class Flow:
-    """The counts of a batch's items by where they are.
-
-    Attributes:
-        taken: Items taken from the input.
-        ended: Items that have their outcome.
-        delivered: Outcomes that the consumer has.
-        running: Items that workers have.
-        failed: Items that ended with an error.
-        exhausted: Whether the input has come to its end.
-        broken: Whether a task of the batch has failed or was cancelled.
-    """
+    """The counts of a batch's items by where they are."""
 
     taken: int = 0
     ended: int = 0
@@ -80,13 +70,8 @@ class OutcomeStream(Generic[T]):
 
     Args:
         requests: The input, taken as slots become free.
-        run: Sends one request.
         max_concurrency: The most that may be in flight.
         ordered: Whether outcomes come in input order, rather than as they complete.
-        on_error: `return` puts an error into its outcome; `raise` ends the batch with the first one.
-        stop_after_errors: The number of errors that ends the batch, with the last of them.
-        session: The journal; None without one.
-        meter: Measures the progress.
     """
 
     def __init__(

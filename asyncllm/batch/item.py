@@ -14,12 +14,8 @@ class BatchItem:
     """An item that was taken from the input.
 
     Attributes:
-        index: Its position in the input, from 0.
-        messages: The item as it was given.
-        worker: The number of the worker that has it.
         number: Its number in the journal; 0 without one.
         occurrence: Its index among the items with the same key.
-        fingerprint: Its identity in the journal.
         started_at: When a worker began with it, in Unix time.
         followers: Identical items that wait for its outcome.
     """

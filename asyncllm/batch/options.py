@@ -106,12 +106,7 @@ class BatchSettings:
         return Journal(self.journal, durability=self.durability or "normal")
 
     def meter(self, requests: Requests, limited_by: Callable[[], str | None]) -> Meter:
-        """Return what measures and reports the progress.
-
-        Args:
-            requests: The input.
-            limited_by: Returns what limits the pace of the client's calls.
-        """
+        """Return what measures and reports the progress."""
         report = ProgressLine(budget_usd=self.budget_usd).show if self.progress is True else self.progress or None
         return Meter(len(requests) if isinstance(requests, Sized) else None, report, limited_by=limited_by)
 
@@ -148,18 +143,7 @@ def batch(
     restore: Restore[T],
     limited_by: Callable[[], str | None],
 ) -> OutcomeStream[T]:
-    """Assemble a batch.
-
-    Args:
-        settings: Its options.
-        requests: Its input.
-        run: Sends one request, with its policy.
-        ordered: Whether outcomes come in input order, rather than as they complete.
-        slots: The most that may be in flight, where the settings have no number.
-        fingerprint_of: Returns what computes fingerprints; called only where they are needed.
-        restore: Rebuilds an answer of an entry of the journal.
-        limited_by: Returns what limits the pace of the client's calls.
-    """
+    """Assemble a batch."""
     stall = Stall(adaptive=settings.adaptive)
     meter = settings.meter(requests, limited_by)
     start = _Start(settings.budget_usd, stall, meter)

@@ -6,12 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
 from .journal.resumption import Resumed
 from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from .engine import Flow
 
 EVERY_S = 1.0
 # The pace is that of the last minute: a batch of many hours does not keep the pace of its first.
@@ -20,13 +23,6 @@ _PACE_S = 60.0
 _LAST_ERRORS = 2
 
 Sample = Sequence[float | str | None]
-
-
-class FlowCounts(Protocol):
-    """Counts of items by where they are; see `engine.Flow`."""
-
-    taken: int
-    running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +130,7 @@ class Meter:
 
     Args:
         total: The number of items of the input; None where it is not known.
-        report: Called with each snapshot; None for nothing.
         limited_by: Returns what limits the pace, where it is not the batch itself.
-        every_s: Seconds from one report to the next.
-        clock: Returns the monotonic time in seconds.
 
     Attributes:
         sample: Called with each line of the time series; None without a journal.
@@ -159,7 +152,7 @@ class Meter:
         self._clock = clock
         self._tally = Tally()
         self._resumed: Resumed | None = None
-        self._flow: FlowCounts | None = None
+        self._flow: Flow | None = None
         self._limited_by_batch: Callable[[], str | None] = lambda: None
         self._began = clock()
         self._pace: deque[tuple[float, int]] = deque()
@@ -171,7 +164,7 @@ class Meter:
         self._resumed = resumed
         self._tell()
 
-    def begin(self, flow: FlowCounts, limited_by: Callable[[], str | None]) -> None:
+    def begin(self, flow: Flow, limited_by: Callable[[], str | None]) -> None:
         """Begin to measure a batch."""
         self._flow, self._limited_by_batch, self._began = flow, limited_by, self._clock()
 

@@ -42,8 +42,6 @@ class ProgressLine:
         budget_usd: What may be spent, in all runs of its journal.
         share: Returns the share of the input that has ended; None for that of the reports, which know it where the
             input has a length.
-        stays: Whether the last line stays on the screen.
-        write: Writes a line to stderr.
     """
 
     def __init__(

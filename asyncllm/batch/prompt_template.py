@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from ..errors import ConfigError
+from ..narrowing import is_mapping, list_or_empty
 from ..suggestions import nearest
 
 _BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt itself."
@@ -18,11 +18,7 @@ class RowProblem(Exception):
 
 
 class MissingField(RowProblem):
-    """A row lacks a field.
-
-    Args:
-        field: Its name.
-    """
+    """A row lacks a field."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"has no field {field!r}")
@@ -31,9 +27,6 @@ class MissingField(RowProblem):
 
 class Template:
     """A prompt with fields in braces; `{a.b}` reaches into an object, `{a.0}` into a list.
-
-    Args:
-        text: The template.
 
     Raises:
         ConfigError: It is not valid.
@@ -61,14 +54,11 @@ class Template:
         return "".join(literal + ("" if field is None else _text(_value(row, field))) for literal, field in self._parts)
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the input lacks a field of the template.
+        """Raise ConfigError, with the nearest name, if the input lacks a field of the template.
 
         Args:
             names: The fields of the input.
             row: Its first row, for fields inside of fields.
-
-        Raises:
-            ConfigError: It does; with the nearest name.
         """
         known = list(names)
         sample: Mapping[str, object] = row if row is not None else dict.fromkeys(known)
@@ -91,9 +81,9 @@ def _value(row: Mapping[str, object], field: str) -> object:
         return row[field]
     value: object = row
     for step in field.split("."):
-        items = cast(list[object], value) if isinstance(value, list) else []
-        if isinstance(value, Mapping) and step in value:
-            value = cast(Mapping[str, object], value)[step]
+        items = list_or_empty(value)
+        if is_mapping(value) and step in value:
+            value = value[step]
         elif step.isdecimal() and int(step) < len(items):
             value = items[int(step)]
         else:

@@ -24,8 +24,6 @@ class Prompt:
     """Builds the request of a row.
 
     Args:
-        template: The text, with fields in braces.
-        system: Instructions that come first.
         image_field: The field with the path or address of a picture; an empty one is no picture.
         id_field: The field with the row's id; None for none.
         directory: The directory of pictures that are not in the working directory.
@@ -38,15 +36,7 @@ class Prompt:
     directory: Path | None = None
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the table lacks a field.
-
-        Args:
-            names: Its columns, or the fields of its first row.
-            row: Its first row.
-
-        Raises:
-            ConfigError: It does; with the nearest name.
-        """
+        """Raise ConfigError, with the nearest name, if the table lacks a field."""
         names = list(names)
         self.template.check(names, row)
         if self.image_field is not None:
@@ -54,10 +44,6 @@ class Prompt:
 
     def request(self, row: Mapping[str, object], data: object = None) -> Request:
         """Return the request of a row.
-
-        Args:
-            row: Its fields.
-            data: The `data` of the request.
 
         Raises:
             RowProblem: The row lacks a field, or its picture cannot be read.
@@ -114,11 +100,7 @@ class OpenAIRows:
         self._model = model
 
     def check(self, names: Iterable[str], row: Mapping[str, object] | None = None) -> None:
-        """Raise if the first row is no request.
-
-        Raises:
-            ConfigError: It is none.
-        """
+        """Raise ConfigError if the first row is no request."""
         if row is not None and not is_openai_row(row):
             raise ConfigError("the rows are no requests: they lack custom_id and body.", hint="Give a --template.")
 

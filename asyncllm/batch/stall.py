@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RateLimitError, StalledError
 from ..limits import Budget
 from .item import BatchItem
+
+if TYPE_CHECKING:
+    from .journal.session import JournalSession
 
 # No provider's limit is counted over more than a minute without letting something through: a batch in which nothing
 # succeeds for this long is not slow but stuck.
@@ -20,9 +23,6 @@ class Stall:
 
     Args:
         limit_s: Seconds without a success that end the batch.
-        clock: Returns the monotonic time in seconds.
-        budget: What the batch may spend; None for no limit.
-        adaptive: Whether its requests find and follow the provider's limit.
     """
 
     def __init__(
@@ -73,49 +73,16 @@ class Stall:
         """Note that a request is about to be sent; nothing to do without a journal."""
 
 
-class SendNotes(Protocol):
-    """Takes note of items that are about to be sent; a journal does."""
-
-    def sending(self, item: BatchItem, reserved_usd: float) -> None: ...
-
-
 class ItemPolicy:
-    """The policy of one item: that of its batch, and a note in the journal before it is sent.
+    """The policy of one item: that of its batch, and a note in the journal before it is sent."""
 
-    Args:
-        stall: The policy of the batch.
-        session: The journal; None without one.
-        item: The item.
-    """
+    __slots__ = ("_item", "_session", "adaptive", "budget", "cooling_down", "succeeded", "throttled")
 
-    __slots__ = ("_item", "_session", "_stall")
-
-    def __init__(self, stall: Stall, session: SendNotes | None, item: BatchItem) -> None:
-        self._stall = stall
+    def __init__(self, stall: Stall, session: JournalSession[Any] | None, item: BatchItem) -> None:
+        self.budget, self.adaptive = stall.budget, stall.adaptive
+        self.cooling_down, self.throttled, self.succeeded = stall.cooling_down, stall.throttled, stall.succeeded
         self._session = session
         self._item = item
-
-    @property
-    def budget(self) -> Budget | None:
-        """The budget of the batch."""
-        return self._stall.budget
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether its requests find and follow the provider's limit."""
-        return self._stall.adaptive
-
-    def cooling_down(self, seconds: float) -> None:
-        """Note a cooldown; raises StalledError when it is too long."""
-        self._stall.cooling_down(seconds)
-
-    def throttled(self, error: RateLimitError) -> None:
-        """Note a 429; raises StalledError when nothing has succeeded for too long."""
-        self._stall.throttled(error)
-
-    def succeeded(self) -> None:
-        """Note a success."""
-        self._stall.succeeded()
 
     def sending(self, worst_usd: float) -> None:
         """Note that the item is about to be sent, and the most that it may cost where a budget asks for it."""

@@ -26,11 +26,7 @@ class TimeLeft:
         self._readings.append((at_s, done))
 
     def range(self, left: float) -> tuple[float, float] | None:
-        """Return the least and the most seconds that the rest will take; None while there is no estimate.
-
-        Args:
-            left: How much is left to do.
-        """
+        """Return the least and the most seconds that the rest will take; None while there is no estimate."""
         if len(self._readings) < _LEAST:
             return None
         steps = [

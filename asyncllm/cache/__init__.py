@@ -7,6 +7,6 @@ from .answer_store import AnswerStore, StoredAnswer
 from .fingerprint import fingerprint
 from .open_stores import close_store, open_store
 from .replay import ReplayedStream
-from .single_flight import Flight
+from .single_flight import PendingCall
 
-__all__ = ["AnswerStore", "Flight", "ReplayedStream", "StoredAnswer", "close_store", "fingerprint", "open_store"]
+__all__ = ["AnswerStore", "PendingCall", "ReplayedStream", "StoredAnswer", "close_store", "fingerprint", "open_store"]

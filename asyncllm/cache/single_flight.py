@@ -7,7 +7,7 @@ import threading
 from ..threads import ThreadEvent
 
 
-class Flight:
+class PendingCall:
     """One call that others wait for.
 
     Attributes:
@@ -29,18 +29,18 @@ class SingleFlight:
     """The calls that are under way, by their fingerprints."""
 
     def __init__(self) -> None:
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[bytes, PendingCall] = {}
         self._lock = threading.Lock()
 
-    def take_off(self, key: bytes) -> Flight | None:
+    def take_off(self, key: bytes) -> PendingCall | None:
         """Return a new flight for a call that has to be sent; None while an equal one is under way."""
         with self._lock:
             if key in self._flights:
                 return None
-            flight = self._flights[key] = Flight()
+            flight = self._flights[key] = PendingCall()
             return flight
 
-    async def wait(self, key: bytes) -> Flight | None:
+    async def wait(self, key: bytes) -> PendingCall | None:
         """Wait until the call that is under way has ended, and return its flight; None when there is none any more."""
         event = ThreadEvent()
         with self._lock:
@@ -51,7 +51,7 @@ class SingleFlight:
         await event.wait()
         return flight
 
-    def land(self, key: bytes, flight: Flight) -> None:
+    def land(self, key: bytes, flight: PendingCall) -> None:
         """Wake those who wait for a call that has ended."""
         with self._lock:
             del self._flights[key]

@@ -72,12 +72,12 @@ def _cache(settings: Settings, file: Path | None) -> tuple[Path, float | None, i
     """Return the file, and the age in seconds and size in bytes that the profile allows."""
     if file is not None:
         return file, None, None
-    from ..pipeline.shared_state import cache_path
+    from ..pipeline.shared_state import file_of
 
     config = settings.llm_config()
     if config.cache is None:
         raise UsageProblem("the profile sets no cache.", "Name its FILE.")
-    return cache_path(config), config.cache_ttl, config.cache_max_bytes
+    return Path(file_of(config, "cache")), config.cache_ttl, config.cache_max_bytes
 
 
 def _show(path: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The checks of `asyncllm doctor`, each with a finding and, where something is wrong, a remedy."""
+"""The checks of `asyncllm doctor`, each with a finding and, where something is wrong, a remedy; how models are read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from ..batch.formatting import dollars, duration
 from ..errors import ConfigError
-from ..models import needs_key
+from ..models import ModelInfo, ResolvedModel, model_info, needs_key, resolve_provider
 
 if TYPE_CHECKING:
-    from .. import LLMConfig, ModelInfo
+    from .. import LLMConfig
     from ..config import Profiles
 
 _SIMULATED = "simulated"
@@ -42,6 +42,8 @@ _ENDPOINTS = {
 _SKEW_FAIL_S, _SKEW_WARN_S = 300, 60
 _ANSWER_S = 10.0  # an endpoint that takes longer than this to answer at all counts as unreachable
 _PER_MILLION = 1_000_000
+# How long before its date the end of a model is reported: enough to try its successor.
+_SOON = timedelta(days=90)
 _FILLERS = ("changeme", "change-me", "change_me", "placeholder", "replace", "insert", "todo", "api-key", "api_key")
 
 
@@ -72,9 +74,10 @@ def check_profile(config: LLMConfig) -> Iterator[Check]:
     from .. import AsyncLLM
 
     profile = config.profile or "default"
-    yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}")
-    yield _key(profile, config)
     info = AsyncLLM(config).model_info
+    read = how_read(resolved_model(config), info)
+    yield Check(profile, "profile", "ok", f"complete: {config.model}, provider {config.provider}, {read}")
+    yield _key(profile, config)
     yield _model(profile, config, info)
     yield _price(profile, info)
 
@@ -106,6 +109,37 @@ def is_placeholder(key: str) -> bool:
     )
 
 
+def resolved_model(config: LLMConfig) -> ResolvedModel:
+    """Return the provider of a profile's model, and how it was found."""
+    return resolve_provider(config.model, config.custom_llm_provider, config.base_url)
+
+
+def facts(config: LLMConfig) -> ModelInfo:
+    """Return what litellm's map has about a profile's model."""
+    return model_info(config.model, custom_llm_provider=config.custom_llm_provider, base_url=config.base_url)
+
+
+def how_read(resolved: ResolvedModel, info: ModelInfo) -> str:
+    """Return what named the provider of a model, such as `by litellm's map`."""
+    if resolved.read_by == "litellm":
+        return "by litellm's map" if info.known else "by litellm's rules for its family"
+    if resolved.read_by == "family":
+        return f"by its family ({resolved.name.partition('-')[0]}), as litellm's map lacks it"
+    if resolved.read_by == "server":
+        return "a model of the OpenAI-compatible server at base_url"
+    return "by its prefix" if resolved.read_by == "prefix" else f"by {resolved.read_by}"
+
+
+def retirement(info: ModelInfo) -> str | None:
+    """Return when the provider retires a model, where that is past or near; None otherwise."""
+    today, day = date.today(), info.deprecated_on
+    if day is None or day > today + _SOON:
+        return None
+    if day <= today:
+        return f"the provider may have retired it on {day}"
+    return f"the provider retires it on {day}, in {(day - today).days} days"
+
+
 def _key(profile: str, config: LLMConfig) -> Check:
     if config.provider == _SIMULATED:
         return Check(profile, "key", "ok", "none is needed")
@@ -115,6 +149,8 @@ def _key(profile: str, config: LLMConfig) -> Check:
         return Check(profile, "key", "fail", error.message, error.hint or "")
     needed = needs_key(config.provider)
     if key is None:
+        if config.provider == "openai" and config.base_url is not None:
+            return Check(profile, "key", "warn", "is not set; a server of your own may do without", config.key_advice())
         if needed:
             return Check(profile, "key", "fail", "is not set", config.key_advice())
         return Check(profile, "key", "ok", f"is not set; {config.provider} can do without")
@@ -139,9 +175,8 @@ def _model(profile: str, config: LLMConfig, info: ModelInfo) -> Check:
         )
     if info.mode not in (None, "chat", "completion", "responses"):
         return Check(profile, "model", "fail", f"{config.model} is for {info.mode}, not for chat", "Name a chat model.")
-    if info.deprecated_on is not None and info.deprecated_on <= date.today():
-        gone = f"the provider may have retired {config.model}, since {info.deprecated_on}"
-        return Check(profile, "model", "warn", gone, "Move to its successor.")
+    if (end := retirement(info)) is not None:
+        return Check(profile, "model", "warn", f"{config.model}: {end}", "Move to its successor.")
     window = f"{info.context_window:,} tokens of context" if info.context_window else "known"
     return Check(profile, "model", "ok", window)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from .checks import facts, how_read, resolved_model, retirement
 from .options import ProfileArgument
 from .settings import Settings, command
 from .terminal.exit_codes import DONE
@@ -64,6 +65,12 @@ def _show(config: LLMConfig, everything: bool) -> None:
     for field, origin in config.provenance.items():
         if origin.kind is not OriginKind.DEFAULT:
             table.add_row(Text(f"  {field}"), Text(_text(values[field])), Text(str(origin), style="dim"))
+            if field == "model":
+                resolved, info = resolved_model(config), facts(config)
+                read = Text(how_read(resolved, info), style="dim")
+                table.add_row(Text("  └ provider"), Text(resolved.provider), read)
+                if (end := retirement(info)) is not None:
+                    table.add_row(Text("  └ until"), Text(str(info.deprecated_on), style="yellow"), Text(end))
         elif everything:
             table.add_row(Text(f"  {field}"), Text(defaults[field]), Text("default", style="dim"))
     for field, why in config.withheld.items():
@@ -95,4 +102,10 @@ def _fields(config: LLMConfig) -> dict[str, object]:
         name: {"value": values[name], "from": str(origin), "kind": str(origin.kind)}
         for name, origin in config.provenance.items()
     }
-    return {"fields": fields, "withheld": {name: str(why) for name, why in config.withheld.items()}}
+    resolved, info = resolved_model(config), facts(config)
+    model = {"provider": resolved.provider, "name": resolved.name, "read_by": resolved.read_by, "known": info.known}
+    return {
+        "fields": fields,
+        "model": {**model, "deprecated_on": None if info.deprecated_on is None else str(info.deprecated_on)},
+        "withheld": {name: str(why) for name, why in config.withheld.items()},
+    }

@@ -24,9 +24,6 @@ def response_type(name: str) -> Any:
 
     Args:
         name: `module:Model`, where modules are also looked for in the working directory; or the path of a `.json` file.
-
-    Raises:
-        UsageProblem: There is no such type.
     """
     if name.endswith(".json") or Path(name).is_file():
         return _json_schema(Path(name))
@@ -43,15 +40,7 @@ def response_type(name: str) -> Any:
 
 
 def answer_schema(wanted: object, name: str) -> AnswerSchema:
-    """Return the JSON Schema of a type, and how its values become JSON data.
-
-    Args:
-        wanted: The type.
-        name: Its name on the command line.
-
-    Raises:
-        UsageProblem: It is no type that can be read from JSON.
-    """
+    """Return the JSON Schema of a type, and how its values become JSON data."""
     from ..batch.files import AnswerSchema
 
     try:

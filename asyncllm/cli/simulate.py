@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
-from ..simulator.server.options import SimulatorOptions, manual, parse_fault, parse_latency, parse_limit
+from ..simulator.server.options import manual, parse_fault, parse_latency, parse_limit
 from .settings import Settings, command_without_profile
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
     from ..simulator import Simulator
 
 T = TypeVar("T")
-_HELP = {one.name: one.metadata["help"] for one in fields(SimulatorOptions)}
 _EXAMPLES = """
 FORMATS
   OpenAI         POST /v1/chat/completions, GET /v1/models
   Azure          POST /openai/deployments/MODEL/chat/completions
   Anthropic      POST /v1/messages
+  Gemini         POST /v1beta/models/MODEL:generateContent, :streamGenerateContent
   Ollama         POST /api/chat
   LiteLLM proxy  GET /model/info, beside OpenAI's
   Any model's name is taken. A request for a typed answer (response_format,
@@ -61,39 +60,42 @@ class Command(TyperCommand):
 @command_without_profile
 def run(
     settings: Settings,
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["port"])] = SimulatorOptions.port,
-    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help=_HELP["keys"])] = None,
-    latency: Annotated[str | None, typer.Option(metavar="LATENCY", help=_HELP["latency"])] = None,
-    limit: Annotated[list[str] | None, typer.Option(metavar="LIMIT", help=_HELP["limits"])] = None,
-    fault: Annotated[list[str] | None, typer.Option(metavar="FAULT", help=_HELP["faults"])] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help=_HELP["seed"])] = SimulatorOptions.seed,
-    max_in_flight: Annotated[int | None, typer.Option(metavar="N", min=1, help=_HELP["max_in_flight"])] = None,
-    queue: Annotated[bool, typer.Option("--queue", help=_HELP["queue"])] = False,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="of 127.0.0.1; 0: a free one")] = 8400,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="a key that is accepted; else any is")] = None,
+    latency: Annotated[str | None, typer.Option(metavar="LATENCY", help="the speed, see LATENCY below")] = None,
+    limit: Annotated[list[str] | None, typer.Option(metavar="LIMIT", help="a limit, see LIMITS below")] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="FAULT", help="a fault, see FAULTS below")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="decides every draw")] = 0,
+    max_in_flight: Annotated[int | None, typer.Option(metavar="N", min=1, help="requests answered at a time")] = None,
+    queue: Annotated[bool, typer.Option("--queue", help="let others wait, rather than refuse them")] = False,
 ) -> int:
     """Serve a simulated provider on this machine, until Ctrl-C.
 
     It answers by rule, without a model: for tests, for trying limits and faults out, for load. The address goes to
-    stdout, everything else to stderr.
+    stdout, everything else to stderr. --key, --limit and --fault may be repeated.
     """
+    from ..simulator import Simulator
     from ..simulator.server.foreground import serve
 
-    options = SimulatorOptions(
-        port=port,
-        keys=tuple(key) if key else None,
+    # It keeps no bodies, because it may run for long.
+    simulator = Simulator(
+        port,
+        keys=key or None,
         latency=None if latency is None else _parsed("--latency", parse_latency, latency),
         limits=tuple(_parsed("--limit", parse_limit, text) for text in limit or ()),
         faults=tuple(_parsed("--fault", parse_fault, text) for text in fault or ()),
         seed=seed,
         max_in_flight=max_in_flight,
         queue=queue,
+        record=False,
     )
     try:
-        stopped = serve(options, _announce)
+        serve(simulator, _announce)
     except OSError as error:
         # The event loop adds an address to strerror.
         reason = os.strerror(error.errno) if error.errno else error
         raise UsageProblem(f"port {port} cannot be served: {reason}.", "--port 0 takes a free one.") from None
-    seen = stopped.seen
+    seen = simulator.seen
     note(
         f"stopped; {seen.requests:,} requests, {seen.rejected:,} refused, {seen.faults_played:,} met by a fault; "
         f"{seen.connections_opened:,} connections, {seen.connections_aborted:,} aborted by the client"
@@ -104,7 +106,7 @@ def run(
 def _announce(simulator: Simulator) -> None:
     write(f"{simulator.url}\n")
     note(
-        f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Ollama: "
+        f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Gemini, Ollama: "
         f"{simulator.root_url}. Ctrl-C stops it."
     )
 

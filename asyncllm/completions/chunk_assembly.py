@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard, cast
 
+from .surrogates import MISSING, joined
+
 # The pieces of a delta that are texts to be joined; anything else a provider adds is kept as it last came.
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
@@ -11,10 +13,11 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 class ChunkAssembly:
     """A chat completion that grows by its chunks."""
 
-    __slots__ = ("_choices", "_head", "_usage")
+    __slots__ = ("_choices", "_fields", "_head", "_usage")
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
+        self._fields = 0  # the most that a chunk has had
         self._choices: dict[int, _ChoiceAssembly] = {}
         self._usage: dict[str, Any] | None = None
 
@@ -45,11 +48,16 @@ class ChunkAssembly:
         return not self._choices
 
     def add(self, chunk: dict[str, Any]) -> None:
-        """Add the next chunk, in the chat-completions form."""
-        if not self._head:
-            self._head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
+        """Add the next chunk, in the chat-completions form.
+
+        Half a surrogate pair at the end of a text is moved, in the chunks as well, to where its other half comes.
+        """
+        if len(chunk) > self._fields:  # the first chunk, and one with the sources of the answer, for example
+            self._fields = len(chunk)
+            head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
+            self._head = {**head, **self._head}
         usage = chunk.get("usage")
-        if usage:
+        if usage and (self._usage is None or "prompt_tokens" in usage):  # some send one without counts with each chunk
             self._usage = usage
         for choice in chunk.get("choices") or ():
             index = choice.get("index") or 0
@@ -57,6 +65,11 @@ class ChunkAssembly:
             if growing is None:
                 growing = self._choices[index] = _ChoiceAssembly()
             growing.add(choice)
+
+    def rest(self) -> dict[str, Any] | None:
+        """Return a last chunk for what is held back, at a stream's end; None when nothing is."""
+        left = [(index, choice.rest()) for index, choice in sorted(self._choices.items()) if choice.holds_back]
+        return {**self._head, "choices": [{"index": index, "delta": delta} for index, delta in left]} if left else None
 
     def result(self) -> dict[str, Any]:
         """Return the answer so far, in the chat-completions form."""
@@ -68,10 +81,11 @@ class ChunkAssembly:
 
 
 class _ChoiceAssembly:
-    __slots__ = ("_calls", "_logprobs", "_other", "_texts", "finish_reason")
+    __slots__ = ("_calls", "_held", "_logprobs", "_other", "_texts", "finish_reason")
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
+        self._held: dict[str, str] = {}  # halves of surrogate pairs
         self._calls = ToolCallAssembly()
         self.finish_reason: str | None = None
         self._logprobs: dict[str, list[object]] = {}
@@ -90,12 +104,27 @@ class _ChoiceAssembly:
             pieces[:] = ["".join(pieces)]  # so that reading the text after every chunk stays cheap
         return pieces[0]
 
+    @property
+    def holds_back(self) -> bool:
+        return bool(self._held or self._calls.held)
+
+    def rest(self) -> dict[str, Any]:
+        """Return a delta for the halves whose others have not come."""
+        delta: dict[str, Any] = dict.fromkeys(self._held, MISSING)
+        if self._calls.held:
+            delta["tool_calls"] = [{"index": i, "function": {"arguments": MISSING}} for i in self._calls.held]
+        self._held.clear()
+        self._calls.held.clear()
+        return delta
+
     def add(self, choice: dict[str, Any]) -> None:
         delta: dict[str, Any] = choice.get("delta") or {}
         for key, value in delta.items():
             if value is None:
                 continue
             if key in _TEXTS and isinstance(value, str):
+                if self._held or not value.isascii():
+                    value = delta[key] = joined(self._held, key, value)
                 self._texts.setdefault(key, []).append(value)
             elif key == "tool_calls":
                 for call in value:
@@ -104,6 +133,12 @@ class _ChoiceAssembly:
                 self._add_other(key, value)
         if choice.get("finish_reason"):
             self.finish_reason = choice["finish_reason"]
+            if self._held or self._calls.held:
+                rest = self.rest()
+                choice["delta"] = delta | {
+                    name: (delta.get(name) or type(piece)()) + piece for name, piece in rest.items()
+                }
+                self.add({"delta": rest})
         logprobs: dict[str, Any] = choice.get("logprobs") or {}
         for name, tokens in logprobs.items():
             if isinstance(tokens, list):
@@ -157,12 +192,13 @@ def _is_thinking(block: object) -> TypeGuard[dict[str, object]]:
 class ToolCallAssembly:
     """The tool calls of a choice, from deltas that may repeat their id, give it once, or leave out the index."""
 
-    __slots__ = ("_by_index", "_calls", "_last")
+    __slots__ = ("_by_index", "_calls", "_last", "held")
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, Any]] = {}
         self._by_index: dict[int, int] = {}  # the key in `_calls` of the call that the provider means by an index
         self._last: int | None = None
+        self.held: dict[int, str] = {}  # halves of surrogate pairs, by the key of their call
 
     def add(self, delta: dict[str, Any]) -> None:
         """Add one delta to the call that it belongs to."""
@@ -179,6 +215,8 @@ class ToolCallAssembly:
             call["name"] = name if not call["name"] or name.startswith(call["name"]) else call["name"] + name
         arguments = function.get("arguments")
         if arguments:
+            if self.held or not arguments.isascii():
+                arguments = function["arguments"] = joined(self.held, index, arguments)
             call["arguments"].append(arguments)
 
     def result(self) -> list[dict[str, Any]]:

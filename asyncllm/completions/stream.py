@@ -174,10 +174,15 @@ class CompletionStream:
         else:
             if chunks:
                 self._pending.extend(chunks)
+            elif rest := self._assembly.rest():
+                self._pending.append(rest)
             else:
                 await self._finish(None)
             return
-        await self._interrupted(opened, failure)
+        try:
+            await self._interrupted(opened, failure)
+        finally:
+            del failure  # its traceback holds this frame, and a cycle would keep a closed client alive
 
     async def _interrupted(self, opened: Opened, failure: AsyncLLMError) -> None:
         last = opened.record.attempts[-1]
@@ -190,7 +195,10 @@ class CompletionStream:
         if isinstance(failure, ProviderError) and not isinstance(failure, ProviderTimeoutError):
             failure = _with_partial(failure, self.completion)
         opened.record.complete_error(failure, opened.record.profile)
-        raise failure
+        try:
+            raise failure.with_traceback(None)
+        finally:
+            del failure
 
     async def _restart(self, interrupted: CallRecord) -> None:
         """Open the stream again; if that fails, the interrupted answer stays the answer so far."""
@@ -253,6 +261,8 @@ def _settle(
     for data in pending:
         assembly.add(data)
     pending.clear()
+    if rest := assembly.rest():
+        assembly.add(rest)
     usage = Usage.from_dict(assembly.usage)
     cost: float | None = None
     try:

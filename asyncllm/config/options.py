@@ -72,6 +72,9 @@ class _OtherThanModel(TypedDict, total=False):
     structured_mode: StructuredMode | None
     max_reasks: int | None
     transport: TransportName | None
+    call_log: str | None
+    call_log_max_bytes: int | None
+    call_log_max_age: float | None
     log_prompts: bool | None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +13,8 @@ from ..suggestions import nearest
 from . import catalog
 from .providers import PROVIDERS, SIMULATED
 
+ReadBy = Literal["prefix", "custom_llm_provider", "base_url", "litellm", "family", "server"]
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
@@ -21,13 +23,19 @@ class ResolvedModel:
     Attributes:
         provider: litellm's name of the provider.
         name: The model without the provider's prefix.
-        guessed_from: `family` for a bare name that litellm cannot resolve and whose beginning names its maker, `server`
-            for any other one at a `base_url`; None when litellm resolves the name alike.
+        read_by: What named the provider: the `prefix` of the name, `custom_llm_provider`, the `base_url` of a known
+            endpoint, or for a bare name `litellm`, by its map or its rules; the `family` that the name begins with,
+            where litellm cannot resolve it; `server` for any other bare name at a `base_url`.
     """
 
     provider: str
     name: str
-    guessed_from: Literal["family", "server"] | None = field(default=None, compare=False)
+    read_by: ReadBy = field(default="prefix", compare=False)
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether litellm cannot resolve the name."""
+        return self.read_by in ("family", "server")
 
     @property
     def prefixed(self) -> str:
@@ -72,9 +80,11 @@ def _resolve(model: str, given: str | None, base_url: str | None) -> ResolvedMod
         raise ConfigError(f"The model name {model!r} is incomplete.", hint='Write "provider/model".')
     if SIMULATED in (head, given) and (slash or given):
         return ResolvedModel(SIMULATED, rest if head == SIMULATED else model)
+    explicit = _explicit(model, given, base_url)
+    if explicit is not None:
+        return explicit if given is None or head == given else replace(explicit, read_by="custom_llm_provider")
     return (
-        _explicit(model, given, base_url)
-        or _by_endpoint(model, base_url)
+        _by_endpoint(model, base_url)
         or _by_name(model)
         or _by_maker(model)
         or _by_server(model, base_url)
@@ -115,7 +125,7 @@ def _within(provider: str, name: str, base_url: str | None) -> ResolvedModel:
 
 def _by_endpoint(model: str, base_url: str | None) -> ResolvedModel | None:
     provider = None if base_url is None else endpoint_provider(base_url)
-    return None if provider is None else ResolvedModel(provider, model)
+    return None if provider is None else ResolvedModel(provider, model, "base_url")
 
 
 def _by_name(model: str) -> ResolvedModel | None:
@@ -126,7 +136,7 @@ def _by_name(model: str) -> ResolvedModel | None:
         or _by_entry(model, catalog.entry(f"vertex_ai/{model}"), _LISTED_UNDER_VERTEX)
         or _by_family(model)
     )
-    return None if provider is None else ResolvedModel(provider, model)
+    return None if provider is None else ResolvedModel(provider, model, "litellm")
 
 
 def _by_form(model: str) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic_core import PydanticSerializationError, to_json
 
 from .. import telemetry
-from ..cache import AnswerStore, Flight, ReplayedStream, StoredAnswer, fingerprint
+from ..cache import AnswerStore, PendingCall, ReplayedStream, StoredAnswer, fingerprint
 from ..completions.call_record import CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened
@@ -28,11 +30,14 @@ from .endpoint import Endpoint
 from .fallback import FallbackTurn
 from .pipeline import BatchPolicy, Counters, Pipeline
 
+if TYPE_CHECKING:
+    from ..structured import TypedForms
+
+if TYPE_CHECKING:
+    from ..structured import TypedForms
+
 # Only answers that the model itself brought to an end are kept.
 _WHOLE = frozenset(("stop", "tool_calls", "function_call"))
-
-
-_Finished = Callable[[Completion, BaseException | None], None]
 
 
 class CachedPipeline(Pipeline):
@@ -57,15 +62,13 @@ class CachedPipeline(Pipeline):
         deadline: Deadline,
         policy: BatchPolicy | None = None,
         turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
     ) -> Completion:
-        """Return the stored answer of a request, or send it until it is answered and store the answer."""
+        """Return the stored answer of a request, or send it until it is answered; arguments as of `Pipeline`."""
         key = self._key(request)
-        send = partial(super().complete, request, deadline, policy, turn)
+        send = partial(super().complete, request, deadline, policy, turn, forms)
         if key is None or self.config.cache_mode == "refresh":
-            completion = await send()
-            if key is not None:
-                self._keep(key, completion)
-            return completion
+            return await send()
         while True:
             found = self._found(key)
             if found is not None:
@@ -77,7 +80,7 @@ class CachedPipeline(Pipeline):
                 return await send()
         try:
             completion = await send()
-            flight.is_answered = self._keep(key, completion)
+            flight.is_answered = self._store.get(key) is not None
         except AsyncLLMError:
             raise
         except BaseException:
@@ -87,17 +90,28 @@ class CachedPipeline(Pipeline):
             self._store.single_flight.land(key, flight)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
-        """Return the stored answer of a request as a stream, or open one whose answer is stored at its end."""
+    async def open(
+        self,
+        request: Request,
+        deadline: Deadline,
+        turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
+    ) -> Opened:
+        """Return the stored answer of a request as a stream, or open one; arguments as of `Pipeline`."""
         key = self._key(request)
         if key is not None and self.config.cache_mode != "refresh":
             found = self._found(key)
             if found is not None:
                 return self._opened(request, found, deadline, turn)
-        opened = await super().open(request, deadline, turn)
-        if key is not None:
-            opened.finished = partial(self._stream_ended, key, opened.finished)
-        return opened
+        return await super().open(request, deadline, turn, forms)
+
+    def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
+        """Store an answer that is whole, under the request that was sent last, whose form may have changed."""
+        if error is None and not completion.record.cached:
+            key = self._key(request)
+            if key is not None:
+                self._keep(key, completion)
+        super().ended(request, completion, error)
 
     def _key(self, request: Request) -> bytes | None:
         """Return the fingerprint of a request; None for one that is not kept."""
@@ -121,34 +135,20 @@ class CachedPipeline(Pipeline):
 
     async def _answered_elsewhere(self, key: bytes, deadline: Deadline) -> bool:
         """Wait for an equal call; return whether its answer is stored now, or another call has to replace it."""
-        flight: Flight | None = None
+        flight: PendingCall | None = None
         with anyio.move_on_after(deadline.clip(math.inf)) as scope:
             flight = await self._store.single_flight.wait(key)
         if scope.cancelled_caught:
             raise deadline.error("waiting for the answer to an equal call")
         return flight is None or flight.is_answered or flight.is_cancelled
 
-    def _keep(self, key: bytes, completion: Completion) -> bool:
-        """Store an answer that is whole; return whether it is stored."""
+    def _keep(self, key: bytes, completion: Completion) -> None:
         data = completion.to_dict()
-        if not _is_kept(data):
-            return False
-        try:
-            encoded = to_json(data)
-        except (PydanticSerializationError, ValueError):
-            return False  # a lone surrogate, or what no provider sends
-        return self._store.put(key, StoredAnswer(encoded, self.endpoint.model, completion.cost_usd, time.time()))
-
-    def _stream_ended(
-        self,
-        key: bytes,
-        finished: Callable[[Completion, BaseException | None], None],
-        completion: Completion,
-        error: BaseException | None,
-    ) -> None:
-        if error is None:
-            self._keep(key, completion)
-        finished(completion, error)
+        if _is_kept(data):
+            # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
+            with suppress(PydanticSerializationError, ValueError):
+                cost = completion.cost_usd
+                self._store.put(key, StoredAnswer(to_json(data), self.endpoint.model, cost, time.time()))
 
     def _completion(
         self, request: Request, found: StoredAnswer, policy: BatchPolicy | None, turn: FallbackTurn | None

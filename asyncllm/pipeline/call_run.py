@@ -13,6 +13,7 @@ from .. import telemetry
 from ..completions.call_record import Attempt, CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
+from ..completions.surrogates import mend_answer
 from ..completions.usage import Usage
 from ..errors import (
     AsyncLLMError,
@@ -34,6 +35,7 @@ from .interception import is_replaying
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
+    from ..structured import TypedForms
     from .pipeline import BatchPolicy, Pipeline
 
 T = TypeVar("T")
@@ -44,14 +46,15 @@ class CallRun:
 
     __slots__ = (
         "_deadline",
+        "_forms",
         "_more",
         "_pipeline",
         "_policy",
-        "_request",
         "_schedule",
         "_transport",
         "_tries",
         "record",
+        "request",
     )
 
     def __init__(
@@ -61,10 +64,12 @@ class CallRun:
         deadline: Deadline,
         policy: BatchPolicy | None,
         turn: FallbackTurn | None,
+        forms: TypedForms[Any] | None = None,
     ) -> None:
         endpoint = pipeline.endpoint
         self._pipeline = pipeline
-        self._request = request
+        self.request = request
+        self._forms = forms
         self._deadline = deadline
         self._policy = policy
         self._schedule: Iterator[float] | None = None
@@ -80,18 +85,23 @@ class CallRun:
             self.record = turn.record
             self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
 
-    async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
+    async def attempts(
+        self, send: Callable[[Call], Awaitable[T]], timeout_s: float, *, stream: bool = False
+    ) -> tuple[T, Admission]:
         """Send a call until an attempt succeeds.
+
+        Args:
+            send: Sends it once.
+            timeout_s: Seconds that an attempt may take, to its last byte or its first chunk.
+            stream: Whether it is sent for a stream.
 
         Returns:
             The result, and the admission of the last attempt, whose slot the caller has to release.
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = endpoint.call(self._request, timeout_s)
-            self._transport = endpoint.transport(call)
-            self.record.transport = self._transport.name
             while True:
+                call = self._call(timeout_s, stream=stream)  # of a typed request in another form, after a refusal
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
                 admission = await self._admitted(call)
                 self.record.attempts.append(attempt)
@@ -127,9 +137,16 @@ class CallRun:
             # The frames below hold the error in turn, and a cycle would keep the cooldown of a closed client alive.
             error.__traceback__ = None
             raise
-        except anyio.get_cancelled_exc_class():
-            self._cancelled()
+        except anyio.get_cancelled_exc_class() as error:
+            self._cancelled(error)
             raise
+
+    def _call(self, timeout_s: float, *, stream: bool) -> Call:
+        endpoint = self._pipeline.endpoint
+        call = endpoint.call(self.request, timeout_s, stream=stream)
+        self._transport = endpoint.transport(call)
+        self.record.transport = self._transport.name
+        return call
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""
@@ -189,12 +206,13 @@ class CallRun:
             idle_timeout_s=self._pipeline.config.idle_timeout,
             price=endpoint.price,
             estimate=self._estimate,
-            finished=partial(self._pipeline.ended, self._request),
+            finished=partial(self._pipeline.ended, self.request),
         )
 
     def completion(self, answer: Answer) -> Completion:
         """Make the Completion of a plain answer."""
         record = self.record
+        mend_answer(answer.data)
         record.elapsed_s = time.time() - record.started_at
         record.request_id = request_id(answer.headers) or answer.data.get("id")
         record.rate_limits = rate_limits(answer.headers)
@@ -207,7 +225,7 @@ class CallRun:
 
     def _estimate(self, text: str) -> Usage:
         output = estimate_tokens(text) if text else 0
-        return Usage(estimate_tokens(self._request.messages), output, basis="estimated")
+        return Usage(estimate_tokens(self.request.messages), output, basis="estimated")
 
     def _succeeded(self, attempt: Attempt) -> None:
         attempt.billed = "yes"
@@ -231,6 +249,10 @@ class CallRun:
         _describe(attempt, error)
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
             raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
+        if self._forms is not None and (weaker := await self._forms.weaker(endpoint, error)) is not None:
+            self.request = weaker
+            self._pipeline.counters.retries += 1
+            return None
         if not is_retryable(error):
             return error
         if isinstance(error, RateLimitError) and self._policy is not None and not self._more:
@@ -279,6 +301,7 @@ class CallRun:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
         self._pipeline.counters.failed += 1
+        self._pipeline.log(record, self.request, None, error)
         telemetry.emit(
             telemetry.WARNING,
             "call.failed",
@@ -290,8 +313,10 @@ class CallRun:
             message=error.message,
         )
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, error: BaseException) -> None:
         record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        self._pipeline.log(record, self.request, None, error)
         billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline.counters.cancelled += 1
         telemetry.emit(
@@ -300,7 +325,7 @@ class CallRun:
             profile=record.profile,
             model=record.model,
             attempts=len(record.attempts),
-            elapsed_s=time.time() - record.started_at,
+            elapsed_s=record.elapsed_s,
             billed=billed,
             usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
         )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import telemetry
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
 from ..config import LLMConfig
-from ..errors import (
-    AsyncLLMError,
-    RateLimitError,
-)
+from ..errors import AsyncLLMError, RateLimitError
 from ..limits import Budget, Slots
 from ..messages import Request
 from ..transports.headers import rate_limits
@@ -21,6 +18,11 @@ from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .endpoint import Endpoint
 from .fallback import FallbackTurn
+
+if TYPE_CHECKING:
+    from ..call_log import CallLog
+    from ..completions.call_record import CallRecord
+    from ..structured import TypedForms
 
 
 class BatchPolicy(Protocol):
@@ -88,6 +90,9 @@ class Counters:
 class Pipeline:
     """Sends requests to one endpoint, with limits, retries and deadline.
 
+    Attributes:
+        call_log: The log of its calls; None without one.
+
     Args:
         config: The profile, with the timeouts and retries of its calls.
         endpoint: The endpoint of that profile.
@@ -100,6 +105,7 @@ class Pipeline:
         self.endpoint = endpoint
         self.slots = slots
         self.counters = counters
+        self.call_log: CallLog | None = None
 
     @property
     def profile(self) -> str:
@@ -121,9 +127,18 @@ class Pipeline:
         deadline: Deadline,
         policy: BatchPolicy | None = None,
         turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
     ) -> Completion:
-        """Send a request until it is answered, and return the answer."""
-        run = CallRun(self, request, deadline, policy, turn)
+        """Send a request until it is answered, and return the answer.
+
+        Args:
+            request: The request.
+            deadline: The end of the whole call.
+            policy: That of the batch.
+            turn: The state of a call with fallbacks.
+            forms: The forms of a typed request, of which this is the first to be sent.
+        """
+        run = CallRun(self, request, deadline, policy, turn, forms)
         answer, admission = await run.attempts(run.send, self.config.timeout)
         used: int | None = None
         cost: float | None = None
@@ -133,15 +148,21 @@ class Pipeline:
             admission.answered(run.record.rate_limits, completion.usage.output_tokens)
         finally:
             admission.release(used, cost)
-        self.ended(request, completion, None)
+        self.ended(run.request, completion, None)
         return completion
 
-    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
-        """Send a request until its stream has begun, and return it with its first chunks."""
+    async def open(
+        self,
+        request: Request,
+        deadline: Deadline,
+        turn: FallbackTurn | None = None,
+        forms: TypedForms[Any] | None = None,
+    ) -> Opened:
+        """Send a request until its stream has begun, and return it with its first chunks; arguments as `complete`."""
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
-        run = CallRun(self, request, deadline, None, turn)
-        (stream, first), admission = await run.attempts(run.open_stream, limit)
+        run = CallRun(self, request, deadline, None, turn, forms)
+        (stream, first), admission = await run.attempts(run.open_stream, limit, stream=True)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
 
@@ -155,8 +176,20 @@ class Pipeline:
             counters.failed += 1
         else:
             counters.cancelled += 1
+        if self.call_log is not None:
+            self.log(completion.record, request, completion, error)
         if telemetry.listening(telemetry.INFO):
             _emit_end(completion, error, request if self.config.log_prompts else None)
+
+    def log(
+        self, record: CallRecord, request: Request, completion: Completion | None, error: BaseException | None
+    ) -> None:
+        """Add a call that has ended to the log of calls, where there is one."""
+        if self.call_log is not None:
+            from .call_logging import logged_call
+
+            entry = logged_call(record, request, completion, error, with_texts=self.config.log_prompts)
+            self.call_log.add(entry)
 
 
 def _emit_end(completion: Completion, error: BaseException | None, shown: Request | None) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
 
     from ..cache import AnswerStore
+    from ..call_log import CallLog
     from ..simulator import Simulator
 
 SIMULATED = "simulated"
@@ -58,6 +59,7 @@ class SharedState:
         self._transports: dict[str, Transport] = {}
         self._endpoints: dict[object, Endpoint] = {}
         self._stores: dict[Path, AnswerStore] = {}
+        self._call_logs: dict[str, CallLog] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
 
@@ -92,15 +94,30 @@ class SharedState:
         """Return a new pipeline of a profile's endpoint, with the profile's cache before it."""
         endpoint = await self.endpoint(config)
         if config.cache is None:
-            return Pipeline(config, endpoint, self.slots, self.counters)
-        from .cached_pipeline import CachedPipeline
+            made = Pipeline(config, endpoint, self.slots, self.counters)
+        else:
+            from .cached_pipeline import CachedPipeline
 
-        return CachedPipeline(config, endpoint, self.slots, self.counters, await self._answer_store(config))
+            store = await self._answer_store(config)
+            made = CachedPipeline(config, endpoint, self.slots, self.counters, store)
+        if config.call_log is not None:
+            made.call_log = self._call_log(config)
+        return made
+
+    def _call_log(self, config: LLMConfig) -> CallLog:
+        from ..call_log import CallLog
+
+        path = file_of(config, "call_log")
+        if path not in self._call_logs:
+            self._call_logs[path] = CallLog(
+                path, max_bytes=config.call_log_max_bytes, max_age_days=config.call_log_max_age
+            )
+        return self._call_logs[path]
 
     async def _answer_store(self, config: LLMConfig) -> AnswerStore:
         from ..cache import open_store
 
-        path = cache_path(config)
+        path = Path(file_of(config, "cache"))
         async with self._lock():
             if self.closed:
                 raise RuntimeError(_CLOSED)
@@ -128,8 +145,8 @@ class SharedState:
                 await transport.aclose()
             if simulator is not None:
                 await run_in_own_thread(simulator.stop)
-            if self._stores:
-                await run_in_own_thread(partial(_close_stores, self._stores))
+            if self._stores or self._call_logs:
+                await run_in_own_thread(partial(_close_files, self._stores, self._call_logs))
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close what an unclosed client left open, without waiting."""
@@ -140,7 +157,7 @@ class SharedState:
             transport.drop()
         if _is_ending():
             return  # everything ends with the interpreter, and a thread that is started now would never begin
-        held = (tuple(self._endpoints.values()), self._simulator, self._stores)
+        held = (tuple(self._endpoints.values()), self._simulator, self._stores, self._call_logs)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
         threading.Thread(target=_close_now, args=held, name="asyncllm-close", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
@@ -186,7 +203,7 @@ class SharedState:
                 profile=config.profile,
             )
         resolved = resolve_provider(config.model, config.custom_llm_provider, config.base_url)
-        model = config.model if resolved.guessed_from is None else resolved.prefixed
+        model = resolved.prefixed if resolved.is_guess else config.model
         return Connection(config.provider, secret, options, config.connect_timeout), model
 
     async def _started_simulator(self) -> Simulator:
@@ -219,6 +236,9 @@ _OF_THE_CALL = frozenset(
         "structured_mode",
         "max_reasks",
         "log_prompts",
+        "call_log",
+        "call_log_max_bytes",
+        "call_log_max_age",
         "cache",
         "cache_mode",
         "cache_ttl",
@@ -249,11 +269,11 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
     return (await proxy_models(connection)).get(model.removeprefix("litellm_proxy/"))
 
 
-def cache_path(config: LLMConfig) -> Path:
-    """Return the file of a profile's cache; one that a file sets is relative to that file."""
-    origin = config.provenance["cache"]
-    folder = origin.path.parent if origin.path is not None else Path()
-    return folder / Path(str(config.cache)).expanduser()
+def file_of(config: LLMConfig, field: str) -> str:
+    """Return the file that a field names; one that config.toml names is relative to config.toml."""
+    origin = config.provenance[field]
+    folder = "" if origin.path is None else str(origin.path.parent)
+    return os.path.join(folder, os.path.expanduser(str(getattr(config, field))))
 
 
 def _signs_in_otherwise(provider: str) -> bool:
@@ -278,19 +298,27 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
     return LitellmTransport()
 
 
-def _close_now(endpoints: Sequence[Endpoint], simulator: Simulator | None, stores: dict[Path, AnswerStore]) -> None:
+def _close_now(
+    endpoints: Sequence[Endpoint],
+    simulator: Simulator | None,
+    stores: dict[Path, AnswerStore],
+    call_logs: dict[str, CallLog],
+) -> None:
     for endpoint in endpoints:
         endpoint.close()
     if simulator is not None:
         simulator.stop()
-    _close_stores(stores)
+    _close_files(stores, call_logs)
 
 
-def _close_stores(stores: dict[Path, AnswerStore]) -> None:
-    from ..cache import close_store
+def _close_files(stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog]) -> None:
+    while call_logs:
+        call_logs.popitem()[1].close()
+    if stores:
+        from ..cache import close_store
 
-    while stores:
-        close_store(stores.popitem()[1])
+        while stores:
+            close_store(stores.popitem()[1])
 
 
 def _start_simulator() -> Simulator:

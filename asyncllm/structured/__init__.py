@@ -5,8 +5,9 @@ ordinary call, with its limits, retries and deadline.
 """
 
 from .extraction import Check, Extraction, Reask, extract
+from .forms import TypedForms, choose_mode
 from .items import ItemStream, OnInvalid, SkippedItem
-from .prompting import Prepared, choose_mode, prepared, weakest_mode
+from .prompting import Mode, Prepared, prepared
 from .schema.answer_type import list_of, type_name
 from .streams import PartialStream
 
@@ -14,15 +15,16 @@ __all__ = [
     "Check",
     "Extraction",
     "ItemStream",
+    "Mode",
     "OnInvalid",
     "PartialStream",
     "Prepared",
     "Reask",
     "SkippedItem",
+    "TypedForms",
     "choose_mode",
     "extract",
     "list_of",
     "prepared",
     "type_name",
-    "weakest_mode",
 ]

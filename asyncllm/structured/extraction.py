@@ -5,21 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..completions.completion import Completion, ExtractionAttempt
 from ..completions.usage import Basis, Usage
 from ..messages import Request
-from ..models import ModelInfo
 from .errors import Asked, ended_early, refused, total_cost, total_usage
-from .prompting import prepared
+from .forms import TypedForms
 from .schema.readers import BadAnswerError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
-Ask = Callable[[Request], Awaitable[Completion]]
+Ask = Callable[[TypedForms[Any]], Awaitable[Completion]]
 Check = Callable[[T], object]
 """Examines a value and raises Reask to refuse it; a coroutine function, or a plain one."""
 
@@ -69,7 +68,6 @@ async def extract(
     *,
     mode: str,
     max_reasks: int,
-    info: Callable[[], ModelInfo],
     check: Check[T] | None = None,
     context: object = None,
 ) -> Extraction[T]:
@@ -78,10 +76,9 @@ async def extract(
     Args:
         response_model: The type, or a JSON Schema.
         request: The messages and parameters.
-        ask: Sends a request and returns the answer.
+        ask: Sends the request in the form that its endpoint takes, and returns the answer.
         mode: `auto`, `tools`, `json_schema`, `json` or `md_json`.
         max_reasks: How often a bad answer is asked for again.
-        info: Returns the model's abilities, for `auto`.
         check: Examines a value of the type.
         context: For pydantic's validators.
 
@@ -92,12 +89,11 @@ async def extract(
         ProviderError: As for a plain call.
         TypeError: It is no type that can be asked for.
     """
-    form = await prepared(response_model, mode, info)
-    first = form.request(request)
-    asked = first
+    forms = TypedForms(response_model, request, mode)
     attempts: list[ExtractionAttempt] = []
     while True:
-        completion = await ask(asked)
+        completion = await ask(forms)
+        form = forms.form
         if ended := ended_early(completion, attempts, form.partial):
             raise ended
         try:
@@ -112,5 +108,4 @@ async def extract(
         if len(attempts) > max_reasks:
             wanted = Asked(form.answer_type.title, form.mode, request)
             raise refused(wanted, attempts, form.partial(completion))
-        # From the first messages on: the answers before the last would only repeat themselves at a growing price.
-        asked = form.reask(first, completion, reason)
+        forms.reask(completion, reason)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from ..completions.completion import ExtractionAttempt
-from ..messages import Request
 from .errors import ended_early, refused
+from .forms import TypedForms
 from .nesting import Nesting
 from .reading import DocumentFinder, read
 from .schema.answer_type import VALUE
 from .schema.readers import BadAnswerError, parsed
-from .streams import Open, Prepare, TypedStream
+from .streams import Open, TypedStream
 
 T = TypeVar("T")
 OnInvalid = Literal["raise", "skip"]
@@ -43,8 +43,7 @@ class ItemStream(TypedStream[list[T]], Generic[T]):
 
     def __init__(
         self,
-        prepare: Prepare[list[T]],
-        request: Request,
+        forms: TypedForms[list[T]],
         open: Open,
         *,
         title: str,
@@ -53,7 +52,7 @@ class ItemStream(TypedStream[list[T]], Generic[T]):
     ) -> None:
         if on_invalid not in ("raise", "skip"):
             raise ValueError(f"on_invalid must be 'raise' or 'skip', not {on_invalid!r}")
-        super().__init__(prepare, request, open)
+        super().__init__(forms, open)
         self.skipped: list[SkippedItem] = []
         self._title = title
         self._on_invalid = on_invalid
@@ -97,7 +96,8 @@ class ItemStream(TypedStream[list[T]], Generic[T]):
         if ended is not None:
             raise ended
         try:
-            read(completion, self._prepared.tool, lambda text, _: parsed(text))
+            form = self._prepared
+            read(completion, form.answer_type.name, lambda text, _: parsed(text), by_tool=form.tool is not None)
             if not self._splitter.is_complete:
                 raise BadAnswerError("The answer is no list.")
         except BadAnswerError as error:

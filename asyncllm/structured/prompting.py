@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast, get_args
 
@@ -18,13 +18,12 @@ from typing_extensions import TypeVar
 from ..completions.completion import Completion
 from ..completions.view import View
 from ..messages import Request, to_dicts
-from ..models import ModelInfo
 from ..parameters import FixedParams
 from ..threads import ThreadEvent, run_in_own_thread
 from .partial.snapshots import Snapshots
-from .reading import read
+from .reading import read, written_call
 from .schema.answer_type import VALUE, AnswerType, canonical
-from .schema.json_schema import array_in
+from .schema.json_schema import array_in, object_in
 from .schema.readers import NotJSONError, Read, parsed
 from .schema.strict import StrictSchema, strict_schema
 
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", default=Any)
 Item = TypeVar("Item")
-Mode = Literal["tools", "json_schema", "json", "md_json"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+Mode = Literal["json_schema", "tools", "json", "md_json"]
+MODES: tuple[Mode, ...] = get_args(Mode)  # the strongest first
 
 # Distinct types whose prepared requests are kept: an application has dozens; generated ones must not fill the memory.
 KEPT = 256
@@ -50,21 +49,6 @@ _OWN = {
     "md_json": ("response_format",),
 }
 _PROBE = "(what the user says)"
-
-
-def choose_mode(info: ModelInfo) -> Mode:
-    """Return the mode for a model: by schema where it follows one, else by a tool, else for JSON, else in words."""
-    if info.response_schema:
-        return "json_schema"
-    if info.tools is not False:
-        return "tools"
-    return "json" if info.json_mode else "md_json"
-
-
-def weakest_mode(infos: Iterable[ModelInfo]) -> Mode:
-    """Return the mode that any of several models can answer in: that of the least able."""
-    strongest_first: tuple[Mode, ...] = ("json_schema", "tools", "json", "md_json")
-    return max(map(choose_mode, infos), key=strongest_first.index)
 
 
 class Prepared(Generic[T]):
@@ -110,7 +94,7 @@ class Prepared(Generic[T]):
         Raises:
             BadAnswerError: It has none.
         """
-        return read(completion, self.tool, self._read_json, context)
+        return read(completion, self.answer_type.name, self._read_json, context, by_tool=self.tool is not None)
 
     def read_item(self: Prepared[list[Item]], text: str, context: object = None) -> Item:
         """Read one item of the list that was asked for.
@@ -130,15 +114,21 @@ class Prepared(Generic[T]):
     def reask(self, first: Request, completion: Completion, reason: str) -> Request:
         """Return the request of the next attempt: the first one, the bad answer, and the reason it was refused."""
         answered: View | None = None
-        if completion.text or completion.tool_calls:
+        calls = () if self.tool is None else completion.tool_calls  # in the other modes nothing would answer them
+        if completion.text or calls:
             message: dict[str, object] = {"role": "assistant", "content": completion.text}
-            if completion.tool_calls:
-                message["tool_calls"] = [call.to_dict() for call in completion.tool_calls]
+            if calls:
+                message["tool_calls"] = [call.to_dict() for call in calls]
             answered = View({"choices": [{"message": message}]})
         arguments = {"messages": list(first.messages)}
         # Without an answer the handlers add the reason alone: an empty assistant message is refused by some providers.
-        asked = self._handlers.reask_handler(arguments, answered, ValueError(reason))["messages"]
-        return first.with_form(to_dicts(asked), first.params)
+        asked = to_dicts(self._handlers.reask_handler(arguments, answered, ValueError(reason))["messages"])
+        thoughts = completion.message.thinking_blocks
+        if answered is not None and thoughts:
+            # Claude refuses calls of its own that come back without the thinking that led to them.
+            at = len(first.messages)
+            asked = (*asked[:at], {**asked[at], "thinking_blocks": list(thoughts)}, *asked[at + 1 :])
+        return first.with_form(asked, first.params)
 
     @cached_property
     def shape(self) -> Shape:
@@ -150,6 +140,9 @@ class Prepared(Generic[T]):
         return self.answer_type.items()
 
     def _read_json(self, text: str, context: object) -> T:
+        called = written_call(text, self.answer_type.name)
+        if called is not None and called[0] not in object_in(self.answer_type.schema, "properties"):
+            text = called[1]
         return self.answer_type.read(self._restored(text), context)
 
     def _restored(self, text: str, *, is_item: bool = False) -> str:
@@ -201,14 +194,13 @@ def handlers(mode: Mode) -> ModeHandlers:
     return mode_registry.get_handlers(Provider.OPENAI, InstructorMode[mode.upper()])
 
 
-async def prepared(response_model: TypeForm[T], mode: str, info: Callable[[], ModelInfo]) -> Prepared[T]:
+async def prepared(response_model: TypeForm[T], mode: Mode) -> Prepared[T]:
     """Return the form of requests for a type; made on a thread the first time, and kept.
 
     Raises:
         TypeError: It is no type that can be asked for.
     """
-    chosen = choose_mode(info()) if mode == "auto" else cast(Mode, mode)
-    key = (canonical(response_model), chosen)
+    key = (canonical(response_model), mode)
     while (made := _kept.get(key)) is None:
         done = ThreadEvent()
         with _lock:
@@ -218,7 +210,7 @@ async def prepared(response_model: TypeForm[T], mode: str, info: Callable[[], Mo
             await done.wait()
             continue
         try:
-            new = await run_in_own_thread(lambda: Prepared(AnswerType(response_model), chosen))
+            new = await run_in_own_thread(lambda: Prepared(AnswerType(response_model), mode))
             _keep(key, new)
             return new
         finally:

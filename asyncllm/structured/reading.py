@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..completions.completion import Completion
 from .schema.json_schema import is_array, is_object, object_in
-from .schema.readers import BadAnswerError, NotJSONError, Read
+from .schema.readers import BadAnswerError, NotJSONError, Read, parsed
 
 T = TypeVar("T")
 
@@ -24,27 +24,29 @@ _FIRST_START = re.compile(rf"\A\s*\[|{_LATER_START.pattern}")
 _UNDECIDED = re.compile(r"[{\[]\s*\Z")
 _MARK_SO_FAR = re.compile(r"\s*<[a-z]{0,9}")
 _OPEN_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning)>")
+_FENCED = re.compile(r"```\w*\s(.*?)```", re.DOTALL)
+_ARGUMENTS = ("arguments", "parameters")
 _decode = json.JSONDecoder().raw_decode
 
 
-def read(completion: Completion, tool: str | None, read_json: Read[T], context: object = None) -> T:
-    """Read the value of an answer.
+def read(completion: Completion, name: str, read_json: Read[T], context: object = None, *, by_tool: bool) -> T:
+    """Read the value of an answer: the arguments of a call, or else the text.
 
     Args:
         completion: The answer.
-        tool: The tool whose arguments it is; None when it is the text.
+        name: The name of the type, and so of the tool that stands for it.
         read_json: Reads a whole document.
         context: For `read_json`.
+        by_tool: Whether a tool call was asked for; if not, calls of other tools are not looked at.
 
     Raises:
         BadAnswerError: It is no value of the type, or more than one.
     """
-    calls = _calls(completion) if tool is not None else ()
-    if not calls:
+    texts = [_arguments(call, name) for call in _calls(completion) if by_tool or _function(call).get("name") == name]
+    if not texts:
         return read_text(completion.text, read_json, context)
-    texts = [_arguments(call, tool) for call in calls]
     if len(texts) > 1 and not _are_same(texts):
-        raise BadAnswerError(f"The answer calls {tool!r} {len(texts)} times, with different arguments; call it once.")
+        raise BadAnswerError(f"The answer calls {name!r} {len(texts)} times, with different arguments; call it once.")
     return read_text(texts[0], read_json, context)
 
 
@@ -60,7 +62,7 @@ def read_text(text: str, read_json: Read[T], context: object = None) -> T:
     try:
         return read_json(text, context)
     except NotJSONError as error:
-        found = documents(text)
+        found = documents(text) or _plain_values(text)
         if not found:
             raise error from None
     if not _are_same(found):
@@ -99,6 +101,26 @@ def documents(text: str) -> list[str]:
     return found or notes
 
 
+def written_call(text: str, name: str) -> tuple[str, str] | None:
+    """Return the arguments of a call that the model wrote as JSON instead of making it, after the key that holds them.
+
+    Returns:
+        None where the document is not a call of this name.
+    """
+    key = next((key for key in _ARGUMENTS if f'"{key}"' in text), None)
+    if key is None:
+        return None
+    value = parsed(text)
+    value = value[0] if is_array(value) and len(value) == 1 else value
+    if not is_object(value):
+        return None
+    call = object_in(value, "function") or value
+    if call.get("name") != name or key not in call:
+        return None
+    arguments = call[key]
+    return key, arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
 class DocumentFinder:
     """Finds where the document begins in a text that comes in pieces."""
 
@@ -135,6 +157,21 @@ class DocumentFinder:
         return ""
 
 
+def _plain_values(text: str) -> list[str]:
+    """Return the numbers, strings and other plain values that are fenced, or all that follows the thoughts."""
+    thoughts = _THOUGHTS.match(text)
+    rest = text[thoughts.end() :] if thoughts is not None else text
+    return [value.strip() for value in _FENCED.findall(rest) or [rest] if _is_json(value)]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parsed(text)
+    except NotJSONError:
+        return False
+    return True
+
+
 def _calls(completion: Completion) -> Sequence[object]:
     # As they came: making objects of them takes as long as reading the value.
     choices = completion.get("choices")
@@ -142,8 +179,12 @@ def _calls(completion: Completion) -> Sequence[object]:
     return (message.get("tool_calls") or ()) if message else ()
 
 
-def _arguments(call: object, tool: str | None) -> str:
-    function: Mapping[str, object] = object_in(call, "function") if is_object(call) else {}
+def _function(call: object) -> Mapping[str, object]:
+    return object_in(call, "function") if is_object(call) else {}
+
+
+def _arguments(call: object, tool: str) -> str:
+    function = _function(call)
     name = function.get("name") or ""
     if name != tool:
         raise BadAnswerError(f"The answer calls {name!r}; call {tool!r}, and nothing else.")

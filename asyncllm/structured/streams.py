@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, cast
 
@@ -14,27 +14,25 @@ from ..completions.chunk import Chunk
 from ..completions.completion import Completion, ExtractionAttempt
 from ..completions.stream import CompletionStream
 from ..errors import ExtractionError, StreamInterruptedError
-from ..messages import Request
 from .errors import Asked, ended_early, refused
+from .forms import TypedForms
 from .partial.shapes import HIDDEN
 from .partial.snapshots import Snapshots
 from .prompting import Prepared
 from .schema.readers import BadAnswerError
 
 T = TypeVar("T", default=Any)
-Prepare = Callable[[], Awaitable[Prepared[T]]]
-Open = Callable[[Request], CompletionStream]
+Open = Callable[[TypedForms[Any]], CompletionStream]
 
 
 class TypedStream(Generic[T]):
     """A stream that asks for a type; use it in `async with`, and leaving the block closes the connection."""
 
-    def __init__(self, prepare: Prepare[T], request: Request, open: Open) -> None:
-        self._prepare = prepare
-        self._request = request
+    def __init__(self, forms: TypedForms[T], open: Open) -> None:
+        self._forms = forms
         self._open = open
-        self._form: Prepared[T] | None = None
         self._stream: CompletionStream | None = None
+        self._has_called = False
 
     @property
     def completion(self) -> Completion:
@@ -57,8 +55,7 @@ class TypedStream(Generic[T]):
     async def open(self) -> Self:
         """Send the request and wait for the first chunk; entering the block does it."""
         if self._stream is None:
-            self._form = await self._prepare()
-            self._stream = self._open(self._form.request(self._request))
+            self._stream = self._open(self._forms)
         await self._stream.open()
         return self
 
@@ -87,19 +84,22 @@ class TypedStream(Generic[T]):
 
     @property
     def _prepared(self) -> Prepared[T]:
-        assert self._form is not None
-        return self._form
+        return self._forms.form
 
     async def _piece(self) -> str | None:
-        """Return the next piece of the answer's text, or of the arguments of the tool's call; None at the end."""
+        """Return the next piece of the answer's text, or of the arguments of the tool's call; None at the end.
+
+        In the mode `tools`, the text counts until a tool is called.
+        """
         async for chunk in self._opened:
-            piece = chunk.text if self._prepared.tool is None else _arguments(chunk)
+            self._has_called = self._has_called or (self._prepared.tool is not None and bool(chunk.tool_calls))
+            piece = _arguments(chunk) if self._has_called else chunk.text
             if piece:
                 return piece
         return None
 
     def _asked(self, title: str) -> Asked:
-        return Asked(title, self._prepared.mode, self._request)
+        return Asked(title, self._prepared.mode, self._forms.original)
 
 
 class PartialStream(TypedStream[T]):
@@ -109,10 +109,8 @@ class PartialStream(TypedStream[T]):
     there when they are complete. Each snapshot shows more than the one before, and none changes afterwards.
     """
 
-    def __init__(
-        self, prepare: Prepare[T], request: Request, open: Open, *, min_interval: float = 0.0, context: object = None
-    ) -> None:
-        super().__init__(prepare, request, open)
+    def __init__(self, forms: TypedForms[T], open: Open, *, min_interval: float = 0.0, context: object = None) -> None:
+        super().__init__(forms, open)
         self._min_interval_s = min_interval
         self._context = context
         self._snapshots: Snapshots | None = None

@@ -9,8 +9,7 @@ from typing import Any
 import pydantic_core
 
 from ..errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from .base import Call
-from .errors import failure, unreadable_failure
+from .errors import describe, failure, unreadable_failure
 from .json_values import is_array, is_object
 
 WRONG_TYPES = (AttributeError, TypeError, ValueError)
@@ -44,6 +43,12 @@ def decode(data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig"))
 
 
+def as_chunk(answer: Mapping[str, object]) -> dict[str, object]:
+    """Return a whole answer in the chat-completions form as the only chunk of a stream."""
+    choices: Any = answer["choices"]
+    return {**answer, "object": "chat.completion.chunk", "choices": [_as_delta(choice) for choice in choices]}
+
+
 def error_in(data: Mapping[str, object]) -> Mapping[str, object] | None:
     """Return the part of an answer or event that holds an error: itself, or with OpenRouter its first choice."""
     if data.get("error"):
@@ -53,16 +58,29 @@ def error_in(data: Mapping[str, object]) -> Mapping[str, object] | None:
     return first if is_object(first) and first.get("error") else None
 
 
-def read_error(data: Mapping[str, object], call: Call) -> AsyncLLMError:
+def read_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error of a body that came with the status of an answer, by its code where that is a status."""
-    error, why = _hidden_error(data, call)
+    error, why = _hidden_error(data, secrets)
     return error or MalformedResponseError(f"the provider said 200 and sent an error: {why}.", status_code=200)
 
 
-def read_error_event(data: Mapping[str, object], call: Call) -> AsyncLLMError:
+def read_error_event(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error that a provider sends in the middle of a stream, by its code where that is a status."""
-    error, why = _hidden_error(data, call)
+    error, why = _hidden_error(data, secrets)
     return error or StreamInterruptedError(f"the provider broke the stream off: {why}.")
+
+
+def unreadable_event(error: Exception, event: bytes, *, has_begun: bool) -> AsyncLLMError:
+    """Make the error of an event that cannot be read.
+
+    Args:
+        error: What reading it raised.
+        event: Its data.
+        has_begun: Whether a part of the answer had come.
+    """
+    if has_begun:
+        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
+    return unreadable_failure(f"{describe(error)}, in {start_of(event)}", status=200)
 
 
 def no_end(start: bytes, *, has_begun: bool, status: int | None = 200) -> AsyncLLMError:
@@ -84,10 +102,17 @@ def start_of(body: bytes) -> str:
     return repr(text) if text else "an empty body"
 
 
-def _hidden_error(data: Mapping[str, object], call: Call) -> tuple[AsyncLLMError | None, str]:
+def _as_delta(choice: Mapping[str, Any]) -> dict[str, object]:
+    delta: dict[str, Any] = dict(choice["message"])
+    if delta.get("tool_calls"):
+        delta["tool_calls"] = [{**call, "index": index} for index, call in enumerate(delta["tool_calls"])]
+    return {**{name: value for name, value in choice.items() if name != "message"}, "delta": delta}
+
+
+def _hidden_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> tuple[AsyncLLMError | None, str]:
     """Return the error of a body when its code is a status, and its message."""
     said = data["error"]
     code = said.get("code") if is_object(said) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else None
-    error = failure(status or 500, json.dumps(data), secrets=call.secrets())
+    error = failure(status or 500, json.dumps(data), secrets=secrets)
     return (error, "") if status is not None else (None, error.message.removesuffix(" (HTTP 500)").rstrip("."))

@@ -96,6 +96,7 @@ def failure(
         retry_after=asked_wait(status, headers, said.details, said.metadata, text),
     )
     error.should_retry = should_retry(headers)
+    error.param = said.param or None
     return error
 
 
@@ -211,6 +212,7 @@ class _ErrorBody(NamedTuple):
     Attributes:
         details: The details, in which Google puts the wait.
         metadata: The metadata, in which OpenRouter puts the headers of the provider behind it.
+        param: The parameter that is wrong.
     """
 
     message: str = ""
@@ -218,6 +220,7 @@ class _ErrorBody(NamedTuple):
     type: str = ""
     details: object = None
     metadata: object = None
+    param: str = ""
 
 
 def _read_body(body: str | bytes) -> _ErrorBody:
@@ -252,7 +255,7 @@ def _read_error(data: object) -> _ErrorBody:
         message = f"{message}: {metadata.get('provider_name') or 'the provider'}: {metadata['raw']}"
     text = message if isinstance(message, str) else json.dumps(message)
     kind = error.get("type") or error.get("status")
-    return _ErrorBody(text, _text(code), _text(kind), error.get("details"), metadata)
+    return _ErrorBody(text, _text(code), _text(kind), error.get("details"), metadata, _text(error.get("param")))
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from asyncllm.cli.checks import is_placeholder
+from asyncllm.cli.checks import is_placeholder, retirement
+from asyncllm.models import ModelInfo, catalog
 from asyncllm.simulator import Simulator
 from tests.cli.conftest import Run
 
@@ -144,3 +146,57 @@ def test_every_profile_is_looked_at(run: Run, directory: Path) -> None:
     (directory / "config.toml").write_text('[llm]\nmodel = "simulated/a"\n[llm.fast]\nmodel = "simulated/b"\n')
     assert {check["profile"] for check in run("doctor", "--json").json} == {"default", "fast"}
     assert {check["profile"] for check in run("doctor", "fast", "--json").json} == {"fast"}
+
+
+@pytest.mark.parametrize(
+    ("options", "read"),
+    [
+        (["model=openai/gpt-5-mini"], "provider openai, by its prefix"),
+        (["model=gpt-5-mini"], "provider openai, by litellm's map"),
+        (["model=claude-3-5-sonnet-20241022"], "provider anthropic, by its family (claude), as litellm's map lacks it"),
+        (["model=mine", "base_url=http://127.0.0.1:9/v1"], "a model of the OpenAI-compatible server at base_url"),
+        (["model=mine", "base_url=https://api.groq.com/openai/v1"], "provider groq, by base_url"),
+        (["model=mine", "custom_llm_provider=groq"], "provider groq, by custom_llm_provider"),
+    ],
+)
+def test_how_the_name_of_the_model_was_read(run: Run, options: list[str], read: str) -> None:
+    """The provider is shown with what named it."""
+    ran = run("doctor", "--offline", "--json", *(part for one in options for part in ("--set", one)))
+    assert read in ran.json[0]["detail"]
+
+
+def test_a_server_of_ones_own_may_do_without_a_key(run: Run) -> None:
+    """No key is sent to it, which is no failure."""
+    ran = run("doctor", "--offline", "--json", "--set", "model=mine", "--set", "base_url=http://127.0.0.1:9/v1")
+    assert (ran.code, checks(ran)["key"]) == (0, "warn")
+
+
+def test_a_retired_model_is_a_warning(run: Run, at_provider: list[str]) -> None:
+    """A model past the date that the map has is named with it, by both commands."""
+    model, day = retired_model()
+    ran = run("doctor", "--offline", "--json", "--set", f"model={model}")
+    assert checks(ran)["model"] == "warn"
+    assert f"the provider may have retired it on {day}" in ran.out
+    assert f"the provider may have retired it on {day}" in run("profiles", "--set", f"model={model}").out
+
+
+def retired_model() -> tuple[str, str]:
+    """Return a model of OpenAI's that litellm's map has a past date for."""
+    for key, entry in ((key, catalog.entry(key) or {}) for key in catalog.keys()):  # noqa: SIM118 - a function
+        day = entry.get("deprecation_date")
+        is_chat = entry.get("litellm_provider") == "openai" and entry.get("mode") == "chat"
+        if is_chat and isinstance(day, str) and date.fromisoformat(day) <= date.today():
+            return key, day
+    raise AssertionError("no model of the map is past its date")
+
+
+@pytest.mark.parametrize(
+    ("days", "says"), [(None, None), (-1, "may have retired it on"), (0, "may have retired it on"), (90, "in 90 days")]
+)
+def test_when_the_end_of_a_model_is_reported(days: int | None, says: str | None) -> None:
+    """Three months before its date; without a date, or long before it, nothing."""
+    day = None if days is None else date.today() + timedelta(days)
+    found = retirement(ModelInfo("m", "openai", deprecated_on=day))
+    assert (found is None) == (says is None)
+    assert says is None or says in (found or "")
+    assert retirement(ModelInfo("m", "openai", deprecated_on=date.today() + timedelta(91))) is None

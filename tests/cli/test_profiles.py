@@ -82,3 +82,13 @@ def test_mistakes_are_shown_all_at_once(run: Run, directory: Path) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert "temprature" in ran.err
     assert "timeout" in ran.err
+
+
+def test_the_provider_of_a_model_is_shown(run: Run, config: Path) -> None:
+    """With what named it, for people and for scripts."""
+    line = next(line for line in run("profiles", "other").out.splitlines() if "└ provider" in line)
+    assert line.split() == ["└", "provider", "anthropic", "by", "its", "prefix"]
+    ran = run("profiles", "fast", "--json", "--set", "model=claude-3-5-sonnet-20241022")
+    model = ran.json["profiles"]["fast"]["model"]
+    assert (model["provider"], model["read_by"], model["known"]) == ("anthropic", "family", False)
+    assert model["deprecated_on"] is None

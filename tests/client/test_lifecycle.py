@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from asyncllm import AsyncLLM
+from asyncllm import AsyncLLM, ProviderError
+from asyncllm.limits import provider_limits
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.leaks import Held, left_since
 from tests.support.secrets import SECRET
@@ -97,6 +102,42 @@ async def test_the_embedded_simulator_lives_with_its_client() -> None:
         assert [outcome.ok for outcome in outcomes] == [True] * 3
         assert outcomes[0].completion is not None
         assert outcomes[0].completion.record.provider == "simulated"
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Leave what is in a cycle uncollected during a test."""
+    sdk = logging.getLogger("openai")  # a captured record of its keeps the error, and so the frames
+    level = sdk.level
+    sdk.setLevel(logging.WARNING)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    sdk.setLevel(level)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    "fault", [Fault("status", code=429, retry_after=30), Fault("cut", at="body")], ids=["429", "cut"]
+)
+async def test_an_error_keeps_no_closed_client(
+    options: dict[str, Any], simulator: Simulator, fault: Fault, stream: bool
+) -> None:
+    """A closed client is gone at once with its cooldown, whatever error its last call had: no cycle holds it."""
+    simulator.faults(fault)
+    llm: AsyncLLM | None = AsyncLLM(**options, num_retries=0)
+    assert llm is not None
+    client = weakref.ref(llm)
+    with suppress(ProviderError):
+        await (llm.stream("hi").collect() if stream else llm.acompletion("hi"))
+    assert len(provider_limits._known) == 1
+    await llm.aclose()
+    llm = None
+    assert client() is None
+    assert not provider_limits._known
 
 
 # Each of the ways once in full would take a minute; a leak of one descriptor a client shows in 30 as well.

@@ -89,6 +89,7 @@ def test_the_fields_shared_with_fallbacks_are_fields_of_a_call() -> None:
         "time",
         "retries",
         "cache",
+        "logging",
         "behaviour",
     }
 

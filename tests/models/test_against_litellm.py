@@ -70,7 +70,7 @@ def test_every_model_of_the_map_resolves_alike(litellm: ModuleType, whole_map):
         model: (ours, theirs)
         for model in whole_map
         if not model.startswith(LOGIN) and (ours := _resolved(model)) != (theirs := _resolved_by(litellm, model))
-        if theirs is not None or resolve_provider(model).guessed_from != "family"
+        if theirs is not None or resolve_provider(model).read_by != "family"
     }
     assert different == {}
 

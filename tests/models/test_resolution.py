@@ -61,7 +61,7 @@ def test_an_endpoint_that_only_looks_alike_is_unknown(base_url: str):
 def test_any_other_name_at_an_endpoint_of_ones_own_is_an_openai_compatible_servers(model: str):
     """A name of no family is sent to the server of the base_url as it is; without one, the message shows what to do."""
     resolved = resolve_provider(model, base_url="http://localhost:8000/v1")
-    assert (resolved, resolved.guessed_from) == (ResolvedModel("openai", model), "server")
+    assert (resolved, resolved.read_by) == (ResolvedModel("openai", model), "server")
     assert resolved.prefixed == f"openai/{model}"
     with pytest.raises(ConfigError, match=r'"openai/<model>"'):
         resolve_provider(model)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.clients import libraries_imported, llm, options, pytest_configure, transport
+from tests.support.clients import libraries_imported, llm, options, pytest_configure, transport_or_claude
 
-__all__ = ["libraries_imported", "llm", "options", "pytest_configure", "transport"]
+__all__ = ["libraries_imported", "llm", "options", "pytest_configure", "transport_or_claude"]

@@ -21,7 +21,7 @@ from asyncllm import (
     load_config,
 )
 from asyncllm.pipeline.circuit_breaker import FAILURES_TO_OPEN, FIRST_PAUSE_S, CircuitBreaker
-from asyncllm.simulator import Fault, Simulator
+from asyncllm.simulator import Fault, Script, Simulator
 from tests.support.clients import TRANSPORTS
 from tests.support.secrets import SECRET
 
@@ -41,11 +41,16 @@ class Clock:
 
 
 class Setup:
-    """A config.toml with two profiles at the simulator, of which the first names the second."""
+    """A config.toml with two profiles at the simulator, of which the first names the second.
 
-    def __init__(self, folder: Path, url: str, transport: str) -> None:
+    With the transport `claude` the first one is in Anthropic's format.
+    """
+
+    def __init__(self, folder: Path, simulator: Simulator, transport: str) -> None:
         self._path = folder / "config.toml"
-        self.first_url = self._second_url = url
+        self._provider = "anthropic" if transport == "claude" else "openai"
+        self.first_url = simulator.root_url if transport == "claude" else simulator.url
+        self._second_url = simulator.url
         self.second = SECOND
         self._transport = transport
 
@@ -54,7 +59,7 @@ class Setup:
         self._path.write_text(
             f"""
             [llm]
-            model = "openai/{FIRST}"
+            model = "{self._provider}/{FIRST}"
             base_url = "{self.first_url}"
             api_key = "{SECRET}-first"
             retry_min_wait = 0.001
@@ -73,7 +78,7 @@ class Setup:
 @pytest.fixture
 def setup(tmp_path: Path, simulator: Simulator, transport: str) -> Setup:
     """Two targets at one simulator, with a key each."""
-    return Setup(tmp_path, simulator.url, transport)
+    return Setup(tmp_path, simulator, transport)
 
 
 def asked(simulator: Simulator) -> list[str]:
@@ -264,15 +269,46 @@ async def test_a_cancelled_call_goes_nowhere(setup: Setup, simulator: Simulator)
 
 
 @pytest.mark.parametrize(("second", "asked_by"), [(SECOND, "response_format"), ("gpt-3.5-turbo", "tools")])
-async def test_typed_answers_are_asked_for_so_that_all_targets_understand(
-    setup: Setup, simulator: Simulator, second: str, asked_by: str
+async def test_typed_answers_are_asked_for_as_each_endpoint_understands(
+    setup: Setup, simulator: Simulator, transport: str, second: str, asked_by: str
 ) -> None:
-    """A model that follows schemas is asked by a tool when the one that stands in for it knows only tools."""
+    """A model that follows schemas is asked by one, and the one that stands in for it by a tool."""
     setup.second = second
     simulator.faults(Fault("status", code=401, model=FIRST))
     async with setup.client() as llm:
         assert await llm.extract(int, "How many are 3 apples?") == 3
-    assert all(asked_by in body for body in simulator.seen.bodies)
+        async with llm.stream_partial(int, "How many are 3 apples?") as stream:
+            assert await stream.final() == 3
+    # Anthropic's format asks for a schema by a tool where the model has no native way.
+    expected = ["tools" if transport == "claude" else "response_format", asked_by]
+    bodies = simulator.seen.bodies
+    assert [next(name for name in ("response_format", "tools") if name in body) for body in bodies] == expected * 2
+
+
+async def test_an_endpoint_that_refuses_a_mode_is_asked_in_another_before_the_next_one(
+    setup: Setup, simulator: Simulator, transport: str
+) -> None:
+    """Its 404 does not mean that the model is missing; what it refuses is remembered for it alone."""
+    if transport == "claude":
+        pytest.skip("the parameter that is refused is OpenAI's")
+    refusal = Fault("status", code=404, message="response_format is not supported", model=FIRST)
+    simulator.faults(Script([refusal, None, Fault("status", code=401, model=FIRST)]))
+    async with setup.client() as llm:
+        assert await llm.extract(int, "How many are 3 apples?") == 3
+        assert await llm.extract(int, "How many are 3 apples?") == 3
+    assert asked(simulator) == [FIRST, FIRST, FIRST, SECOND]
+    assert ["tools" in body for body in simulator.seen.bodies] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("code", [404, 500])
+async def test_a_mode_set_by_hand_goes_on_to_an_endpoint_that_takes_it(
+    setup: Setup, simulator: Simulator, code: int
+) -> None:
+    """It is not weakened, and not tried again where it was refused."""
+    simulator.faults(Fault("status", code=code, message="response_format is not supported", model=FIRST))
+    async with setup.client(structured_mode="json_schema") as llm:
+        assert await llm.extract(int, "How many are 3 apples?") == 3
+    assert asked(simulator) == [FIRST, SECOND]
 
 
 async def test_an_error_without_fallbacks_is_as_before(options: dict[str, Any], simulator: Simulator) -> None:

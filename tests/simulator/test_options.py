@@ -52,11 +52,12 @@ def test_the_manual_is_complete() -> None:
 
 
 def test_it_serves_in_the_foreground_until_sigterm() -> None:
-    """`serve` announces the running simulator, and returns it for its log at SIGTERM."""
+    """`serve` announces the running simulator, and stops it at SIGTERM."""
     code = (
+        "from asyncllm.simulator import Simulator; "
         "from asyncllm.simulator.server.foreground import serve; "
-        "from asyncllm.simulator.server.options import SimulatorOptions; "
-        "print(serve(SimulatorOptions(port=0), lambda simulator: print(simulator.url, flush=True)).seen)"
+        "simulator = Simulator(); "
+        "serve(simulator, lambda simulator: print(simulator.url, flush=True)); print(simulator.seen)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -14,7 +14,12 @@ from asyncllm.structured.prompting import MODES, handlers
 from asyncllm.transports.litellm.importing import import_litellm
 from tests.support.secrets import SECRET
 
-TRANSPORTS: dict[str, Options] = {"litellm": {"transport": "litellm"}, "wire": {"transport": "wire"}}
+TRANSPORTS: dict[str, Options] = {
+    "litellm": {"transport": "litellm"},
+    "wire": {"transport": "wire"},
+    "claude": {"transport": "wire", "model": "anthropic/claude-sonnet-4-5"},
+    "gemini": {"transport": "wire", "model": "gemini/gemini-2.5-flash"},
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,7 +70,11 @@ async def llm(options: dict[str, Any], anyio_backend: str) -> AsyncIterator[Asyn
 
 
 @pytest.fixture
-async def either(options: dict[str, Any], transport: str, anyio_backend: str) -> AsyncIterator[AsyncLLM]:
-    """A client of the simulator, over each transport."""
-    async with AsyncLLM(**options, **TRANSPORTS[transport]) as client:
+async def either(
+    options: dict[str, Any], transport: str, simulator: Simulator, anyio_backend: str
+) -> AsyncIterator[AsyncLLM]:
+    """A client of the simulator, over each transport, and of Claude and Gemini over the wire."""
+    base_url = simulator.root_url if transport == "claude" else simulator.url
+    made: dict[str, Any] = {**options, **TRANSPORTS[transport], "base_url": base_url}
+    async with AsyncLLM(**made) as client:
         yield client

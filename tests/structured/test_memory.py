@@ -16,7 +16,7 @@ from asyncllm.completions.completion import Completion
 from asyncllm.messages import Request
 from asyncllm.models import ModelInfo
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.structured import extract, prompting
+from asyncllm.structured import TypedForms, extract, prompting
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +35,19 @@ def classes() -> int:
     return sum(issubclass(type(thing), type) for thing in gc.get_objects())
 
 
-async def answered(request: Request) -> Completion:
+class AnyEndpoint:
+    """An endpoint of a model that follows schemas."""
+
+    profile = model = "m"
+    info = ModelInfo("m", "openai", response_schema=True)
+
+    def __init__(self) -> None:
+        self.refused_modes: set[str] = set()
+
+
+async def answered(forms: TypedForms[Any]) -> Completion:
     """Return the same answer every time."""
+    await forms.request(AnyEndpoint())
     text = json.dumps({"name": "Jane", "items": [1, 2, 3]})
     message = {"role": "assistant", "content": text}
     data: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "model": "m"}
@@ -50,14 +61,7 @@ async def test_memory_and_classes_stay_flat() -> None:
     async def run(count: int) -> None:
         for number in range(count):
             wanted = models[number % _GENERATED]
-            await extract(
-                wanted,
-                Request("Who?"),
-                answered,
-                mode="json_schema",
-                max_reasks=0,
-                info=lambda: ModelInfo("m", "openai"),
-            )
+            await extract(wanted, Request("Who?"), answered, mode="auto", max_reasks=0)
 
     await run(2 * _GENERATED)
     before = classes()
@@ -79,7 +83,7 @@ async def test_prepared_types_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     """Types made for one call each are not all kept."""
     monkeypatch.setattr(prompting, "KEPT", 5)
     for number in range(8):
-        await prompting.prepared(generated(number), "json", lambda: ModelInfo("m", "openai"))
+        await prompting.prepared(generated(number), "json")
     assert len(prompting._kept) <= 5
 
 

@@ -279,7 +279,7 @@ class TestTypesThatCannotBeAskedFor:
         ):
             answer_type({"type": "object", "properties": {"a": {"type": "intger"}}})
 
-    @pytest.mark.parametrize("where", [{"$ref": "other.json"}, {"items": [{"$ref": "other.json"}]}])
+    @pytest.mark.parametrize("where", [{"$ref": "other.json"}, {"prefixItems": [{"$ref": "other.json"}]}])
     def test_a_schema_that_needs_another_document(self, where: dict[str, Any]) -> None:
         """Nothing is fetched."""
         with pytest.raises(

@@ -55,13 +55,21 @@ async def read(stream: Any, into: list[Any]) -> None:
         into.append(value)
 
 
-async def test_snapshots_grow_to_the_validated_value(either: AsyncLLM, simulator: Simulator, mode: str) -> None:
-    """In every mode and over each transport, snapshots come early and the final value is the user's own type."""
+async def test_snapshots_grow_to_the_validated_value(
+    either: AsyncLLM, simulator: Simulator, transport: str, mode: str
+) -> None:
+    """In every mode and over each transport, snapshots come early and the final value is the user's own type.
+
+    Gemini sends the arguments of a call whole.
+    """
     simulator.faults(Fault("answer", text=TEXT))
     async with either.stream_partial(Invoice, "Read it.", structured_mode=mode, extra_body=small_chunks()) as stream:
         snapshots = [snapshot async for snapshot in stream]
         value = await stream.final()
     assert (type(value), value) == (Invoice, WHOLE)
+    if (transport, mode) == ("gemini", "tools"):
+        assert snapshots[0].vendor == "Acme Tools"
+        return
     assert "Acme Tools".startswith(snapshots[0].vendor)
     assert snapshots[0].vendor != "Acme Tools"
     assert snapshots[0].lines is None

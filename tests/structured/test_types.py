@@ -27,7 +27,6 @@ from pydantic import BaseModel, Field, RootModel, TypeAdapter
 from typing_extensions import TypedDict
 
 from asyncllm import AsyncLLM, Request
-from asyncllm.models import ModelInfo
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.structured import list_of
 from asyncllm.structured.partial.shapes import Growth
@@ -270,10 +269,10 @@ def test_a_lone_surrogate_is_a_bad_answer(wanted: Any) -> None:
 
 async def test_checkers_infer_any_type() -> None:
     """The type of the value is known to type checkers, also of a union or a list."""
-    form = await prepared(int | None, "json", lambda: ModelInfo("m", "openai"))
+    form = await prepared(int | None, "json")
     assert_type(form, Prepared[int | None])
     assert_type(form.answer_type.read('{"value": 1}'), int | None)
-    items = await prepared(list_of(Invoice), "json", lambda: ModelInfo("m", "openai"))
+    items = await prepared(list_of(Invoice), "json")
     assert_type(items, Prepared[list[Invoice]])
 
 

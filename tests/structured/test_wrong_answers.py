@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from asyncllm import (
     AsyncLLM,
-    AsyncLLMError,
     DeadlineExceededError,
     ExtractionError,
     IncompleteOutputError,
     Reask,
     RefusalError,
+    ServerError,
 )
 from asyncllm.simulator import Fault, Script, Simulator
 from asyncllm.structured.reading import documents
@@ -234,8 +234,9 @@ async def test_transport_failures_are_no_reasks(either: AsyncLLM, simulator: Sim
     found = await either.extract(Person, "Who?", num_retries=1, max_reasks=1, structured_mode="json")
     assert found == TAKEN
     simulator.faults(Script([Fault("answer", text="nothing"), down, down]))
-    with pytest.raises(AsyncLLMError, match="overloaded"):
+    with pytest.raises(ServerError) as caught:
         await either.extract(Person, "Who?", num_retries=1, max_reasks=1, structured_mode="json")
+    assert caught.value.status_code == 503
 
 
 @pytest.mark.parametrize(

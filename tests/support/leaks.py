@@ -8,8 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-# A closed thread or socket may need a moment to be gone; a leak is still there after this many seconds.
-SETTLE_TIMEOUT_S = 2.0
+# A closed thread or socket may need a moment to be gone, and on a busy machine seconds: the thread of a client that was
+# dropped without closing it ends by itself, after the work that litellm still has for its executor. A leak stays.
+SETTLE_TIMEOUT_S = 20.0
 
 # trio keeps a finished worker thread for ten seconds to use it again, under this name; a working one has another.
 _IDLE_TRIO_THREAD = "Trio thread "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import BaseModel
@@ -34,8 +35,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def offline(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The options of a client without a key, of a provider that is not there."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    return {**options, "base_url": "http://127.0.0.1:1/v1", "api_key": None}
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    path = urlsplit(options["base_url"]).path
+    return {**options, "base_url": f"http://127.0.0.1:1{path}", "api_key": None}
 
 
 def content(path: Path) -> str:

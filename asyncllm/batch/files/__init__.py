@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from .columns import InferredColumns, Kind
 from .file_input import STDIN, FileInput, InputReader
-from .formats import FORMATS, Compression, Format, kind_of
+from .file_inputs import FileInputs, matching_files
+from .formats import FORMATS, WRITTEN_FORMATS, Compression, Format, kind_of
 from .result_record import AnswerSchema, RowResult, error_record
-from .rows import LINE_FIELD, BadRow, Row, RowReader
+from .rows import LINE_FIELD, BadRow, Row, RowReader, position_of
 from .writers import JsonlWriter, Layout, ResultWriter, rejected_record, result_writer
 
 __all__ = [
     "FORMATS",
     "LINE_FIELD",
     "STDIN",
+    "WRITTEN_FORMATS",
     "AnswerSchema",
     "BadRow",
     "Compression",
     "FileInput",
+    "FileInputs",
     "Format",
     "InferredColumns",
     "InputReader",
@@ -29,6 +32,8 @@ __all__ = [
     "RowResult",
     "error_record",
     "kind_of",
+    "matching_files",
+    "position_of",
     "rejected_record",
     "result_writer",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from ...narrowing import is_list, list_or_empty, mapping_or_empty
 from .result_record import RowResult
 
 Kind = Literal["str", "int", "float", "bool", "json"]
@@ -42,18 +43,18 @@ class AnswerColumns:
 
     Args:
         schema: The JSON Schema of typed answers, whose fields become `answer.FIELD`; None when they are texts.
-        taken: The columns of the input.
 
     Attributes:
         kinds: Their names, and the kind of their values.
     """
 
-    def __init__(self, schema: Mapping[str, object] | None, taken: Iterable[str]) -> None:
+    def __init__(self, schema: Mapping[str, object] | None, taken: Iterable[str], *, with_file: bool = False) -> None:
+        self._with_file = with_file
         self._fields = _fields(schema) if schema is not None else {}
         answer: dict[str, Kind] = {f"answer.{name}": kind for name, kind in self._fields.items()}
         if not answer:
             answer["answer"] = "json" if schema is not None else "str"
-        kinds: dict[str, Kind] = {**answer, **_ABOUT}
+        kinds: dict[str, Kind] = {**answer, **_ABOUT, **({"file": "str"} if with_file else {})}
         names = {name: f"{_PREFIX}{name}" if name in set(taken) else name for name in kinds}
         self._names = tuple(names.values())
         self.kinds: dict[str, Kind] = {names[name]: kind for name, kind in kinds.items()}
@@ -63,7 +64,7 @@ class AnswerColumns:
         if not self._fields:
             given = [answer.value if answer.typed else answer.text]
         else:
-            fields = as_object(answer.value)
+            fields = mapping_or_empty(answer.value)
             given = [fields.get(name) for name in self._fields]
         usage, error = answer.usage or {}, answer.error or {}
         about = [
@@ -76,7 +77,8 @@ class AnswerColumns:
             # Beyond this, the digits of a sum of prices are rounding errors.
             None if answer.cost_usd is None else round(answer.cost_usd, 12),
         ]
-        return dict(zip(self._names, [*given, *about], strict=True))
+        file = [answer.file] if self._with_file else []
+        return dict(zip(self._names, [*given, *about, *file], strict=True))
 
 
 _ABOUT: dict[str, Kind] = {
@@ -132,32 +134,26 @@ def _joined(before: Kind | None, kind: Kind) -> Kind:
     return "float" if {before, kind} == {"int", "float"} else "json"
 
 
-def as_object(value: object) -> Mapping[str, object]:
-    """Return a JSON object; an empty one for anything else."""
-    return cast(Mapping[str, object], value) if isinstance(value, Mapping) else {}
-
-
 def _fields(schema: Mapping[str, object]) -> dict[str, Kind]:
     """Return the fields of an object's schema; none for any other, and for an object with any fields."""
-    properties = as_object(_resolved(schema, schema).get("properties"))
+    properties = mapping_or_empty(_resolved(schema, schema).get("properties"))
     return {name: _kind_of_schema(_resolved(part, schema)) for name, part in properties.items()}
 
 
 def _kind_of_schema(schema: Mapping[str, object]) -> Kind:
-    any_of = schema.get("anyOf")
-    branches = cast(list[object], any_of) if isinstance(any_of, list) and any_of else [schema]
-    options = [option for branch in branches if (option := as_object(branch)).get("type") != "null"]
+    branches = list_or_empty(schema.get("anyOf")) or [schema]
+    options = [option for branch in branches if (option := mapping_or_empty(branch)).get("type") != "null"]
     types = options[0].get("type") if len(options) == 1 else None
-    if isinstance(types, list):
-        named = [name for name in cast(list[object], types) if name != "null"]
+    if is_list(types):
+        named = [name for name in types if name != "null"]
         types = named[0] if len(named) == 1 else None
     return _BY_JSON_TYPE.get(types, "json") if isinstance(types, str) else "json"
 
 
 def _resolved(part: object, schema: Mapping[str, object]) -> Mapping[str, object]:
     """Return a part of a schema, or the definition that it refers to."""
-    reference = as_object(part).get("$ref")
+    reference = mapping_or_empty(part).get("$ref")
     if isinstance(reference, str):
-        definitions = {**as_object(schema.get("definitions")), **as_object(schema.get("$defs"))}
+        definitions = {**mapping_or_empty(schema.get("definitions")), **mapping_or_empty(schema.get("$defs"))}
         part = definitions.get(reference.rpartition("/")[2])
-    return as_object(part)
+    return mapping_or_empty(part)

@@ -19,18 +19,25 @@ from asyncllm.extras import not_installed
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-Format = Literal["jsonl", "csv", "lines", "parquet"]
+Format = Literal["jsonl", "json", "csv", "lines", "parquet", "xlsx"]
 Compression = Literal["gzip", "zstd"]
 
-FORMATS: tuple[Format, ...] = ("jsonl", "csv", "lines", "parquet")
+FORMATS: tuple[Format, ...] = ("jsonl", "json", "csv", "lines", "parquet", "xlsx")
+WRITTEN_FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
+# Each has a directory of its parts, and compresses itself: it is read from a file, not from a pipe.
+PACKED_FORMATS: frozenset[Format] = frozenset(("parquet", "xlsx"))
 _BY_SUFFIX: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "lines",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".ods": "xlsx",
 }
 _COMPRESSED: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 # Source: RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd). Names may be wrong, and stdin has none.
@@ -38,10 +45,7 @@ _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "z
 MAGIC_BYTES = max(map(len, _MAGIC))
 # Suffixes that are not read, each with a way to a file that is.
 _REFUSED = {
-    ".json": "Write one object on each line: `jq -c '.[]' FILE > FILE.jsonl` does it for an array.",
-    ".xlsx": "Save it as CSV.",
-    ".xls": "Save it as CSV.",
-    ".ods": "Save it as CSV.",
+    ".xls": "Save it as .xlsx or CSV.",
     ".zip": "Unpack it; single files may be compressed with gzip or zstd.",
     ".bz2": "Compress it with gzip or zstd instead.",
     ".xz": "Compress it with gzip or zstd instead.",
@@ -71,8 +75,8 @@ def kind_of(path: Path) -> FileKind:
     if suffix in _REFUSED:
         raise ConfigError(f"{path}: {suffix} files are not read.", hint=_REFUSED[suffix])
     format = _BY_SUFFIX.get(suffix)
-    if format == "parquet" and compression:
-        raise ConfigError(f"{path}: Parquet compresses itself.", hint=f"Name the file {path.with_suffix('')}.")
+    if format in PACKED_FORMATS and compression:
+        raise ConfigError(f"{path}: {suffix} files compress themselves.", hint=f"Name the file {path.with_suffix('')}.")
     return FileKind(format, compression)
 
 
@@ -126,11 +130,7 @@ def compressed(file: IO[bytes], compression: Compression | None) -> Generator[IO
 
 @contextmanager
 def reading(where: str) -> Generator[None]:
-    """Translate errors of a broken compressed file.
-
-    Raises:
-        ConfigError: The file is broken.
-    """
+    """Translate the errors of a broken compressed file into a ConfigError."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

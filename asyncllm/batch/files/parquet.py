@@ -34,10 +34,6 @@ Schema: TypeAlias = Iterable[ArrowField]
 class ParquetReader(InputReader):
     """A Parquet file that is open; used in `with`. Each of its rows counts as one byte.
 
-    Args:
-        file: The file, which can be sought in.
-        name: Its name, for errors.
-
     Raises:
         ConfigError: It is no Parquet file, or pyarrow is not installed.
     """
@@ -80,12 +76,7 @@ class ParquetReader(InputReader):
 
 
 class ParquetWriter:
-    """Writes rows as Parquet; used in `with`.
-
-    Args:
-        file: The file that is written.
-        schema: The columns.
-    """
+    """Writes rows as Parquet; used in `with`."""
 
     def __init__(self, file: IO[bytes], schema: Schema) -> None:
         self._pyarrow = _pyarrow()
@@ -123,6 +114,16 @@ def schema_of(columns: Mapping[str, Kind], before: Schema = ()) -> Schema:
     types = {"int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pyarrow.bool_()}
     added = [pyarrow.field(name, types.get(kind, pyarrow.string())) for name, kind in columns.items()]
     schema: Schema = pyarrow.schema([*before, *added])
+    return schema
+
+
+def joined_schema(schemas: Sequence[Schema]) -> Schema | None:
+    """Return the columns of several files; None where one has two types that no type can hold."""
+    pyarrow = _pyarrow()
+    try:
+        schema: Schema = pyarrow.unify_schemas([*schemas], promote_options="permissive")
+    except pyarrow.ArrowException:
+        return None
     return schema
 
 

@@ -14,9 +14,6 @@ class AnswerSchema:
 
     Args:
         response_model: Any type that pydantic validates, or a JSON Schema.
-
-    Attributes:
-        schema: The JSON Schema.
     """
 
     def __init__(self, response_model: Any) -> None:
@@ -41,16 +38,9 @@ class RowResult:
 
     Attributes:
         index: The row's index among the rows of the input, from 0.
-        id: Its id; None when it had none.
-        ok: Whether it succeeded.
         typed: Whether answers are typed values rather than texts.
-        text: The text; None when there is none.
-        value: The typed value, as JSON data.
         error: The `type` and `message` of the error, and its `status_code` where it has one.
-        finish_reason: The reason why the model stopped.
-        model: The model that answered.
-        usage: The tokens it took.
-        cost_usd: Its cost; None when unknown.
+        file: The file of the row, where the input has several.
     """
 
     index: int
@@ -64,16 +54,13 @@ class RowResult:
     model: str | None = None
     usage: Mapping[str, object] | None = None
     cost_usd: float | None = None
+    file: str | None = None
 
     @classmethod
-    def of(cls, index: int, outcome: Outcome[object], answers: AnswerSchema | None = None) -> RowResult:
-        """Return the result of an outcome.
-
-        Args:
-            index: The row's index.
-            outcome: How it ended.
-            answers: The type of the answers; None when they are texts.
-        """
+    def of(
+        cls, index: int, outcome: Outcome[object], answers: AnswerSchema | None = None, file: str | None = None
+    ) -> RowResult:
+        """Return the result of an outcome."""
         completion = outcome.completion
         return cls(
             index,
@@ -87,12 +74,14 @@ class RowResult:
             model=None if completion is None else completion.model,
             usage=None if outcome.usage is None else outcome.usage.to_dict(),
             cost_usd=outcome.cost_usd,
+            file=file,
         )
 
     def record(self, data: Mapping[str, object] | None) -> dict[str, object]:
         """Return the object of a JSON line, with the fields of the row."""
         return {
             "index": self.index,
+            **({"file": self.file} if self.file is not None else {}),
             "id": self.id,
             "data": data,
             "ok": self.ok,

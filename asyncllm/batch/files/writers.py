@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from .columns import AnswerColumns, Kind, as_kind, as_text
 from .formats import Compression, Format, compressed
@@ -29,13 +30,11 @@ class Layout:
     """The layout of a file of results.
 
     Attributes:
-        format: The format of its rows.
-        compression: Its compression.
         carried: The columns of the input and their kinds; JSON Lines need none.
         schema: The JSON Schema of typed answers; None when they are texts.
         table: The columns of the input with their types, where it was Parquet.
         escaped: Whether cells of CSV that a spreadsheet would calculate are written as texts.
-        delimiter: The delimiter of CSV.
+        with_file: Whether tables have a column with the file of the row.
     """
 
     format: Format = "jsonl"
@@ -45,6 +44,7 @@ class Layout:
     table: Schema | None = None
     escaped: bool = True
     delimiter: str = ","
+    with_file: bool = False
 
 
 class ResultWriter(Protocol):
@@ -66,8 +66,6 @@ def result_writer(file: IO[bytes], layout: Layout, *, at_once: bool = False) -> 
     """Yield a writer of results, and finish the file at the end of the block; the caller closes it.
 
     Args:
-        file: The file that is written.
-        layout: Its layout.
         at_once: Whether each result is flushed, as a pipe needs it.
     """
     with ExitStack() as stack:
@@ -92,7 +90,8 @@ class JsonlWriter:
 
 def rejected_record(row: BadRow) -> dict[str, object]:
     """Return a row that was not sent, with its line and what is wrong with it."""
-    return {"line": row.line, "problem": row.problem, "row": row.raw if row.data is None else row.data}
+    file = {} if row.file is None else {"file": row.file}
+    return {**file, "line": row.line, "problem": row.problem, "row": row.raw if row.data is None else row.data}
 
 
 class _JsonResults:
@@ -115,7 +114,7 @@ class _CsvResults:
         self._at_once = at_once
         self._escapes = layout.escaped
         self._carried = tuple(layout.carried)
-        self._answer = AnswerColumns(layout.schema, layout.carried)
+        self._answer = AnswerColumns(layout.schema, layout.carried, with_file=layout.with_file)
         self._text = io.StringIO(newline="")
         self._cells = csv.writer(self._text, delimiter=layout.delimiter, lineterminator="\n")
         self._line([*self._carried, *self._answer.kinds])
@@ -143,7 +142,7 @@ class _CsvResults:
 def _table(file: IO[bytes], layout: Layout) -> Generator[ResultWriter]:
     from .parquet import ParquetWriter, schema_of
 
-    answer = AnswerColumns(layout.schema, layout.carried)
+    answer = AnswerColumns(layout.schema, layout.carried, with_file=layout.with_file)
     carried = schema_of(layout.carried) if layout.table is None else layout.table
     with ParquetWriter(file, schema_of(answer.kinds, carried)) as writer:
         yield _TableResults(writer, layout, answer)
@@ -168,6 +167,18 @@ class _TableResults:
 
 
 def _json_line(record: Mapping[str, object]) -> bytes:
-    line = json.dumps(record, ensure_ascii=False, default=str)
+    try:
+        line = json.dumps(record, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        line = json.dumps(_finite(record), ensure_ascii=False, default=str)
     # A lone surrogate becomes \udXXX, which is its spelling in JSON.
     return line.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _finite(value: object) -> object:
+    """Return a value with null for the numbers that JSON lacks, which Parquet has."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in cast(Mapping[str, object], value).items()}
+    return [_finite(item) for item in cast(list[object], value)] if isinstance(value, list | tuple) else value

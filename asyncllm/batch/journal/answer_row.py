@@ -14,7 +14,6 @@ class AnswerRow(NamedTuple):
     """One answer; the fields are the columns, in their order.
 
     Attributes:
-        number: The number of its item.
         checksum: The checksum of everything behind it.
         version: Grows with every row written, so that the newer of two rows is known.
         key: The key of the item: its id, or the hash of what is sent.
@@ -23,11 +22,6 @@ class AnswerRow(NamedTuple):
         prompt: The hash of the messages.
         settings: The hash of what else affects the answer.
         state: DONE, TRUNCATED or FAILED.
-        error: The name of the error class.
-        input_tokens: The tokens of all its answers, where they are known.
-        output_tokens: Likewise.
-        cost_usd: The cost of all its answers; None when unknown.
-        entry: Everything else, encoded.
     """
 
     number: int

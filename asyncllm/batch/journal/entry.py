@@ -106,14 +106,6 @@ def encode(
 ) -> bytes:
     """Return the JSON of how an item ended.
 
-    Args:
-        outcome: How it ended.
-        run: The run that ended it.
-        started_at: When it began, in Unix time.
-        elapsed_s: Seconds that it took.
-        data: The `data` of its `Request`, where it is kept.
-        prompt: The messages, where they are kept.
-
     Returns:
         JSON; what of `data` or of a typed value has no JSON form is its `str`.
     """
@@ -148,13 +140,7 @@ def encode(
 
 
 def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
-    """Return the entry of what `encode` returned.
-
-    Args:
-        entry: The JSON.
-        index: The position in the input of the latest run.
-        id: The item's id.
-    """
+    """Return the entry of what `encode` returned."""
     known = _from_json(entry)
     answer, usage = known.get("answer"), Usage(**known.get("usage", {}))
     answer_usage = Usage(**known["answer_usage"]) if "answer_usage" in known else usage

@@ -27,7 +27,6 @@ class RequestSettings:
     """Everything that affects an answer, apart from the messages.
 
     Attributes:
-        digest: Their hash.
         parts: Each by its name: `model`, `type`, and the parameters.
         own: The names of those that the request has itself, rather than the batch.
     """
@@ -55,15 +54,7 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Computes the fingerprints of one batch.
-
-    Args:
-        model: The model of the batch.
-        profile: The parameters of the profile, as they are sent.
-        params: The parameters of the batch.
-        response_model: The type of the answers; None for texts.
-        structured_mode: The profile's mode of typed answers.
-    """
+    """Computes the fingerprints of one batch."""
 
     def __init__(
         self,

@@ -17,15 +17,7 @@ _SLOT = struct.Struct("<Qd")
 
 
 class InFlightFile:
-    """The file, for the run that writes it.
-
-    Args:
-        path: The journal.
-        workers: The most that may be in flight.
-
-    Raises:
-        JournalError: It cannot be written.
-    """
+    """The file, for the run that writes it."""
 
     def __init__(self, path: Path, workers: int) -> None:
         self._path = path

@@ -64,7 +64,6 @@ def open_to_write(path: Path | None, durability: Durability) -> sqlite3.Connecti
 
     Args:
         path: The file; None for a temporary database of this connection alone.
-        durability: Whether a commit waits for the disk.
 
     Raises:
         JournalError: It cannot be written, is damaged, is no journal, or is of a newer version.

@@ -20,9 +20,6 @@ _BETWEEN_TRIES_S = 0.01
 class JournalLock:
     """The right to write a journal.
 
-    Args:
-        path: The journal.
-
     Raises:
         JournalError: Another process has it, or the directory cannot be written.
     """

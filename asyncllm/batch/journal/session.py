@@ -35,12 +35,11 @@ Restore: TypeAlias = Callable[[JournalEntry, Messages], Awaitable[tuple[T, Compl
 class JournalSession(Generic[T]):
     """A batch's access to its journal; without a file, it only finds identical requests.
 
+    Its methods raise JournalError when the journal cannot be written, or is damaged.
+
     Args:
         journal: The journal; None for one that lasts as long as the batch.
-        fingerprinter: Computes the fingerprints of requests.
-        restore: Rebuilds an answer of an entry.
         requests: The input, which is looked through before the batch begins where that is possible.
-        deduplicate: Whether identical requests are sent once.
         opened: Called with what the journal has, before anything is sent.
         charged: Returns what the run has taken out of its budget, requests that were lost on the way included.
     """
@@ -75,14 +74,7 @@ class JournalSession(Generic[T]):
         self.again: Counter[str] = Counter()
 
     async def open(self, slots: int) -> None:
-        """Open the journal, and report what is in it before anything is sent.
-
-        Args:
-            slots: The most that may be in flight.
-
-        Raises:
-            JournalError: It cannot be opened, or is damaged.
-        """
+        """Open the journal, and report what is in it before anything is sent."""
         self._writer = JournalWriter(self._open_store, self._path)
         try:
             await self._writer.start()
@@ -105,11 +97,7 @@ class JournalSession(Generic[T]):
         raise self._writer.failure
 
     async def register(self, items: Sequence[BatchItem]) -> tuple[list[BatchItem], list[Ended[T]]]:
-        """Enter items into the journal; return those that have to be sent, and how the others ended.
-
-        Raises:
-            JournalError: The journal cannot be written, or is damaged.
-        """
+        """Enter items into the journal; return those that have to be sent, and how the others ended."""
         for item in items:
             self._identify(item)
         entered = [(item.index, item.fingerprint) for item in items]
@@ -141,20 +129,12 @@ class JournalSession(Generic[T]):
         return to_send, known + duplicates
 
     def sending(self, item: BatchItem, reserved_usd: float = 0.0) -> None:
-        """Note that an item is about to be sent, and the most that it may cost.
-
-        Raises:
-            JournalError: The note cannot be written.
-        """
+        """Note that an item is about to be sent, and the most that it may cost."""
         if self._in_flight is not None:
             self._in_flight.put(item.worker, item.number, reserved_usd)
 
     async def record(self, item: BatchItem, outcome: Outcome[T]) -> list[Ended[T]]:
-        """Write down how an item ended, and with it its duplicates; return them all once they are committed.
-
-        Raises:
-            JournalError: The journal cannot be written.
-        """
+        """Write down how an item ended, and with it its duplicates; return them all once they are committed."""
         ended = [(item, outcome)]
         if self._deduplicate:
             sent = item.fingerprint.sent
@@ -170,11 +150,7 @@ class JournalSession(Generic[T]):
         self._writer.post(lambda store: store.add_sample((values[0], self.run, *values[1:])))
 
     async def close(self, how: str) -> None:
-        """Write down how the batch ended, and close the journal.
-
-        Raises:
-            JournalError: That could not be written.
-        """
+        """Write down how the batch ended, and close the journal."""
         self._closing = True
         in_flight = {} if self._path is None else read_in_flight(self._path)
         self._writer.post(lambda store: store.end(how, in_flight, self.again, time.time()))

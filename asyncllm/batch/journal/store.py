@@ -17,6 +17,10 @@ from .journal_file import DONE, FAILED, TRUNCATED, UNKNOWN, WAITING, damaged, fa
 
 # Of requests that occur more than once, how many have their count in memory; the others are looked up.
 _KEPT_COUNTS = 100_000
+# Of items with one id, how many are looked through for one that came elsewhere before.
+_LOOKED_THROUGH = 100
+# Where the columns of an item have the hash of its messages, behind its number, run and state.
+_PROMPT = 3 + AnswerRow._fields.index("prompt")
 
 NEW, FAILURE, CUT, LOST, REASON_UNKNOWN = "new", "failed", "truncated", "unknown", "changed"
 STATES = {TRUNCATED: CUT, FAILED: FAILURE, UNKNOWN: LOST}
@@ -45,13 +49,7 @@ class Registered:
 
 
 class JournalStore:
-    """The database of a journal, for the run that writes it.
-
-    Args:
-        connection: The database.
-        path: Its file, for messages; None for a temporary one.
-        find_duplicates: Whether identical items are looked for.
-    """
+    """The database of a journal, for the run that writes it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, *, find_duplicates: bool = False) -> None:
         self._connection = connection
@@ -68,9 +66,7 @@ class JournalStore:
         """Begin a run.
 
         Args:
-            base: The settings of the batch.
             in_flight: The items that the previous run had in flight when it ended, with what each may have cost.
-            now: The time.
 
         Returns:
             The number of requests that the previous run had in flight when it ended.
@@ -123,7 +119,6 @@ class JournalStore:
 
         Args:
             row: How; its version and checksum are added here.
-            settings: The settings that it was sent with.
             was_sent: Whether a request was sent for it, and counts.
         """
         self._version += 1
@@ -193,6 +188,8 @@ class JournalStore:
         if row is not None and row[1] == self.run:
             occurrence = self._count(fingerprint.key)
             row = self._known(fingerprint.key, occurrence)
+        if (row is None or row[_PROMPT] != fingerprint.prompt) and (moved := self._moved(fingerprint)) is not None:
+            occurrence, row = moved
         if row is None:
             number = self._execute(
                 "INSERT INTO items (stem, occurrence, run, position, state) VALUES (?, ?, ?, ?, ?)",
@@ -222,6 +219,21 @@ class JournalStore:
             (key, occurrence),
         ).fetchone()
         return row
+
+    def _moved(self, fingerprint: Fingerprint) -> tuple[int, _Columns] | None:
+        """Return the answer of a request whose id others have too, where it came elsewhere among them before."""
+        if id_of(fingerprint.key) is None:
+            return None
+        found = self._execute(
+            "SELECT i.occurrence FROM (SELECT number, occurrence FROM items WHERE stem = ? AND run < ? LIMIT ?) i "
+            "JOIN answers a USING (number) WHERE a.prompt = ? LIMIT 1",
+            (fingerprint.key, self.run, _LOOKED_THROUGH, fingerprint.prompt),
+        ).fetchone()
+        if found is None:
+            return None
+        occurrence: int = found[0]
+        row = self._known(fingerprint.key, occurrence)
+        return None if row is None else (occurrence, row)
 
     def _why(self, fingerprint: Fingerprint, state: int, columns: _Columns) -> str | None:
         """Return why a known item has to be sent; None when it is done."""

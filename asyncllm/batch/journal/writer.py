@@ -28,10 +28,6 @@ BETWEEN_COMMITS_S = 0.002
 class JournalWriter:
     """Runs operations on a store, on a thread of its own; made in the loop that awaits them.
 
-    Args:
-        open_store: Opens the store, on that thread.
-        path: The journal, for messages.
-
     Attributes:
         failure: Why the journal cannot be written any more; None while it can.
         failed: Set when it cannot.
@@ -49,11 +45,7 @@ class JournalWriter:
         self.failed = anyio.Event()
 
     async def start(self) -> None:
-        """Start the thread, and wait until the journal is open.
-
-        Raises:
-            JournalError: It cannot be opened.
-        """
+        """Start the thread, and wait until the journal is open."""
         self._thread.start()
         with anyio.CancelScope(shield=True):
             await self._opened.wait()
@@ -63,11 +55,7 @@ class JournalWriter:
                 raise self.failure
 
     async def run(self, operation: Operation[T]) -> T:
-        """Run an operation, and return its result once it is committed.
-
-        Raises:
-            JournalError: The journal cannot be written; nothing of the operation is.
-        """
+        """Run an operation, and return its result once it is committed."""
         results: list[T] = []
         submitted = self._submit(lambda store: results.append(operation(store)))
         await submitted.answered.wait()

@@ -65,11 +65,7 @@ class _Series:
 
 
 def charts(figures: Figures) -> list[Chart]:
-    """Draw the charts that there are figures for.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """Draw the charts that there are figures for."""
     made: list[Chart] = []
     # A single moment makes no curve.
     if len(figures.moments) > 1:

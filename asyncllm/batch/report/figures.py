@@ -26,10 +26,8 @@ class Distribution:
     """The distribution of a duration, in seconds.
 
     Attributes:
-        count: The number of values.
         quantiles: The quantiles `p50`, `p90`, `p95`, `p99`, and `max`.
         edges: The edges of the bars, growing by one factor.
-        counts: The number of values between two edges.
     """
 
     count: int = 0
@@ -43,7 +41,6 @@ class ErrorKind:
     """One kind of error.
 
     Attributes:
-        count: The number of items that ended with it.
         examples: Different messages of it, each with its item.
     """
 
@@ -53,15 +50,7 @@ class ErrorKind:
 
 @dataclass(slots=True)
 class ModelTotal:
-    """The totals of one model.
-
-    Attributes:
-        answers: Items that ended with an answer of it.
-        input_tokens: The tokens of their prompts.
-        output_tokens: The tokens of their answers.
-        cost_usd: Their cost, as far as it is known.
-        unpriced: Those whose cost is not known.
-    """
+    """The totals of one model."""
 
     answers: int = 0
     input_tokens: int = 0
@@ -76,10 +65,7 @@ class ItemFigures:
 
     Attributes:
         name: Its id, or its index.
-        elapsed_s: The seconds that it took, waits included.
-        attempts: The number of requests that were sent for it.
         tokens: Prompt and answer together; None when unknown.
-        cost_usd: Its cost; None when unknown.
         ending: Its finish reason, or its error.
     """
 
@@ -96,8 +82,6 @@ class Figures:
     """The figures of a batch.
 
     Attributes:
-        done: Items that succeeded.
-        failed: Items that did not.
         truncated: Answers that a token limit cut.
         elapsed_s: Running time, pauses between runs left out.
         began_at: The start of the first run, in Unix time; None when nothing ran.
@@ -105,17 +89,11 @@ class Figures:
         cost_usd: The cost of all runs, as far as it is known.
         unpriced: Answers whose cost is not known.
         unsettled: Requests whose outcome is unknown, because a run was killed or stopped; they may have been paid for.
-        unsettled_usd: Their estimated cost.
-        running: Whether a run is still going on.
-        attempts: The number of requests that were sent for the items.
-        moments: The batch over time.
         limits: The spans in which something limited the pace.
         latency: Seconds from the start of an item to its end, waits included.
         first_token: Seconds to the first chunk, of streams.
         errors: The kinds of errors, the most frequent first.
         models: The totals of each model, the one with the most answers first.
-        slowest: The items that took longest.
-        dearest: The items that cost most.
     """
 
     done: int = 0
@@ -158,11 +136,7 @@ class Figures:
 
 
 def figures(journal: Journal) -> Figures:
-    """Return the figures of a journal.
-
-    Raises:
-        JournalError: The journal cannot be read.
-    """
+    """Return the figures of a journal."""
     summary, samples = journal.summary(), list(journal.samples())
     timeline = Timeline(summary.runs, samples)
     found = Figures(unsettled=summary.unknown, unsettled_usd=summary.unknown_usd, running=summary.running)

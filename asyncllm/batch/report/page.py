@@ -27,16 +27,7 @@ class Tile:
 
 
 def page(figures: Figures, name: str, version: str) -> str:
-    """Return the report as HTML.
-
-    Args:
-        figures: The figures of the batch.
-        name: The name of the batch.
-        version: The version of asyncllm.
-
-    Raises:
-        ConfigError: jinja2 or matplotlib is not installed.
-    """
+    """Return the report as HTML."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:

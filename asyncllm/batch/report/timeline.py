@@ -21,9 +21,6 @@ class Moment:
 
     Attributes:
         at_s: Its middle, in seconds of running time since the start.
-        done_per_s: Answers a second.
-        failed_per_s: Failures a second.
-        tokens_per_s: Tokens a second.
         in_flight: Requests at the provider, on average.
         waiting: Items that were begun and wait for a slot, a rate or their next attempt, on average.
         cost_usd: The cost of everything until then.
@@ -43,9 +40,7 @@ class Limited:
     """A span in which one thing limited the pace.
 
     Attributes:
-        reason: Its name in the journal.
         from_s: Its start, in seconds of running time.
-        to_s: Its end.
     """
 
     reason: str
@@ -66,10 +61,6 @@ class _Cell:
 
 class Timeline:
     """Adds up items by the time that they ended; the pauses between runs are left out.
-
-    Args:
-        runs: The runs of the batch.
-        samples: Their state, about once a second.
 
     Attributes:
         began_at: The start of the first run, in Unix time; None when there was none.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncllm.batch.files import LINE_FIELD, FileInput
+from asyncllm.batch.files import LINE_FIELD, FileInput, FileInputs, matching_files, position_of
 from asyncllm.batch.prompt_template import Template
 from asyncllm.batch.prompts import Prompt
 
@@ -30,6 +32,8 @@ def run(settings: Settings, given: BatchArguments) -> int:
     be used go to OUT.rejected.
 
     asyncllm batch emails.jsonl -o out.csv --template "Summarise in one line: {text}"
+
+    asyncllm batch 'data/*.parquet' -o out.parquet -t "Translate: {text}" --sample 20
     """
     # These import what writes journals, which takes longer than reading a help.
     from .plan import confirm, show_plan
@@ -55,8 +59,9 @@ def _job(settings: Settings, given: BatchArguments) -> Job:
     if given.budget is not None and given.budget <= 0:
         problem = f"--budget is more than 0 US dollars, not {given.budget:g}."
         raise UsageProblem(problem, "With none, nothing could be sent.")
-    source = FileInput(given.source, format_named(given.input_format, "--input-format"))
-    target = OutputTarget.of(given.output, given.output_format, given.journal, escaped=not given.raw_csv)
+    columns = None if given.columns is None else tuple(name.strip() for name in next(csv.reader([given.columns]), ()))
+    target = OutputTarget.of(given.output, given.output_format, given.journal, not given.raw_csv, columns)
+    source = _source(given, target.path)
     prompt = _prompt(given, source)
     own, params = settings.apart_from_parameters()
     config = own.llm_config(
@@ -82,7 +87,14 @@ def _job(settings: Settings, given: BatchArguments) -> Job:
     )
 
 
-def _prompt(given: BatchArguments, source: FileInput) -> Prompt | None:
+def _source(given: BatchArguments, output: Path | None) -> FileInputs:
+    format = format_named(given.input_format, "--input-format")
+    names = matching_files(given.sources, leave_out=output)
+    files = [FileInput(name, format, encoding=given.encoding, sheet=given.sheet, strict=given.strict) for name in names]
+    return FileInputs(files, given.sample)
+
+
+def _prompt(given: BatchArguments, source: FileInputs) -> Prompt | None:
     """Return the prompt; None where rows may be requests already."""
     template = given.template
     if template is None and source.format == "lines":
@@ -92,7 +104,7 @@ def _prompt(given: BatchArguments, source: FileInput) -> Prompt | None:
         if system is not None or given.image is not None:
             raise UsageProblem("there is no template.", 'Give one, for example --template "Summarise: {text}".')
         return None
-    directory = source.path.parent if source.path is not None else None
+    directory = source.paths[0].parent if source.paths else None
     return Prompt(Template(text_or_file(template, "--template")), system, given.image, given.id_field, directory)
 
 
@@ -112,6 +124,6 @@ def _refuse_bad_rows(plan: Plan) -> None:
     if not plan.bad:
         return
     for row in plan.problems:
-        note(f"line {row.line}: {row.problem}")
+        note(f"{position_of(row)}: {row.problem}")
     rows = "a row" if plan.bad == 1 else f"{plan.bad:,} rows"
     raise UsageProblem(f"{rows} cannot be used.", "Nothing was sent. Fix the input, or leave out --strict.")

@@ -15,8 +15,12 @@ from ..options import CacheOption, MaxTokensOption, ModelOption
 class BatchArguments:
     """The arguments and options of the command, as typer reads them."""
 
-    source: Annotated[
-        str, typer.Argument(metavar="IN", help="JSONL, CSV, lines or Parquet, also .gz and .zst; - reads stdin.")
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN",
+            help="JSONL, JSON, CSV, lines, Parquet, .xlsx; .gz and .zst; 'data/*.csv'; - reads stdin.",
+        ),
     ]
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="OUT", help="JSONL, CSV or Parquet by its name; - writes stdout.")
@@ -44,17 +48,33 @@ class BatchArguments:
     max_tokens: MaxTokensOption = None
     cache: CacheOption = None
     input_format: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="jsonl, csv, lines or parquet, when IN does not say it.")
+        str | None,
+        typer.Option(metavar="FORMAT", help="jsonl, json, csv, lines, parquet or xlsx, when IN does not say it."),
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Encoding of IN where it is not UTF-8, such as cp1252.")
+    ] = None
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of a spreadsheet, or its number; without it, the first.")
     ] = None
     output_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="jsonl, csv or parquet, when OUT does not say it.")
+    ] = None
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Columns of IN that OUT keeps, such as id,text; without it, all."),
     ] = None
     id_field: Annotated[str, typer.Option(metavar="FIELD", help="The field with the id of a row.")] = "id"
     raw_csv: Annotated[
         bool, typer.Option("--raw-csv", help="Write cells as they are, also those a spreadsheet would calculate.")
     ] = False
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Send the first N rows only.")] = None
-    strict: Annotated[bool, typer.Option("--strict", help="Send nothing if there is a bad row.")] = False
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Send N rows at random, the same ones each time.")
+    ] = None
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Send nothing if there is a bad row, or a NaN that JSON does not have.")
+    ] = False
     journal: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The journal of the run, instead of OUT.journal.")
     ] = None

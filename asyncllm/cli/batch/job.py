@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncllm.batch.files import (
     FORMATS,
     STDIN,
+    WRITTEN_FORMATS,
     AnswerSchema,
     BadRow,
     Compression,
-    FileInput,
+    FileInputs,
     Format,
     InputReader,
     Row,
@@ -41,10 +42,9 @@ class OutputTarget:
 
     Attributes:
         path: The file; None for stdout.
-        format: The format of its rows.
-        compression: Its compression.
         journal: The journal of the run; None for none.
         escaped: Whether cells of CSV that a spreadsheet would calculate are written as texts.
+        columns: The columns of the input that are kept; None for all.
     """
 
     path: Path | None
@@ -52,24 +52,33 @@ class OutputTarget:
     compression: Compression | None
     journal: Path | None
     escaped: bool = True
+    columns: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, output: str, format: str | None, journal: Path | None, escaped: bool) -> OutputTarget:
+    def of(
+        cls,
+        output: str,
+        format: str | None,
+        journal: Path | None,
+        escaped: bool = True,
+        columns: tuple[str, ...] | None = None,
+    ) -> OutputTarget:
         """Return the output that the command line names."""
-        given = format_named(format, "--output-format")
+        given = format_named(format, "--output-format", WRITTEN_FORMATS)
         if output == STDIN:
             if given == "parquet":
                 raise UsageProblem("Parquet is not written to stdout.", "Name a file: -o OUT.parquet.")
-            return cls(None, given or "jsonl", None, journal, escaped)
+            return cls(None, given or "jsonl", None, journal, escaped, columns)
         path = Path(output)
         # Replacing a link would leave the file that it leads to as it was.
         path = path.resolve() if path.is_symlink() else path
         named = kind_of(path)
         chosen = given or named.format or "jsonl"
-        if chosen == "lines":
-            raise UsageProblem("results are not written as plain lines.", "Name OUT .jsonl, .csv or .parquet.")
+        if chosen not in WRITTEN_FORMATS:
+            kind = "plain lines" if chosen == "lines" else f"{path.suffix} files"
+            raise UsageProblem(f"results are not written as {kind}.", "Name OUT .jsonl, .csv or .parquet.")
         beside = path.with_name(f"{path.name}.journal")
-        return cls(path, chosen, named.compression, journal or beside, escaped)
+        return cls(path, chosen, named.compression, journal or beside, escaped, columns)
 
     @property
     def delimiter(self) -> str:
@@ -81,7 +90,19 @@ class OutputTarget:
         """The file of rows that are not sent."""
         return None if self.path is None else self.path.with_name(f"{self.path.name}.rejected")
 
-    def check(self, source: FileInput, *, replaces: bool) -> None:
+    def kept(self, data: Mapping[str, object]) -> Mapping[str, object]:
+        """Return the fields of a row that are kept beside its answer."""
+        return data if self.columns is None else {name: data[name] for name in self.columns if name in data}
+
+    def check_columns(self, known: Sequence[str] | None) -> None:
+        """Raise if a column that is to be kept is not in the input; None for an input without columns of its own."""
+        for name in self.columns or ():
+            if known is not None and name not in known:
+                raise UsageProblem(
+                    f"--columns names {name!r}, which the input does not have.", f"Its columns are: {', '.join(known)}."
+                )
+
+    def check(self, source: FileInputs, *, replaces: bool) -> None:
         """Raise if results cannot or must not be written there, before anything is sent."""
         if self.path is None:
             return
@@ -89,7 +110,7 @@ class OutputTarget:
             raise UsageProblem(f"{self.path} is a directory.", "Name a file.")
         if self.path.exists() and not self.path.is_file():
             raise UsageProblem(f"{self.path} is no file that can be replaced.", "Name a file, or - for stdout.")
-        if self.path.exists() and source.path is not None and self.path.samefile(source.path):
+        if self.path.exists() and any(self.path.samefile(path) for path in source.paths if path.exists()):
             raise UsageProblem(f"{self.path} is the input itself.", "Name another file.")
         journal = self.journal is not None and self.journal.exists()
         if self.path.is_file() and self.path.stat().st_size and not replaces and not journal:
@@ -105,21 +126,15 @@ class Job:
     """The job of a batch.
 
     Attributes:
-        source: The input.
-        target: The output.
-        config: The profile.
         requests: Builds the request of a row; decided by the first row where it is None.
-        params: Parameters for every request.
-        response_model: The type of the answers; None for texts.
         answers: The JSON Schema of that type, and its values as JSON data.
         limit: The most rows that are sent.
         budget_usd: What all runs of the journal may spend.
         stop_after_errors: The number of failed rows that ends the run.
-        deduplicate: Whether identical requests are sent once.
         model_given: The model of the command line, if it names one.
     """
 
-    source: FileInput
+    source: FileInputs
     target: OutputTarget
     config: LLMConfig
     requests: RowRequests | None
@@ -140,10 +155,6 @@ class Job:
     def first_rows(self, rows: Iterator[Row | BadRow], reading: InputReader) -> list[Row | BadRow]:
         """Read to the first row that makes a request, and decide by it how rows become requests.
 
-        Args:
-            rows: The rows of the input.
-            reading: The open input.
-
         Returns:
             The rows that were read.
 
@@ -158,7 +169,7 @@ class Job:
             if not isinstance(row, Row):
                 continue
             try:
-                self._decide(row, reading.columns)
+                self._decide(row, reading)
             except ConfigError as error:
                 refused = refused or error
                 if reading.columns is not None or len(seen) >= _LOOKED_AT:
@@ -168,31 +179,38 @@ class Job:
         if refused is not None:
             raise refused
         if seen or reading.columns is not None:
-            self._decide(None, reading.columns)
+            self._decide(None, reading)
         if not seen:
             raise UsageProblem("the input has no rows.", "Nothing was sent.")
         return seen
 
-    def _decide(self, first: Row | None, columns: Sequence[str] | None) -> None:
+    def _decide(self, first: Row | None, reading: InputReader) -> None:
+        columns = reading.columns
         if self.requests is None:
             if first is None or not is_openai_row(first.data):
                 raise UsageProblem("there is no template.", 'Give one, for example --template "Summarise: {text}".')
             self.requests = OpenAIRows(self.model_given)
         data = None if first is None else first.data
+        self.target.check_columns(reading.all_columns)
+        if data is not None and columns is not None:
+            data = {name: data[name] for name in columns}
         if data is not None or columns is not None:
             self.requests.check(columns if columns is not None else data or (), data)
 
     def request(self, row: Row) -> Request | BadRow:
         """Return the request of a row; a row that lacks a field of the template is a bad one."""
-        assert self.requests is not None
+        requests = self.requests
+        assert requests is not None
+        if row.file is not None and isinstance(requests, Prompt) and requests.image_field is not None:
+            requests = replace(requests, directory=Path(row.file).parent)  # pictures are beside the file of the row
         try:
-            return self.requests.request(row.data, row)
+            return requests.request(row.data, row)
         except RowProblem as problem:
-            return BadRow(row.index, row.line, str(problem), row.size_bytes, row.data)
+            return BadRow(row.index, row.line, str(problem), row.size_bytes, row.data, file=row.file)
 
 
-def format_named(given: str | None, option: str) -> Format | None:
+def format_named(given: str | None, option: str, among: tuple[Format, ...] = FORMATS) -> Format | None:
     """Return the format of a name that an option gives."""
-    if given is None or given in FORMATS:
+    if given is None or given in among:
         return given
-    raise UsageProblem(f"{option} is one of {', '.join(FORMATS)}, not {given!r}.")
+    raise UsageProblem(f"{option} is one of {', '.join(among)}, not {given!r}.")

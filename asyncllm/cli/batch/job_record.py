@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from asyncllm.batch.journal.journal import Journal
 from asyncllm.batch.journal.journal_file import beside, failures, open_to_write
@@ -20,6 +21,7 @@ from ..terminal.exit_codes import UsageProblem
 from .job import Job
 
 _TABLE = "CREATE TABLE IF NOT EXISTS command (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_SHOWN_CHARACTERS = 200  # of the files of another job
 # The files that belong to a journal in use.
 _BESIDE = ("", "-wal", "-shm", "-sent")
 
@@ -29,16 +31,18 @@ class JobRecord:
     """The job of a run.
 
     Attributes:
-        source: The input.
         prompt: The hash of template and instructions.
-        size_bytes: The size of the input; None where it is no file.
-        changed_ns: The time of its last change, as the file system has it.
+        size_bytes: The size of the input, of several files their sum; None where it is no file.
+        changed_ns: The time of its last change, as the file system has it; of several files the sum, which differs
+            when any of them has changed.
+        sample: The size of a random sample of it; None for the whole.
     """
 
     source: str
     prompt: str
     size_bytes: int | None = None
     changed_ns: int | None = None
+    sample: int | None = None
 
     @classmethod
     def of(cls, job: Job) -> JobRecord:
@@ -46,18 +50,18 @@ class JobRecord:
         prompt = job.requests
         texts = [prompt.template.text, prompt.system] if isinstance(prompt, Prompt) else []
         digest = hashlib.blake2b(json.dumps(texts).encode("utf-8"), digest_size=16).hexdigest()
-        if not job.source.reads_again or job.source.path is None:
-            return cls(job.source.name, digest)
-        state = job.source.path.stat()
-        return cls(str(job.source.path.resolve()), digest, state.st_size, state.st_mtime_ns)
+        source = job.source
+        if not source.reads_again:
+            return cls(source.name, digest)
+        states = [path.stat() for path in source.paths]
+        size_bytes, changed_ns = sum(state.st_size for state in states), sum(state.st_mtime_ns for state in states)
+        return cls(
+            ", ".join(str(path.resolve()) for path in source.paths), digest, size_bytes, changed_ns, source.sample
+        )
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a journal, and return its new path; None when there is none.
-
-    Raises:
-        UsageProblem: A run is writing it.
-    """
+    """Rename a journal that no run is writing, and return its new path; None when there is none."""
     if not path.exists():
         return None
     if is_locked(path):
@@ -81,10 +85,10 @@ def claim(path: Path, now: JobRecord) -> bool:
         UsageProblem: The journal is of another job.
         JournalError: It cannot be used.
     """
-    before = _recorded(path) if path.exists() else None
+    before = recorded(path) if path.exists() else None
     other = None
     if before is not None and before.source != now.source and before.prompt != now.prompt:
-        other = f": {before.source} with another prompt"
+        other = f": {shorten(before.source, _SHOWN_CHARACTERS, placeholder='...')} with another prompt"
     # A journal that was recovered from a damaged file has answers and no record.
     elif before is None and path.exists() and not beside(path, ".damaged-1").exists():
         other = ", which was not run by this command" if Journal.read(path).summary().items else None
@@ -104,7 +108,8 @@ def tidy(path: Path) -> None:
         pass
 
 
-def _recorded(path: Path) -> JobRecord | None:
+def recorded(path: Path) -> JobRecord | None:
+    """Return the job of a journal; None where this command did not write it."""
     Journal.read(path)  # raises if the file is no journal
     with _opened(path) as connection:
         row = connection.execute("SELECT value FROM command WHERE name = 'job'").fetchone()

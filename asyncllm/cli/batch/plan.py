@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from asyncllm import AsyncLLM, Journal
-from asyncllm.batch.files import BadRow
+from asyncllm.batch.files import BadRow, Row
 from asyncllm.batch.formatting import dollars, duration
 from asyncllm.models import count_tokens, estimate_tokens, worst_case_cost
 from asyncllm.parameters import output_limit, profile_params
@@ -31,10 +31,8 @@ class Plan:
     """The plan of a batch.
 
     Attributes:
-        rows: Rows that can be used.
-        bad: Rows that cannot be used.
         problems: The first few of them.
-        input_tokens: The tokens of all prompts.
+        nulled: Rows with NaN or Infinity, which are read as null.
         answer_tokens: The most tokens of an answer, or the number that is assumed.
         limited: Whether answers are limited to that.
         done: Rows that the journal has an answer for.
@@ -45,6 +43,7 @@ class Plan:
     rows: int = 0
     bad: int = 0
     problems: list[BadRow] = field(default_factory=list[BadRow])
+    nulled: int = 0
     input_tokens: int = 0
     answer_tokens: int = _ASSUMED_ANSWER_TOKENS
     limited: bool = False
@@ -60,7 +59,11 @@ class Plan:
     def lines(self, job: Job) -> Iterator[tuple[str, str]]:
         """Yield the plan as pairs of a name and a text."""
         bad = f", {self.bad:,} that cannot be used" if self.bad else ""
-        yield "rows", f"{self.left:,} to send{bad}"
+        nulled = f", {self.nulled:,} with NaN or Infinity read as null" if self.nulled else ""
+        sample = f", a random sample of {job.source.sample:,}" if job.source.sample else ""
+        yield "rows", f"{self.left:,} to send{sample}{bad}{nulled}"
+        if len(job.source.files) > 1:
+            yield "files", f"{len(job.source.files):,}"
         if self.done:
             yield "answered", f"about {self.done:,} before, in {job.target.journal}"
         yield "model", job.config.model
@@ -107,6 +110,7 @@ def survey(job: Job) -> Plan:
             if plan.rows == job.limit:
                 break
             plan.rows += 1
+            plan.nulled += isinstance(row, Row) and row.nulled is not None
             size = estimate_tokens(made.messages)
             length += size
             if plan.rows <= _COUNTED:

@@ -20,6 +20,7 @@ from asyncllm.batch.files import (
     ResultWriter,
     Row,
     RowResult,
+    position_of,
     rejected_record,
     result_writer,
 )
@@ -77,7 +78,7 @@ class Rejected:
         """Add a row that is not sent."""
         self.count += 1
         if self.count <= _SHOWN_PROBLEMS:
-            note(f"line {row.line}: {row.problem}")
+            note(f"{position_of(row)}: {row.problem}")
         elif self.count == _SHOWN_PROBLEMS + 1:
             note("more rows cannot be used" + ("" if self._path is None else f"; all of them are in {self._path}"))
         if self._path is not None:
@@ -96,16 +97,17 @@ def to_stdout(job: Job, columns: Sequence[str] | None) -> Generator[ResultWriter
     """Yield a writer of results to stdout, each flushed.
 
     Args:
-        job: The job.
-        columns: The columns that every row of the input has; None where each row has its own.
+        columns: The columns of the input; None where each row has its own.
     """
+    columns = job.target.columns or columns
     kinds: Mapping[str, Kind] = dict.fromkeys(columns or (), "str")
     if job.target.format == "csv" and columns is None:
         raise UsageProblem(
             "rows of JSON Lines have no columns that are known before the last one is read.",
             "Write them to a file, -o OUT.csv, or as JSON Lines.",
         )
-    layout = Layout(job.target.format, carried=kinds, schema=job.schema, escaped=job.target.escaped)
+    several = len(job.source.files) > 1
+    layout = Layout(job.target.format, None, kinds, job.schema, escaped=job.target.escaped, with_file=several)
     with result_writer(sys.stdout.buffer, layout, at_once=True) as writer:
         yield writer
 
@@ -114,9 +116,6 @@ class ResultsFile:
     """The file of results, written from the journal.
 
     Args:
-        job: The job.
-        journal: Its journal.
-        row_numbers: The rows of its items.
         unchanged: Whether the input is unchanged since the previous run; if so, what this run did not reach is written
             as that one left it.
     """
@@ -132,8 +131,13 @@ class ResultsFile:
         path = self._job.target.path
         assert path is not None
         with replacing(path) as file, result_writer(file, self._layout()) as writer:
+            absent = set(self._job.target.columns or ())
             for row, entry in self._joined():
-                writer.write(row.data, _result(row, entry, typed=self._job.answers is not None))
+                kept = self._job.target.kept(row.data)
+                absent -= kept.keys()
+                writer.write(kept, _result(row, entry, typed=self._job.answers is not None))
+        for name in sorted(absent):
+            note(f"no row has the column {name!r} of --columns")
         return writer.escaped
 
     def _layout(self) -> Layout:
@@ -144,6 +148,7 @@ class ResultsFile:
             schema=self._job.schema,
             escaped=target.escaped,
             delimiter=target.delimiter,
+            with_file=len(self._job.source.files) > 1,
         )
         if target.format == "jsonl":
             return layout
@@ -151,19 +156,22 @@ class ResultsFile:
         return replace(layout, carried=carried, table=table)
 
     def _columns(self) -> tuple[Mapping[str, Kind], Schema | None]:
-        """Return the columns of the input: from its header, from its directory, or from all of its rows."""
-        source = self._job.source
+        """Return the columns that are kept: by the header, by the types of a table, or by all rows of the input."""
+        source, kept = self._job.source, self._job.target.columns
         if source.reads_again:
             with source.open() as reading:
-                if source.format == "parquet":
-                    return dict.fromkeys(reading.columns or (), "str"), reading.table
                 next(reading.rows(), None)
-                if reading.columns is not None:
-                    return dict.fromkeys(reading.columns, "str"), None
+                if reading.table is not None:
+                    fields = {field.name: field for field in reading.table}
+                    names = fields if kept is None else kept
+                    return dict.fromkeys(names, "str"), [fields[name] for name in names]
+                if reading.is_text and reading.all_columns is not None:
+                    return dict.fromkeys(reading.all_columns if kept is None else kept, "str"), None
         inferred = InferredColumns()
         for row, _ in self._joined():
             inferred.add(row.data)
-        return inferred.kinds, None
+        kinds = inferred.kinds
+        return kinds if kept is None else {name: kinds.get(name, "str") for name in kept}, None
 
     def _joined(self) -> Iterator[tuple[Row, JournalEntry]]:
         """Yield the rows of the input with their entries of the journal; both are in one order."""
@@ -208,4 +216,5 @@ def _result(row: Row, entry: JournalEntry, *, typed: bool) -> RowResult:
         model=entry.model,
         usage=entry.usage.to_dict(),
         cost_usd=entry.cost_usd,
+        file=row.file,
     )

@@ -13,7 +13,7 @@ from itertools import chain
 import anyio
 
 from asyncllm import AsyncLLM, AuthenticationError, Journal, NotFoundError, Outcome, QuotaExceededError, Request
-from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult
+from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult, position_of
 from asyncllm.batch.formatting import dollars, draws, duration
 from asyncllm.batch.input import on_thread
 from asyncllm.batch.progress import Progress, Tally
@@ -24,7 +24,7 @@ from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from ..terminal.output import note
 from ..terminal.signals import End, ended_by_sigterm
 from .job import Job
-from .job_record import JobRecord, claim, set_aside, tidy
+from .job_record import JobRecord, claim, recorded, set_aside, tidy
 from .results import Rejected, ResultsFile, RowNumbers, to_stdout
 
 # The failures before the first success, for a reason that holds for every row, that end the run. One may be odd.
@@ -36,8 +36,6 @@ def run_job(job: Job, arguments: Sequence[str], *, fresh: bool, retry_failed: bo
     """Run a batch, and return its exit code.
 
     Args:
-        job: The job.
-        arguments: The arguments of the program.
         fresh: Whether the journal of earlier runs is set aside.
         retry_failed: Whether rows that were not reached are left out.
     """
@@ -71,6 +69,10 @@ def _reached(job: Job) -> int:
     assert job.target.journal is not None
     if not job.target.journal.exists():
         raise UsageProblem(f"there is no journal {job.target.journal} yet, and nothing that failed.")
+    before = recorded(job.target.journal)
+    if before is not None and before.sample != job.source.sample:
+        sample = "no --sample" if before.sample is None else f"--sample {before.sample}"
+        raise UsageProblem(f"the earlier runs had {sample}.", "Give the same with --retry-failed.")
     items = Journal.read(job.target.journal).summary().items
     if not items:
         raise UsageProblem(f"{job.target.journal} has nothing that failed.")
@@ -93,6 +95,7 @@ class _BatchRun:
         self._passed = 0  # of that total
         self._began_at: float | None = None
         self._unchanged = True
+        self._nulled = 0
         self._whole = False
 
     @property
@@ -131,7 +134,7 @@ class _BatchRun:
             await llm.warm_up()
             self._take_journal()
             with ExitStack() as stack:
-                out = None if job.target.path else stack.enter_context(to_stdout(job, reading.columns))
+                out = None if job.target.path else stack.enter_context(to_stdout(job, reading.all_columns))
                 batch = llm.map(
                     requests,
                     ordered=out is not None,
@@ -201,6 +204,8 @@ class _BatchRun:
             if self._row_numbers.count == self.job.limit:
                 return
             made = self.job.request(row) if isinstance(row, Row) else row
+            if isinstance(row, Row) and row.nulled is not None:
+                self._add_nulled(row)
             if isinstance(made, BadRow):
                 assert self._rejected is not None
                 self._rejected.add(made)
@@ -219,12 +224,17 @@ class _BatchRun:
             if self._row_numbers.count == self.job.limit:
                 return
 
+    def _add_nulled(self, row: Row) -> None:
+        if not self._nulled:
+            note(f"{position_of(row)}: has {row.nulled}, which is read as null (--strict refuses it)")
+        self._nulled += 1
+
     def _add(self, outcome: Outcome[object], out: ResultWriter | None) -> None:
         row: Row = outcome.data
         self.tally.add(outcome)
         self._passed += row.size_bytes if self.job.limit is None else 1
         if out is not None:
-            out.write(row.data, RowResult.of(row.index, outcome, self.job.answers))
+            out.write(self.job.target.kept(row.data), RowResult.of(row.index, outcome, self.job.answers, row.file))
 
     def _end_if_hopeless(self, error: Exception | None) -> None:
         """Raise an error that every row will fail with, such as a wrong key."""
@@ -247,6 +257,8 @@ class _BatchRun:
         if self.rejected_count:
             where = f", in {target.rejected}" if target.rejected is not None else ""
             yield f"not sent: {self.rejected_count:,} rows that cannot be used{where}"
+        if self._nulled > 1:
+            yield f"NaN or Infinity was read as null in {self._nulled:,} rows"
         if escaped:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or tally.failed):

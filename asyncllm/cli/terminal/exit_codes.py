@@ -18,12 +18,7 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: as when `head` closes the pipe of any other 
 
 
 class UsageProblem(Exception):
-    """The command line asks for something that cannot be done.
-
-    Args:
-        message: What is wrong.
-        hint: What to do about it.
-    """
+    """The command line asks for something that cannot be done."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -35,7 +30,6 @@ def explain(error: BaseException, *, debug: bool) -> int:
     """Write an error that ended a command to stderr, and return its exit code.
 
     Args:
-        error: The error.
         debug: Whether the traceback is shown; without the values of variables, which may be secret.
     """
     if isinstance(error, BrokenPipeError):

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def prompt_text(given: str | None, what: str = "PROMPT") -> str:
-    """Return the text to send: the argument, or stdin where it is `-` or missing, or both where something is piped in.
-
-    Args:
-        given: The argument.
-        what: Its name, for errors.
-    """
+    """Return the text to send: the argument, stdin where it is `-` or missing, or both where something is piped in."""
     if given == "-" or (given is None and sys.stdin is not None and not sys.stdin.isatty()):
         text = read_stdin()
     elif given is None:
@@ -34,12 +29,7 @@ def prompt_text(given: str | None, what: str = "PROMPT") -> str:
 
 
 def text_or_file(given: str, option: str) -> str:
-    """Return a text of the command line: for `@FILE` the content of the file, for `@@...` the text from the second @.
-
-    Args:
-        given: The text.
-        option: Its option, for errors.
-    """
+    """Return a text of the command line: for `@FILE` the file's content, for `@@...` the text from the second @."""
     if not given.startswith("@"):
         return given
     if given.startswith("@@"):

@@ -20,11 +20,7 @@ def is_array(value: object) -> TypeGuard[Sequence[object]]:
 
 
 def as_object(value: object) -> Mapping[str, object]:
-    """Return a JSON object, an empty one for null.
-
-    Raises:
-        TypeError: It is something else.
-    """
+    """Return a JSON object, an empty one for null; raise TypeError for anything else."""
     if is_object(value):
         return value
     if value is not None:
@@ -33,11 +29,7 @@ def as_object(value: object) -> Mapping[str, object]:
 
 
 def as_array(value: object) -> Sequence[object]:
-    """Return a JSON array, an empty one for null.
-
-    Raises:
-        TypeError: It is something else.
-    """
+    """Return a JSON array, an empty one for null; raise TypeError for anything else."""
     if is_array(value):
         return value
     if value is not None:
@@ -46,11 +38,7 @@ def as_array(value: object) -> Sequence[object]:
 
 
 def as_number(value: object) -> float:
-    """Return a number.
-
-    Raises:
-        TypeError: It is something else.
-    """
+    """Return a number; raise TypeError for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     raise TypeError(f"a number is needed, not {value!r}")

@@ -41,7 +41,6 @@ class _Generator:
     """Makes a text part by part; whether it matches as a whole is left to a trial.
 
     Args:
-        state: The state of the parser.
         repetitions: Added to the least number of the first part that may repeat more often.
     """
 

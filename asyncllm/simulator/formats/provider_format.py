@@ -21,7 +21,7 @@ class ErrorDetails:
 
     Attributes:
         status: The HTTP status; None takes what the provider uses for the reason.
-        reason: `context_window`, `content_policy`, `quota`, `tokens`, `path`, or empty for what the status says.
+        reason: `context_window`, `content_policy`, `quota`, `tokens`, `path`, `key`, or empty for what the status says.
         message: Replaces the provider's usual message.
         param: The field that is wrong.
         tokens: The size of the prompt, for messages that name it.
@@ -148,11 +148,7 @@ def read_positive(body: Mapping[str, object], name: str) -> int | None:
 
 
 def read_stops(value: object) -> list[str]:
-    """Read stop sequences: one, a list of them, or nothing.
-
-    Raises:
-        TypeError: They are none of these.
-    """
+    """Read stop sequences: one, a list of them, or nothing; raise TypeError for anything else."""
     if isinstance(value, str):
         return [value]
     if value is not None and not is_array(value):

@@ -15,13 +15,7 @@ BACKLOG = 1024
 
 
 class ConnectionGate:
-    """Accepts or refuses the connections of a server on the running loop.
-
-    Args:
-        server: Makes the handlers of connections.
-        listener: The listening socket.
-        ssl_context: Serve https with this.
-    """
+    """Accepts or refuses the connections of a server on the running loop."""
 
     def __init__(self, server: HttpServer, listener: socket.socket, ssl_context: ssl.SSLContext | None) -> None:
         self._server = server

@@ -1,4 +1,4 @@
-"""The options of a simulator on a command line: their spelling, and the manual."""
+"""Latency, limits and faults on a command line: their spelling, and the manual."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from ..faults import KINDS, Fault
@@ -34,50 +34,19 @@ SCRIPT: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulatorOptions:
-    """The options of a simulator, each with its `help` for a command line.
-
-    The fields are those of `Simulator`, with the defaults of a server that is started by hand.
-    """
-
-    port: int = field(default=8400, metadata={"help": "port on 127.0.0.1; 0 takes a free one"})
-    keys: tuple[str, ...] | None = field(
-        default=None, metadata={"help": "API key that is accepted (may be repeated); without it any is"}
-    )
-    latency: Latency | None = field(default=None, metadata={"help": "the speed of answers, see LATENCY below"})
-    limits: tuple[Limit, ...] = field(default=(), metadata={"help": "a rate limit (may be repeated), see LIMITS below"})
-    faults: tuple[Fault, ...] = field(default=(), metadata={"help": "a fault (may be repeated), see FAULTS below"})
-    seed: int = field(default=0, metadata={"help": "decides every draw"})
-    max_in_flight: int | None = field(default=None, metadata={"help": "requests answered at a time"})
-    queue: bool = field(default=False, metadata={"help": "let requests beyond that wait, instead of refusing them"})
-
-
 def parse_latency(text: str) -> Latency:
-    """Read `first_token_s=0.3,tokens_per_s=80,spread=0.2`.
-
-    Raises:
-        ValueError: The text is not a latency; the message says why.
-    """
+    """Read `first_token_s=0.3,tokens_per_s=80,spread=0.2`, or raise ValueError with the reason."""
     return _build(Latency, _pairs(text))
 
 
 def parse_limit(text: str) -> Limit:
-    """Read `requests,per_minute=500,algorithm=fixed_window`: the kind first, then its options.
-
-    Raises:
-        ValueError: The text is not a limit; the message says why.
-    """
+    """Read `requests,per_minute=500,algorithm=fixed_window`, or raise ValueError with the reason."""
     kind, _, rest = text.partition(",")
     return _build(Limit, {"kind": kind.strip(), **_pairs(rest)})
 
 
 def parse_fault(text: str) -> Fault:
-    """Read `status,code=429,retry_after=2,rate=0.1`: the kind first, then its options.
-
-    Raises:
-        ValueError: The text is not a fault; the message says why.
-    """
+    """Read `status,code=429,retry_after=2,rate=0.1`, or raise ValueError with the reason."""
     kind, _, rest = text.partition(",")
     return _build(Fault, {"kind": kind.strip(), **_pairs(rest)})
 

@@ -75,6 +75,7 @@ class LimitCounter(ABC):
         self.capacity = limit.amount
         self.window_s = limit.window_s
         self.now = now
+        self._used = 0.0
 
     def advance(self, now: float) -> None:
         """Advance to a later moment."""
@@ -84,14 +85,14 @@ class LimitCounter(ABC):
     def wait_s(self, amount: float) -> float:
         """Return the seconds until `amount`, which is within the capacity, would be admitted."""
 
-    @abstractmethod
     def take(self, amount: float) -> None:
         """Count `amount`."""
+        self._used += amount
 
     @property
-    @abstractmethod
     def remaining(self) -> float:
         """How much would be admitted now."""
+        return self.capacity - self._used
 
     @property
     @abstractmethod
@@ -132,7 +133,6 @@ class FixedWindowLimit(LimitCounter):
     def __init__(self, limit: Limit, now: float) -> None:
         super().__init__(limit, now)
         self._start = now
-        self._used = 0.0
 
     def advance(self, now: float) -> None:
         super().advance(now)
@@ -143,13 +143,6 @@ class FixedWindowLimit(LimitCounter):
 
     def wait_s(self, amount: float) -> float:
         return 0.0 if amount <= self.remaining else self.reset_s
-
-    def take(self, amount: float) -> None:
-        self._used += amount
-
-    @property
-    def remaining(self) -> float:
-        return self.capacity - self._used
 
     @property
     def reset_s(self) -> float:
@@ -162,7 +155,6 @@ class SlidingWindowLimit(LimitCounter):
     def __init__(self, limit: Limit, now: float) -> None:
         super().__init__(limit, now)
         self._taken: deque[tuple[float, float]] = deque()
-        self._used = 0.0
 
     def advance(self, now: float) -> None:
         super().advance(now)
@@ -180,12 +172,8 @@ class SlidingWindowLimit(LimitCounter):
         return 0.0
 
     def take(self, amount: float) -> None:
+        super().take(amount)
         self._taken.append((self.now, amount))
-        self._used += amount
-
-    @property
-    def remaining(self) -> float:
-        return self.capacity - self._used
 
     @property
     def reset_s(self) -> float:

@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
@@ -17,7 +18,7 @@ from pydantic_core.core_schema import DictSchema
 from typing_extensions import TypedDict, TypeVar
 
 from .json_schema import as_items, as_value, is_array, is_object, object_in, with_object_at_top
-from .readers import Read, schema_reader, type_reader
+from .readers import BadAnswerError, Read, parsed, schema_reader, type_reader
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -79,9 +80,16 @@ class AnswerType(Generic[T]):
 
     def read(self, text: str, context: object = None) -> T:
         """Read a value from a whole JSON document, as `Read` does."""
-        if not self.wrapped or text.startswith("["):
+        if not self.wrapped or not text.startswith("{"):
             return self._read_own(text, context)
-        return self._read_wrapped(text, context)[VALUE]
+        try:
+            return self._read_wrapped(text, context)[VALUE]
+        except BadAnswerError:
+            value = parsed(text)
+            if is_object(value) and VALUE not in value:  # the value itself, without the object around it
+                with suppress(BadAnswerError):
+                    return self._read_own(text, context)
+            raise
 
     def items(self) -> Read[object]:
         """Return the reader of the items, of a type that is a list."""

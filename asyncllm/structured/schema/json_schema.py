@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypeIs
 
@@ -10,6 +10,24 @@ _DEFINITIONS = "$defs"
 _NAME = "Answer"  # of a schema that is moved into the definitions
 # A reference that leads to itself is a valid schema.
 _MOST_REFERENCES = 100
+# Keywords that say nothing about the values, beside which a reference means what it refers to.
+ANNOTATIONS = frozenset(
+    (
+        "$comment",
+        "$defs",
+        "$schema",
+        "default",
+        "deprecated",
+        "description",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
+    )
+)
+# Keywords that hold data, in which nothing is a reference; and those that hold schemas by names of the user's.
+_DATA = frozenset(("const", "default", "dependentRequired", "enum", "examples"))
+_BY_NAME = frozenset(("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"))
 
 
 def is_object(value: object) -> TypeIs[Mapping[str, object]]:
@@ -46,21 +64,10 @@ def resolved(root: Mapping[str, object], node: object) -> Mapping[str, object] |
     return None
 
 
-def references(node: object) -> Iterator[str]:
-    """Yield the references in a part of a schema."""
-    if is_object(node):
-        reference = node.get("$ref")
-        if isinstance(reference, str):
-            yield reference
-        for value in node.values():
-            yield from references(value)
-    elif is_array(node):
-        for value in node:
-            yield from references(value)
-
-
 def with_object_at_top(schema: Mapping[str, object]) -> Mapping[str, object]:
     """Return a schema whose top is not a reference to one of its definitions, as that of a recursive model is."""
+    if schema.keys() - ANNOTATIONS != {"$ref"}:
+        return schema
     reference = schema.get("$ref")
     name = reference.removeprefix(f"#/{_DEFINITIONS}/") if isinstance(reference, str) else ""
     target = object_in(object_in(schema, _DEFINITIONS), name)
@@ -95,7 +102,8 @@ def _as_definition(schema: Mapping[str, object]) -> tuple[str, dict[str, object]
     name = _NAME
     while name in definitions:
         name += "_"
-    own = {key: value for key, value in schema.items() if key not in ("$schema", _DEFINITIONS)}
+    # An identifier would make it a document of its own, whose references lead no further.
+    own = {key: value for key, value in schema.items() if key not in ("$id", "$schema", _DEFINITIONS)}
     return name, {key: _moved(value, name) for key, value in {**definitions, name: own}.items()}
 
 
@@ -103,10 +111,15 @@ def _moved(node: object, name: str) -> object:
     """Return a part of a schema after the schema has become a definition."""
     if is_array(node):
         return [_moved(item, name) for item in node]
-    if not is_object(node):
+    if not is_object(node) or "$id" in node:
         return node
-    moved = {key: _moved(value, name) for key, value in node.items()}
-    reference = node.get("$ref")
-    if isinstance(reference, str) and not reference.startswith(f"#/{_DEFINITIONS}/"):
-        moved["$ref"] = f"#/{_DEFINITIONS}/{name}{reference[1:]}"
+    moved: dict[str, object] = {}
+    for key, value in node.items():
+        if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+            is_own = value == "#" or (value.startswith("#/") and not value.startswith(f"#/{_DEFINITIONS}/"))
+            moved[key] = f"#/{_DEFINITIONS}/{name}{value[1:]}" if is_own else value  # an anchor needs no path
+        elif key in _BY_NAME and is_object(value):
+            moved[key] = {inner: _moved(part, name) for inner, part in value.items()}
+        else:
+            moved[key] = value if key in _DATA else _moved(value, name)
     return moved

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .json_schema import array_in, is_array, is_object, object_in, resolved
+from .json_schema import ANNOTATIONS, array_in, is_array, is_object, object_in, resolved
 
 _STRUCTURE = frozenset(("$ref", "anyOf", "const", "description", "enum", "items", "properties", "title", "type"))
 _LIMITS = frozenset(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"))
@@ -18,8 +18,7 @@ _FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostnam
 _TOLD_OF_TEXTS = frozenset(("contentEncoding", "contentMediaType", "format", "maxLength", "minLength"))
 _TOLD_OF_OTHERS = frozenset(("maxContains", "maxProperties", "minContains", "minProperties", "uniqueItems"))
 _TOLD = _TOLD_OF_TEXTS | _TOLD_OF_OTHERS
-# No restriction of the values.
-_DROPPED = frozenset(("$comment", "$id", "$schema", "deprecated", "discriminator", "examples", "readOnly", "writeOnly"))
+_DROPPED = ANNOTATIONS - {"$defs"} | {"$id", "discriminator"}
 # What a strict schema may hold at most; beyond, the provider refuses the request.
 _MOST_PROPERTIES = 5000
 _MOST_ENUM_VALUES = 1000
@@ -70,7 +69,7 @@ def strict_schema(schema: Mapping[str, object]) -> StrictSchema | None:
     maker = _StrictSchemaMaker(schema)
     try:
         made = maker.made(schema, is_top=True)
-    except _NotStrictError:
+    except (_NotStrictError, RecursionError):  # a reference may lead to itself
         return None
     if maker.properties > _MOST_PROPERTIES or maker.enum_values > _MOST_ENUM_VALUES:
         return None
@@ -89,7 +88,10 @@ class _StrictSchemaMaker:
             raise _NotStrictError  # true: any value
         made: dict[str, object] = {}
         notes: list[str] = []
-        for key, value in _normal(node).items():
+        if not is_top and "$id" in node and "'$ref'" in repr(node):
+            raise _NotStrictError  # a document of its own, whose references lead no further
+        node = _normal(node)
+        for key, value in node.items():
             if key == "$defs" and is_top and is_object(value):
                 made["$defs"] = {name: self.made(part) for name, part in value.items()}
             elif key == "properties" and is_object(value):
@@ -109,13 +111,16 @@ class _StrictSchemaMaker:
             elif key not in _DROPPED and key not in ("required", "additionalProperties"):
                 raise _NotStrictError
         _check(node, made)
-        if is_top and ("properties" not in made or "anyOf" in made):
+        has_fields, has_branches = "properties" in made, "anyOf" in made
+        if (is_top and not has_fields) or (has_fields and has_branches):  # the subset forbids all other fields in each
             raise _NotStrictError
         self.properties += len(object_in(made, "properties"))
         self.enum_values += len(array_in(made, "enum"))
         if notes:
             made["description"] = f"{made.get('description', '')} ({', '.join(notes)})".strip()
         if "$ref" in made and len(made) > 1:
+            if made.keys() - ANNOTATIONS != {"$ref"}:
+                raise _NotStrictError
             made = {"anyOf": [{"$ref": made.pop("$ref")}], **made}  # the subset allows nothing beside a reference
         return made
 
@@ -163,7 +168,7 @@ class _Nulls:
         part = resolved(self._root, node)
         if part is None:
             raise _NotStrictError
-        return part
+        return _normal(part)
 
     def _variant(self, node: Mapping[str, object], value: Mapping[str, object]) -> Mapping[str, object]:
         """Return the branch of a union that an object belongs to: it has every field of it, and its tag."""
@@ -185,13 +190,13 @@ def _normal(node: Mapping[str, object]) -> dict[str, object]:
     """Return a part of a schema with the keywords of the subset in place of others that mean the same."""
     normal = dict(node)
     parts = array_in(node, "allOf")
-    if len(parts) == 1 and is_object(parts[0]):
+    if len(parts) == 1 and is_object(parts[0]) and node.keys() - ANNOTATIONS == {"allOf"}:
         normal = {**parts[0], **{key: value for key, value in normal.items() if key != "allOf"}}
     if "oneOf" in normal and "anyOf" not in normal:
         normal["anyOf"] = normal.pop("oneOf")
     if "type" not in normal and ("enum" in normal or "const" in normal):
         values = array_in(normal, "enum") if "enum" in normal else [normal["const"]]
-        types = list(dict.fromkeys(_TYPES[type(value)] for value in values))
+        types = list(dict.fromkeys(_type_of(value) for value in values))
         normal["type"] = types[0] if len(types) == 1 else types
     return normal
 
@@ -213,6 +218,13 @@ def _check(node: Mapping[str, object], made: Mapping[str, object]) -> None:
     values = array_in(made, "enum")
     if len(values) > _MANY_ENUM_VALUES and sum(len(str(value)) for value in values) > _MOST_ENUM_CHARACTERS:
         raise _NotStrictError
+
+
+def _type_of(value: object) -> str:
+    for kind, name in _TYPES.items():
+        if isinstance(value, kind):
+            return name
+    raise _NotStrictError
 
 
 def _types(node: Mapping[str, object]) -> Sequence[object]:

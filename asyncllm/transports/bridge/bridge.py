@@ -64,7 +64,10 @@ class Bridge:
             with anyio.move_on_after(CANCEL_GRACE_S, shield=True):
                 await job.done.wait()
             raise
-        return job.result()
+        try:
+            return job.result()
+        finally:
+            del job  # an error's traceback holds this frame
 
     async def release(self) -> None:
         """Release this share; the last one ends the thread, and returns when it has ended."""
@@ -87,7 +90,6 @@ class _Job(Generic[T]):
     __slots__ = (
         "_context",
         "_error",
-        "_finished",
         "_loop",
         "_make",
         "_result",
@@ -107,7 +109,6 @@ class _Job(Generic[T]):
         self._task: asyncio.Task[T] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timed_out = False
-        self._finished = False
         self._undo: Callable[[T], None] | None = None
         self._result: T
         self._error: BaseException | None = None
@@ -119,24 +120,27 @@ class _Job(Generic[T]):
             self._timer = self._loop.call_later(timeout_s, self._time_out)
 
     def cancel(self, undo: Callable[[T], None] | None) -> None:
-        assert self._task is not None, "start was scheduled before cancel"
         self._undo = undo
-        # What had ended before the cancellation arrived is undone here, unless that is still to be noted.
-        if not self._task.cancel() and self._finished and undo is not None and self._error is None:
-            undo(self._result)
+        if self._task is not None:
+            self._task.cancel()
+        elif undo is not None and self._error is None:
+            undo(self._result)  # it had ended before the cancellation arrived
 
     def result(self) -> T:
-        if self._error is not None:
-            error, self._error = self._error, None
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
             raise error
-        return self._result
+        finally:
+            del error  # its traceback holds this frame
 
     def _time_out(self) -> None:
         assert self._task is not None
         self._timed_out = self._task.cancel()
 
     def _finish(self, task: asyncio.Task[T]) -> None:
-        self._finished = True
+        self._task = None  # it keeps its error, and with the traceback the frames of the caller
         if self._timer is not None:
             self._timer.cancel()
         if task.cancelled():

@@ -82,10 +82,13 @@ class Crossing(Generic[T]):
                 with suppress(RuntimeError):  # the loop has ended, and nothing more comes
                     self._loop.call_soon_threadsafe(self._room.set)
             return items
-        if self._error is not None:
-            error, self._error = self._error, None
+        error, self._error = self._error, None
+        if error is None:
+            return [] if self._ended else None
+        try:
             raise error
-        return [] if self._ended else None
+        finally:
+            del error  # its traceback holds this frame
 
     def _close(self, closed: Callable[[], None]) -> None:
         if not self._started:

@@ -58,8 +58,9 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
         exchange: The exchange on the wire.
     """
     seen = exchange or Exchange()
-    if seen.failure is not None:
-        return seen.failure
+    given_up = seen.take_failure()
+    if given_up is not None:
+        return given_up
     secrets = call.secrets()
     if seen.location is not None and seen.status is not None:
         return redirect_failure(seen.status, seen.location, secrets)
@@ -90,10 +91,14 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
         exchange: The exchange on the wire.
         has_begun: Whether a part of the answer had come, which decides whether the request may be sent again.
     """
+    given_up = exchange.take_failure()
+    if given_up is not None:
+        cut = isinstance(given_up, StreamInterruptedError) and not has_begun
+        return unreadable_failure(given_up.message, status=exchange.status) if cut else given_up
     original = getattr(error, "original_exception", None) or error
     said = next((said for link in _chain(original) if (said := _error_event(link)) is not None), None)
     if said is not None:
-        return (read_error_event if has_begun else read_error)(said, call)
+        return (read_error_event if has_begun else read_error)(said, call.secrets())
     hidden = None if has_begun else hidden_error(call, exchange)
     if hidden is not None and not isinstance(hidden, MalformedResponseError):
         return hidden
@@ -140,7 +145,7 @@ def hidden_error(call: Call, exchange: Exchange) -> AsyncLLMError | None:
             data: object = decode(text)
             said = error_in(data) if is_object(data) else None
             if said is not None:
-                return read_error(said, call)
+                return read_error(said, call.secrets())
     return None
 
 

@@ -25,6 +25,9 @@ class Exchange:
         line_bytes: Bytes received since the last end of a line.
         start: The beginning of its body.
         failure: Why reading it was given up.
+        has_ended: Whether the mark of a stream's end has come.
+        has_usage: Whether the answer has a usage; None where its format is one that litellm alone reads.
+        secrets: Texts that must not occur in an error.
     """
 
     stream: bool = False
@@ -35,12 +38,16 @@ class Exchange:
     line_bytes: int = 0
     start: bytes = b""
     failure: AsyncLLMError | None = None
+    has_ended: bool = False
+    has_usage: bool | None = None
+    secrets: tuple[str, ...] = ()
 
     def begin(self, status: int, content_type: str) -> None:
         """Note the head of a response."""
         self.status = status
         self.is_cut = content_type.startswith("text/html") or status >= 400
         self.received_bytes, self.line_bytes, self.start = 0, 0, b""
+        self.has_ended, self.has_usage = False, None
 
     def receive(self, piece: bytes) -> None:
         """Count a piece of the body, unpacked.
@@ -67,13 +74,18 @@ class Exchange:
         if self.failure is not None:
             raise self.failure
 
+    def take_failure(self) -> AsyncLLMError | None:
+        """Return why reading was given up, and keep it no longer: litellm keeps the contexts of its calls."""
+        failure, self.failure = self.failure, None
+        return failure
+
 
 _current: ContextVar[Exchange | None] = ContextVar("_current", default=None)
 
 
-def watch(*, stream: bool = False) -> Exchange:
+def watch(secrets: tuple[str, ...], *, stream: bool = False) -> Exchange:
     """Begin to note what is exchanged in this context."""
-    exchange = Exchange(stream)
+    exchange = Exchange(stream, secrets=secrets)
     _current.set(exchange)
     return exchange
 

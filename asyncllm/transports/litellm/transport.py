@@ -82,7 +82,7 @@ class LitellmTransport:
 
 
 async def _complete(call: Call) -> Answer:
-    exchange = watch()
+    exchange = watch(call.secrets())
     try:
         response = await import_litellm().acompletion(**arguments(call))
     except Exception as error:
@@ -95,9 +95,14 @@ async def _complete(call: Call) -> Answer:
         if not data.get("choices"):
             raise MalformedResponseError("the provider's answer has no choices.", status_code=exchange.status)
         _put_back_refusals(data["choices"])
+        if exchange.has_usage is False:
+            data.pop("usage", None)  # litellm's own, of a tokenizer or zeros
         return Answer(data, _headers(response), lambda _: response)
     # Raised outside of the except block: the foreign error's chain holds the request, with the key in it.
-    raise caught
+    try:
+        raise caught
+    finally:
+        del caught  # the foreign error's traceback holds this frame, and litellm holds that error
 
 
 def _put_back_refusals(choices: list[dict[str, Any]]) -> None:
@@ -110,7 +115,7 @@ def _put_back_refusals(choices: list[dict[str, Any]]) -> None:
 
 
 async def _open_stream(call: Call) -> CrossingStream:
-    exchange = watch(stream=True)
+    exchange = watch(call.secrets(), stream=True)
     try:
         wrapper = await import_litellm().acompletion(**arguments(call, stream=True))
     except Exception as error:
@@ -124,7 +129,10 @@ async def _open_stream(call: Call) -> CrossingStream:
         # An answer may repeat a line of dashes as often as it likes; litellm takes a hundred of them for a loop.
         wrapper.raise_on_model_repetition = lambda: None
         return CrossingStream(_headers(wrapper), model_response, _chunks(wrapper, call, exchange))
-    raise caught
+    try:
+        raise caught
+    finally:
+        del caught
 
 
 async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncGenerator[Sequence[dict[str, object]], None]:
@@ -132,19 +140,29 @@ async def _chunks(wrapper: Any, call: Call, exchange: Exchange) -> AsyncGenerato
     has_begun = False
     try:
         async for chunk in wrapper:
-            if _ended_by_provider(wrapper) or not _ends(chunk):
-                data: dict[str, Any] = chunk.model_dump(exclude_none=True, warnings=False)
-                has_begun = has_begun or not _is_empty(data)
-                if has_begun:
-                    yield (data,)
-        if not _ended_by_provider(wrapper):
+            made_up = _ends(chunk) and not _ended_by_provider(wrapper)
+            if made_up and not exchange.has_ended:
+                continue
+            data: dict[str, Any] = chunk.model_dump(exclude_none=True, warnings=False)
+            if made_up:
+                for choice in data["choices"]:
+                    choice.pop("finish_reason", None)
+            if exchange.has_usage is False:
+                data.pop("usage", None)
+            has_begun = has_begun or not _is_empty(data)
+            if has_begun:
+                yield (data,)
+        if not _ended_by_provider(wrapper) and not exchange.has_ended:
             caught = early_end(call, exchange, has_begun=has_begun)
     except Exception as error:
         caught = stream_failure(error, call, exchange, has_begun=has_begun)
     finally:
         await wrapper.aclose()
     if caught is not None:
-        raise caught
+        try:
+            raise caught
+        finally:
+            del caught
 
 
 def _ended_by_provider(wrapper: Any) -> bool:

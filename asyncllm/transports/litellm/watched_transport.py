@@ -21,6 +21,7 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, get_ssl_con
 from .. import size_limits
 from ..errors import unreadable_failure
 from .exchange import Exchange, current_exchange
+from .openai_bodies import BodyReader, asks_stream, is_openai
 
 
 class WatchedTransport(httpx.AsyncBaseTransport):
@@ -43,7 +44,7 @@ class WatchedTransport(httpx.AsyncBaseTransport):
                 raise
             failure = exchange.failure = unreadable_failure(error.__cause__.message)
         else:
-            return _watched(response, exchange)
+            return _watched(request, response, exchange)
         raise failure
 
     async def close(self) -> None:
@@ -53,9 +54,10 @@ class WatchedTransport(httpx.AsyncBaseTransport):
 
 class _BoundedResponse(httpx.Response):
     exchange: Exchange
+    reader: BodyReader | None = None
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        exchange = self.exchange
+        exchange, reader = self.exchange, self.reader
         source: AsyncGenerator[bytes, None] = super().aiter_bytes(chunk_size)  # type: ignore[assignment]  # it is one
         async with aclosing(source) as pieces:
             async for piece in pieces:
@@ -64,11 +66,18 @@ class _BoundedResponse(httpx.Response):
                 if exchange.is_cut and over >= 0:
                     yield piece[: len(piece) - over]
                     break
-                yield piece
+                if reader is None:
+                    yield piece
+                elif piece:
+                    for rewritten in reader.feed(piece):
+                        yield rewritten
+        if reader is not None:
+            for rewritten in reader.feed(b""):
+                yield rewritten
         await self.aclose()
 
 
-def _watched(response: httpx.Response, exchange: Exchange) -> _BoundedResponse:
+def _watched(request: httpx.Request, response: httpx.Response, exchange: Exchange) -> _BoundedResponse:
     exchange.begin(response.status_code, response.headers.get("content-type", ""))
     if response.has_redirect_location:
         # Without an address there is nothing to follow, and the status is an error like any other.
@@ -77,6 +86,8 @@ def _watched(response: httpx.Response, exchange: Exchange) -> _BoundedResponse:
         response.status_code, headers=response.headers, stream=response.stream, extensions=response.extensions
     )
     bounded.exchange = exchange
+    if response.status_code == 200 and not exchange.is_cut and is_openai(request):
+        bounded.reader = BodyReader(exchange, stream=asks_stream(request))
     return bounded
 
 

@@ -22,12 +22,11 @@ from asyncllm.threads import run_in_own_thread
 from ..base import Call, Connection
 from ..errors import connection_failure, cut_failure, redact, timeout_failure, unreadable_failure
 from ..headers import with_headers
-from .rules import Route
 from .timeouts import Timers
 from .tls import bound_receive_buffer, tls_context
 
 _DNS_CACHE_S = 300  # as long as the load balancers of the large providers keep their addresses
-_USER_AGENT = "asyncllm"
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "asyncllm"}
 # Above it aiohttp warns of a body given as bytes, and writes one given as a file piece by piece.
 _LARGE_BODY_BYTES = 1024 * 1024
 
@@ -47,28 +46,28 @@ class Connections:
         self._loop = loop
         self._own = given is None
         self._session = _own_session() if given is None else given
-        self._requests: dict[Route, _Request] = {}
+        self._targets: dict[tuple[str, Connection], _Target] = {}
         self._tls: ssl.SSLContext | None = None
         self._reading_tls = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
     async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
-        """Post a body along the route of a call and return the head of the response.
+        """Post a body to where the request of a call goes, and return the head of the response.
 
         A request on a kept connection that the server closed before any answer is sent again, once. On a new connection
         that is the provider's failure.
         """
-        route = call.route
-        assert route is not None, "the wire is given requests that it serves"
-        request = self._requests.get(route) or await self._prepare(route, call.connection)
-        headers = with_headers(request.headers, call.params.get("extra_headers"))
+        request = call.request
+        assert request is not None, "the wire is given requests that it serves"
+        target = self._targets.get((request.url, call.connection)) or await self._prepare(request.url, call.connection)
+        headers = target.complete(request.headers)
         _on_kept_connection.set(False)
         try:
-            return await self._send(request, headers, body)
+            return await self._send(target, headers, body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
             if not _on_kept_connection.get():
                 raise
-        return await self._send(request, headers, body)
+        return await self._send(target, headers, body)
 
     async def trust(self) -> ssl.SSLContext | None:
         """Read the trusted certificates, once; None where a session was given, which has its own."""
@@ -96,39 +95,47 @@ class Connections:
     def _drop_here(self) -> None:
         self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
 
-    async def _prepare(self, route: Route, connection: Connection) -> _Request:
+    async def _prepare(self, url: str, connection: Connection) -> _Target:
         # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
-        tls = await self.trust() if route.url.startswith("https:") else None
-        if route not in self._requests:  # another call may have been here meanwhile
+        tls = await self.trust() if url.startswith("https:") else None
+        key = (url, connection)
+        if key not in self._targets:  # another call may have been here meanwhile
             looks_for_proxy = self._own and not connection.is_embedded
-            self._requests[route] = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
-        return self._requests[route]
+            self._targets[key] = _Target(url, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+        return self._targets[key]
 
-    async def _send(self, request: _Request, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
+    async def _send(self, target: _Target, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
         return await self._session.post(
-            request.url,
+            target.url,
             data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
             headers=headers,
-            timeout=request.timeout,
-            proxy=request.proxy,
-            ssl=request.tls,
+            timeout=target.timeout,
+            proxy=target.proxy,
+            ssl=target.tls,
             allow_redirects=False,  # aiohttp would take `api-key` along to another host
         )
 
 
-class _Request:
-    """The parts that all requests of a route have in common."""
+class _Target:
+    """The parts that all requests to one address have in common."""
 
-    __slots__ = ("headers", "proxy", "timeout", "tls", "url")
+    __slots__ = ("_completed", "_of", "proxy", "timeout", "tls", "url")
 
     def __init__(
-        self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
+        self, url: str, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
     ) -> None:
-        self.url = yarl.URL(route.url)
-        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
+        self.url = yarl.URL(url)
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # with True, the session's own; certificates are always checked
+        self._of: Mapping[str, str] | None = None
+        self._completed: Mapping[str, str] = {}
+
+    def complete(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return a request's headers with those of every request; what was made of the last ones is kept."""
+        if headers is not self._of:
+            self._completed, self._of = with_headers(_HEADERS, headers), headers
+        return self._completed
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -187,6 +194,7 @@ def exchange_failure(error: BaseException, call: Call, timeout: str) -> AsyncLLM
         call: The call.
         timeout: The name of the timeout that bounds it.
     """
+    error.__traceback__ = None  # aiohttp keeps the error, and its traceback the frames that hold the one made here
     if isinstance(error, aiohttp.ServerTimeoutError):
         return timeout_failure("connect_timeout", call.connection.connect_timeout_s, "no connection was opened")
     if isinstance(error, TimeoutError):

@@ -20,7 +20,7 @@ class SSEParser:
         max_event_bytes: The longest event; a longer one is a broken stream.
     """
 
-    __slots__ = ("_data", "_held", "_line", "_max", "_started")
+    __slots__ = ("_data", "_held", "_is_json", "_line", "_max", "_started")
 
     def __init__(self, max_event_bytes: int) -> None:
         self._line: list[bytes] = []  # the pieces of a line that has not ended
@@ -28,6 +28,12 @@ class SSEParser:
         self._held = 0
         self._max = max_event_bytes
         self._started = False
+        self._is_json = False
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body so far, where it is JSON and not a stream: some servers ignore that one was asked for."""
+        return b"".join(self._line) if self._is_json else None
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Take the next piece and return the data of the events that it completes, in order.
@@ -39,8 +45,9 @@ class SSEParser:
             # Nearly every piece of a real stream: whole events, and no rest.
             events: list[bytes] = []
             for block in piece.split(b"\n\n"):
-                if block.startswith(b"data: ") and b"\n" not in block:
-                    events.append(block[6:])
+                name, _, data = block.rpartition(b"\n")  # Anthropic names its events in a line of their own
+                if data[:6] == b"data: " and (not name or (name[:7] == b"event: " and b"\n" not in name)):
+                    events.append(data[6:])
                 elif block:
                     events += self._lines([*block.split(b"\n"), b""])
             return events
@@ -48,6 +55,8 @@ class SSEParser:
 
     def end(self) -> list[bytes]:
         """Return the data of a last event whose blank line is missing; some servers leave it out."""
+        if self._is_json:
+            return []
         events = self._lines(_LINE_END.split(b"".join(self._line))) if self._line else []
         self._line = []
         if self._data:
@@ -59,6 +68,9 @@ class SSEParser:
         self._held += len(piece)
         if self._held > self._max:
             raise ValueError(f"an event is longer than {self._max:,} bytes")
+        if self._is_json:
+            self._line.append(piece)
+            return []
         if self._line and self._started and not self._line[-1].endswith(b"\r") and not _LINE_END.search(piece):
             # The line goes on. Joined once at its end: with every piece, a long one would be copied as often.
             self._line.append(piece)
@@ -67,6 +79,10 @@ class SSEParser:
         if not self._started:
             if len(pending) < len(_BOM) and _BOM.startswith(pending):
                 self._line = [pending]
+                return []
+            first = pending.removeprefix(_BOM).lstrip()[:1]
+            if not first or first in b"{[":
+                self._line, self._is_json = [pending], bool(first)
                 return []
             pending = pending.removeprefix(_BOM)
             self._started = True

@@ -11,12 +11,10 @@ from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
 from ..base import NEVER_S, Call
-from ..bodies import WRONG_TYPES, no_end, start_of
-from ..errors import describe, redact, unreadable_failure
-from ..headers import lower_case
+from ..bodies import as_chunk, no_end, unreadable_event
+from ..errors import describe, redact
 from ..litellm.importing import model_response
 from .connections import exchange_failure
-from .formats.openai import ChunkReader
 from .sse import SSEParser
 from .timeouts import Timers
 
@@ -34,13 +32,14 @@ class WireStream:
     """
 
     def __init__(self, response: aiohttp.ClientResponse, timers: Timers, call: Call) -> None:
-        self.headers: Mapping[str, str] = lower_case(response.headers)
+        self.headers: Mapping[str, str] = call.read_headers(response.headers)
         self.build_response: Callable[[dict[str, object]], object] | None = model_response
         self._response = response
         self._timers = timers
         self._call = call
         self._parser = SSEParser(size_limits.MAX_EVENT_BYTES)
-        self._reader = ChunkReader(call)
+        assert call.request is not None
+        self._reader = call.request.open_reader(call.secrets())
         self._start = b""  # what came before the first chunk, while there was none
         self._left_bytes = size_limits.MAX_STREAM_BYTES
         self._ended = False
@@ -52,7 +51,7 @@ class WireStream:
             with self._timers.limit(timeout_s):
                 while not self._ended:
                     if self._broken is not None:
-                        raise self._broken
+                        raise self._taken_broken()
                     piece = await self._response.content.readany()
                     chunks = self._chunks(piece)
                     if chunks:
@@ -97,34 +96,43 @@ class WireStream:
             self._start = (self._start + piece)[:_SHOWN_BYTES]
         try:
             for event in self._parser.feed(piece) if piece else self._parser.end():
-                chunk = reader.read(event)
-                if chunk:
-                    chunks.append(chunk)
-                elif reader.has_ended:
+                chunks += reader.feed(event)
+                if reader.has_ended:
                     self._ended = True
                     return chunks
             if not piece:
-                self._ended = reader.is_complete
+                whole = self._parser.whole
+                if whole is not None:
+                    chunks.append(self._whole(whole))
+                self._ended = whole is not None or reader.is_whole
                 if not self._ended:
                     self._broken = no_end(self._start, has_begun=reader.has_begun)
             elif self._left_bytes < 0:
                 self._broken = StreamInterruptedError(size_limits.stream_too_long())
-        except WRONG_TYPES as error:
-            self._broken = self._unreadable(error)
+        except ValueError as error:  # the parser's, of an event that is too long
+            self._broken = unreadable_event(error, self._start, has_begun=reader.has_begun)
         except AsyncLLMError as error:
             self._broken = error
         if self._broken is not None and not chunks:
-            raise self._broken
+            raise self._taken_broken()
         return chunks
+
+    def _whole(self, body: bytes) -> dict[str, object]:
+        """Return the answer of a server that ignores that a stream was asked for."""
+        request = self._call.request
+        assert request is not None
+        return as_chunk(request.read_answer(body, self._call.secrets()))
+
+    def _taken_broken(self) -> AsyncLLMError:
+        """Return the failure, and keep it no longer: its traceback leads back here."""
+        broken, self._broken = self._broken, None
+        assert broken is not None
+        return broken
 
     def _cut(self, error: BaseException) -> AsyncLLMError:
         if not self._reader.has_begun:
             return exchange_failure(error, self._call, "first_token_timeout")
+        error.__traceback__ = None  # as there
         return StreamInterruptedError(
             f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
         )
-
-    def _unreadable(self, error: Exception) -> AsyncLLMError:
-        if not self._reader.has_begun:
-            return unreadable_failure(f"{describe(error)}, in {start_of(self._start)}", status=200)
-        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")

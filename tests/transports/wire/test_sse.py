@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 
 import pytest
@@ -85,3 +86,22 @@ def test_an_endless_event_is_no_event(piece: bytes) -> None:
     parser = SSEParser(1_000)
     with pytest.raises(ValueError, match="longer than 1,000 bytes"):
         list(map(parser.feed, [piece] * 100))
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("lead", [b"", b"\r\n \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_json_is_no_stream(lead: bytes, size: int) -> None:
+    """A body that begins as JSON is kept whole, wherever it is cut, and has no events."""
+    body = lead + b'{"text": "data: no event"}\n\n'
+    parser = SSEParser(10_000)
+    events = [event for at in range(0, len(body), size) for event in parser.feed(body[at : at + size])]
+    assert [*events, *parser.end()] == []
+    assert parser.whole is not None
+    assert json.loads(parser.whole.decode("utf-8-sig")) == {"text": "data: no event"}
+
+
+def test_a_stream_is_no_json() -> None:
+    """Events that hold JSON are a stream, after leading blank lines, too."""
+    parser = SSEParser(10_000)
+    assert parser.feed(b'\n\ndata: {"a": 1}\n\n') == [b'{"a": 1}']
+    assert parser.whole is None

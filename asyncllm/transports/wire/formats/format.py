@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from asyncllm.transports.bodies import WRONG_TYPES
+
+UNREADABLE = (*WRONG_TYPES, RecursionError)
+"""The exceptions of reading a malformed answer or event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
@@ -56,6 +61,11 @@ class FormatRequest(Protocol):
     """One request in a provider's format, and the readers of its answer."""
 
     @property
+    def url(self) -> str:
+        """The address that it is posted to."""
+        ...
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """All headers that the format decides, `extra_headers` of the connection and of the call among them.
 
@@ -103,11 +113,9 @@ class WireFormat(Protocol):
     """How one model is asked at one endpoint; made once, asked for every request.
 
     Attributes:
-        url: Where requests are posted.
         headers: The headers of a plain request, the key among them.
     """
 
-    url: str
     headers: Mapping[str, str]
 
     def request(
@@ -123,5 +131,5 @@ class WireFormat(Protocol):
         ...
 
     def limit_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the rate-limit headers of an answer under the names and in the forms of `x-ratelimit-*`."""
+        """Return `x-ratelimit-*` headers for those of an answer that have other names or forms; often none."""
         ...

@@ -1,62 +1,25 @@
-"""OpenAI's chat completions: requests written, answers and chunks checked and read as litellm reads them."""
+"""OpenAI's chat completions: answers and chunks, checked and read as litellm reads them."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-import pydantic_core
-
 from asyncllm.errors import AsyncLLMError, MalformedResponseError
 
-from ...base import Call
-from ...bodies import WRONG_TYPES, decode, encode, error_in, read_error, read_error_event, start_of
+from ...bodies import WRONG_TYPES, as_chunk, decode, error_in, read_error, read_error_event, start_of, unreadable_event
 from ...json_values import is_array
+from .openai_fields import FINISH_REASONS, check_delta, check_usage, settle_choice, settle_head, take_groq_usage
 
 _DONE = b"[DONE]"
-# Some servers show a reasoning model's thoughts inside the text.
-_THOUGHTS = re.compile(r"<(?:think|thinking|budget:thinking)>(.*?)</(?:think|thinking|budget:thinking)>(.*)", re.DOTALL)
-# What servers of OpenAI's format say instead of its own words. Source: litellm's map of finish reasons.
-_FINISH_REASONS = {
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-}
-_TEXT = (str, type(None))  # made once: these checks are made of every answer and of every chunk
 
 
-def encode_request(body: Mapping[str, object], head: bytes) -> bytes:
-    """Encode the body of a request.
+def read_answer(body: bytes, secrets: tuple[str, ...] = ()) -> dict[str, object]:
+    """Decode a whole answer.
 
     Args:
-        body: The body.
-        head: All of it but for the messages, encoded already; empty where it is not.
-
-    Raises:
-        TypeError: It holds what JSON cannot express.
-    """
-    if head:
-        try:
-            return b'%b,"messages":%b}' % (head, pydantic_core.to_json(body["messages"]))
-        except (ValueError, pydantic_core.PydanticSerializationError):
-            pass
-    return encode(body)
-
-
-def encode_stream_request(body: Mapping[str, object], *, asks_usage: bool) -> bytes:
-    """Encode the body of a request for a stream, with its usage where that has to be asked for."""
-    if not asks_usage:
-        return encode({**body, "stream": True})
-    given: Any = body.get("stream_options") or {}
-    return encode({**body, "stream": True, "stream_options": {"include_usage": True, **given}})
-
-
-def read_answer(body: bytes, call: Call) -> dict[str, object]:
-    """Decode a whole answer.
+        body: The body as it came.
+        secrets: Texts that must not occur in an error.
 
     Raises:
         ProviderError: It is an error that came with the status of an answer.
@@ -71,14 +34,15 @@ def read_answer(body: bytes, call: Call) -> dict[str, object]:
         raise _no_answer(body)
     said = error_in(data)
     if said is not None:
-        raise read_error(said, call)
+        raise read_error(said, secrets)
     choices: list[dict[str, Any]] | None = data.get("choices")
     if not choices or type(choices) is not list:
         raise _no_answer(body)
     try:
+        settle_head(data)
         for choice in choices:
-            _settle(choice)
-        _check_usage(data)
+            settle_choice(choice)
+        check_usage(data)
     except WRONG_TYPES:
         raise _no_answer(body) from None
     return data
@@ -87,38 +51,47 @@ def read_answer(body: bytes, call: Call) -> dict[str, object]:
 class ChunkReader:
     """Reads the events of one stream.
 
+    Args:
+        secrets: Texts that must not occur in an error.
+        choices: How many choices the answer has.
+
     Attributes:
         has_begun: Whether a part of the answer has come.
         has_ended: Whether the mark of the end has come.
     """
 
-    __slots__ = ("_call", "_calls_tools", "_open_choices", "has_begun", "has_ended")
+    __slots__ = ("_calls_tools", "_open_choices", "_secrets", "has_begun", "has_ended")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, secrets: tuple[str, ...] = (), choices: int = 1) -> None:
         self.has_begun = False
         self.has_ended = False
-        self._call = call
-        choices = (call.body or {}).get("n")
-        self._open_choices = choices if isinstance(choices, int) and choices else 1
+        self._secrets = secrets
+        self._open_choices = choices
         self._calls_tools = False  # some servers end such an answer with `stop`
 
     @property
-    def is_complete(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether every choice has ended; some servers leave out the mark of the end."""
         return self._open_choices <= 0
 
-    def read(self, event: bytes) -> dict[str, object] | None:
-        """Decode an event into a chunk; None when it is no part of an answer.
+    def feed(self, data: bytes) -> list[dict[str, object]]:
+        """Decode an event into its chunk; empty when it is no part of an answer.
 
         Raises:
-            AsyncLLMError: It is an error.
-            AttributeError, TypeError, ValueError: It is no chunk.
+            AsyncLLMError: It is an error, or no chunk.
         """
-        if event == _DONE:
+        if data == _DONE:
             self.has_ended = True
-            return None
-        if not event:
-            return None
+            return []
+        try:
+            chunk = self._read(data) if data else None
+        except WRONG_TYPES as error:
+            caught = unreadable_event(error, data, has_begun=self.has_begun)
+        else:
+            return [chunk] if chunk else []
+        raise caught
+
+    def _read(self, event: bytes) -> dict[str, object] | None:
         chunk: dict[str, Any] = decode(event)
         if type(chunk) is not dict:
             chunk = _first_object(chunk, event)
@@ -129,7 +102,13 @@ class ChunkReader:
         if chunk.get("error") or (choices and choices[0].get("error")):
             raise self._error(chunk)
         if chunk.get("usage") is not None:
-            _check_usage(chunk)
+            check_usage(chunk)
+        elif "x_groq" in chunk:
+            take_groq_usage(chunk)
+        if not self.has_begun:
+            settle_head(chunk)
+            if choices and choices[0].get("delta") is None and choices[0].get("message") is not None:
+                return self._whole(chunk, choices)
         if choices:
             self._check_choices(choices, event)
         elif "choices" not in chunk and "usage" not in chunk:
@@ -138,19 +117,26 @@ class ChunkReader:
             self.has_begun = True
         return chunk
 
+    def _whole(self, answer: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str, object]:
+        """Return the chunk of an event that holds the whole answer."""
+        for choice in choices:
+            settle_choice(choice)
+        self.has_begun, self._open_choices = True, 0
+        return as_chunk(answer)
+
     def _check_choices(self, choices: list[dict[str, Any]], event: bytes) -> None:
         if not self._calls_tools:
             self._calls_tools = b'"tool_calls"' in event
         for choice in choices:
-            _check_delta(choice)
+            check_delta(choice)
             reason: str | None = choice.get("finish_reason")
             if reason:
                 self._open_choices -= 1
                 reason = "tool_calls" if reason == "stop" and self._calls_tools else reason
-                choice["finish_reason"] = _FINISH_REASONS.get(reason, reason)
+                choice["finish_reason"] = FINISH_REASONS.get(reason, reason)
 
     def _error(self, chunk: Mapping[str, object]) -> AsyncLLMError:
-        return (read_error_event if self.has_begun else read_error)(error_in(chunk) or chunk, self._call)
+        return (read_error_event if self.has_begun else read_error)(error_in(chunk) or chunk, self._secrets)
 
 
 def _first_object(decoded: object, event: bytes) -> dict[str, Any]:
@@ -163,77 +149,3 @@ def _first_object(decoded: object, event: bytes) -> dict[str, Any]:
 
 def _no_answer(body: bytes) -> MalformedResponseError:
     return MalformedResponseError(f"the provider said 200 and sent no answer: {start_of(body)}.", status_code=200)
-
-
-def _settle(choice: dict[str, Any]) -> None:
-    """Put one choice of a whole answer into the form that litellm gives it, in place."""
-    message: dict[str, Any] | None = choice.get("message")
-    if message is None or type(message) is not dict:
-        raise MalformedResponseError("the provider's answer has a choice without a message.", status_code=200)
-    content = message.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise TypeError("content is neither text nor parts")
-    # A look at the first character spares nearly every answer the search.
-    if isinstance(content, str) and content[:1] == "<" and "reasoning_content" not in message:
-        thoughts = _THOUGHTS.match(content) if "reasoning" not in message else None
-        if thoughts is not None:
-            message["reasoning_content"], message["content"] = thoughts.groups()
-    _check_texts(message)
-    if message.get("tool_calls") is not None:
-        _check_calls(message["tool_calls"])
-    reason = choice.get("finish_reason") or "stop"
-    if reason == "stop" and message.get("tool_calls"):
-        reason = "tool_calls"
-    choice["finish_reason"] = _FINISH_REASONS.get(reason, str(reason))
-
-
-def _check_delta(choice: dict[str, Any]) -> None:
-    """Check that the delta of a choice can be put together with the others.
-
-    Raises:
-        AttributeError, TypeError: It cannot.
-    """
-    index = choice.get("index")
-    if index.__class__ is not int and index is not None:
-        raise TypeError("the index of a choice is no number")
-    reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
-    if reason is not None and not isinstance(reason, str):
-        raise TypeError("finish_reason is no text")
-    if logprobs is not None and not isinstance(logprobs, dict):
-        raise TypeError("logprobs is no object")
-    delta: dict[str, Any] | None = choice.get("delta")
-    if delta is None:
-        return
-    content = delta.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise TypeError("content is neither text nor parts")
-    if len(delta) > 2:  # more than a role and a content
-        _check_texts(delta)
-        if delta.get("tool_calls") is not None:
-            _check_calls(delta["tool_calls"])
-
-
-def _check_texts(message: Mapping[str, object]) -> None:
-    """Check the texts of a message beside its content."""
-    for name in ("reasoning_content", "reasoning", "refusal"):
-        if not isinstance(message.get(name), _TEXT):
-            raise TypeError(f"{name} is no text")
-
-
-def _check_calls(calls: list[dict[str, Any]]) -> None:
-    """Check tool calls, or their deltas, and encode arguments that were sent as an object."""
-    if type(calls) is not list:
-        raise TypeError("tool_calls is no list")
-    for call in calls:
-        function: dict[str, Any] = call.get("function") or {}
-        if isinstance(function.get("arguments"), dict):
-            function["arguments"] = json.dumps(function["arguments"])  # some servers send them decoded
-        for text in (call.get("id"), function.get("name"), function.get("arguments")):
-            if not isinstance(text, _TEXT):
-                raise TypeError("a tool call is not made of texts")
-
-
-def _check_usage(data: Mapping[str, object]) -> None:
-    """Check that the usage of an answer, or of a chunk, is one."""
-    if not isinstance(data.get("usage"), dict | None):
-        raise TypeError("usage is no object")
