@@ -163,13 +163,13 @@ class CallRun:
             endpoint.worst_case(call) if budgets or self._pays_for_tenant() else 0.0,
             None if policy is None else policy.cooling_down,
             policy is not None,
-            self._request.tenant,
-            self._request.priority == "batch",
+            self.request.tenant,
+            self.request.priority == "batch",
         )
         return admit(pipeline.slots, endpoint.limits, needs, self._deadline, again=bool(self.record.attempts))
 
     def _pays_for_tenant(self) -> bool:
-        return self._request.tenant is not None and self._pipeline.slots.tenants.limits.budget_usd is not None
+        return self.request.tenant is not None and self._pipeline.slots.tenants.limits.budget_usd is not None
 
     async def send(self, call: Call) -> Answer:
         """Send a plain call."""

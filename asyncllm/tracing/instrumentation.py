@@ -26,7 +26,7 @@ _WRAPPED: tuple[tuple[type, str], ...] = (
     (AsyncLLM, "_complete"),
     (AsyncLLM, "_stream"),
     (AsyncLLM, "_extract"),
-    (Endpoint, "call"),
+    (Endpoint, "params"),
     (OutcomeStream, "__aenter__"),
     (OutcomeStream, "__aexit__"),
 )

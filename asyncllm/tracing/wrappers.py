@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Token
 from functools import partial
 from typing import Any
@@ -23,9 +23,12 @@ from ..messages import Request
 from ..narrowing import mapping_or_empty
 from ..pipeline.endpoint import Endpoint
 from ..structured import type_name
-from ..transports.base import Call, ChunkStream
+from ..structured.forms import TypedForms
+from ..transports.base import ChunkStream
 from .attributes import Attributes
 from .call_span import BATCH, CallSpan, TracingSettings, common_attributes
+
+Asked = Request | TypedForms[Any]
 
 # Names that only a network of one's own resolves.
 _OWN_SUFFIXES = (".internal", ".local", ".localhost", ".svc", ".cluster.local")
@@ -54,11 +57,11 @@ class Wrappers:
     def complete(self, original: Callable[..., Awaitable[Completion]]) -> Callable[..., Awaitable[Completion]]:
         """Record a plain call."""
 
-        async def complete(client: AsyncLLM, request: Request, *rest: Any) -> Completion:
-            call = self._begin(client, request, is_stream=False)
+        async def complete(client: AsyncLLM, asked: Asked, *rest: Any) -> Completion:
+            call = self._begin(client, asked, is_stream=False)
             try:
-                with _Current(call.span):
-                    completion = await original(client, request, *rest)
+                with _CurrentSpan(call.span):
+                    completion = await original(client, asked, *rest)
             except BaseException as error:
                 call.failed(error)
                 raise
@@ -70,18 +73,18 @@ class Wrappers:
     def stream(self, original: Callable[..., CompletionStream]) -> Callable[..., CompletionStream]:
         """Record a stream, from its opening on."""
 
-        def stream(client: AsyncLLM, request: Request, *rest: Any) -> CompletionStream:
-            made = original(client, request, *rest)
+        def stream(client: AsyncLLM, asked: Asked, *rest: Any) -> CompletionStream:
+            made = original(client, asked, *rest)
             opening: Callable[[], Awaitable[Opened]] = vars(made)["_open"]
-            vars(made)["_open"] = lambda: self._opening(client, request, opening)
+            vars(made)["_open"] = lambda: self._opening(client, asked, opening)
             return made
 
         return stream
 
-    async def _opening(self, client: AsyncLLM, request: Request, opening: Callable[[], Awaitable[Opened]]) -> Opened:
-        call = self._begin(client, request, is_stream=True)
+    async def _opening(self, client: AsyncLLM, asked: Asked, opening: Callable[[], Awaitable[Opened]]) -> Opened:
+        call = self._begin(client, asked, is_stream=True)
         try:
-            with _Current(call.span):
+            with _CurrentSpan(call.span):
                 opened = await opening()
         except BaseException as error:
             call.failed(error)
@@ -92,7 +95,7 @@ class Wrappers:
 
         def end(completion: Completion, error: BaseException | None) -> None:
             try:
-                with _Current(call.span):  # for the event of the end
+                with _CurrentSpan(call.span):  # for the event of the end
                     finished(completion, error)
             finally:
                 call.answered(completion, error)
@@ -128,11 +131,11 @@ class Wrappers:
 
         return extract
 
-    def call(self, original: Callable[..., Call]) -> Callable[..., Call]:
+    def params(self, original: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
         """Send the trace's context along, to endpoints of one's own."""
 
-        def call(endpoint: Endpoint, *rest: Any) -> Call:
-            made = original(endpoint, *rest)
+        def params(endpoint: Endpoint, request: Request) -> Mapping[str, Any]:
+            made = original(endpoint, request)
             own = self._own.get(endpoint)
             if own is None:
                 own = self._own[endpoint] = self._is_own(endpoint)
@@ -140,11 +143,10 @@ class Wrappers:
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
                 if headers:
-                    given = mapping_or_empty(made.params.get("extra_headers"))
-                    made.params = {**made.params, "extra_headers": {**headers, **given}}
+                    return {**made, "extra_headers": {**headers, **mapping_or_empty(made.get("extra_headers"))}}
             return made
 
-        return call
+        return params
 
     def aenter(self, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Begin the span of a batch."""
@@ -177,18 +179,25 @@ class Wrappers:
 
         return aexit
 
-    def _begin(self, client: AsyncLLM, request: Request, *, is_stream: bool) -> CallSpan:
+    def _begin(self, client: AsyncLLM, asked: Asked, *, is_stream: bool) -> CallSpan:
         common = self._common.get(client)
         if common is None:
             common = self._common[client] = common_attributes(client, is_latest=self._settings.is_latest)
             self._settings.metrics.clients.add(client)
-        return CallSpan(self._settings, common, client, request, is_stream=is_stream)
+        call = CallSpan(self._settings, common, client, _request_of(asked), is_stream=is_stream)
+        if not isinstance(asked, Request) and call.span.is_recording():
+            call.span.set_attribute("gen_ai.output.type", "json")
+        return call
 
     def _is_own(self, endpoint: Endpoint) -> bool:
         if endpoint.connection.is_embedded:
             return False
         host = urlsplit(str(endpoint.connection.options.get("base_url") or "")).hostname
         return endpoint.provider == "litellm_proxy" or host in self._hosts or (host is not None and is_own_host(host))
+
+
+def _request_of(asked: Asked) -> Request:
+    return asked if isinstance(asked, Request) else asked.original
 
 
 def is_own_host(host: str) -> bool:
@@ -199,7 +208,7 @@ def is_own_host(host: str) -> bool:
         return "." not in host or host.endswith(_OWN_SUFFIXES)
 
 
-class _Current:
+class _CurrentSpan:
     """Makes a span the current one within a block; one without an identity changes nothing."""
 
     __slots__ = ("_span", "_token")

@@ -40,6 +40,8 @@ ROWS: dict[str, tuple[int, str]] = {
     "BudgetExceededError": (402, "budget"),
     "OverloadedError": (503, "busy"),
     "RequestTooLargeError": (413, "too_long"),
+    "NotCachedError": (503, "unavailable"),
+    "RecordingError": (500, "internal"),
     "StalledError": (503, "busy"),
     "JournalError": (500, "internal"),
     "ExtractionError": (502, "bad_answer"),
