@@ -106,8 +106,8 @@ async def chromium(folder: Path) -> AsyncIterator[Chromium]:
         "--no-proxy-server",
     ]
     arguments += ["--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"]
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([CHROMIUM, *arguments], **silent)  # noqa: ASYNC220  # it outlives this line
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen([CHROMIUM, *arguments], stdout=nowhere, stderr=nowhere)  # noqa: ASYNC220  # ended below
     try:
         port = folder / "DevToolsActivePort"
         with anyio.fail_after(60):
