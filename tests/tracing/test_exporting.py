@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -198,3 +199,20 @@ def test_the_table_of_attributes_is_that_of_the_code() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "asyncllm" / "tracing").glob("*.py"))
     assert len(rows) > 30
     assert {name: f'"{name}"' in code for name, _ in rows} == {name: not said.startswith("no") for name, said in rows}
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    """Every name in its queries is one that a collector makes of ours for Prometheus."""
+    dashboard = json.loads((ROOT / "examples" / "observability" / "dashboard.json").read_text(encoding="utf-8"))
+    code = (ROOT / "asyncllm" / "tracing" / "metrics.py").read_text(encoding="utf-8")
+    code = code.replace('"asyncllm.profile"', "")  # an attribute
+    ours = {name.replace(".", "_") for name in re.findall(r'"((?:gen_ai\.client|asyncllm)\.[\w.]+)"', code)}
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    shown = {
+        re.sub(r"(_seconds)?_(count|sum|bucket)$|(_USD)?_total$", "", name)
+        for query in queries
+        for name in re.findall(r"\b(?:gen_ai_client|asyncllm)_\w+", query)
+        if name != "asyncllm_profile"
+    }
+    assert len(queries) > 10
+    assert shown == ours
