@@ -14,6 +14,7 @@ from asyncllm.testing import Latency, simulated_provider
 
 from ..limits.rows import Row
 from .running import Stopwatch, application, session, share, state
+from .tracing import tracing
 
 PEERS = ("asyncllm", "openai", "litellm")
 CLIENTS, STREAMS, LEAVING = 200, 500, 1000
@@ -229,4 +230,5 @@ CASES: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "slow": slow,
     "fairness": fairness,
     "overload": overload,
+    "tracing": tracing,
 }
