@@ -79,6 +79,11 @@ class CallSpan:
             if settings.captures_content:
                 self.span.set_attributes(content.of_messages(request.messages))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to record, and no context that other spans belong to."""
+        return not self.span.get_span_context().is_valid and not self._settings.metrics.is_recording
+
     def opened(self, first_chunk_s: float) -> None:
         """Note that a stream's first chunk has come."""
         self._settings.metrics.first_chunk(first_chunk_s, self._common)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from weakref import WeakSet
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpHistogram, Observation
 
 from ..client import AsyncLLM
 from ..completions.call_record import Attempt
@@ -28,12 +28,15 @@ class Metrics:
     """
 
     def __init__(self, meter: Meter) -> None:
-        def seconds(name: str, description: str, boundaries: Iterable[float]) -> Callable[[float, Attributes], None]:
-            return meter.create_histogram(
-                name, "s", description, explicit_bucket_boundaries_advisory=tuple(boundaries)
-            ).record
+        def histogram(name: str, description: str, boundaries: Iterable[float]) -> Histogram:
+            bounds = tuple(boundaries)
+            return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=bounds)
 
-        self._duration = seconds(_DURATION, "GenAI operation duration.", _SECONDS)
+        def seconds(name: str, description: str, boundaries: Iterable[float]) -> Callable[[float, Attributes], None]:
+            return histogram(name, description, boundaries).record
+
+        self._histogram = histogram(_DURATION, "GenAI operation duration.", _SECONDS)
+        self._duration = self._histogram.record
         self._tokens = meter.create_histogram(
             "gen_ai.client.token.usage",
             "{token}",
@@ -52,6 +55,12 @@ class Metrics:
         gauge("asyncllm.in_flight", [self._observe("in_flight")], "{call}", "Slots in use.")
         gauge("asyncllm.waiting", [self._observe("waiting")], "{call}", "Requests waiting for a limit.")
         gauge("asyncllm.limit", [self._limits], "{call}", "The most slots in use at a time.")
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether there is a meter; the API's stand-in, until an SDK is set, and its no-op record nothing."""
+        real: object = getattr(self._histogram, "_real_instrument", self._histogram)
+        return real is not None and not isinstance(real, NoOpHistogram)
 
     def ended(self, attributes: Attributes, elapsed_s: float, attempts: Iterable[Attempt]) -> None:
         """Record a call that ended, with its attempts."""

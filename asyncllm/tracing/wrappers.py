@@ -59,6 +59,8 @@ class Wrappers:
 
         async def complete(client: AsyncLLM, asked: Asked, *rest: Any) -> Completion:
             call = self._begin(client, asked, is_stream=False)
+            if call.is_idle:
+                return await original(client, asked, *rest)
             try:
                 with _CurrentSpan(call.span):
                     completion = await original(client, asked, *rest)
@@ -83,6 +85,8 @@ class Wrappers:
 
     async def _opening(self, client: AsyncLLM, asked: Asked, opening: Callable[[], Awaitable[Opened]]) -> Opened:
         call = self._begin(client, asked, is_stream=True)
+        if call.is_idle:
+            return await opening()
         try:
             with _CurrentSpan(call.span):
                 opened = await opening()
@@ -136,10 +140,12 @@ class Wrappers:
 
         def params(endpoint: Endpoint, request: Request) -> Mapping[str, Any]:
             made = original(endpoint, request)
+            if not get_current_span().get_span_context().is_valid:
+                return made
             own = self._own.get(endpoint)
             if own is None:
                 own = self._own[endpoint] = self._is_own(endpoint)
-            if own and get_current_span().get_span_context().is_valid:
+            if own:
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
                 if headers:
