@@ -22,6 +22,7 @@ from asyncllm.threads import run_in_own_thread
 from ..base import Call, Connection
 from ..errors import connection_failure, cut_failure, redact, timeout_failure, unreadable_failure
 from ..headers import with_headers
+from .exchange import READ_BUFFER_BYTES, DirectExchange, Response, is_sendable, is_supported
 from .rules import Route
 from .timeouts import Timers
 from .tls import bound_receive_buffer, tls_context
@@ -52,7 +53,7 @@ class Connections:
         self._reading_tls = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
-    async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
+    async def post(self, call: Call, body: bytes, *, streams: bool = False) -> Response:
         """Post a body along the route of a call and return the head of the response.
 
         A request on a kept connection that the server closed before any answer is sent again, once. On a new connection
@@ -61,14 +62,14 @@ class Connections:
         route = call.route
         assert route is not None, "the wire is given requests that it serves"
         request = self._requests.get(route) or await self._prepare(route, call.connection)
-        headers = with_headers(request.headers, call.params.get("extra_headers"))
+        extra: Mapping[str, str] | None = call.params.get("extra_headers")
         _on_kept_connection.set(False)
         try:
-            return await self._send(request, headers, body)
+            return await self._send(request, extra, body, streams=streams)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
             if not _on_kept_connection.get():
                 raise
-        return await self._send(request, headers, body)
+        return await self._send(request, extra, body, streams=streams)
 
     async def trust(self) -> ssl.SSLContext | None:
         """Read the trusted certificates, once; None where a session was given, which has its own."""
@@ -101,14 +102,30 @@ class Connections:
         tls = await self.trust() if route.url.startswith("https:") else None
         if route not in self._requests:  # another call may have been here meanwhile
             looks_for_proxy = self._own and not connection.is_embedded
-            self._requests[route] = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+            request = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+            if self._own and is_supported() and request.url.raw_user is None and is_sendable(request.headers):
+                assert self._session.connector is not None, "the session is open"
+                request.exchange = DirectExchange(
+                    self._session.connector,
+                    self._loop,
+                    request.url,
+                    request.headers,
+                    request.tls,
+                    request.timeout,
+                    request.proxy,
+                )
+            self._requests[route] = request
         return self._requests[route]
 
-    async def _send(self, request: _Request, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
+    async def _send(
+        self, request: _Request, extra: Mapping[str, str] | None, body: bytes, *, streams: bool
+    ) -> Response:
+        if request.exchange is not None and len(body) < _LARGE_BODY_BYTES and (not extra or is_sendable(extra)):
+            return await request.exchange.post(body, extra, streams=streams)
         return await self._session.post(
             request.url,
             data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
-            headers=headers,
+            headers=with_headers(request.headers, extra),
             timeout=request.timeout,
             proxy=request.proxy,
             ssl=request.tls,
@@ -119,7 +136,7 @@ class Connections:
 class _Request:
     """The parts that all requests of a route have in common."""
 
-    __slots__ = ("headers", "proxy", "timeout", "tls", "url")
+    __slots__ = ("exchange", "headers", "proxy", "timeout", "tls", "url")
 
     def __init__(
         self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
@@ -129,6 +146,7 @@ class _Request:
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # with True, the session's own; certificates are always checked
+        self.exchange: DirectExchange | None = None  # without one, the session sends the requests
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -149,6 +167,10 @@ class _Connector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout
     ) -> Any:
         connection = await super().connect(req, traces, timeout)  # type: ignore[arg-type]  # its type varies by version
+        while connection.protocol is not None and connection.protocol.should_close:
+            # What came while it was kept answers no request, and would be taken for the answer to this one.
+            connection.close()
+            connection = await super().connect(req, traces, timeout)  # type: ignore[arg-type]
         kept = connection.protocol in self._used
         # The session asks in the task of the request, so that the request can read it.
         _on_kept_connection.set(kept)
@@ -205,4 +227,5 @@ def _own_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         raise_for_status=False,
+        read_bufsize=READ_BUFFER_BYTES,
     )

@@ -16,6 +16,7 @@ from ..errors import describe, redact, unreadable_failure
 from ..headers import lower_case
 from ..litellm.importing import model_response
 from .connections import exchange_failure
+from .exchange import Response
 from .formats.openai import ChunkReader
 from .sse import SSEParser
 from .timeouts import Timers
@@ -33,7 +34,7 @@ class WireStream:
         build_response: Makes litellm's `ModelResponse` of an assembled answer.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, timers: Timers, call: Call) -> None:
+    def __init__(self, response: Response, timers: Timers, call: Call) -> None:
         self.headers: Mapping[str, str] = lower_case(response.headers)
         self.build_response: Callable[[dict[str, object]], object] | None = model_response
         self._response = response

@@ -23,6 +23,7 @@ from ..headers import lower_case
 from ..json_values import is_object
 from ..litellm.importing import model_response
 from .connections import Connections, exchange_failure
+from .exchange import Response
 from .formats.openai import encode_request, encode_stream_request, read_answer
 from .stream import WireStream
 
@@ -135,7 +136,9 @@ class WireTransport:
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, encode_stream_request(call.body, asks_usage=call.route.asks_usage))
+                response = await client.post(
+                    call, encode_stream_request(call.body, asks_usage=call.route.asks_usage), streams=True
+                )
                 if response.status == 200 and response.content_type != "application/json":
                     return WireStream(response, client.timers, call)
                 body = await _read_body(response)
@@ -150,7 +153,7 @@ class WireTransport:
         return CrossingStream(stream.headers, stream.build_response, stream.read_to_end())
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: Response) -> bytes:
     """Read a body up to the limit, after unpacking."""
     try:
         length = response.content_length
@@ -158,7 +161,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
             return await response.read()
         pieces: list[bytes] = []
         size = 0
-        async for piece in response.content.iter_any():
+        while piece := await response.content.readany():
             pieces.append(piece)
             size += len(piece)
             if size > size_limits.MAX_ANSWER_BYTES:
@@ -169,7 +172,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
         raise
 
 
-def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> AsyncLLMError:
+def _unstreamed(response: Response, body: bytes, call: Call) -> AsyncLLMError:
     """Make the error of a whole body where a stream was asked for."""
     if response.status != 200:
         return _refused(response, body, lower_case(response.headers), call)
@@ -180,7 +183,7 @@ def _unstreamed(response: aiohttp.ClientResponse, body: bytes, call: Call) -> As
     return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 
-def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
+def _refused(response: Response, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
     if 300 <= response.status < 400:
         return redirect_failure(response.status, headers.get("location"), call.secrets())
     return failure(response.status, body, headers, secrets=call.secrets())

@@ -1,0 +1,64 @@
+"""The answer of an exchange, as the transport reads it; aiohttp's own response is one too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Body(Protocol):
+    """The bytes of an answer as they arrive, unframed and unpacked."""
+
+    async def readany(self) -> bytes:
+        """Return what has come, at least one byte; nothing at the end.
+
+        Raises:
+            aiohttp.ClientError: The body was cut, or cannot be read.
+        """
+        ...
+
+    def at_eof(self) -> bool:
+        """Return whether the body has come to its end and been read."""
+        ...
+
+
+class Response(Protocol):
+    """The beginning of an answer, and its body to be read."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, case-insensitive."""
+        ...
+
+    @property
+    def content(self) -> Body:
+        """The body."""
+        ...
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, lower case."""
+        ...
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced size of the body in bytes, before it is unpacked; None when there is none."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed, or back in the pool."""
+        ...
+
+    async def read(self) -> bytes:
+        """Read the whole body."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection at once, unless the body has come to its end."""
+        ...
