@@ -29,9 +29,7 @@ class EventBody(asyncio.Protocol):
     the parser whole.
     """
 
-    def __init__(
-        self, protocol: ResponseHandler, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, protocol: ResponseHandler, transport: asyncio.Transport) -> None:
         self._protocol = protocol
         self._transport = transport
         self._loop = asyncio.get_running_loop()
