@@ -1,1 +1,1 @@
-"""How fast asyncllm is beside what a user could pick instead; `make bench` runs it."""
+"""Benchmarks of asyncllm beside other SDKs; `make bench` runs them."""

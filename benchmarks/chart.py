@@ -22,7 +22,7 @@ _FLOOR_NAME = "aiohttp + json"
 
 
 def medians(rounds: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the CPU of everybody in a scenario, the least first."""
+    """Return the CPU of each peer in a scenario, the least first."""
     figures: dict[str, list[float]] = {}
     for one in rounds:
         if "error" not in one:

@@ -2,7 +2,7 @@
 
 The script is written anew from that description: two buckets, of requests and of tokens, filled at a rate that the user
 states; five attempts for a request; and 15 s in which nothing is sent after each refusal for the rate. It is run with
-the provider's true limit, and with twice that, as whoever does not know the limit may state it.
+the provider's true limit, and with twice that, as a user who does not know the limit may state it.
 
 Source: OpenAI cookbook, "How to handle rate limits", parallel processing script.
 """

@@ -1,4 +1,4 @@
-"""What is left behind: cancellation storms, hundreds of runs, paused readers, early ends. Prints a figure for each.
+"""Endurance runs: cancellation storms, hundreds of clients, paused readers, early ends; a figure is printed for each.
 
     python benchmarks/endurance.py [storm] [runs] [paused] [ends]     # all of them without a name
 
@@ -223,7 +223,7 @@ async def _by_dropping(llm: AsyncLLM) -> float:
     stream = await _long(llm).open()
     await anext(stream)
     at = time.perf_counter()
-    del stream  # it is in no cycle, so that nobody has to wait for the collector
+    del stream  # it is in no cycle, and freed without the garbage collector
     return at
 
 

@@ -1,11 +1,11 @@
-"""What every peer asks and what must come back: a wrong answer is a failure, never a fast time."""
+"""The request of every peer and the answer that must come back; a wrong answer is a failure, not a fast time."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# In every price map, so that whoever computes a cost has one to compute.
+# In every price map, so that every peer that computes a cost has one to compute.
 MODEL = "gpt-4o"
 REASONING_MODEL = "gpt-5-mini"
 API_KEY = "sk-benchmark"

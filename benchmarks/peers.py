@@ -1,4 +1,4 @@
-"""Who is compared: every peer with its worker and its environment."""
+"""The peers, each with its worker and its environment."""
 
 from __future__ import annotations
 

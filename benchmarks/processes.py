@@ -18,7 +18,7 @@ from .environments import CACHE, ROOT, clean_env, python_of
 from .peers import Peer
 from .provider import SEEN_PATH
 
-# Far more than any command takes, and less than the patience of whoever waits for a run that hangs.
+# Far more than any command takes, and short enough for a run that hangs.
 _COMMAND_TIMEOUT_S = 60.0
 _STDERR_SHOWN = 400
 _CERTIFICATE = """

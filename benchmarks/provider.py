@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         events, gap_s, ends = stream_events(prompt, model)
         self.transport.write(_STREAM_HEAD)
         for event in events:
-            # Each in a packet of its own, as a model makes them, and a turn for everybody else in between.
+            # Each in a packet of its own, as a model makes them, and a turn of the loop for other streams in between.
             self.transport.write(event)
             await asyncio.sleep(gap_s)
         if ends:
@@ -195,7 +195,7 @@ async def _serve(certificate: str | None) -> None:
     host = "127.0.0.1" if tls is None else "localhost"
     scheme = "http" if tls is None else "https"
     print(f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-    # Whoever started it holds the other end of stdin; when that is gone, so is the reason to serve.
+    # The parent process holds the other end of stdin; the server ends with it.
     await loop.run_in_executor(None, sys.stdin.read)
 
 

@@ -1,4 +1,4 @@
-"""The simulator's answers as bytes made in advance: each is computed once, and replayed to whoever asks the same again.
+"""The simulator's answers as bytes made in advance: each is computed once, and replayed for an equal request.
 
     python -m benchmarks.replay
 
@@ -38,7 +38,7 @@ class Replay(Connection):
         self.transport.write(kept)
 
     def _computed(self, body: bytes) -> bytes:
-        # It blocks everybody, once for each distinct request, before anything is measured.
+        # It blocks the loop, once for each distinct request, before anything is measured.
         headers = {"Content-Type": "application/json", "Authorization": "Bearer simulated"}
         asked = urllib.request.Request(f"{self._simulator.url}/chat/completions", body, headers)
         with urllib.request.urlopen(asked) as answer:

@@ -59,7 +59,7 @@ class Row:
 
 
 def rows(results: Mapping[str, Any]) -> Iterator[Row]:
-    """Give a row for every pair and figure of a run."""
+    """Return a row for every pair and figure of a run."""
     for key, scenario in results["scenarios"].items():
         peers = dict.fromkeys(one["peer"] for one in scenario["rounds"])
         for metric in _OF_SCENARIO[key]:

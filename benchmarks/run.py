@@ -81,8 +81,8 @@ class Bench:
 
 def run(scenarios: Sequence[Scenario]) -> dict[str, Any]:
     """Install what is missing, run everything, and return the results in the form of results.json."""
-    everybody = {peer.name: peer for scenario in scenarios for peer in (*scenario.peers, scenario.ours)}
-    environments = {peer.environment for peer in everybody.values() if peer.environment is not None}
+    all_peers = {peer.name: peer for scenario in scenarios for peer in (*scenario.peers, scenario.ours)}
+    environments = {peer.environment for peer in all_peers.values() if peer.environment is not None}
     for environment in sorted(environments | {"tools"}):
         install(environment)
     releases = {"asyncllm": versions(None), **{name: versions(name) for name in sorted(environments)}}
@@ -100,7 +100,7 @@ def run(scenarios: Sequence[Scenario]) -> dict[str, Any]:
 
 
 def errors(results: dict[str, Any]) -> Iterable[str]:
-    """Give every failure of a run."""
+    """Return every failure of a run."""
     for scenario in results["scenarios"].values():
         for one in scenario["rounds"]:
             if "error" in one:

@@ -1,4 +1,4 @@
-"""What is measured: each scenario runs its peers and asyncllm in turns, a peer and then asyncllm, several times."""
+"""Scenarios: each runs its peers and asyncllm in turns, a peer and then asyncllm, several times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What asyncllm promises, and whether the figures of a run keep it."""
+"""Targets, and the check of a run's figures against them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Target:
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
     def holds(self, value: float) -> bool:
-        """Tell whether a value is within the bound."""
+        """Return whether a value is within the bound."""
         if self.at_least is not None:
             return value >= self.at_least
         assert self.at_most is not None
@@ -75,7 +75,7 @@ class Outcome:
     against: str = ""
 
 
-# Everybody a user could pick instead.
+# The SDKs that a user could pick instead.
 _ALL = (OPENAI, LITELLM, ROUTER, PYDANTIC_AI, LANGCHAIN)
 
 TARGETS: tuple[Target, ...] = (
@@ -124,7 +124,7 @@ def compared(compare: Compare, ours: float, theirs: float) -> float:
 
 
 def judge(target: Target, scenarios: dict[str, Any]) -> Outcome:
-    """Tell what became of a target in the results of a run."""
+    """Return whether a target is met in the results of a run."""
     rounds = scenarios.get(target.scenario, {}).get("rounds", [])
     wanted: tuple[str | None, ...] = tuple(peer.name for peer in target.peers) or (None,)
     if any("error" in one and (None in wanted or one["peer"] in wanted) for one in rounds):

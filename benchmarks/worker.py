@@ -1,6 +1,6 @@
-"""What every worker does: read a command from stdin, measure this process, and write the figures to stdout.
+"""The work of every worker: read a command from stdin, measure this process, and write the figures to stdout.
 
-A worker hands its client to `serve`; whatever does the asking and the checking is the same for all of them.
+A worker hands its client to `serve`; the code that asks and checks is the same for all of them.
 """
 
 from __future__ import annotations

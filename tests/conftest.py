@@ -1,4 +1,4 @@
-"""What every test gets: both backends, loopback only, a clean environment, and the checks for leaks and secrets."""
+"""Fixtures of every test: both backends, loopback only, a clean environment, and the checks for leaks and secrets."""
 
 from __future__ import annotations
 

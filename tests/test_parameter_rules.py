@@ -1,4 +1,4 @@
-"""How names of parameters are checked, and how a profile's and a call's become one set."""
+"""Checks of parameter names, and the merging of a profile's parameters with a call's."""
 
 from __future__ import annotations
 

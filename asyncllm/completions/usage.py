@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, cast
 
 Basis = Literal["known", "estimated", "unknown"]
-"""Where a figure comes from: the provider said so, it was estimated here, or it is unknown."""
+"""The origin of a figure: reported by the provider, estimated here, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tupl
     written = usage.cache_write_tokens or 0
     kept = min(cache_write_1h_tokens, written)
     fresh = max((usage.input_tokens or 0) - cached - written, 0)
-    # Cached tokens are charged once, as cached, whatever their kind.
+    # Cached tokens are charged once, as cached, of any kind.
     audio = min(usage.audio_input_tokens or 0, fresh)
     cache_write = _or(rates.cache_write, rates.input)
     return (

@@ -79,15 +79,22 @@ class CallRun:
             self.record = turn.record
             self.record.model, self.record.provider = endpoint.config.model, endpoint.provider
 
-    async def attempts(self, send: Callable[[Call], Awaitable[T]], timeout_s: float) -> tuple[T, Admission]:
+    async def attempts(
+        self, send: Callable[[Call], Awaitable[T]], timeout_s: float, *, stream: bool = False
+    ) -> tuple[T, Admission]:
         """Send a call until an attempt succeeds.
+
+        Args:
+            send: Sends it once.
+            timeout_s: Seconds that an attempt may take, to its last byte or its first chunk.
+            stream: Whether it is sent for a stream.
 
         Returns:
             The result, and the admission of the last attempt, whose slot the caller has to release.
         """
         endpoint = self._pipeline.endpoint
         try:
-            call = endpoint.call(self._request, timeout_s)
+            call = endpoint.call(self._request, timeout_s, stream=stream)
             self._transport = endpoint.transport(call)
             self.record.transport = self._transport.name
             while True:

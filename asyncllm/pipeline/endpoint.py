@@ -16,7 +16,8 @@ from ..messages import Request, has_images, with_cache_marks
 from ..models import ModelInfo, cost_usd, estimate_tokens, model_info, own_prices, worst_case_cost
 from ..parameters import NO_PARAMS, FixedParams, FoundOnce, merge, output_limit, profile_params
 from ..transports.base import Call, Connection, Transport
-from ..transports.wire.rules import Route, route
+from ..transports.wire.formats.format import Unserved
+from ..transports.wire.requests import WireRequests
 from .circuit_breaker import CircuitBreaker
 
 _OPTIONS = ("base_url", "api_version", "custom_llm_provider")
@@ -63,9 +64,9 @@ class Endpoint:
         self.config = config
         self.connection = connection
         self._transport = transport
-        self._route: Route | None = None
+        self._wire: WireRequests | None = None
         if config.transport != "litellm":
-            self._route = route(connection, model, drop_params=config.drop_params)
+            self._wire = WireRequests(connection, model, drop_params=config.drop_params)
         self.model = model
         self.profile = config.profile or "default"
         self.provider = config.provider
@@ -89,13 +90,19 @@ class Endpoint:
     @property
     def usual_transport(self) -> str:
         """The name of the transport that serves most requests."""
-        return "litellm" if self._route is None else "wire"
+        return "litellm" if self._wire is None or self._wire.format is None else "wire"
 
-    def call(self, request: Request, timeout_s: float) -> Call:
+    def call(self, request: Request, timeout_s: float, *, stream: bool = False) -> Call:
         """Return the call of a request, after checking that the model takes it.
 
+        Args:
+            request: The request.
+            timeout_s: Seconds from sending to the last byte (of a stream: to its first chunk).
+            stream: Whether the answer shall be streamed.
+
         Raises:
-            UnsupportedError: It has images, and the model takes none.
+            UnsupportedError: It has images, and the model takes none; or it takes the wire or nothing, and has to go by
+                litellm.
             ContextWindowExceededError: Its prompt is clearly longer than the model takes.
         """
         messages: Sequence[dict[str, Any]] = request.messages
@@ -108,19 +115,21 @@ class Endpoint:
             messages = with_cache_marks(messages)
         params = self._merged(request.params or NO_PARAMS)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
-        if self._route is not None:
-            call.body = self._route.body(messages, params)
-            call.route = None if call.body is None else self._route
-        if call.route is None and self.config.transport == "wire":
-            raise UnsupportedError(
-                f"the wire transport cannot send this request to {self.config.model} as litellm would.",
-                hint='Set transport = "auto", and litellm serves it.',
-            )
+        if self._wire is not None:
+            made = self._wire.make(messages, params, stream=stream)
+            if not isinstance(made, Unserved):
+                call.format, call.request = self._wire.format, made
+            elif self.config.transport == "wire":
+                raise UnsupportedError(
+                    f"the wire transport cannot send this request to {self.config.model} as litellm would: "
+                    f"{made.reason}.",
+                    hint='Set transport = "auto", and litellm serves it.',
+                )
         return call
 
     def transport(self, call: Call) -> Transport:
         """Return the transport of a call: the wire where it can serve it, else litellm."""
-        return self._transport("litellm" if call.route is None else "wire")
+        return self._transport("litellm" if call.request is None else "wire")
 
     def reservation(self, call: Call) -> int:
         """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""

@@ -135,7 +135,7 @@ class Pipeline:
         config = self.config
         limit = config.timeout if config.first_token_timeout is None else config.first_token_timeout
         run = CallRun(self, request, deadline, None, turn)
-        (stream, first), admission = await run.attempts(run.open_stream, limit)
+        (stream, first), admission = await run.attempts(run.open_stream, limit, stream=True)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
 

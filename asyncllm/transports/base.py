@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .headers import lower_case
+
 if TYPE_CHECKING:
-    from .wire.rules import Route
+    from .wire.formats.format import FormatRequest, WireFormat
 
 
 NO_KEY = "none"
@@ -17,7 +19,7 @@ NEVER_S = 86_400.0
 """A day: longer than any timeout, where a library asks for one and the real one is kept elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Connection:
     """The provider, address and key of requests.
 
@@ -27,6 +29,7 @@ class Connection:
         options: The other fields of the connection group that are set: `base_url`, `extra_headers`, ...
         connect_timeout_s: Seconds that opening a connection may take.
         is_embedded: Whether the provider is the simulator in this process, which no proxy reaches.
+        secrets: The texts that must not occur in an error.
     """
 
     provider: str
@@ -34,6 +37,14 @@ class Connection:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     connect_timeout_s: float = 10.0
     is_embedded: bool = False
+    secrets: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        values: list[object] = [] if self.api_key == NO_KEY else [self.api_key]
+        headers: Mapping[str, object] | None = self.options.get("extra_headers")
+        values += headers.values() if headers else ()
+        values += [value for name, value in self.options.items() if name.startswith("aws_") and "name" not in name]
+        object.__setattr__(self, "secrets", tuple(str(value) for value in values if value))
 
 
 @dataclass(slots=True)
@@ -47,8 +58,8 @@ class Call:
         params: Chat-completions parameters, without nulls.
         timeout_s: Seconds from sending to the last byte (of a stream: to its first chunk).
         drop_params: Drop parameters that the model does not know, rather than refuse them.
-        route: The route by the wire; None for litellm's.
-        body: The body that the wire posts.
+        format: The provider's format, by wire; None for litellm.
+        request: The request in that format.
     """
 
     connection: Connection
@@ -57,18 +68,21 @@ class Call:
     params: Mapping[str, Any]
     timeout_s: float
     drop_params: bool = True
-    route: Route | None = None
-    body: dict[str, Any] | None = None
+    format: WireFormat | None = None
+    request: FormatRequest | None = None
+
+    def read_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return response headers in lower case, and rate limits under the names that the limits are read from."""
+        read = lower_case(headers)
+        if self.format is not None:
+            read.update(self.format.limit_headers(read))
+        return read
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not occur in an error."""
-        key, options = self.connection.api_key, self.connection.options
-        values: list[object] = [] if key == NO_KEY else [key]
-        for given in (options, self.params):
-            headers: Mapping[str, object] | None = given.get("extra_headers")
-            values += headers.values() if headers else ()
-        values += [value for name, value in options.items() if name.startswith("aws_") and "name" not in name]
-        return tuple(str(value) for value in values if value)
+        headers: Mapping[str, object] | None = self.params.get("extra_headers")
+        own = self.connection.secrets
+        return (*own, *(str(value) for value in headers.values() if value)) if headers else own
 
 
 @dataclass(slots=True)

@@ -9,8 +9,7 @@ from typing import Any
 import pydantic_core
 
 from ..errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from .base import Call
-from .errors import failure, unreadable_failure
+from .errors import describe, failure, unreadable_failure
 from .json_values import is_array, is_object
 
 WRONG_TYPES = (AttributeError, TypeError, ValueError)
@@ -53,16 +52,29 @@ def error_in(data: Mapping[str, object]) -> Mapping[str, object] | None:
     return first if is_object(first) and first.get("error") else None
 
 
-def read_error(data: Mapping[str, object], call: Call) -> AsyncLLMError:
+def read_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error of a body that came with the status of an answer, by its code where that is a status."""
-    error, why = _hidden_error(data, call)
+    error, why = _hidden_error(data, secrets)
     return error or MalformedResponseError(f"the provider said 200 and sent an error: {why}.", status_code=200)
 
 
-def read_error_event(data: Mapping[str, object], call: Call) -> AsyncLLMError:
+def read_error_event(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error that a provider sends in the middle of a stream, by its code where that is a status."""
-    error, why = _hidden_error(data, call)
+    error, why = _hidden_error(data, secrets)
     return error or StreamInterruptedError(f"the provider broke the stream off: {why}.")
+
+
+def unreadable_event(error: Exception, event: bytes, *, has_begun: bool) -> AsyncLLMError:
+    """Make the error of an event that cannot be read.
+
+    Args:
+        error: What reading it raised.
+        event: Its data.
+        has_begun: Whether a part of the answer had come.
+    """
+    if has_begun:
+        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
+    return unreadable_failure(f"{describe(error)}, in {start_of(event)}", status=200)
 
 
 def no_end(start: bytes, *, has_begun: bool, status: int | None = 200) -> AsyncLLMError:
@@ -84,10 +96,10 @@ def start_of(body: bytes) -> str:
     return repr(text) if text else "an empty body"
 
 
-def _hidden_error(data: Mapping[str, object], call: Call) -> tuple[AsyncLLMError | None, str]:
+def _hidden_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> tuple[AsyncLLMError | None, str]:
     """Return the error of a body when its code is a status, and its message."""
     said = data["error"]
     code = said.get("code") if is_object(said) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else None
-    error = failure(status or 500, json.dumps(data), secrets=call.secrets())
+    error = failure(status or 500, json.dumps(data), secrets=secrets)
     return (error, "") if status is not None else (None, error.message.removesuffix(" (HTTP 500)").rstrip("."))

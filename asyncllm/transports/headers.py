@@ -11,7 +11,7 @@ def lower_case(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_headers(headers: Mapping[str, str], others: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return headers with others over them, whatever the case of their names."""
+    """Return headers with others over them, ignoring the case of their names."""
     if not others:
         return headers
     replaced = {name.lower() for name in others}

@@ -1,1 +1,1 @@
-"""What the limiter is measured by: one case for each promise, over real HTTP against the simulator."""
+"""Measurements of the limiter: one case for each promise, over real HTTP against the simulator."""

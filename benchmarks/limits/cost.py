@@ -1,4 +1,4 @@
-"""What the limiter takes of a call that need not wait."""
+"""The limiter's CPU per call that does not have to wait."""
 
 from __future__ import annotations
 

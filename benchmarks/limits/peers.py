@@ -1,4 +1,4 @@
-"""What others make of the same provider, beside ours: litellm's Router, and openai's SDK behind a semaphore."""
+"""Peers at the same provider: litellm's Router, and openai's SDK behind a semaphore."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _in_child(run: Callable[[], Any]) -> Any:
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() - started > _CHILD_LIMIT_S or _memory_of(child) > _MEMORY_LIMIT_BYTES:
             os.killpg(child, signal.SIGKILL)
-        if os.getppid() != parent:  # nobody will ask for the result
+        if os.getppid() != parent:  # the result is not awaited any more
             os.killpg(child, signal.SIGKILL)
             sys.exit(1)
         time.sleep(_POLL_S)

@@ -13,7 +13,7 @@ from asyncllm.config.options import Options
 from benchmarks.exchange import API_KEY, DESCRIBE, HELLO, MAX_TOKENS, MODEL, REASONING_MODEL
 from benchmarks.worker import Answer, Job, OnText, serve
 
-# A thousand streams at once, and whoever waits for a place would be measured for waiting.
+# A thousand streams at once: time spent waiting for a slot would be measured, too.
 _PLACES = 2000
 
 

@@ -1,4 +1,4 @@
-"""What of a request makes it another one, and what does not."""
+"""The parts of a request that its fingerprint depends on, and those that it does not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_equal_requests_are_one() -> None:
 
 
 def test_the_key_of_an_id_is_the_id_alone() -> None:
-    """An item with an id is known by it whatever is sent; what is sent has a hash of its own."""
+    """An item with an id is identified by it; the request that is sent has a hash of its own."""
     one, other = fingerprint(Request("a", id="x")), fingerprint(Request("b", id="x", temperature=1.0))
     assert one.key == other.key
     assert one.sent != other.sent

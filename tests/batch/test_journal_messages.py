@@ -1,4 +1,4 @@
-"""What the errors of a journal say, and what they say to do."""
+"""The messages of a journal's errors, and their remedies."""
 
 from __future__ import annotations
 

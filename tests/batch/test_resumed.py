@@ -1,4 +1,4 @@
-"""What a run is told of the journal that it resumes, before it sends anything."""
+"""The report of the journal that a run resumes, before anything is sent."""
 
 from __future__ import annotations
 

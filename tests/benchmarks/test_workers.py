@@ -71,7 +71,7 @@ def test_a_wrong_answer_is_a_failure(simulator: Simulator) -> None:
         worker.ask(calls("plain"), simulator.url)
 
 
-def test_requests_that_nobody_asked_for_are_a_failure(provider: Provider) -> None:
+def test_surplus_requests_are_a_failure(provider: Provider) -> None:
     """A peer that sends other requests than it reports has no figures that count."""
 
     class Repeating(Worker):

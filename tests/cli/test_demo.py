@@ -26,7 +26,7 @@ def messages(directory: Path) -> Path:
     return path
 
 
-def test_it_shows_everything_whatever_the_configuration_says(run: Run, messages: Path, directory: Path) -> None:
+def test_it_shows_everything_with_any_configuration(run: Run, messages: Path, directory: Path) -> None:
     """A call, a stream, a typed answer and a batch, then a table; rows without a message are said not to be sent."""
     ran = run("demo")
     assert ran.code == 0

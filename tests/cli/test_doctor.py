@@ -19,7 +19,7 @@ MODEL = ["--set", "model=openai/gpt-5-mini"]
 
 
 def checks(ran: Any) -> dict[str, str]:
-    """Give the status of each check of the one profile."""
+    """Return the status of each check of the one profile."""
     return {check["name"]: check["status"] for check in ran.json}
 
 

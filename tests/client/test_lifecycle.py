@@ -61,7 +61,7 @@ async def test_a_view_is_closed_with_its_client(options: dict[str, Any]) -> None
 @pytest.mark.anyio
 @pytest.mark.leaks
 async def test_an_unclosed_client_warns_and_lets_go(options: dict[str, Any], simulator: Simulator) -> None:
-    """A client that nobody closed gives up its connections when it is collected, with a ResourceWarning."""
+    """A client that was not closed gives up its connections when it is collected, with a ResourceWarning."""
     clients: list[Any] = [AsyncLLM(**options)]
     await clients[0].acompletion("hi")
     with pytest.warns(ResourceWarning, match="a client was never closed"):
@@ -153,7 +153,7 @@ print([name for name in {HEAVY + LATER} if name in sys.modules])
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_loop_goes_on_while_a_transport_is_imported(backend: str, tmp_path: Path, simulator: Simulator) -> None:
-    """The first call leaves the import to a thread, for the sake of whatever else its loop is serving."""
+    """The first call leaves the import to a thread, so that its loop goes on serving."""
     code = f"""
 import sys, threading, anyio, asyncllm
 

@@ -14,7 +14,7 @@ from asyncllm.simulator import Fault, Simulator
 
 WARNINGS = ["-W", "error", "-W", "ignore::DeprecationWarning"]  # litellm's own, and those of Python of a fork
 
-# What a script may be doing when Ctrl-C comes; `begun` says that whatever has to be left again has been entered.
+# What a script may be doing when Ctrl-C comes; `begun` says that every block that must be left again has been entered.
 DOING = {
     "a call": """
 with LLM(**options) as llm:
@@ -87,7 +87,7 @@ def interrupted(doing: str, folder: Path, transport: str) -> tuple[str, str, int
 
 @pytest.mark.parametrize("doing", DOING)
 def test_ctrl_c_ends_it_and_leaves_nothing(doing: str, tmp_path: Path) -> None:
-    """The script gets its KeyboardInterrupt, the provider loses its client, and nobody warns of anything."""
+    """The script gets its KeyboardInterrupt, the provider loses its client, and there are no warnings."""
     out, err, aborted = interrupted(doing, tmp_path, "wire")
     assert (out, err) == ("interrupted\n", "")
     assert aborted == (2 if "batch" in doing else 1)

@@ -244,11 +244,17 @@ class TestReplace:
 
     def test_a_name_without_a_provider_takes_no_key(self) -> None:
         """A model of an unknown provider gets no key of a known one."""
-        config = LLMConfig(model="openai/a", **GROUP).replace(model="my-model")
+        group = {name: value for name, value in GROUP.items() if name != "base_url"}
+        config = LLMConfig(model="openai/a", **group).replace(model="my-model")
         assert group_of(config) == set()
         assert str(config.withheld["api_key"]) == (
             "not taken from argument: it is for openai, and this profile uses another provider"
         )
+
+    def test_another_model_of_the_same_server_keeps_its_key(self) -> None:
+        """A name without a provider is an OpenAI-compatible server's where an endpoint is set."""
+        config = LLMConfig(model="openai/a", **GROUP).replace(model="my-model")
+        assert group_of(config) == set(GROUP)
 
     def test_another_endpoint_takes_no_key(self) -> None:
         """Changing the endpoint drops the credentials, also in a later copy and in pydantic's own."""

@@ -1,4 +1,4 @@
-"""What the documentation says in tables is what the code has, and its links lead somewhere."""
+"""The tables of the documentation agree with the code, and its links resolve."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Browser:
         self.left = anyio.Event()
 
     async def receive(self) -> dict[str, Any]:
-        """Give what the browser sends: nothing, until it leaves."""
+        """Return what the browser sends: nothing, until it leaves."""
         await self.left.wait()
         return {"type": "http.disconnect"}
 

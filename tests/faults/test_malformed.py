@@ -13,7 +13,6 @@ from asyncllm import AsyncLLM, CompletionStream, MalformedResponseError, ServerE
 from asyncllm.completions.usage import UNKNOWN_USAGE, Usage
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import size_limits
-from asyncllm.transports.base import Call, Connection
 from asyncllm.transports.bodies import decode
 from asyncllm.transports.errors import failure
 from asyncllm.transports.wire.formats.openai import read_answer
@@ -167,7 +166,7 @@ def test_arguments_that_come_decoded_are_encoded() -> None:
     """Some servers send the arguments of a tool call as an object; they are encoded as JSON text."""
     answer = copy.deepcopy(ANSWER)
     answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = {"city": "Rome"}  # type: ignore[index]
-    read: Any = read_answer(json.dumps(answer).encode(), Call(Connection("openai"), "m", [], {}, 1.0))
+    read: Any = read_answer(json.dumps(answer).encode())
     assert read["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Rome"}'
 
 

@@ -1,4 +1,4 @@
-"""What is watched and bounded of litellm's own HTTP, and what is left alone."""
+"""Bounds on litellm's own HTTP, and the parts of it that are left alone."""
 
 from __future__ import annotations
 
@@ -97,9 +97,8 @@ async def test_an_answer_has_a_bound(
 async def test_an_error_event_has_no_status_of_litellms_making(simulator: Simulator) -> None:
     """Anthropic says in a stream that it is overloaded; the 500 that litellm makes of it was never sent."""
     simulator.faults(Fault("error_event", after_chunks=0))
-    async with AsyncLLM(
-        model="anthropic/claude-sonnet-4-5", base_url=simulator.root_url, api_key=SECRET, num_retries=0
-    ) as llm:
+    options: dict[str, Any] = {"model": "anthropic/claude-sonnet-4-5", "base_url": simulator.root_url}
+    async with AsyncLLM(api_key=SECRET, transport="litellm", num_retries=0, **options) as llm:
         with pytest.raises(ServerError, match="Overloaded") as caught:
             await llm.stream("hi").collect()
     assert caught.value.status_code is None

@@ -44,7 +44,7 @@ class MuteServer:
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
     def is_reached(self) -> bool:
-        """Tell whether somebody has come."""
+        """Return whether a client has connected."""
         try:
             self._taken.append(self._listener.accept()[0])
         except BlockingIOError:
@@ -53,7 +53,7 @@ class MuteServer:
         return True
 
     def is_left(self) -> bool:
-        """Tell whether everybody who came has gone."""
+        """Return whether every client that connected has gone."""
         return self.is_reached() and all(map(_has_ended, self._taken))
 
     def close(self) -> None:

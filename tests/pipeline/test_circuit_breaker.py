@@ -1,4 +1,4 @@
-"""When an endpoint that keeps failing is tried, and when it is passed over."""
+"""The circuit breaker of an endpoint that keeps failing."""
 
 from __future__ import annotations
 

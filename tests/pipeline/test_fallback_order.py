@@ -1,4 +1,4 @@
-"""Which endpoint serves a call, and what is reported of those that did not."""
+"""The endpoint that serves a call, and the report of those that did not."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def asked(simulator: Simulator) -> list[str]:
 
 @contextmanager
 def refusing_port() -> Iterator[str]:
-    """Give an address at which nobody listens."""
+    """Return an address at which no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""What is tried again, how often and when."""
+"""Retries: of which errors, how often and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which errors are retried, which may have cost money, and how long a retry waits."""
+"""Rules of retries: retried errors, errors that may have cost money, and waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which schema a type is asked for with, and what is said of an answer that does not fit."""
+"""The schema that a type is asked for with, and the message about an answer that does not fit."""
 
 from __future__ import annotations
 

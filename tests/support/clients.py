@@ -19,7 +19,7 @@ TRANSPORTS: dict[str, Options] = {"litellm": {"transport": "litellm"}, "wire": {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let litellm warn of its own code, which is nobody's error here."""
+    """Ignore litellm's warnings about its own code."""
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
     config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
 

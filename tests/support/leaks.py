@@ -1,4 +1,4 @@
-"""What a process holds open: threads and descriptors, compared before and after."""
+"""Leak checks: threads and descriptors of a process, compared before and after."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 REFUSED: list[str] = []
-"""What was refused since the list was last emptied: a library may swallow the error, the tests' fixture does not."""
+"""Connections refused since the list was emptied: a library may swallow the error, the tests' fixture does not."""
 
 _installed = threading.Event()
 

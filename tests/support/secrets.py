@@ -171,7 +171,7 @@ def _chain(error: BaseException) -> Iterable[BaseException]:
 
 
 def _holds_secret(error: BaseException) -> bool:
-    """Tell whether the key can be reached from an error's own data."""
+    """Return whether the key can be reached from an error's own data."""
     seen: set[int] = set()
     todo: list[object] = [error]
     while todo and len(seen) < _MAX_OBJECTS:

@@ -1,4 +1,4 @@
-"""What a call over litellm leaves as it was: other libraries, the garbage collector, the environment and stderr."""
+"""A call over litellm changes nothing global: other libraries, the garbage collector, the environment, stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of a provider says, in whatever format and over whatever transport it came."""
+"""Errors of providers, in every format and over both transports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy says of its models."""
+"""The models of a LiteLLM proxy, as it reports them."""
 
 from __future__ import annotations
 

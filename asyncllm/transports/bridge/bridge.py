@@ -67,7 +67,7 @@ class Bridge:
         return job.result()
 
     async def release(self) -> None:
-        """Give the share back; the last one ends the thread, and returns when it has ended."""
+        """Release this share; the last one ends the thread, and returns when it has ended."""
         thread, ended = self._thread, ThreadEvent()
         if thread.give_back(ended.set):
             with anyio.CancelScope(shield=True):
@@ -75,7 +75,7 @@ class Bridge:
             thread.join()
 
     def drop(self) -> None:
-        """Give the share back without waiting, from any thread."""
+        """Release this share without waiting, from any thread."""
         # On the loop's own thread: a destructor calls this, which may run while its thread holds the lock.
         with suppress(RuntimeError):  # the loop has ended
             self._thread.loop.call_soon_threadsafe(self._thread.give_back, lambda: None)

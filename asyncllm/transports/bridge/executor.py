@@ -1,4 +1,4 @@
-"""The threads of the bridge's loop, which close the coroutines that they make and nobody awaits."""
+"""The threads of the bridge's loop, which close coroutines that they made and that are never awaited."""
 
 from __future__ import annotations
 

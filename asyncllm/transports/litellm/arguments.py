@@ -81,7 +81,7 @@ def _report_dropped(call: Call) -> None:
 
 @lru_cache(1024)  # models times the sets of parameters that they are called with
 def _dropped(model: str, provider: str, names: frozenset[str]) -> str:
-    """Name those parameters that litellm drops whatever their value; it does not say what it drops by value."""
+    """Name those parameters that litellm drops by name; it does not say what it drops by value."""
     litellm = import_litellm()
     known: list[str] | None = litellm.get_supported_openai_params(
         model=model.removeprefix(f"{provider}/"), custom_llm_provider=provider

@@ -93,7 +93,7 @@ def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begu
     original = getattr(error, "original_exception", None) or error
     said = next((said for link in _chain(original) if (said := _error_event(link)) is not None), None)
     if said is not None:
-        return (read_error_event if has_begun else read_error)(said, call)
+        return (read_error_event if has_begun else read_error)(said, call.secrets())
     hidden = None if has_begun else hidden_error(call, exchange)
     if hidden is not None and not isinstance(hidden, MalformedResponseError):
         return hidden
@@ -140,7 +140,7 @@ def hidden_error(call: Call, exchange: Exchange) -> AsyncLLMError | None:
             data: object = decode(text)
             said = error_in(data) if is_object(data) else None
             if said is not None:
-                return read_error(said, call)
+                return read_error(said, call.secrets())
     return None
 
 

@@ -22,13 +22,12 @@ from asyncllm.threads import run_in_own_thread
 from ..base import Call, Connection
 from ..errors import connection_failure, cut_failure, redact, timeout_failure, unreadable_failure
 from ..headers import with_headers
-from .exchange import READ_BUFFER_BYTES, DirectExchange, Response, is_sendable, is_supported
-from .rules import Route
+from .exchange import READ_BUFFER_BYTES, DirectExchange, Response, is_supported
 from .timeouts import Timers
 from .tls import bound_receive_buffer, tls_context
 
 _DNS_CACHE_S = 300  # as long as the load balancers of the large providers keep their addresses
-_USER_AGENT = "asyncllm"
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "asyncllm"}
 # Above it aiohttp warns of a body given as bytes, and writes one given as a file piece by piece.
 _LARGE_BODY_BYTES = 1024 * 1024
 
@@ -48,28 +47,28 @@ class Connections:
         self._loop = loop
         self._own = given is None
         self._session = _own_session() if given is None else given
-        self._requests: dict[Route, _Request] = {}
+        self._targets: dict[tuple[str, Connection], _Target] = {}
         self._tls: ssl.SSLContext | None = None
         self._reading_tls = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
     async def post(self, call: Call, body: bytes, *, streams: bool = False) -> Response:
-        """Post a body along the route of a call and return the head of the response.
+        """Post a body to where the request of a call goes, and return the head of the response.
 
         A request on a kept connection that the server closed before any answer is sent again, once. On a new connection
         that is the provider's failure.
         """
-        route = call.route
-        assert route is not None, "the wire is given requests that it serves"
-        request = self._requests.get(route) or await self._prepare(route, call.connection)
-        extra: Mapping[str, str] | None = call.params.get("extra_headers")
+        request = call.request
+        assert request is not None, "the wire is given requests that it serves"
+        target = self._targets.get((request.url, call.connection)) or await self._prepare(request.url, call.connection)
+        headers = target.complete(request.headers)
         _on_kept_connection.set(False)
         try:
-            return await self._send(request, extra, body, streams=streams)
+            return await self._send(target, headers, body, streams=streams)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
             if not _on_kept_connection.get():
                 raise
-        return await self._send(request, extra, body, streams=streams)
+        return await self._send(target, headers, body, streams=streams)
 
     async def trust(self) -> ssl.SSLContext | None:
         """Read the trusted certificates, once; None where a session was given, which has its own."""
@@ -97,56 +96,57 @@ class Connections:
     def _drop_here(self) -> None:
         self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
 
-    async def _prepare(self, route: Route, connection: Connection) -> _Request:
+    async def _prepare(self, url: str, connection: Connection) -> _Target:
         # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
-        tls = await self.trust() if route.url.startswith("https:") else None
-        if route not in self._requests:  # another call may have been here meanwhile
+        tls = await self.trust() if url.startswith("https:") else None
+        key = (url, connection)
+        if key not in self._targets:  # another call may have been here meanwhile
             looks_for_proxy = self._own and not connection.is_embedded
-            request = _Request(route, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
-            if self._own and is_supported() and request.url.raw_user is None and is_sendable(request.headers):
+            target = _Target(url, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+            if self._own and is_supported() and target.url.raw_user is None:
                 assert self._session.connector is not None, "the session is open"
-                request.exchange = DirectExchange(
-                    self._session.connector,
-                    self._loop,
-                    request.url,
-                    request.headers,
-                    request.tls,
-                    request.timeout,
-                    request.proxy,
+                target.exchange = DirectExchange(
+                    self._session.connector, target.url, target.tls, target.timeout, target.proxy
                 )
-            self._requests[route] = request
-        return self._requests[route]
+            self._targets[key] = target
+        return self._targets[key]
 
-    async def _send(
-        self, request: _Request, extra: Mapping[str, str] | None, body: bytes, *, streams: bool
-    ) -> Response:
-        if request.exchange is not None and len(body) < _LARGE_BODY_BYTES and (not extra or is_sendable(extra)):
-            return await request.exchange.post(body, extra, streams=streams)
-        return await self._session.post(
-            request.url,
+    async def _send(self, target: _Target, headers: Mapping[str, str], body: bytes, *, streams: bool) -> Response:
+        exchange = target.exchange
+        if exchange is not None and len(body) < _LARGE_BODY_BYTES and exchange.is_able(headers):
+            return await exchange.post(body, headers, streams=streams)
+        return await self._session.post(  # pyright: ignore[reportReturnType]  # aiohttp's own kind of property
+            target.url,
             data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
-            headers=with_headers(request.headers, extra),
-            timeout=request.timeout,
-            proxy=request.proxy,
-            ssl=request.tls,
+            headers=headers,
+            timeout=target.timeout,
+            proxy=target.proxy,
+            ssl=target.tls,
             allow_redirects=False,  # aiohttp would take `api-key` along to another host
         )
 
 
-class _Request:
-    """The parts that all requests of a route have in common."""
+class _Target:
+    """The parts that all requests to one address have in common."""
 
-    __slots__ = ("exchange", "headers", "proxy", "timeout", "tls", "url")
+    __slots__ = ("_completed", "_of", "exchange", "proxy", "timeout", "tls", "url")
 
     def __init__(
-        self, route: Route, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
+        self, url: str, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
     ) -> None:
-        self.url = yarl.URL(route.url)
-        self.headers = with_headers({"Content-Type": "application/json", "User-Agent": _USER_AGENT}, route.headers)
+        self.url = yarl.URL(url)
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # with True, the session's own; certificates are always checked
         self.exchange: DirectExchange | None = None  # without one, the session sends the requests
+        self._of: Mapping[str, str] | None = None
+        self._completed: Mapping[str, str] = {}
+
+    def complete(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return a request's headers with those of every request; what was made of the last ones is kept."""
+        if headers is not self._of:
+            self._completed, self._of = with_headers(_HEADERS, headers), headers
+        return self._completed
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -11,13 +11,11 @@ from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
 from ..base import NEVER_S, Call
-from ..bodies import WRONG_TYPES, no_end, start_of
-from ..errors import describe, redact, unreadable_failure
-from ..headers import lower_case
+from ..bodies import no_end, unreadable_event
+from ..errors import describe, redact
 from ..litellm.importing import model_response
 from .connections import exchange_failure
 from .exchange import Response
-from .formats.openai import ChunkReader
 from .sse import SSEParser
 from .timeouts import Timers
 
@@ -35,13 +33,14 @@ class WireStream:
     """
 
     def __init__(self, response: Response, timers: Timers, call: Call) -> None:
-        self.headers: Mapping[str, str] = lower_case(response.headers)
+        self.headers: Mapping[str, str] = call.read_headers(response.headers)
         self.build_response: Callable[[dict[str, object]], object] | None = model_response
         self._response = response
         self._timers = timers
         self._call = call
         self._parser = SSEParser(size_limits.MAX_EVENT_BYTES)
-        self._reader = ChunkReader(call)
+        assert call.request is not None
+        self._reader = call.request.open_reader(call.secrets())
         self._start = b""  # what came before the first chunk, while there was none
         self._left_bytes = size_limits.MAX_STREAM_BYTES
         self._ended = False
@@ -98,20 +97,18 @@ class WireStream:
             self._start = (self._start + piece)[:_SHOWN_BYTES]
         try:
             for event in self._parser.feed(piece) if piece else self._parser.end():
-                chunk = reader.read(event)
-                if chunk:
-                    chunks.append(chunk)
-                elif reader.has_ended:
+                chunks += reader.feed(event)
+                if reader.has_ended:
                     self._ended = True
                     return chunks
             if not piece:
-                self._ended = reader.is_complete
+                self._ended = reader.is_whole
                 if not self._ended:
                     self._broken = no_end(self._start, has_begun=reader.has_begun)
             elif self._left_bytes < 0:
                 self._broken = StreamInterruptedError(size_limits.stream_too_long())
-        except WRONG_TYPES as error:
-            self._broken = self._unreadable(error)
+        except ValueError as error:  # the parser's, of an event that is too long
+            self._broken = unreadable_event(error, self._start, has_begun=reader.has_begun)
         except AsyncLLMError as error:
             self._broken = error
         if self._broken is not None and not chunks:
@@ -124,8 +121,3 @@ class WireStream:
         return StreamInterruptedError(
             f"the stream was cut: {redact(describe(error), self._call.secrets()).rstrip('.')}."
         )
-
-    def _unreadable(self, error: Exception) -> AsyncLLMError:
-        if not self._reader.has_begun:
-            return unreadable_failure(f"{describe(error)}, in {start_of(self._start)}", status=200)
-        return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")

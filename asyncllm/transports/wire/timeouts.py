@@ -30,7 +30,7 @@ class Timers:
             self._handle = None
 
     def add(self, timeout: Timeout, seconds: float) -> None:
-        """Have a timeout fire after some time."""
+        """Schedule a timeout."""
         at = self.loop.time() + seconds
         self._pending[timeout] = at
         if self._handle is None or at < self._wakes_at - _RESOLUTION_S:

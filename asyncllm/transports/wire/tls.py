@@ -44,7 +44,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def bound_receive_buffer(transport: asyncio.BaseTransport | None) -> None:
-    """Give one connection that asyncio encrypts a small receive buffer instead of its 256 KiB.
+    """Replace the receive buffer of 256 KiB of a connection that asyncio encrypts by a small one.
 
     There is no public API for it. This changes the one connection, not the class, and only where asyncio is built as
     expected: on another interpreter or another kind of loop the connection stays as it is.

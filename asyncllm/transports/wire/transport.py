@@ -1,14 +1,13 @@
 """The transport that makes the HTTP exchange itself, over aiohttp.
 
-It serves the requests that litellm would pass through unchanged, or nearly so (`rules` decides), for a small part of
-the cost, and never imports litellm. On asyncio it runs in the caller's own loop, otherwise behind the bridge.
+It serves the requests that a provider's format can express as litellm would (`formats`), for a small part of the cost,
+and never imports litellm. On asyncio it runs in the caller's own loop, otherwise behind the bridge.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 import aiohttp
 
@@ -16,15 +15,12 @@ from asyncllm.errors import AsyncLLMError, MalformedResponseError, ProviderError
 
 from .. import size_limits
 from ..base import Answer, Call, Connection
-from ..bodies import decode, read_error, start_of
+from ..bodies import start_of
 from ..bridge import Bridge, CrossingStream
 from ..errors import failure, redirect_failure
-from ..headers import lower_case
-from ..json_values import is_object
 from ..litellm.importing import model_response
 from .connections import Connections, exchange_failure
 from .exchange import Response
-from .formats.openai import encode_request, encode_stream_request, read_answer
 from .stream import WireStream
 
 
@@ -113,32 +109,30 @@ class WireTransport:
 
     async def _complete(self, call: Call) -> Answer:
         client = self._client()
-        assert call.body is not None, "the wire is given requests that it serves"
-        assert call.route is not None
+        request = call.request
+        assert request is not None, "the wire is given requests that it serves"
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, encode_request(call.body, call.route.head(call.params)))
+                response = await client.post(call, request.encode())
                 body = await _read_body(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             caught = exchange_failure(error, call, "timeout")
         else:
-            headers = lower_case(response.headers)
+            headers = call.read_headers(response.headers)
             if response.status == 200:
-                return Answer(read_answer(body, call), headers, model_response)
+                return Answer(request.read_answer(body, call.secrets()), headers, model_response)
             caught = _refused(response, body, headers, call)
         raise caught
 
     async def _open_stream(self, call: Call) -> WireStream:
         client = self._client()
-        assert call.body is not None, "the wire is given requests that it serves"
-        assert call.route is not None
+        request = call.request
+        assert request is not None, "the wire is given requests that it serves"
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(
-                    call, encode_stream_request(call.body, asks_usage=call.route.asks_usage), streams=True
-                )
+                response = await client.post(call, request.encode(), streams=True)
                 if response.status == 200 and response.content_type != "application/json":
                     return WireStream(response, client.timers, call)
                 body = await _read_body(response)
@@ -175,11 +169,12 @@ async def _read_body(response: Response) -> bytes:
 def _unstreamed(response: Response, body: bytes, call: Call) -> AsyncLLMError:
     """Make the error of a whole body where a stream was asked for."""
     if response.status != 200:
-        return _refused(response, body, lower_case(response.headers), call)
-    with suppress(ValueError):
-        data: object = decode(body)
-        if is_object(data) and data.get("error"):
-            return read_error(data, call)
+        return _refused(response, body, call.read_headers(response.headers), call)
+    assert call.request is not None
+    try:
+        call.request.read_answer(body, call.secrets())
+    except AsyncLLMError as error:
+        return error
     return MalformedResponseError(f"a stream was asked for, and a whole body came: {start_of(body)}.")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the wire share: litellm imported once, and OpenAI's own variables out of the way."""
+"""Fixtures of the wire's tests: litellm imported once, and OpenAI's own variables out of the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncllm.transports.litellm.importing import import_litellm
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let litellm warn of its own code, which is nobody's error here."""
+    """Ignore litellm's warnings about its own code."""
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:litellm")
     config.addinivalue_line("filterwarnings", "ignore:Item .* on TypedDict class:UserWarning")
 

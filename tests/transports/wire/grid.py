@@ -64,7 +64,7 @@ MODELS: Mapping[str, Sequence[str]] = {
 }
 
 LEADING: Mapping[str, int] = {"openai": 5}
-"""How many of a provider's models meet everything; one of the others."""
+"""The number of a provider's models that meet every case; of the others, one does."""
 PART = 6  # The other models meet every sixth request.
 
 _WEATHER = {
@@ -304,7 +304,7 @@ class Case:
 
 
 def cases(provider: str, model: str, *, every: bool = False, sampled: bool = True) -> Iterator[Case]:
-    """Give the requests for a model.
+    """Return the requests for a model.
 
     The first models of a provider meet everything once; the others, which differ from them in little, meet a part of
     it, each another one, unless `sampled` is off. `every` gives all of it to all models, every parameter in a stream

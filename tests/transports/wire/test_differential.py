@@ -101,10 +101,10 @@ class Both:
         await self.auto.aclose()
 
     async def is_served(self, case: Case) -> bool:
-        """Tell whether the wire would serve a case."""
+        """Return whether the wire would serve a case."""
         target = await self.auto._shared.endpoint(self.auto.config)
         try:
-            return target.call(Request(case.messages, **case.params), 1.0).route is not None
+            return target.call(Request(case.messages, **case.params), 1.0).request is not None
         except UnsupportedError:
             return True  # an image for a model that sees none: refused before any transport
 

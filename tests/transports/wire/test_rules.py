@@ -1,4 +1,4 @@
-"""Which requests the wire takes, what it leaves out of them, and where it sends them when nobody says."""
+"""The requests that the wire serves, what it leaves out of them, and the default endpoints."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from asyncllm.parameters import FixedParams, FoundOnce
 from asyncllm.simulator import Simulator
 from asyncllm.transports.base import Connection
 from asyncllm.transports.litellm.importing import import_litellm
-from asyncllm.transports.wire.formats.openai import encode_request
-from asyncllm.transports.wire.rules import ENDPOINTS, Route, route
-from asyncllm.transports.wire.rules.endpoints import AZURE_API_VERSION
+from asyncllm.transports.wire.formats.format import Unserved
+from asyncllm.transports.wire.formats.openai_requests import OpenAIFormat, OpenAIRequest, open_format
+from asyncllm.transports.wire.requests import WireRequests
+from asyncllm.transports.wire.rules.endpoints import AZURE_API_VERSION, ENDPOINTS
 from asyncllm.transports.wire.rules.parameter_rules import DECIDED, PASSED_ON
 from tests.support.secrets import SECRET
 
 HI = [{"role": "user", "content": "hi"}]
 
 
-def made(provider: str, model: str, **options: Any) -> Route:
-    found = route(Connection(provider, SECRET, options), f"{provider}/{model}")
-    assert found is not None
+def made(provider: str, model: str, **options: Any) -> OpenAIFormat:
+    found = open_format(Connection(provider, SECRET, options), model)
+    assert isinstance(found, OpenAIFormat)
     return found
+
+
+def body(model: str, messages: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, object]:
+    request = made("openai", model).request(messages, params)
+    assert not isinstance(request, Unserved)
+    return request.body
 
 
 @pytest.fixture(params=["litellm", "auto"])
@@ -61,15 +68,15 @@ async def test_what_a_model_does_not_take_is_refused_when_dropping_is_off(llm: A
 
 def test_a_repeated_drop_is_told_loudly_once(caplog: pytest.LogCaptureFixture) -> None:
     """A batch of a million requests does not repeat the same warning a million times."""
-    target = made("openai", "o3-mini")
+    requests = WireRequests(Connection("openai", SECRET), "openai/o3-mini")
     for _ in range(3):
-        target.body(HI, {"top_p": 0.5})
+        requests.make(HI, {"top_p": 0.5}, stream=False)
     levels = [record.levelname for record in caplog.records if record.__dict__.get("event") == "call.params_dropped"]
     assert levels == ["WARNING", "DEBUG", "DEBUG"]
 
 
 @pytest.mark.parametrize(
-    ("model", "params", "body"),
+    ("model", "params", "sent"),
     [
         ("gpt-4o", {"max_tokens": 5, "temperature": 0}, {"max_tokens": 5, "temperature": 0}),
         ("gpt-5-mini", {"max_tokens": 5, "temperature": 0.3}, {"max_completion_tokens": 5}),
@@ -81,34 +88,36 @@ def test_a_repeated_drop_is_told_loudly_once(caplog: pytest.LogCaptureFixture) -
         ("gpt-4o", {"tool_choice": "auto"}, {}),
     ],
 )
-def test_what_is_simple_is_done_by_the_wire(model: str, params: dict[str, Any], body: dict[str, Any]) -> None:
+def test_what_is_simple_is_done_by_the_wire(model: str, params: dict[str, Any], sent: dict[str, Any]) -> None:
     """Renamed, dropped and added parameters, as litellm would have them."""
-    assert made("openai", model).body(HI, params) == {"model": model, "messages": HI, **body}
+    assert body(model, HI, params) == {"model": model, "messages": HI, **sent}
 
 
 @pytest.mark.parametrize(
-    ("messages", "params"),
+    ("messages", "params", "named"),
     [
-        (HI, {"zz_unheard_of": 1}),
-        (HI, {"response_format": dict}),
-        (HI, {"functions": [{"name": "f"}]}),
-        (HI, {"tools": [{"type": "custom", "custom": {"name": "f"}}]}),
-        (HI, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"anyOf": []}}}]}),
-        ([{"role": "user", "content": [{"type": "unheard_of", "unheard_of": {}}]}], {}),
-        ([{"role": "assistant", "content": "x", "function_call": {}}], {}),
+        (HI, {"zz_unheard_of": 1}, "zz_unheard_of"),
+        (HI, {"response_format": dict}, "response_format"),
+        (HI, {"functions": [{"name": "f"}]}, "functions"),
+        (HI, {"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools"),
+        (HI, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"anyOf": []}}}]}, "tools"),
+        ([{"role": "user", "content": [{"type": "unheard_of", "unheard_of": {}}]}], {}, "message"),
+        ([{"role": "assistant", "content": "x", "function_call": {}}], {}, "message"),
     ],
 )
-def test_what_is_not_simple_is_left_to_litellm(messages: list[dict[str, Any]], params: dict[str, Any]) -> None:
-    """What the table does not know, the wire does not guess."""
-    assert made("openai", "gpt-4o").body(messages, params) is None
+def test_what_is_not_simple_is_left_to_litellm(
+    messages: list[dict[str, Any]], params: dict[str, Any], named: str
+) -> None:
+    """What the table does not know, the wire does not guess; the reason names it."""
+    left = made("openai", "gpt-4o").request(messages, params)
+    assert isinstance(left, Unserved)
+    assert named in left.reason
 
 
 def test_messages_are_not_changed_in_place() -> None:
     """A request may be sent again, to another provider; what is sent is made anew where it differs."""
     message = {"role": "developer", "content": "x", "name": None, "cache_control": {"type": "ephemeral"}}
-    body = made("openai", "gpt-4o").body([message], {})
-    assert body is not None
-    assert body["messages"] == [{"role": "system", "content": "x"}]
+    assert body("gpt-4o", [message], {})["messages"] == [{"role": "system", "content": "x"}]
     assert message["role"] == "developer"
 
 
@@ -117,13 +126,13 @@ def test_messages_are_not_changed_in_place() -> None:
 )
 def test_other_endpoints_of_openai_are_left_to_litellm(model: str) -> None:
     """A model that does not answer chat completions is never sent any."""
-    assert route(Connection("openai", SECRET), f"openai/{model}") is None
+    assert isinstance(open_format(Connection("openai", SECRET), model), Unserved)
 
 
 @pytest.mark.parametrize("url", ["https://x.example/v1?a=b", "https://x.example/v1/chat/completions"])
 def test_an_unusual_address_is_left_to_litellm(url: str) -> None:
     """litellm takes such an address apart in its own way."""
-    assert route(Connection("openai", SECRET, {"base_url": url}), "openai/gpt-4o") is None
+    assert isinstance(open_format(Connection("openai", SECRET, {"base_url": url}), "gpt-4o"), Unserved)
 
 
 @pytest.mark.usefixtures("litellm_imported")
@@ -175,22 +184,25 @@ def test_azure_is_reached_by_deployment_and_version(monkeypatch: pytest.MonkeyPa
 
 def test_a_server_without_a_key_is_given_none() -> None:
     """Nothing is made up for a server of one's own."""
-    found = route(Connection("hosted_vllm", None, {"base_url": "http://127.0.0.1:1/v1"}), "hosted_vllm/m")
-    assert found is not None
+    found = open_format(Connection("hosted_vllm", None, {"base_url": "http://127.0.0.1:1/v1"}), "m")
+    assert isinstance(found, OpenAIFormat)
     assert found.headers == {}
 
 
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", ["hi", 'quotes " and \\', "half a pair \ud83d"])
-def test_a_body_with_fixed_parameters_is_the_same_in_its_own_bytes(text: str) -> None:
+@pytest.mark.parametrize("more", [{}, {"stream_options": {"include_usage": False}}])
+def test_a_body_with_fixed_parameters_is_the_same_in_its_own_bytes(
+    text: str, more: dict[str, Any], stream: bool
+) -> None:
     """What is encoded once, with the messages put in, is what encoding the whole body gives."""
     messages = [{"role": "user", "content": text}]
-    params = FixedParams(temperature=0, max_tokens=5, tools=[{"type": "function", "function": {"name": "f"}}])
-    target = made("openai", "gpt-5-mini")
-    body = target.body(messages, params)
-    assert body is not None
-    assert json.loads(encode_request(body, target.head(params))) == body
-    assert target.head(params)
-    assert target.head(dict(params)) == b""
+    params = FixedParams(temperature=0, max_tokens=5, tools=[{"type": "function", "function": {"name": "f"}}], **more)
+    fixed, plain = (made("openai", "gpt-5-mini").request(messages, one, stream=stream) for one in (params, {**params}))
+    assert isinstance(fixed, OpenAIRequest)
+    assert isinstance(plain, OpenAIRequest)
+    assert json.loads(fixed.encode()) == json.loads(plain.encode()) == fixed.body
+    assert ("stream" in fixed.body) is stream
 
 
 def test_what_is_found_out_of_fixed_parameters_is_found_out_once_and_not_for_ever() -> None:

@@ -83,7 +83,7 @@ async def test_plain_http_reads_no_certificates(simulator: Simulator, monkeypatc
 
 @pytest.fixture
 def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the authority trusted by way of the environment."""
+    """Trust the authority through the environment."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 

@@ -6,12 +6,13 @@ import asyncio
 import inspect
 import re
 import ssl
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property
 
 import aiohttp
 import yarl
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
@@ -34,11 +35,6 @@ def is_supported() -> bool:
     """Return whether the installed aiohttp is one whose connections work as this module uses them."""
     release = tuple(int(part) for part in aiohttp.__version__.split(".")[:2] if part.isdecimal())
     return KNOWN_RELEASES[0] <= release < KNOWN_RELEASES[1] and _works_as_known(ResponseHandler, Connection)
-
-
-def is_sendable(headers: Iterable[str]) -> bool:
-    """Return whether a request with headers of these names needs nothing of the session."""
-    return _OF_THE_SESSION.isdisjoint(name.lower() for name in headers)
 
 
 def _works_as_known(handler: type, connection: type) -> bool:
@@ -121,47 +117,50 @@ class DirectResponse:
 
 
 class DirectExchange:
-    """The requests of one route: their address, and the bytes that are the same for all of them.
+    """The requests to one address.
 
     Args:
         connector: The pool.
-        loop: The running loop.
         url: The address that requests are posted to.
-        headers: Their headers.
         tls: The certificates to trust; True for the connector's own.
         timeout: The time that opening a connection may take.
         proxy: The proxy to go through.
     """
 
-    __slots__ = ("_address", "_connector", "_head", "_headers", "_target", "_timeout")
+    __slots__ = ("_address", "_connector", "_head", "_is_able", "_of", "_target", "_timeout")
 
     def __init__(
         self,
         connector: aiohttp.BaseConnector,
-        loop: asyncio.AbstractEventLoop,
         url: yarl.URL,
-        headers: Mapping[str, str],
         tls: ssl.SSLContext | bool,
         timeout: aiohttp.ClientTimeout,
         proxy: str | None,
     ) -> None:
         self._connector = connector
         self._timeout = timeout
-        # Never sent: the connector reads from it where to connect, and it knows the headers of every request.
-        self._address = aiohttp.ClientRequest(
-            "POST", url, loop=loop, headers=headers, ssl=tls, proxy=yarl.URL(proxy) if proxy else None
+        # Never sent: the connector reads from it where to connect, and it knows the headers that aiohttp adds.
+        self._address = _Address(
+            "POST", url, loop=asyncio.get_running_loop(), ssl=tls, proxy=yarl.URL(proxy) if proxy else None
         )
-        is_forwarded = proxy is not None and url.scheme == "http"
-        self._target = str(url) if is_forwarded else url.raw_path_qs
-        # Of a request that a proxy forwards, the connector adds the proxy's credentials with the first connection.
-        self._head = None if is_forwarded else _head(self._target, self._request_headers())
+        self._target = str(url) if self._address.proxy and url.scheme == "http" else url.raw_path_qs
+        self._of: Mapping[str, str] | None = None
+        self._head = b""
+        self._is_able = False
 
-    async def post(self, body: bytes, extra: Mapping[str, str] | None, *, streams: bool) -> DirectResponse:
+    def is_able(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request with these headers needs nothing of the session; found once for an object."""
+        if headers is not self._of:
+            self._of, self._head = headers, b""
+            self._is_able = _OF_THE_SESSION.isdisjoint(name.lower() for name in headers)
+        return self._is_able
+
+    async def post(self, body: bytes, headers: Mapping[str, str], *, streams: bool) -> DirectResponse:
         """Send a body and return the beginning of the answer.
 
         Args:
             body: The bytes to send.
-            extra: Headers over those of the route.
+            headers: Those of the request, for which `is_able` was true.
             streams: Whether an event stream is asked for.
 
         Raises:
@@ -173,42 +172,56 @@ class DirectExchange:
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"Connection timeout to host {self._address.url}") from error
         try:
-            return await self._exchange(connection, body, extra, streams=streams)
-        except HttpProcessingError as error:
+            head = self._head_of(headers)
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is None or transport is None or transport.is_closing():
+                raise aiohttp.ServerDisconnectedError
+            protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
+            events = EventBody(protocol, transport) if streams else None
+            if len(body) < _JOINED_BYTES:
+                transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+            else:
+                transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
+                transport.write(body)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:  # the final answer is still to come
+                if events is not None:
+                    events.pass_on()
+                message, content = await protocol.read()
+            return DirectResponse(
+                connection, message, content, content if events is None else events.begin(message, content)
+            )
+        except BaseException as error:
             close(connection)
-            raise aiohttp.ClientResponseError(
-                self._address.request_info, (), status=error.code, message=error.message, headers=error.headers
-            ) from error
-        except BaseException:
-            close(connection)
+            if isinstance(error, HttpProcessingError):
+                raise aiohttp.ClientResponseError(
+                    self._address.request_info, (), status=error.code, message=error.message, headers=error.headers
+                ) from error
             raise
 
-    async def _exchange(
-        self, connection: Connection, data: bytes, extra: Mapping[str, str] | None, *, streams: bool
-    ) -> DirectResponse:
-        head = self._head
-        if head is None or extra:
-            head = _head(self._target, with_headers(self._request_headers(), extra))
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or transport.is_closing():
-            raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
-        events = EventBody(protocol, transport) if streams else None
-        if len(data) < _JOINED_BYTES:
-            transport.write(b"%b%d\r\n\r\n%b" % (head, len(data), data))
-        else:
-            transport.write(b"%b%d\r\n\r\n" % (head, len(data)))
-            transport.write(data)
-        message, content = await protocol.read()
-        while 100 <= message.code < 200 and message.code != 101:  # the final answer is still to come
-            if events is not None:
-                events.pass_on()
-            message, content = await protocol.read()
-        body = content if events is None else events.begin(message, content)
-        return DirectResponse(connection, message, content, body)
+    def _head_of(self, headers: Mapping[str, str]) -> bytes:
+        """Return the request line and the headers, up to the number of bytes of the body."""
+        if headers is self._of and self._head:
+            return self._head
+        added = {name: value for name, value in self._address.headers.items() if name != "Content-Length"}
+        lines = [f"POST {self._target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in with_headers(added, headers).items()]
+        if any(_BREAKS.search(line) for line in lines):
+            raise ValueError("a header holds a line break or a null, which could smuggle in another request")
+        head = "\r\n".join([*lines, "Content-Length: "]).encode()
+        # The connector may add a proxy's credentials with each connection.
+        if headers is self._of and self._address.proxy is None:
+            self._head = head
+        return head
 
-    def _request_headers(self) -> dict[str, str]:
-        return {name: value for name, value in self._address.headers.items() if name != "Content-Length"}
+
+class _Address(aiohttp.ClientRequest):
+    """A request whose connections are all the same."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What the pool knows its connections by."""
+        return super().connection_key
 
 
 def close(connection: Connection) -> None:
@@ -217,11 +230,3 @@ def close(connection: Connection) -> None:
     if transport is not None and transport.get_write_buffer_size():
         transport.abort()
     connection.close()
-
-
-def _head(target: str, headers: Mapping[str, str]) -> bytes:
-    """Return the request line and the headers, up to the number of bytes of the body."""
-    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if any(_BREAKS.search(line) for line in lines):
-        raise ValueError("a header holds a line break or a null, which could smuggle in another request")
-    return "\r\n".join([*lines, "Content-Length: "]).encode()

@@ -56,6 +56,11 @@ class FormatRequest(Protocol):
     """One request in a provider's format, and the readers of its answer."""
 
     @property
+    def url(self) -> str:
+        """The address that it is posted to."""
+        ...
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """All headers that the format decides, `extra_headers` of the connection and of the call among them.
 
@@ -103,11 +108,9 @@ class WireFormat(Protocol):
     """How one model is asked at one endpoint; made once, asked for every request.
 
     Attributes:
-        url: Where requests are posted.
         headers: The headers of a plain request, the key among them.
     """
 
-    url: str
     headers: Mapping[str, str]
 
     def request(
@@ -123,5 +126,5 @@ class WireFormat(Protocol):
         ...
 
     def limit_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the rate-limit headers of an answer under the names and in the forms of `x-ratelimit-*`."""
+        """Return `x-ratelimit-*` headers for those of an answer that have other names or forms; often none."""
         ...

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: requests written, answers and chunks checked and read as litellm reads them."""
+"""OpenAI's chat completions: answers and chunks, checked and read as litellm reads them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-import pydantic_core
-
 from asyncllm.errors import AsyncLLMError, MalformedResponseError
 
-from ...base import Call
-from ...bodies import WRONG_TYPES, decode, encode, error_in, read_error, read_error_event, start_of
+from ...bodies import WRONG_TYPES, decode, error_in, read_error, read_error_event, start_of, unreadable_event
 from ...json_values import is_array
 
 _DONE = b"[DONE]"
@@ -29,34 +26,12 @@ _FINISH_REASONS = {
 _TEXT = (str, type(None))  # made once: these checks are made of every answer and of every chunk
 
 
-def encode_request(body: Mapping[str, object], head: bytes) -> bytes:
-    """Encode the body of a request.
+def read_answer(body: bytes, secrets: tuple[str, ...] = ()) -> dict[str, object]:
+    """Decode a whole answer.
 
     Args:
-        body: The body.
-        head: All of it but for the messages, encoded already; empty where it is not.
-
-    Raises:
-        TypeError: It holds what JSON cannot express.
-    """
-    if head:
-        try:
-            return b'%b,"messages":%b}' % (head, pydantic_core.to_json(body["messages"]))
-        except (ValueError, pydantic_core.PydanticSerializationError):
-            pass
-    return encode(body)
-
-
-def encode_stream_request(body: Mapping[str, object], *, asks_usage: bool) -> bytes:
-    """Encode the body of a request for a stream, with its usage where that has to be asked for."""
-    if not asks_usage:
-        return encode({**body, "stream": True})
-    given: Any = body.get("stream_options") or {}
-    return encode({**body, "stream": True, "stream_options": {"include_usage": True, **given}})
-
-
-def read_answer(body: bytes, call: Call) -> dict[str, object]:
-    """Decode a whole answer.
+        body: The body as it came.
+        secrets: Texts that must not occur in an error.
 
     Raises:
         ProviderError: It is an error that came with the status of an answer.
@@ -71,7 +46,7 @@ def read_answer(body: bytes, call: Call) -> dict[str, object]:
         raise _no_answer(body)
     said = error_in(data)
     if said is not None:
-        raise read_error(said, call)
+        raise read_error(said, secrets)
     choices: list[dict[str, Any]] | None = data.get("choices")
     if not choices or type(choices) is not list:
         raise _no_answer(body)
@@ -87,38 +62,47 @@ def read_answer(body: bytes, call: Call) -> dict[str, object]:
 class ChunkReader:
     """Reads the events of one stream.
 
+    Args:
+        secrets: Texts that must not occur in an error.
+        choices: How many choices the answer has.
+
     Attributes:
         has_begun: Whether a part of the answer has come.
         has_ended: Whether the mark of the end has come.
     """
 
-    __slots__ = ("_call", "_calls_tools", "_open_choices", "has_begun", "has_ended")
+    __slots__ = ("_calls_tools", "_open_choices", "_secrets", "has_begun", "has_ended")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, secrets: tuple[str, ...] = (), choices: int = 1) -> None:
         self.has_begun = False
         self.has_ended = False
-        self._call = call
-        choices = (call.body or {}).get("n")
-        self._open_choices = choices if isinstance(choices, int) and choices else 1
+        self._secrets = secrets
+        self._open_choices = choices
         self._calls_tools = False  # some servers end such an answer with `stop`
 
     @property
-    def is_complete(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether every choice has ended; some servers leave out the mark of the end."""
         return self._open_choices <= 0
 
-    def read(self, event: bytes) -> dict[str, object] | None:
-        """Decode an event into a chunk; None when it is no part of an answer.
+    def feed(self, data: bytes) -> list[dict[str, object]]:
+        """Decode an event into its chunk; empty when it is no part of an answer.
 
         Raises:
-            AsyncLLMError: It is an error.
-            AttributeError, TypeError, ValueError: It is no chunk.
+            AsyncLLMError: It is an error, or no chunk.
         """
-        if event == _DONE:
+        if data == _DONE:
             self.has_ended = True
-            return None
-        if not event:
-            return None
+            return []
+        try:
+            chunk = self._read(data) if data else None
+        except WRONG_TYPES as error:
+            caught = unreadable_event(error, data, has_begun=self.has_begun)
+        else:
+            return [chunk] if chunk else []
+        raise caught
+
+    def _read(self, event: bytes) -> dict[str, object] | None:
         chunk: dict[str, Any] = decode(event)
         if type(chunk) is not dict:
             chunk = _first_object(chunk, event)
@@ -150,7 +134,7 @@ class ChunkReader:
                 choice["finish_reason"] = _FINISH_REASONS.get(reason, reason)
 
     def _error(self, chunk: Mapping[str, object]) -> AsyncLLMError:
-        return (read_error_event if self.has_begun else read_error)(error_in(chunk) or chunk, self._call)
+        return (read_error_event if self.has_begun else read_error)(error_in(chunk) or chunk, self._secrets)
 
 
 def _first_object(decoded: object, event: bytes) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def azure_rules(name: str, api_version: str) -> ParameterRules | None:
 
 
 def _without(refused: frozenset[str], supported: frozenset[str], judged: Mapping[str, Judge]) -> ParameterRules:
-    """Make the rules of a reasoning model; what it does not take is dropped, whatever its value."""
+    """Make the rules of a reasoning model; what it does not take is dropped, with any value."""
     kept = {name: judge for name, judge in judged.items() if name not in refused}
     return ParameterRules(supported - refused, renamed=_RENAMED, judged=kept)
 

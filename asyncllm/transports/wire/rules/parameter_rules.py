@@ -10,6 +10,8 @@ from typing import NamedTuple
 from asyncllm import telemetry
 from asyncllm.transports.json_values import is_object
 
+from ..formats.format import Unserved
+
 
 class ParameterVerdict(enum.Enum):
     """The verdict on one parameter."""
@@ -56,10 +58,17 @@ _NEVER_EXTRA = frozenset(("model",))
 
 
 class Mapped(NamedTuple):
-    """The parameters of a body, and the names of those that the model does not take."""
+    """The parameters of a body.
+
+    Attributes:
+        params: The members of the body.
+        dropped: The names of those that the model does not take.
+        head: The body but for its messages, encoded; empty unless the parameters are fixed.
+    """
 
     params: Mapping[str, object]
     dropped: tuple[str, ...]
+    head: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,8 @@ class ParameterRules:
         passed = (self.supported | PASSED_ON) - self.renamed.keys() - self.judged.keys()
         object.__setattr__(self, "_passed", passed)
 
-    def apply(self, params: Mapping[str, object]) -> Mapped | None:
-        """Return what is sent for the parameters of a request; None when litellm has to serve it."""
+    def apply(self, params: Mapping[str, object]) -> Mapped | Unserved:
+        """Return what is sent for the parameters of a request, or why litellm has to serve it."""
         if params.keys() <= self._passed and not self.added:
             return Mapped(params, ())
         sent: dict[str, object] = {}
@@ -96,12 +105,12 @@ class ParameterRules:
             elif verdict is ParameterVerdict.DROPPED:
                 dropped.append(name)
             elif verdict is ParameterVerdict.ELSEWHERE:
-                return None
+                return Unserved(f"{name} is left to litellm here, as it may change more than a name")
         extra = params.get("extra_body")
         if is_object(extra):
             sent.update((name, value) for name, value in extra.items() if name not in _NEVER_EXTRA)
         elif extra:
-            return None
+            return Unserved("extra_body is no object")
         return Mapped({**self.added, **sent}, tuple(dropped))
 
     def _verdict(self, name: str, value: object, params: Mapping[str, object]) -> ParameterVerdict:

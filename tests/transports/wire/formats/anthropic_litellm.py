@@ -43,7 +43,7 @@ def by_litellm(
     stream: bool = False,
     drop_params: bool = True,
 ) -> Exchanged:
-    """Have litellm make a call.
+    """Make a call with litellm.
 
     Args:
         model: The model, without a prefix.

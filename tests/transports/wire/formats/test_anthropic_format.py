@@ -23,7 +23,7 @@ TOOL = {"type": "function", "function": {"name": "f"}}
 
 def format_of(model: str = "claude-sonnet-4-5", key: str | None = KEY, **options: Any) -> AnthropicFormat:
     made = open_format(Connection("anthropic", key, options), model)
-    assert made is not None
+    assert isinstance(made, AnthropicFormat)
     return made
 
 
@@ -99,7 +99,7 @@ def test_betas_are_united() -> None:
 )
 def test_what_is_left_to_litellm_at_all(key: str | None, options: dict[str, Any]) -> None:
     """A login of another kind, and addresses that are no base."""
-    assert open_format(Connection("anthropic", key, options), "claude-sonnet-4-5") is None
+    assert isinstance(open_format(Connection("anthropic", key, options), "claude-sonnet-4-5"), Unserved)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def cases(model: str) -> Iterator[Case]:
 
 def format_of(model: str, **options: Any) -> AnthropicFormat:
     made = open_format(Connection("anthropic", KEY, {"base_url": "https://provider.test", **options}), model)
-    assert made is not None
+    assert isinstance(made, AnthropicFormat)
     return made
 
 

@@ -44,7 +44,7 @@ def simulator() -> Iterator[Simulator]:
 
 def format_of(simulator: Simulator, model: str) -> AnthropicFormat:
     made = open_format(Connection("anthropic", "sk-test-key", {"base_url": simulator.root_url}), model)
-    assert made is not None
+    assert isinstance(made, AnthropicFormat)
     return made
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from asyncllm.transports.bodies import decode, start_of
-from asyncllm.transports.errors import describe, unreadable_failure
+from asyncllm.errors import AsyncLLMError
+from asyncllm.transports.bodies import decode, unreadable_event
 
 from ..json_values import JsonObject, object_of, text_of, text_or_none
 from .answers import add_result, cited, finish_reason, refusal_of, tool_call
@@ -105,7 +104,7 @@ class AnthropicEvents:
             if data.strip() == _OPENAI_END:
                 self.has_ended = self.is_whole
                 return []
-            caught = self._unreadable(error, data)
+            caught = unreadable_event(error, data, has_begun=self.has_begun)
         raise caught
 
     def _start(self, message: JsonObject) -> None:
@@ -226,9 +225,3 @@ class AnthropicEvents:
 
     def _is_answer(self, block: JsonObject) -> bool:
         return self._answers_by_tool and block.get("name") == JSON_TOOL
-
-    def _unreadable(self, error: Exception, data: bytes) -> AsyncLLMError:
-        if self.has_begun:
-            return StreamInterruptedError(f"the stream is broken: {describe(error).rstrip('.')}.")
-        made: MalformedResponseError = unreadable_failure(f"{describe(error)}, in {start_of(data)}", status=200)
-        return made

@@ -35,12 +35,14 @@ class AnthropicRequest:
     """One request, and the readers of its answer.
 
     Attributes:
+        url: Where it is posted.
         headers: All headers that the format decides.
     """
 
-    __slots__ = ("_mapped", "_own", "headers")
+    __slots__ = ("_mapped", "_own", "headers", "url")
 
-    def __init__(self, own: JsonObject, mapped: AnthropicParameters, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], own: JsonObject, mapped: AnthropicParameters) -> None:
+        self.url = url
         self.headers = headers
         self._own = own  # the fields that are this request's alone
         self._mapped = mapped
@@ -120,10 +122,10 @@ class AnthropicFormat:
         if conversation.calls_tools and "tools" not in mapped.sent:
             own["tools"] = list(DUMMY_TOOLS)
         betas = (*mapped.betas, _FILES_BETA) if conversation.has_files else mapped.betas
-        return AnthropicRequest(own, mapped, self._headers(betas, params.get("extra_headers")))
+        return AnthropicRequest(self.url, self._headers(betas, params.get("extra_headers")), own, mapped)
 
     def limit_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the rate-limit headers of an answer under the names and in the forms of `x-ratelimit-*`."""
+        """Return `x-ratelimit-*` headers for Anthropic's own."""
         return limit_headers(headers)
 
     def _map(self, params: Mapping[str, object]) -> AnthropicParameters:
@@ -143,8 +145,8 @@ class AnthropicFormat:
         return found
 
 
-def open_format(connection: Connection, model: str) -> AnthropicFormat | None:
-    """Return the format for a model; None where litellm has to serve it.
+def open_format(connection: Connection, model: str) -> AnthropicFormat | Unserved:
+    """Return the format for a model, or the reason why litellm has to serve it.
 
     Args:
         connection: Where requests go, and with which key.
@@ -152,8 +154,10 @@ def open_format(connection: Connection, model: str) -> AnthropicFormat | None:
     """
     options = connection.options
     base_url = str(options.get("base_url") or _BASE_URL).rstrip("/")
-    if not connection.api_key or "?" in base_url or "api_version" in options:
-        return None  # another kind of credential, or a URL that is not a base URL
+    if not connection.api_key:
+        return Unserved("there is no key, and litellm looks for other credentials")
+    if "?" in base_url or "api_version" in options:
+        return Unserved("litellm takes such an address apart")
     headers: Mapping[str, str] = {**_VERSION, "x-api-key": connection.api_key}
     if connection.api_key.startswith(_OAUTH_TOKEN):
         headers = {**_VERSION, "Authorization": f"Bearer {connection.api_key}", **_OAUTH_HEADERS}
