@@ -15,6 +15,7 @@ from .interface import Body
 HELD_BYTES = 2 * 2**16
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked\r\n", re.IGNORECASE)
 # The size of a chunk that has no extension (RFC 9112, section 7.1); more digits would be more than any stream has.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _LONGEST_SIZE = 9  # bytes of one that still lacks its line feed
@@ -100,8 +101,8 @@ class EventBody(asyncio.Protocol):
             self._unframe(data)
         elif self._has_head:
             self._held += data  # until the task that waits for the head has its turn
-        elif (end := data.find(_HEAD_END)) < 0:
-            self.pass_on(data)  # heads come in one packet, or nearly never
+        elif (end := data.find(_HEAD_END)) < 0 or not _CHUNKED.search(data, 0, end + len(_LINE_END)):
+            self.pass_on(data)  # heads come in one packet; one that does not is the parser's with its body
         else:
             end += len(_HEAD_END)
             self._has_head = True

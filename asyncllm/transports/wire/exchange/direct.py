@@ -219,7 +219,7 @@ class _Address(aiohttp.ClientRequest):
     """A request whose connections are all the same."""
 
     @cached_property
-    def connection_key(self) -> ConnectionKey:
+    def connection_key(self) -> ConnectionKey:  # pyright: ignore[reportIncompatibleMethodOverride]  # made once
         """What the pool knows its connections by."""
         return super().connection_key
 
