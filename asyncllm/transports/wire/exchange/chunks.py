@@ -115,7 +115,7 @@ class EventBody(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection; called by the loop."""
-        self._passed = True
+        self.pass_on()  # what is still held comes before the end
         self._protocol.connection_lost(exc)
         self._wake()
 
@@ -183,7 +183,8 @@ class EventBody(asyncio.Protocol):
     def _resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
