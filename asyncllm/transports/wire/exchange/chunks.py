@@ -64,6 +64,10 @@ class EventBody(asyncio.Protocol):
         self.detach()
         if data:
             self._protocol.data_received(data)
+            error = self._protocol.exception()
+            if error is not None and self._content is not None and not self._content.is_eof():
+                # aiohttp's parser tells the connection alone of a chunk that is none, and its reader would wait.
+                self._content.set_exception(aiohttp.ClientPayloadError(str(error)), error)
 
     def detach(self) -> None:
         """Give the connection back to aiohttp's parser; what has come of a chunk's size is lost."""

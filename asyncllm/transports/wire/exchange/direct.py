@@ -25,7 +25,7 @@ from .interface import Body
 KNOWN_RELEASES = ((3, 10), (3, 15))
 READ_BUFFER_BYTES = 2**16  # a reader that takes nothing makes the connection pause at twice as much
 _JOINED_BYTES = 2**16  # above it, joining head and body would cost more than a second write
-_BREAKS = re.compile("[\r\n\0]")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab
 # Headers that change how a body is sent, which the session knows to do.
 _OF_THE_SESSION = frozenset(("connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"))
 
@@ -165,7 +165,7 @@ class DirectExchange:
 
         Raises:
             aiohttp.ClientError: The request could not be sent, or the answer is not HTTP.
-            ValueError: A header holds a line break.
+            ValueError: A header holds a control character.
         """
         try:
             connection = await self._connector.connect(self._address, [], self._timeout)
@@ -206,8 +206,8 @@ class DirectExchange:
         added = {name: value for name, value in self._address.headers.items() if name != "Content-Length"}
         lines = [f"POST {self._target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in with_headers(added, headers).items()]
-        if any(_BREAKS.search(line) for line in lines):
-            raise ValueError("a header holds a line break or a null, which could smuggle in another request")
+        if any(map(_CONTROL.search, lines)):
+            raise ValueError("a header holds a control character, by which another request could be smuggled in")
         head = "\r\n".join([*lines, "Content-Length: "]).encode()
         # The connector may add a proxy's credentials with each connection.
         if headers is self._of and self._address.proxy is None:
