@@ -158,9 +158,9 @@ class CallRun:
             too_long=None if policy is None else policy.cooling_down,
         )
 
-    async def send(self, call: Call) -> Answer:
+    def send(self, call: Call) -> Awaitable[Answer]:
         """Send a plain call."""
-        return await self._transport.complete(call)
+        return self._transport.complete(call)
 
     async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""

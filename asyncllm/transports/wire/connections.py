@@ -8,7 +8,7 @@ import os
 import ssl
 import urllib.request
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -111,11 +111,11 @@ class Connections:
             self._targets[key] = target
         return self._targets[key]
 
-    async def _send(self, target: _Target, headers: Mapping[str, str], body: bytes, *, streams: bool) -> Response:
+    def _send(self, target: _Target, headers: Mapping[str, str], body: bytes, *, streams: bool) -> Awaitable[Response]:
         exchange = target.exchange
         if exchange is not None and len(body) < _LARGE_BODY_BYTES and exchange.is_able(headers):
-            return await exchange.post(body, headers, streams=streams)
-        return await self._session.post(  # pyright: ignore[reportReturnType]  # aiohttp's own kind of property
+            return exchange.post(body, headers, streams=streams)
+        return self._session.post(  # pyright: ignore[reportReturnType]  # aiohttp's own kind of property
             target.url,
             data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
             headers=headers,

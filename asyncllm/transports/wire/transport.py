@@ -7,7 +7,7 @@ and never imports litellm. On asyncio it runs in the caller's own loop, otherwis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import aiohttp
 
@@ -39,11 +39,11 @@ class WireTransport:
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._bridge: Bridge | None = None
 
-    async def complete(self, call: Call) -> Answer:
+    def complete(self, call: Call) -> Awaitable[Answer]:
         """Send a request and return the whole answer."""
         if _in_asyncio():
-            return await self._complete(call)
-        return await self._bridged().call(lambda: self._complete(call))
+            return self._complete(call)
+        return self._bridged().call(lambda: self._complete(call))
 
     async def open_stream(self, call: Call) -> WireStream | CrossingStream:
         """Send a request and return its stream once the provider has accepted it."""
@@ -150,16 +150,16 @@ class WireTransport:
 async def _read_body(response: Response) -> bytes:
     """Read a body up to the limit, after unpacking."""
     try:
-        length = response.content_length
-        if length is not None and length <= size_limits.MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
-            return await response.read()
+        content = response.content
         pieces: list[bytes] = []
         size = 0
-        while piece := await response.content.readany():
+        while piece := await content.readany():
             pieces.append(piece)
             size += len(piece)
             if size > size_limits.MAX_ANSWER_BYTES:
                 raise MalformedResponseError(size_limits.answer_too_large(), status_code=response.status)
+            if content.at_eof():  # nearly always with the first
+                break
         return b"".join(pieces)
     except BaseException:
         response.close()

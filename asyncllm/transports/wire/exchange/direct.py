@@ -80,22 +80,6 @@ class DirectResponse:
         """The media type without its parameters, lower case."""
         return self.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
 
-    @property
-    def content_length(self) -> int | None:
-        """The announced size of the body in bytes, before it is unpacked; None when there is none."""
-        length = self.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
-
-    async def read(self) -> bytes:
-        """Read the whole body."""
-        piece = await self.content.readany()
-        if self.content.at_eof():  # nearly always: it came with the head
-            return piece
-        pieces = [piece]
-        while piece := await self.content.readany():
-            pieces.append(piece)
-        return b"".join(pieces)
-
     def close(self) -> None:
         """Close the connection at once, unless the body has come to its end."""
         connection, self._connection = self._connection, None

@@ -46,17 +46,8 @@ class Response(Protocol):
         ...
 
     @property
-    def content_length(self) -> int | None:
-        """The announced size of the body in bytes, before it is unpacked; None when there is none."""
-        ...
-
-    @property
     def closed(self) -> bool:
         """Whether the connection is closed, or back in the pool."""
-        ...
-
-    async def read(self) -> bytes:
-        """Read the whole body."""
         ...
 
     def close(self) -> None:
