@@ -22,8 +22,8 @@ from .exchange import CONTACT, HELLO_TEXT, TOKENS, WAIT, counting
 OnText = Callable[[str], None]
 Job = Callable[[], Coroutine[Any, Any, None]]
 
-# Calls and chunks before the clock starts, at least a call or stream in every task: connections are open then, and what
-# is made once is made.
+# Calls and chunks before the clock starts, at least two calls or streams in every task: connections are open then, and
+# what is made once is made. With one, whoever is slow to begin finds connections that the others have done with.
 _WARM_CALLS = 50
 _WARM_CHUNKS = 250
 # Streams that are opened at a time on the way to a thousand; more would measure the queue of the server's socket.
@@ -177,7 +177,7 @@ async def _repeat(job: Job, loop: Loop, concurrency: int, seconds: float, warm: 
         How often it was done while it was measured, the seconds of CPU, the seconds, and how often in all.
     """
     counted = 0
-    each_warm = max(1, warm // concurrency) if seconds else 1
+    each_warm = max(2, warm // concurrency) if seconds else 1
 
     async def warm_up() -> None:
         for _ in range(each_warm):
