@@ -586,6 +586,11 @@ class AsyncLLM:
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
     async def _complete(self, request: Request, deadline: Deadline, policy: BatchPolicy | None) -> Completion:
+        if len(self._configs) == 1:  # without a closure, whose cells the garbage collector would follow
+            return await (await self._pipeline()).complete(request, deadline, policy)
+        return await self._complete_in_turn(request, deadline, policy)
+
+    async def _complete_in_turn(self, request: Request, deadline: Deadline, policy: BatchPolicy | None) -> Completion:
         return await self._served(lambda pipeline, turn: pipeline.complete(request, deadline, policy, turn))
 
     def _stream(self, request: Request, on_interrupt: OnInterrupt) -> CompletionStream:

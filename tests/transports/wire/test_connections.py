@@ -101,6 +101,30 @@ async def test_a_kept_connection_that_closes_under_a_request_is_replaced() -> No
 
 
 @pytest.mark.usefixtures("asyncio_alone")
+async def test_a_second_kept_connection_that_closes_is_the_providers_failure() -> None:
+    """However many connections the server has closed, a request goes out twice at most."""
+    asked: list[int] = []
+    both = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await read_request(reader)
+        asked.append(number)
+        if len(asked) == 3:
+            both.set()
+        await both.wait()
+        answer(writer)
+        await read_request(reader)
+        asked.append(number)
+
+    async with serve(handle) as (url, opened), client(url) as llm:
+        await asyncio.gather(*(llm.acompletion("hi") for _ in range(3)))
+        with pytest.raises(ProviderConnectionError):
+            await llm.acompletion("hi")
+    assert opened == [1, 2, 3]
+    assert len(asked) == 5
+
+
+@pytest.mark.usefixtures("asyncio_alone")
 async def test_a_fresh_connection_that_closes_is_the_providers_failure() -> None:
     """A request on a new connection is sent once by the transport; trying again is the retries' business."""
 

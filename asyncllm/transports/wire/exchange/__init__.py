@@ -6,7 +6,7 @@ parsed answer is read from the connection (`direct`), and the chunks of an event
 (`chunks`).
 """
 
-from .direct import READ_BUFFER_BYTES, DirectExchange, is_supported
+from .direct import LOST, READ_BUFFER_BYTES, DirectExchange, is_supported
 from .interface import Body, Response
 
-__all__ = ["READ_BUFFER_BYTES", "Body", "DirectExchange", "Response", "is_supported"]
+__all__ = ["LOST", "READ_BUFFER_BYTES", "Body", "DirectExchange", "Response", "is_supported"]

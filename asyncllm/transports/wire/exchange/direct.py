@@ -19,13 +19,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ...headers import with_headers
 from .chunks import EventBody
-from .interface import Body
+from .interface import Body, Pool
 
 # The releases whose connections work as this module uses them: [from, before).
 KNOWN_RELEASES = ((3, 10), (3, 15))
 READ_BUFFER_BYTES = 2**16  # a reader that takes nothing makes the connection pause at twice as much
 _JOINED_BYTES = 2**16  # above it, joining head and body would cost more than a second write
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab
+# What a kept connection raises that the server has closed.
+LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError)
 # Headers that change how a body is sent, which the session knows to do.
 _OF_THE_SESSION = frozenset(("connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"))
 
@@ -104,24 +106,24 @@ class DirectExchange:
     """The requests to one address.
 
     Args:
-        connector: The pool.
+        pool: The pool.
         url: The address that requests are posted to.
         tls: The certificates to trust; True for the connector's own.
         timeout: The time that opening a connection may take.
         proxy: The proxy to go through.
     """
 
-    __slots__ = ("_address", "_connector", "_head", "_is_able", "_of", "_target", "_timeout")
+    __slots__ = ("_address", "_head", "_is_able", "_of", "_pool", "_target", "_timeout")
 
     def __init__(
         self,
-        connector: aiohttp.BaseConnector,
+        pool: Pool,
         url: yarl.URL,
         tls: ssl.SSLContext | bool,
         timeout: aiohttp.ClientTimeout,
         proxy: str | None,
     ) -> None:
-        self._connector = connector
+        self._pool = pool
         self._timeout = timeout
         # Never sent: the connector reads from it where to connect, and it knows the headers that aiohttp adds.
         self._address = _Address(
@@ -139,34 +141,29 @@ class DirectExchange:
             self._is_able = _OF_THE_SESSION.isdisjoint(name.lower() for name in headers)
         return self._is_able
 
-    async def post(self, body: bytes, headers: Mapping[str, str], *, streams: bool) -> DirectResponse:
+    async def post(
+        self, body: bytes, headers: Mapping[str, str], *, streams: bool, again: bool = False
+    ) -> DirectResponse:
         """Send a body and return the beginning of the answer.
 
         Args:
             body: The bytes to send.
             headers: Those of the request, for which `is_able` was true.
             streams: Whether an event stream is asked for.
+            again: Whether it is sent for the second time, after a kept connection that the server had closed.
 
         Raises:
             aiohttp.ClientError: The request could not be sent, or the answer is not HTTP.
             ValueError: A header holds a control character.
         """
         try:
-            connection = await self._connector.connect(self._address, [], self._timeout)
+            connection, kept = await self._pool.take(self._address, self._timeout)
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"Connection timeout to host {self._address.url}") from error
         try:
-            head = self._head_of(headers)
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None or transport.is_closing():
-                raise aiohttp.ServerDisconnectedError
-            protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
-            events = EventBody(protocol, transport) if streams else None
-            if len(body) < _JOINED_BYTES:
-                transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-            else:
-                transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
-                transport.write(body)
+            events = self._send(connection, body, headers, streams=streams)
+            protocol = connection.protocol
+            assert protocol is not None, "the connection is open"
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # the final answer is still to come
                 if events is not None:
@@ -175,13 +172,32 @@ class DirectExchange:
             return DirectResponse(
                 connection, message, content, content if events is None else events.begin(message, content)
             )
+        except HttpProcessingError as error:
+            close(connection)
+            raise aiohttp.ClientResponseError(
+                self._address.request_info, (), status=error.code, message=error.message, headers=error.headers
+            ) from error
         except BaseException as error:
             close(connection)
-            if isinstance(error, HttpProcessingError):
-                raise aiohttp.ClientResponseError(
-                    self._address.request_info, (), status=error.code, message=error.message, headers=error.headers
-                ) from error
-            raise
+            if again or not kept or not isinstance(error, LOST):
+                raise
+        return await self.post(body, headers, streams=streams, again=True)
+
+    def _send(
+        self, connection: Connection, body: bytes, headers: Mapping[str, str], *, streams: bool
+    ) -> EventBody | None:
+        head = self._head_of(headers)
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or transport.is_closing():
+            raise aiohttp.ServerDisconnectedError
+        protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
+        events = EventBody(protocol, transport) if streams else None
+        if len(body) < _JOINED_BYTES:
+            transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        else:
+            transport.write(b"%b%d\r\n\r\n" % (head, len(body)))
+            transport.write(body)
+        return events
 
     def _head_of(self, headers: Mapping[str, str]) -> bytes:
         """Return the request line and the headers, up to the number of bytes of the body."""

@@ -1,9 +1,12 @@
-"""The answer of an exchange, as the transport reads it; aiohttp's own response is one too."""
+"""What an exchange takes its connections from, and its answer as the transport reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
+
+import aiohttp
+from aiohttp.connector import Connection
 
 
 class Body(Protocol):
@@ -23,7 +26,7 @@ class Body(Protocol):
 
 
 class Response(Protocol):
-    """The beginning of an answer, and its body to be read."""
+    """The beginning of an answer, and its body to be read; aiohttp's own response is one too."""
 
     @property
     def status(self) -> int:
@@ -52,4 +55,12 @@ class Response(Protocol):
 
     def close(self) -> None:
         """Close the connection at once, unless the body has come to its end."""
+        ...
+
+
+class Pool(Protocol):
+    """The connections that are kept for further requests."""
+
+    async def take(self, request: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout) -> tuple[Connection, bool]:
+        """Return a connection for a request, and whether it had been kept."""
         ...
