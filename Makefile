@@ -72,7 +72,7 @@ soak: $(VENV)/dev.stamp ## kill, starve and fill batches for half an hour; CASE=
 lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
 	@$(PIP) install uv==$(UV_VERSION)
 	@$(LOCK) --all-extras pyproject.toml --output-file constraints.txt
-	@$(LOCK) --no-annotate --extra trio --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
+	@$(LOCK) --no-annotate --extra trio --extra uvloop --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
 
 clean: ## remove the environment and everything built
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist out
