@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import IncompleteOutputError as IncompleteOutputError
     from .errors import JournalError as JournalError
     from .errors import MalformedResponseError as MalformedResponseError
+    from .errors import NotCachedError as NotCachedError
     from .errors import NotFoundError as NotFoundError
     from .errors import OverloadedError as OverloadedError
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .errors import ProviderTimeoutError as ProviderTimeoutError
     from .errors import QuotaExceededError as QuotaExceededError
     from .errors import RateLimitError as RateLimitError
+    from .errors import RecordingError as RecordingError
     from .errors import RefusalError as RefusalError
     from .errors import RequestTooLargeError as RequestTooLargeError
     from .errors import ServerError as ServerError
@@ -96,8 +98,9 @@ _MODULES = {
     "content": "File Image Text ToolCall",
     "errors": "AsyncLLMError AuthenticationError BadRequestError BudgetExceededError ConfigError ContentPolicyError "
     "ContextWindowExceededError DeadlineExceededError ExtractionError IncompleteOutputError JournalError "
-    "MalformedResponseError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
-    "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RefusalError "
+    "MalformedResponseError NotCachedError NotFoundError OverloadedError PermissionDeniedError ProviderConnectionError "
+    "ProviderError ProviderTimeoutError QuotaExceededError RateLimitError RecordingError "
+    "RefusalError "
     "RequestTooLargeError ServerError StalledError StreamInterruptedError UnsupportedError",
     "messages": "Message Request",
     "models": "ModelInfo Prices",

@@ -15,7 +15,7 @@ from .config.options import Options
 from .limits import Reason
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
-from .parameters import KNOWN, CallOptions, check, profile_params
+from .parameters import KNOWN, CallOptions, cache_mode, check, profile_params
 from .pipeline.deadline import Deadline
 from .pipeline.fallback import FallbackTurn, in_turn
 from .pipeline.pipeline import BatchPolicy, Pipeline
@@ -69,6 +69,8 @@ class Stats:
         output_tokens: Tokens received, likewise.
         cost_usd: The cost of the answers whose price is known, in US dollars.
         unpriced: Answers whose cost is not known.
+        cached: Answers of the cache, which count as calls, and neither as tokens nor as cost.
+        saved_usd: What these cost when they were asked for, in US dollars.
         budget_spent_usd: What is spent of `budget_usd`: the cost of the answers, and the worst case of requests that
             were cut short; None without a budget.
     """
@@ -85,6 +87,8 @@ class Stats:
     output_tokens: int
     cost_usd: float
     unpriced: int
+    cached: int
+    saved_usd: float
     budget_spent_usd: float | None
 
 
@@ -552,6 +556,8 @@ class AsyncLLM:
         options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
         if options:
             merged = {name: value for name, value in merged.items() if name not in options}
+            if "cache" in options:
+                options["cache_mode"] = cache_mode(options.pop("cache"))
         return self._view(options) if options else self, Request(messages, **merged)
 
     def _view(self, options: Mapping[str, Any]) -> AsyncLLM:
@@ -569,9 +575,7 @@ class AsyncLLM:
         kept = self._pipelines.get(index)
         if kept is None or self._shared.closed:
             config = self._configs[index]
-            endpoint = await self._shared.endpoint(config)
-            kept = Pipeline(config, endpoint, self._shared.slots, self._shared.counters)
-            self._pipelines[index] = kept
+            kept = self._pipelines[index] = await self._shared.pipeline(config)
         return kept
 
     def _info(self, index: int) -> ModelInfo:

@@ -21,6 +21,8 @@
     ├─ BudgetExceededError             before the request is sent
     ├─ OverloadedError                 the local queue is full: retry_after
     ├─ RequestTooLargeError            larger than a configured limit can ever admit
+    ├─ NotCachedError                  `cache = "only"`, and the answer is not there
+    ├─ RecordingError                  in tests: a call that is not recorded, or forbidden
     ├─ StalledError                    a batch in which nothing succeeds
     ├─ JournalError                    in use, damaged, newer, or cannot be written
     └─ ExtractionError                 attempts, last completion, usage
@@ -244,6 +246,14 @@ class OverloadedError(AsyncLLMError):
     def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class NotCachedError(AsyncLLMError):
+    """The answer is not in the cache, and `cache = "only"` forbids asking for it; nothing was sent."""
+
+
+class RecordingError(AsyncLLMError):
+    """A call in a test is not recorded, or forbidden, or a recording cannot be read; nothing was sent."""
 
 
 class RequestTooLargeError(AsyncLLMError):

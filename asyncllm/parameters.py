@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
-from .config.fields import Fields
+from .config.fields import CacheMode, Fields
 from .narrowing import is_list, is_mapping
 from .suggestions import nearest
 
@@ -60,6 +60,12 @@ class ChatParams(TypedDict, total=False):
     web_search_options: Mapping[str, Any]
 
 
+CacheUse = bool | Literal["refresh", "only"]
+"""A call's use of the profile's cache: read and write it, or not at all; ask again and replace; never ask."""
+
+_CACHE_MODES: Mapping[object, CacheMode] = {True: "use", False: "off", "refresh": "refresh", "only": "only"}
+
+
 class CallOptions(ChatParams, total=False):
     """`ChatParams`, and the fields of the profile that one call can override."""
 
@@ -70,10 +76,29 @@ class CallOptions(ChatParams, total=False):
     idle_timeout: float
     deadline: float
     drop_params: bool
+    cache: CacheUse
     caching_prompt: bool
     structured_mode: str
     max_reasks: int
 
+
+WITHOUT_EFFECT = frozenset(
+    (
+        "extra_headers",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream_options",
+        "user",
+    )
+)
+"""Parameters that do not change the answer: who is billed, what is cached or kept, how it is delivered.
+
+Headers are among them: they change from one day to the next, and hold keys.
+"""
 
 KNOWN: frozenset[str] = frozenset(ChatParams.__annotations__)
 # Sampling parameters of some servers that are similar enough to a known name to be taken for a misspelt one.
@@ -142,6 +167,20 @@ def check(names: Iterable[str], options: frozenset[str] = frozenset()) -> None:
     for name in names:
         if name not in KNOWN and name not in options:
             _check_unknown(name, options)
+
+
+def cache_mode(use: object) -> CacheMode:
+    """Return the profile's `cache_mode` for a call's `cache`.
+
+    Raises:
+        TypeError: It is neither True, False, "refresh" nor "only".
+    """
+    mode = _CACHE_MODES.get(use) if isinstance(use, bool | str) else None
+    if mode is None:
+        raise TypeError(
+            f'cache is True, False, "refresh" or "only" for a call, not {use!r}; the file is an option of the client.'
+        )
+    return mode
 
 
 def merge(profile: Mapping[str, object], params: Mapping[str, object]) -> dict[str, object]:

@@ -29,6 +29,8 @@ _COMMANDS = {
     "batch": "Run a prompt over every row of a file, and resume it.",
     "report": "Show how a batch went, as a page, text or JSON.",
     "profiles": "Show the profiles, and where each value comes from.",
+    "cache": "Show or clear a cache of answers.",
+    "calls": "List, search and add up the calls in a log.",
     "doctor": "Check profiles: key, endpoint, model, price, clock.",
     "simulate": "Serve a simulated provider on this machine, for tests.",
 }

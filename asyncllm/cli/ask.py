@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..batch.formatting import dollars, duration, tokens
-from .options import MaxTokensOption, ModelOption, SystemOption, VerboseOption
+from .options import CacheOption, MaxTokensOption, ModelOption, SystemOption, VerboseOption
 from .settings import Settings, command
 from .terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from .terminal.inputs import chat_messages, prompt_text
@@ -36,6 +37,10 @@ def run(
         float | None, typer.Option("--temperature", "-t", metavar="T", help="Randomness of the answer.")
     ] = None,
     max_tokens: MaxTokensOption = None,
+    cache: CacheOption = None,
+    goes_on: Annotated[
+        bool, typer.Option("--continue", "-c", help="Go on with the last conversation in the call_log.")
+    ] = False,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Wait for the whole answer.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object: text, usage, cost_usd, model, finish_reason.")
@@ -49,8 +54,10 @@ def run(
     """
     from .. import own_loop
 
-    config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens)
+    config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(prompt), system, *map(_image, image or ()))
+    if goes_on:
+        messages = [*_last_conversation(config), *messages]
     return own_loop.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
 
 
@@ -68,6 +75,35 @@ async def _ask(config: LLMConfig, messages: list[Message], as_json: bool, no_str
         else:
             completion = await _stream(llm, messages)
     return _last_notes(completion, verbose and not as_json)
+
+
+def _last_conversation(config: LLMConfig) -> list[Message]:
+    """Return the messages of the last call that was answered, and its answer.
+
+    Raises:
+        UsageProblem: The profile keeps no prompts, or there is none yet.
+    """
+    from .. import Message
+    from ..call_log.database import Selection
+    from ..call_log.writer import open_log
+    from ..pipeline.shared_state import file_of
+
+    if config.call_log is None or not config.log_prompts:
+        raise UsageProblem(
+            "--continue needs a log with prompts.", 'Set call_log = "calls.sqlite" and log_prompts = true.'
+        )
+    path = file_of(config, "call_log")
+    try:
+        log = open_log(path)
+        try:
+            last = next(log.calls(Selection(status="answered"), 1), None)
+        finally:
+            log.close()
+    except (OSError, sqlite3.Error) as error:
+        raise UsageProblem(f"the log {path} cannot be read: {error}.") from None
+    if last is None or last.messages is None or last.answer is None:
+        raise UsageProblem("there is no conversation to go on with.", "Ask without --continue first.")
+    return [Message.from_dict(message) for message in (*last.messages, last.answer)]
 
 
 async def _stream(llm: AsyncLLM, messages: list[Message]) -> Completion:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..batch.formatting import dollars, tokens
-from .options import MaxTokensOption, ModelOption, SystemOption, VerboseOption
+from .options import CacheOption, MaxTokensOption, ModelOption, SystemOption, VerboseOption
 from .response_types import answer_schema, response_type
 from .settings import Settings, command
 from .terminal.exit_codes import DONE
@@ -33,6 +33,7 @@ def run(
     model: ModelOption = None,
     system: SystemOption = None,
     max_tokens: MaxTokensOption = None,
+    cache: CacheOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The value with usage, cost_usd, model and attempts around it.")
     ] = False,
@@ -48,7 +49,7 @@ def run(
 
     response_model = response_type(wanted)
     answers = answer_schema(response_model, wanted)
-    config = settings.llm_config(model=model, max_output_tokens=max_tokens)
+    config = settings.llm_config(model=model, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(text, "TEXT"), system)
     extraction = own_loop.run(_extract, config, response_model, messages)
     value = answers.dump(extraction.value)

@@ -15,6 +15,9 @@ SystemOption = Annotated[
     str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions that come first.")
 ]
 MaxTokensOption = Annotated[int | None, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer.")]
+CacheOption = Annotated[
+    str | None, typer.Option("--cache", metavar="FILE", help="Keep answers in it, and ask nothing twice.")
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tokens and cost on stderr, also when it is no terminal.")
 ]

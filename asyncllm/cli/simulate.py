@@ -25,6 +25,7 @@ FORMATS
   OpenAI         POST /v1/chat/completions, GET /v1/models
   Azure          POST /openai/deployments/MODEL/chat/completions
   Anthropic      POST /v1/messages
+  Gemini         POST /v1beta/models/MODEL:generateContent, :streamGenerateContent
   Ollama         POST /api/chat
   LiteLLM proxy  GET /model/info, beside OpenAI's
   Any model's name is taken. A request for a typed answer (response_format,
@@ -104,7 +105,7 @@ def run(
 def _announce(simulator: Simulator) -> None:
     write(f"{simulator.url}\n")
     note(
-        f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Ollama: "
+        f"A simulator, no real provider. OpenAI and Azure clients: {simulator.url}; Anthropic, Gemini, Ollama: "
         f"{simulator.root_url}. Ctrl-C stops it."
     )
 

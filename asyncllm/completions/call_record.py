@@ -46,7 +46,7 @@ class CallRecord:
         profile: The requested profile.
         model: The model that served the call, or was tried last.
         provider: litellm's name of its provider.
-        transport: `litellm` or `wire`.
+        transport: `litellm` or `wire`; `cache` for an answer that was not asked for again.
         request_id: The provider's id of the answer.
         attempts: Every attempt, in order; the last one is the answer's.
         skipped: The profiles, among the requested one and its fallbacks, that were sent nothing, and why.
@@ -54,6 +54,8 @@ class CallRecord:
         elapsed_s: Seconds from the start of the call to its end, waits included.
         rate_limits: The provider's `x-ratelimit-*` headers, lower case.
         started_at: Unix time in seconds.
+        cached: Whether the answer comes from the cache.
+        saved_usd: What an answer of the cache cost when it was asked for, in US dollars; None when unknown.
     """
 
     profile: str
@@ -67,6 +69,8 @@ class CallRecord:
     elapsed_s: float = 0.0
     rate_limits: dict[str, str] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
+    cached: bool = False
+    saved_usd: float | None = None
 
     @property
     def queued_s(self) -> float:

@@ -11,10 +11,11 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 class ChunkAssembly:
     """A chat completion that grows by its chunks."""
 
-    __slots__ = ("_choices", "_head", "_usage")
+    __slots__ = ("_choices", "_fields", "_head", "_usage")
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
+        self._fields = 0  # the most that a chunk has had
         self._choices: dict[int, _ChoiceAssembly] = {}
         self._usage: dict[str, Any] | None = None
 
@@ -46,8 +47,10 @@ class ChunkAssembly:
 
     def add(self, chunk: dict[str, Any]) -> None:
         """Add the next chunk, in the chat-completions form."""
-        if not self._head:
-            self._head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
+        if len(chunk) > self._fields:  # the first chunk, and one with the sources of the answer, for example
+            self._fields = len(chunk)
+            head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
+            self._head = {**head, **self._head}
         usage = chunk.get("usage")
         if usage:
             self._usage = usage

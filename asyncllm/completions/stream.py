@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import anyio
 
@@ -24,11 +24,18 @@ from .completion import Completion
 from .usage import Usage
 
 if TYPE_CHECKING:
-    from ..limits import Admission
     from ..pipeline.deadline import Deadline
     from ..transports.base import ChunkStream
 
 OnInterrupt = Literal["raise", "restart"]
+
+
+class Held(Protocol):
+    """What a stream holds until it is closed."""
+
+    def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
+        """Release it, and settle with the tokens that were used and their cost in US dollars."""
+        ...
 
 
 @dataclass(slots=True)
@@ -49,7 +56,7 @@ class Opened:
 
     source: ChunkStream
     first: Sequence[dict[str, Any]]
-    admission: Admission
+    admission: Held
     record: CallRecord
     deadline: Deadline
     idle_timeout_s: float

@@ -45,4 +45,4 @@ def _format(default: object) -> str:
         return "unset"
     if isinstance(default, bool):
         return str(default).lower()
-    return f"{default:g}" if isinstance(default, int | float) else str(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)

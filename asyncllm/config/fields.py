@@ -65,6 +65,12 @@ def _usable_url(url: str) -> str:
     return url
 
 
+def _usable_file(path: str) -> str:
+    if "://" in path:
+        raise ValueError('must be the name of a file, for example "answers.sqlite"')
+    return path
+
+
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
@@ -88,6 +94,7 @@ Boolean = Annotated[bool, Strict()]
 
 StructuredMode = Literal["auto", "tools", "json_schema", "json", "md_json"]
 TransportName = Literal["auto", "litellm", "wire"]
+CacheMode = Literal["use", "off", "refresh", "only"]
 
 
 def _field(group: str, description: str, *, default: Any = None, unit: str = "", shown: str = "") -> Any:
@@ -211,6 +218,26 @@ class Fields(BaseModel):
         "money", "Price of a cached input token, for this profile only.", unit="USD", shown="the model's"
     )
 
+    cache: Annotated[String, AfterValidator(_usable_file)] | None = _field(
+        "cache",
+        "File of answers that are not asked for again; relative to config.toml where it is set there.",
+        shown="none",
+    )
+    cache_mode: CacheMode = _field(
+        "cache",
+        "Use of the cache: use, off, refresh (ask again and replace) or only (never ask).",
+        default="use",
+    )
+    cache_ttl: PositiveNumber | None = _field(
+        "cache", "Age from which an answer of the cache is asked for again.", unit="s", shown="none"
+    )
+    cache_max_bytes: Positive = _field(
+        "cache",
+        "Size of the cache above which answers that were not used for longest are removed.",
+        default=1_000_000_000,
+        unit="bytes",
+    )
+
     drop_params: Boolean = _field(
         "behaviour", "Drop and log parameters that the model does not support; false: refuse them.", default=True
     )
@@ -222,7 +249,19 @@ class Fields(BaseModel):
     structured_mode: StructuredMode = _field("behaviour", "How typed answers are requested.", default="auto")
     max_reasks: Count = _field("behaviour", "Most re-asks for an invalid typed answer.", default=2)
     transport: TransportName = _field("behaviour", "Transport of the requests: auto, litellm or wire.", default="auto")
-    log_prompts: Boolean = _field("behaviour", "Put prompts and answers into log events.", default=False)
+    call_log: Annotated[String, AfterValidator(_usable_file)] | None = _field(
+        "logging",
+        "Log of calls: a SQLite file, or a folder (its name ends with a slash) of JSON Lines by day; relative to "
+        "config.toml where it is set there.",
+        shown="none",
+    )
+    call_log_max_bytes: Positive = _field(
+        "logging", "Size of the call log above which the oldest calls are removed.", default=1_000_000_000, unit="bytes"
+    )
+    call_log_max_age: PositiveNumber | None = _field(
+        "logging", "Age from which calls are removed from the call log.", unit="days", shown="none"
+    )
+    log_prompts: Boolean = _field("logging", "Put prompts and answers into log events and the call log.", default=False)
 
 
 KEY_FIELDS = frozenset({"api_key", "api_key_env"})
@@ -258,6 +297,7 @@ temperature top_p top_k seed stop reasoning_effort max_output_tokens
 timeout connect_timeout first_token_timeout idle_timeout deadline
 num_retries retry_min_wait retry_max_wait retry_multiplier
 drop_params disable_vision caching_prompt max_reasks log_prompts
+cache cache_mode cache_ttl cache_max_bytes call_log call_log_max_bytes call_log_max_age
 """
 SHARED_WITH_FALLBACKS = frozenset(_SHARED.split())
 """Fields that, set as an argument, apply to the fallbacks of the profile too: none of them says where requests go."""

@@ -7,7 +7,7 @@ from typing import Required, TypedDict
 
 from pydantic import SecretStr
 
-from .fields import StructuredMode, TransportName
+from .fields import CacheMode, StructuredMode, TransportName
 
 
 class _OtherThanModel(TypedDict, total=False):
@@ -57,6 +57,10 @@ class _OtherThanModel(TypedDict, total=False):
     input_cost_per_token: float | None
     output_cost_per_token: float | None
     cached_input_cost_per_token: float | None
+    cache: str | None
+    cache_mode: CacheMode | None
+    cache_ttl: float | None
+    cache_max_bytes: int | None
     drop_params: bool | None
     disable_vision: bool | None
     caching_prompt: bool | None
@@ -64,6 +68,9 @@ class _OtherThanModel(TypedDict, total=False):
     structured_mode: StructuredMode | None
     max_reasks: int | None
     transport: TransportName | None
+    call_log: str | None
+    call_log_max_bytes: int | None
+    call_log_max_age: float | None
     log_prompts: bool | None
 
 

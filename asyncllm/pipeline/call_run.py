@@ -30,6 +30,7 @@ from ..transports.errors import timeout_failure
 from ..transports.headers import rate_limits, request_id
 from .deadline import Deadline
 from .fallback import FallbackTurn, goes_on
+from .interception import is_replaying
 from .retry import is_retryable, may_be_billed, wait_before_retry, waits
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ class CallRun:
             # The frames below hold the error in turn, and a cycle would keep the cooldown of a closed client alive.
             error.__traceback__ = None
             raise
-        except anyio.get_cancelled_exc_class():
-            self._cancelled()
+        except anyio.get_cancelled_exc_class() as error:
+            self._cancelled(error)
             raise
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
@@ -255,7 +256,7 @@ class CallRun:
         config = self._pipeline.config
         if self._schedule is None:
             self._schedule = waits(config.retry_min_wait, config.retry_max_wait, config.retry_multiplier)
-        wait = wait_before_retry(self._schedule, error)
+        wait = 0.0 if is_replaying() else wait_before_retry(self._schedule, error)
         if not self._deadline.admits(wait):
             raise self._deadline.error(f"about to wait {wait:.1f} s before retry {self._tries}", error)
         attempt.waited_s = wait
@@ -283,6 +284,7 @@ class CallRun:
         record = self.record
         record.elapsed_s = time.time() - record.started_at
         self._pipeline.counters.failed += 1
+        self._pipeline.log(record, self._request, None, error)
         telemetry.emit(
             telemetry.WARNING,
             "call.failed",
@@ -294,8 +296,10 @@ class CallRun:
             message=error.message,
         )
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, error: BaseException) -> None:
         record = self.record
+        record.elapsed_s = time.time() - record.started_at
+        self._pipeline.log(record, self._request, None, error)
         billed = record.attempts[-1].billed if record.attempts else "no"
         self._pipeline.counters.cancelled += 1
         telemetry.emit(
@@ -304,7 +308,7 @@ class CallRun:
             profile=record.profile,
             model=record.model,
             attempts=len(record.attempts),
-            elapsed_s=time.time() - record.started_at,
+            elapsed_s=record.elapsed_s,
             billed=billed,
             usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
         )

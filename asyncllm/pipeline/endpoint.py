@@ -19,6 +19,7 @@ from ..transports.base import Call, Connection, Transport
 from ..transports.wire.formats.format import Unserved
 from ..transports.wire.requests import WireRequests
 from .circuit_breaker import CircuitBreaker
+from .interception import intercepted
 
 _OPTIONS = ("base_url", "api_version", "custom_llm_provider")
 # Estimated counts are off by up to a quarter on unusual texts; only a prompt that is too long by more is refused here,
@@ -113,7 +114,7 @@ class Endpoint:
             self._check_length(messages)
         if self.config.caching_prompt:
             messages = with_cache_marks(messages)
-        params = self._merged(request.params or NO_PARAMS)
+        params = self.params(request)
         call = Call(self.connection, self.model, messages, params, timeout_s, self.config.drop_params)
         if self._wire is not None:
             made = self._wire.make(messages, params, stream=stream)
@@ -127,9 +128,13 @@ class Endpoint:
                 )
         return call
 
+    def params(self, request: Request) -> Mapping[str, Any]:
+        """Return the parameters of the profile and of a request together, under litellm's names."""
+        return self._merged(request.params or NO_PARAMS)
+
     def transport(self, call: Call) -> Transport:
         """Return the transport of a call: the wire where it can serve it, else litellm."""
-        return self._transport("litellm" if call.request is None else "wire")
+        return intercepted(self._transport("litellm" if call.request is None else "wire"))
 
     def reservation(self, call: Call) -> int:
         """Return the tokens that a call is likely to need at most; 0 where tokens are not limited."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .. import telemetry
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
 from ..config import LLMConfig
-from ..errors import (
-    AsyncLLMError,
-    RateLimitError,
-)
+from ..errors import AsyncLLMError, RateLimitError
 from ..limits import Budget, Slots
 from ..messages import Request
 from ..transports.headers import rate_limits
@@ -21,6 +18,10 @@ from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .endpoint import Endpoint
 from .fallback import FallbackTurn
+
+if TYPE_CHECKING:
+    from ..call_log import CallLog
+    from ..completions.call_record import CallRecord
 
 
 class BatchPolicy(Protocol):
@@ -67,9 +68,15 @@ class Counters:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
 
     def add(self, completion: Completion) -> None:
-        """Count an answer's tokens and cost."""
+        """Count an answer's tokens and cost; one of the cache took none."""
+        if completion.record.cached:
+            self.cached += 1
+            self.saved_usd += completion.record.saved_usd or 0.0
+            return
         self.input_tokens += completion.usage.input_tokens or 0
         self.output_tokens += completion.usage.output_tokens or 0
         cost = completion.cost_usd
@@ -81,6 +88,9 @@ class Counters:
 
 class Pipeline:
     """Sends requests to one endpoint, with limits, retries and deadline.
+
+    Attributes:
+        call_log: The log of its calls; None without one.
 
     Args:
         config: The profile, with the timeouts and retries of its calls.
@@ -94,6 +104,7 @@ class Pipeline:
         self.endpoint = endpoint
         self.slots = slots
         self.counters = counters
+        self.call_log: CallLog | None = None
 
     @property
     def profile(self) -> str:
@@ -149,8 +160,20 @@ class Pipeline:
             counters.failed += 1
         else:
             counters.cancelled += 1
+        if self.call_log is not None:
+            self.log(completion.record, request, completion, error)
         if telemetry.listening(telemetry.INFO):
             _emit_end(completion, error, request if self.config.log_prompts else None)
+
+    def log(
+        self, record: CallRecord, request: Request, completion: Completion | None, error: BaseException | None
+    ) -> None:
+        """Add a call that has ended to the log of calls, where there is one."""
+        if self.call_log is not None:
+            from .call_logging import logged_call
+
+            entry = logged_call(record, request, completion, error, with_texts=self.config.log_prompts)
+            self.call_log.add(entry)
 
 
 def _emit_end(completion: Completion, error: BaseException | None, shown: Request | None) -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -20,11 +21,14 @@ from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
 from .endpoint import Endpoint, configured_model_info, connection_options
-from .pipeline import Counters
+from .interception import is_replaying
+from .pipeline import Counters, Pipeline
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
 
+    from ..cache import AnswerStore
+    from ..call_log import CallLog
     from ..simulator import Simulator
 
 SIMULATED = "simulated"
@@ -48,6 +52,8 @@ class SharedState:
         self.closed = False
         self._transports: dict[str, Transport] = {}
         self._endpoints: dict[object, Endpoint] = {}
+        self._stores: dict[Path, AnswerStore] = {}
+        self._call_logs: dict[str, CallLog] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
 
@@ -78,6 +84,42 @@ class SharedState:
             await self._import_transport(endpoint.usual_transport)
         return endpoint
 
+    async def pipeline(self, config: LLMConfig) -> Pipeline:
+        """Return a new pipeline of a profile's endpoint, with the profile's cache before it."""
+        endpoint = await self.endpoint(config)
+        if config.cache is None:
+            made = Pipeline(config, endpoint, self.slots, self.counters)
+        else:
+            from .cached_pipeline import CachedPipeline
+
+            store = await self._answer_store(config)
+            made = CachedPipeline(config, endpoint, self.slots, self.counters, store)
+        if config.call_log is not None:
+            made.call_log = self._call_log(config)
+        return made
+
+    def _call_log(self, config: LLMConfig) -> CallLog:
+        from ..call_log import CallLog
+
+        path = file_of(config, "call_log")
+        if path not in self._call_logs:
+            self._call_logs[path] = CallLog(
+                path, max_bytes=config.call_log_max_bytes, max_age_days=config.call_log_max_age
+            )
+        return self._call_logs[path]
+
+    async def _answer_store(self, config: LLMConfig) -> AnswerStore:
+        from ..cache import open_store
+
+        path = Path(file_of(config, "cache"))
+        async with self._lock():
+            if self.closed:
+                raise RuntimeError(_CLOSED)
+            if path not in self._stores:
+                opening = partial(open_store, path, config.cache_max_bytes)
+                self._stores[path] = await run_in_own_thread(opening)
+        return self._stores[path]
+
     def model_info(self, config: LLMConfig) -> ModelInfo:
         """Return the properties of a profile's model; those that a proxy names, once its endpoint has been made."""
         endpoint = self._endpoints.get(_endpoint_key(config))
@@ -97,6 +139,8 @@ class SharedState:
                 await transport.aclose()
             if simulator is not None:
                 await run_in_own_thread(simulator.stop)
+            if self._stores or self._call_logs:
+                await run_in_own_thread(partial(_close_files, self._stores, self._call_logs))
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close what an unclosed client left open, without waiting."""
@@ -107,7 +151,7 @@ class SharedState:
             transport.drop()
         if _is_ending():
             return  # everything ends with the interpreter, and a thread that is started now would never begin
-        held = (tuple(self._endpoints.values()), self._simulator)
+        held = (tuple(self._endpoints.values()), self._simulator, self._stores, self._call_logs)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
         threading.Thread(target=_close_now, args=held, name="asyncllm-close", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
@@ -142,6 +186,8 @@ class SharedState:
         if secret is None and "base_url" in options and (config.withheld or config.provider == "openai"):
             # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
             # must not go to another endpoint, or for one that an endpoint without keys does not need.
+            secret = NO_KEY
+        if secret is None and is_replaying():
             secret = NO_KEY
         if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
             raise AuthenticationError(
@@ -181,6 +227,13 @@ _OF_THE_CALL = frozenset(
         "structured_mode",
         "max_reasks",
         "log_prompts",
+        "call_log",
+        "call_log_max_bytes",
+        "call_log_max_age",
+        "cache",
+        "cache_mode",
+        "cache_ttl",
+        "cache_max_bytes",
     )
 )
 _ENDPOINT_FIELDS = tuple(name for name in LLMConfig.model_fields if name not in _OF_THE_CALL)
@@ -207,6 +260,13 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
     return (await proxy_models(connection)).get(model.removeprefix("litellm_proxy/"))
 
 
+def file_of(config: LLMConfig, field: str) -> str:
+    """Return the file that a field names; one that config.toml names is relative to config.toml."""
+    origin = config.provenance[field]
+    folder = "" if origin.path is None else str(origin.path.parent)
+    return os.path.join(folder, os.path.expanduser(str(getattr(config, field))))
+
+
 def _signs_in_otherwise(provider: str) -> bool:
     """Return whether the environment has a token or login of the provider, which litellm uses instead of a key."""
     prefix = f"{provider.split('_')[0].upper()}_"
@@ -229,11 +289,27 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
     return LitellmTransport()
 
 
-def _close_now(endpoints: Sequence[Endpoint], simulator: Simulator | None) -> None:
+def _close_now(
+    endpoints: Sequence[Endpoint],
+    simulator: Simulator | None,
+    stores: dict[Path, AnswerStore],
+    call_logs: dict[str, CallLog],
+) -> None:
     for endpoint in endpoints:
         endpoint.close()
     if simulator is not None:
         simulator.stop()
+    _close_files(stores, call_logs)
+
+
+def _close_files(stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog]) -> None:
+    while call_logs:
+        call_logs.popitem()[1].close()
+    if stores:
+        from ..cache import close_store
+
+        while stores:
+            close_store(stores.popitem()[1])
 
 
 def _start_simulator() -> Simulator:

@@ -137,8 +137,13 @@ class Prepared(Generic[T]):
             answered = View({"choices": [{"message": message}]})
         arguments = {"messages": list(first.messages)}
         # Without an answer the handlers add the reason alone: an empty assistant message is refused by some providers.
-        asked = self._handlers.reask_handler(arguments, answered, ValueError(reason))["messages"]
-        return first.with_form(to_dicts(asked), first.params)
+        asked = to_dicts(self._handlers.reask_handler(arguments, answered, ValueError(reason))["messages"])
+        thoughts = completion.message.thinking_blocks
+        if answered is not None and thoughts:
+            # Claude refuses calls of its own that come back without the thinking that led to them.
+            at = len(first.messages)
+            asked = (*asked[:at], {**asked[at], "thinking_blocks": list(thoughts)}, *asked[at + 1 :])
+        return first.with_form(asked, first.params)
 
     @cached_property
     def shape(self) -> Shape:

@@ -83,7 +83,15 @@ def test_arguments_hold_for_fallbacks_too(project: Project) -> None:
 def test_the_fields_shared_with_fallbacks_are_fields_of_a_call() -> None:
     """No field of the connection, the limits or the prices is shared."""
     groups = {doc.name: doc.group for doc in describe_fields()}
-    assert {groups[name] for name in SHARED_WITH_FALLBACKS} == {"sampling", "tokens", "time", "retries", "behaviour"}
+    assert {groups[name] for name in SHARED_WITH_FALLBACKS} == {
+        "sampling",
+        "tokens",
+        "time",
+        "retries",
+        "cache",
+        "logging",
+        "behaviour",
+    }
 
 
 def test_fallbacks_survive_pickling(project: Project) -> None:

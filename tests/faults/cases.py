@@ -12,11 +12,14 @@ from typing import Any, Literal, NamedTuple
 from asyncllm.simulator import Fault
 
 Shape = Literal["plain", "stream", "typed"]
-Transport = Literal["wire", "litellm"]
+Transport = Literal["wire", "litellm", "claude", "gemini"]
 SHAPES: tuple[Shape, ...] = ("plain", "stream", "typed")
 TRANSPORTS: tuple[Transport, ...] = ("wire", "litellm")
 Cell = tuple[Transport, Shape]
 CELLS: tuple[Cell, ...] = tuple((transport, shape) for transport in TRANSPORTS for shape in SHAPES)
+# Anthropic's and Gemini's formats on the wire end as OpenAI's, but for what the cases say; the table shows OpenAI's.
+FORMATS: tuple[Transport, ...] = ("claude", "gemini")
+FORMAT_CELLS: tuple[Cell, ...] = tuple((transport, shape) for transport in FORMATS for shape in SHAPES)
 
 
 class Ending(NamedTuple):
@@ -46,6 +49,8 @@ class Case:
         stream: The ending of a stream, where it differs.
         wire: The ending over the wire, where it differs.
         litellm: The ending over litellm, where it differs.
+        claude: The endings over the wire in Anthropic's format by the shape of the call, where they differ.
+        gemini: Those in Gemini's format.
         options: Options of the client.
         server: `http`; `https` with an untrusted certificate; `http_as_https`, where TLS is not spoken; or `nowhere`, a
             name that does not resolve.
@@ -59,6 +64,8 @@ class Case:
     stream: Ending | None = None
     wire: Ending | None = None
     litellm: Ending | None = None
+    claude: Mapping[Shape, Ending] = field(default_factory=dict[Shape, Ending])
+    gemini: Mapping[Shape, Ending] = field(default_factory=dict[Shape, Ending])
     options: Mapping[str, Any] = field(default_factory=dict)
     server: Literal["http", "https", "http_as_https", "nowhere"] = "http"
     primed: bool = False
@@ -67,8 +74,11 @@ class Case:
     def expected(self, cell: Cell) -> Ending:
         """Return the ending of a cell."""
         transport, shape = cell
+        of_format = {"claude": self.claude, "gemini": self.gemini}.get(transport, {})
+        if shape in of_format:
+            return of_format[shape]
         of_shape = self.stream if shape == "stream" else None
-        return of_shape or (self.wire if transport == "wire" else self.litellm) or self.ends
+        return of_shape or (self.litellm if transport == "litellm" else self.wire) or self.ends
 
 
 def _refused(error: str) -> Ending:
@@ -228,7 +238,13 @@ BODIES = (
     Case("not UTF-8, later", Fault("garbage", what="invalid_utf8"), _UNREADABLE, stream=_INTERRUPTED),
     Case("nested without end", Fault("garbage", what="deep_nesting", after_chunks=0), _UNREADABLE),
     Case("nested without end, later", Fault("garbage", what="deep_nesting"), _UNREADABLE, stream=_INTERRUPTED),
-    Case("gzip cut short", Fault("truncated_gzip"), _UNREADABLE, stream=_INTERRUPTED),
+    Case(
+        "gzip cut short",
+        Fault("truncated_gzip"),
+        _UNREADABLE,
+        stream=_INTERRUPTED,
+        claude={"stream": _UNREADABLE},  # the half that comes holds no piece of the answer
+    ),
     Case(
         "shorter than announced",
         Fault("wrong_length"),
@@ -236,6 +252,8 @@ BODIES = (
         stream=_ANSWERED,
         options=_SHORT_IDLE,
         primed=True,
+        # The end of the body is that of the stream, and never comes.
+        gemini={"stream": Ending("ProviderTimeoutError")},
     ),
     Case("longer than announced", Fault("wrong_length", size_bytes=-100), _UNREADABLE),
     Case("a header without end", Fault("huge_header"), _UNREADABLE),
@@ -259,13 +277,27 @@ ERRORS = (
         "an error in a choice (OpenRouter)",
         Fault("garbage", text=_ERROR_IN_CHOICE, after_chunks=0),
         _failed("ServerError"),
+        claude=dict.fromkeys(SHAPES, _UNREADABLE),  # it has no choices
+        gemini=dict.fromkeys(SHAPES, _UNREADABLE),
     ),
 )
 
 STREAMS = (
     Case("an event more than once", Fault("repeat", count=150), _ANSWERED),
-    Case("no `[DONE]`", Fault("missing_done"), _ANSWERED),
-    Case("error event first", Fault("error_event", after_chunks=0), _failed("ServerError"), stream=_UNREADABLE),
+    Case(
+        "no `[DONE]`",
+        Fault("missing_done"),
+        _ANSWERED,
+        gemini={"stream": _INTERRUPTED},  # the last event, which has the reason, is the mark of the end
+    ),
+    Case(
+        "error event first",
+        Fault("error_event", after_chunks=0),
+        _failed("ServerError"),
+        stream=_UNREADABLE,
+        claude={"stream": _failed("ServerError")},  # its type says that the provider is overloaded
+        gemini={"stream": _failed("ServerError")},  # its code is a status
+    ),
     Case(
         "error event first, with a status",
         Fault("error_event", after_chunks=0, code=503, style="vllm"),

@@ -20,8 +20,10 @@ from asyncllm.simulator import Simulator
 from asyncllm.transports import size_limits
 from tests.support.secrets import SECRET
 
-from .cases import CELLS, Case, Cell, Ending, Shape
+from .cases import CELLS, FORMAT_CELLS, Case, Cell, Ending, Shape
 
+_PLAYED = (*CELLS, *FORMAT_CELLS)
+_MODELS = {"claude": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-flash"}
 # Far above the time of any cell: one that takes longer hangs.
 _HANGS_AFTER_S = 60.0
 _TEXT = "Paris, the capital of France, has 2000000 inhabitants."
@@ -42,7 +44,7 @@ def measure(case: Case, backend: str) -> dict[Cell, Ending]:
 
 async def _measure(case: Case) -> dict[Cell, Ending]:
     endings: dict[Cell, Ending] = {}
-    ready = [anyio.Event() for _ in CELLS]
+    ready = [anyio.Event() for _ in _PLAYED]
 
     async def play(cell: Cell, primed: anyio.Event) -> None:
         async with _client(case, cell, simulator) as llm:
@@ -56,7 +58,7 @@ async def _measure(case: Case) -> dict[Cell, Ending]:
         started = anyio.Event()
         with anyio.fail_after(_HANGS_AFTER_S):
             async with anyio.create_task_group() as calls:
-                for cell, primed in zip(CELLS, ready, strict=True):
+                for cell, primed in zip(_PLAYED, ready, strict=True):
                     calls.start_soon(play, cell, primed)
                 for primed in ready:
                     await primed.wait()
@@ -128,12 +130,14 @@ def _check(error: AsyncLLMError) -> None:
 @asynccontextmanager
 async def _client(case: Case, cell: Cell, simulator: Simulator) -> AsyncIterator[AsyncLLM]:
     options: dict[str, Any] = {"timeout": _HANGS_AFTER_S, "first_token_timeout": _HANGS_AFTER_S, **case.options}
-    url = {"http_as_https": simulator.url.replace("http://", "https://"), "nowhere": "http://provider.invalid/v1"}
+    model = _MODELS.get(cell[0])
+    base_url = simulator.root_url if model else simulator.url
+    url = {"http_as_https": base_url.replace("http://", "https://"), "nowhere": "http://provider.invalid/v1"}
     async with AsyncLLM(
-        model="openai/gpt-4o-mini",
-        base_url=url.get(case.server, simulator.url),
+        model=model or "openai/gpt-4o-mini",
+        base_url=url.get(case.server, base_url),
         api_key=_key(cell),
-        transport=cell[0],
+        transport="litellm" if cell[0] == "litellm" else "wire",
         num_retries=1,
         retry_min_wait=0.001,
         retry_max_wait=0.002,

@@ -6,7 +6,7 @@ import pytest
 
 from asyncllm.simulator.faults import KINDS
 
-from .cases import CASES, CELLS, Cell, Ending
+from .cases import CASES, CELLS, FORMAT_CELLS, Cell, Ending
 from .measuring import measure
 from .table import PAGE, on_page, render
 
@@ -15,7 +15,7 @@ MATRIX = [
     pytest.param(name, backend, cell, id=f"{name}-{backend}-{cell[0]}-{cell[1]}")
     for name, case in CASES.items()
     for backend in BACKENDS[: 1 + case.sampled]
-    for cell in CELLS
+    for cell in (*CELLS, *FORMAT_CELLS)
 ]
 
 _measured: dict[tuple[str, str], dict[Cell, Ending]] = {}

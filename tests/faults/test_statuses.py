@@ -140,14 +140,20 @@ def test_every_status_over_litellm(simulator: Simulator) -> None:
     assert simulator.seen.requests == len(EVERY)
 
 
+OVER_BOTH = [*((route, "litellm") for route in ROUTES), ("anthropic", "wire"), ("gemini", "wire")]
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("route", ROUTES)
-def test_statuses_of_a_provider_over_litellm(simulator: Simulator, route: str, stream: bool) -> None:
-    """On the way that litellm takes to each provider, with the provider's own words, the wire's status decides."""
+@pytest.mark.parametrize(("route", "transport"), OVER_BOTH)
+def test_statuses_of_a_provider(simulator: Simulator, route: str, transport: str, stream: bool) -> None:
+    """On the way that litellm takes to each provider, with the provider's own words, the wire's status decides.
+
+    So it does in Anthropic's and Gemini's formats on the wire.
+    """
     way = ROUTES[route]
 
     async def run() -> list[str]:
-        async with client(simulator, way, "litellm") as llm:
+        async with client(simulator, way, transport) as llm:
             faults = [status_fault(status, way.style, way.faults_path) for status in SOME]
             return await mistakes(llm, simulator, faults, stream=stream)
 
@@ -168,13 +174,13 @@ def test_reasons_in_every_style(simulator: Simulator, style: str, transport: str
     assert not anyio.run(run)
 
 
-@pytest.mark.parametrize("route", [name for name in ROUTES if name != "openai"])
-def test_reasons_of_a_provider_over_litellm(simulator: Simulator, route: str) -> None:
+@pytest.mark.parametrize(("route", "transport"), [one for one in OVER_BOTH if one[0] != "openai"])
+def test_reasons_of_a_provider(simulator: Simulator, route: str, transport: str) -> None:
     """On the way that litellm takes to each provider, its own classes do not hide what the provider said."""
     way = ROUTES[route]
 
     async def run() -> list[str]:
-        async with client(simulator, way, "litellm") as llm:
+        async with client(simulator, way, transport) as llm:
             faults = [
                 Fault("status", reason=reason, style=way.style, retry_after=0.001, path=way.faults_path)
                 for reason in REASONS

@@ -67,7 +67,7 @@ async def test_what_does_not_pass_is_not_retried(llm: AsyncLLM, simulator: Simul
 
 async def test_a_429_that_means_no_credit_is_not_retried(llm: AsyncLLM, simulator: Simulator) -> None:
     """A 429 whose body says that the quota is used up is an error at once, and has its own class."""
-    simulator.faults(Fault("status", reason="quota"))
+    simulator.faults(Fault("status", reason="quota", code=429))
     with pytest.raises(QuotaExceededError) as caught:
         await llm.acompletion("hi", num_retries=2)
     assert (simulator.seen.requests, caught.value.status_code) == (1, 429)

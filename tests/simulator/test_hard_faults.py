@@ -246,10 +246,10 @@ def test_a_path_that_does_not_exist_can_have_a_fault(simulator: Simulator) -> No
     """The errors of a format that is not served can be played on its paths."""
 
     def generate() -> Answer:
-        return post(simulator, "/models/gemini-2.5-flash:generateContent", {"contents": []})
+        return post(simulator, "/model/some-model/converse", {"messages": []})
 
     assert generate().status == 404
-    simulator.faults(Fault("status", code=503, style="gemini", path="*:generateContent"))
+    simulator.faults(Fault("status", code=503, style="gemini", path="*/converse"))
     assert (generate().status, generate().json["error"]["status"]) == (503, "UNAVAILABLE")
 
 

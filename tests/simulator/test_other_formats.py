@@ -64,7 +64,7 @@ def test_anthropic_limit_and_stop_sequence_are_reasons(simulator: Simulator) -> 
 
 def test_anthropic_thinking_comes_first(simulator: Simulator) -> None:
     """With thinking enabled the first block is the thinking."""
-    answer = messages(simulator, thinking={"type": "enabled", "budget_tokens": 100}).json
+    answer = messages(simulator, thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2000).json
     assert [block["type"] for block in answer["content"]] == ["thinking", "text"]
 
 

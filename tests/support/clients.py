@@ -14,8 +14,12 @@ from asyncllm.simulator import Simulator
 from asyncllm.transports.litellm.importing import import_litellm
 from tests.support.secrets import SECRET
 
-# How the same model is reached over each transport: `auto` takes the wire for a custom endpoint of OpenAI's format.
-TRANSPORTS: dict[str, Options] = {"litellm": {"transport": "litellm"}, "wire": {"transport": "auto"}}
+# The ways to a model: `auto` takes the wire for a custom endpoint of OpenAI's format, and for Claude.
+TRANSPORTS: dict[str, Options] = {
+    "litellm": {"transport": "litellm"},
+    "wire": {"transport": "auto"},
+    "claude": {"transport": "wire", "model": "anthropic/claude-sonnet-4-5"},
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,7 +58,7 @@ def options(simulator: Simulator, transport: str) -> dict[str, Any]:
     """The options of a client of the simulator, with waits that no test notices."""
     return {
         "model": "openai/gpt-4o-mini",
-        "base_url": simulator.url,
+        "base_url": simulator.root_url if transport == "claude" else simulator.url,
         "api_key": SECRET,
         "retry_min_wait": 0.001,
         "retry_max_wait": 0.002,

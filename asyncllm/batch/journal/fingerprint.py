@@ -12,23 +12,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
 from asyncllm.messages import Request
-from asyncllm.parameters import KNOWN, CallOptions, merge
+from asyncllm.parameters import KNOWN, WITHOUT_EFFECT, CallOptions, merge
 
-# Parameters that do not change the answer: who is billed, what is cached or kept, how it is delivered. Headers are
-# among them: they change from one day to the next, and hold keys.
-_NO_EFFECT = frozenset(
-    (
-        "extra_headers",
-        "metadata",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "service_tier",
-        "store",
-        "stream_options",
-        "user",
-    )
-)
 # Fields of the profile that a call may have, and that do change it.
 _OF_THE_PROFILE = frozenset(("model", "structured_mode"))
 _DIGEST_BYTES = 16
@@ -159,7 +144,7 @@ def _sent(prompt: bytes, settings: RequestSettings) -> bytes:
 
 
 def _has_effect(name: str) -> bool:
-    if name in _NO_EFFECT or name in _OF_THE_PROFILE:
+    if name in WITHOUT_EFFECT or name in _OF_THE_PROFILE:
         return False
     return name in KNOWN or name not in CallOptions.__annotations__
 

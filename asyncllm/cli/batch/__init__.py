@@ -60,7 +60,10 @@ def _job(settings: Settings, given: BatchArguments) -> Job:
     prompt = _prompt(given, source)
     own, params = settings.apart_from_parameters()
     config = own.llm_config(
-        model=given.model, max_concurrency=given.max_concurrency, max_output_tokens=given.max_tokens
+        model=given.model,
+        max_concurrency=given.max_concurrency,
+        max_output_tokens=given.max_tokens,
+        cache=given.cache,
     )
     response_model = response_type(given.schema) if given.schema else None
     return Job(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import MaxTokensOption, ModelOption
+from ..options import CacheOption, MaxTokensOption, ModelOption
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class BatchArguments:
     ] = None
     max_concurrency: Annotated[int | None, typer.Option(metavar="N", min=1, help="Requests in flight.")] = None
     max_tokens: MaxTokensOption = None
+    cache: CacheOption = None
     input_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="jsonl, csv, lines or parquet, when IN does not say it.")
     ] = None

@@ -51,6 +51,8 @@ class ChatRequest:
         tool_result: The last tool result when the conversation ends with one.
         prompt_tokens: The estimate for everything that was sent.
         cached_prefix: What a `cache_control` mark asked to cache; empty when there was none.
+        cache_ttl: How long it asked to.
+        hides_thinking: Whether the thinking shall be there, without its text.
         tool_choice: `auto`, `none`, `required` or the name of a tool.
         script: The caller's instructions to the simulator itself, see `options.SCRIPT`.
     """
@@ -63,6 +65,7 @@ class ChatRequest:
     images: int = 0
     prompt_tokens: int = 0
     cached_prefix: str = ""
+    cache_ttl: str = "5m"
     schema: Mapping[str, object] | None = None
     json_object: bool = False
     tools: list[Tool] = field(default_factory=list)
@@ -75,6 +78,7 @@ class ChatRequest:
     include_usage: bool = False
     logprobs: bool = False
     thinking: bool = False
+    hides_thinking: bool = False
     script: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property

@@ -7,19 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from ..answers.conversation import (
-    TOKENS_PER_IMAGE,
-    ChatRequest,
-    InvalidRequestError,
-    SimulatedAnswer,
-    SimulatedToolCall,
-    Tool,
-    count_tokens,
-    pieces_of,
-)
-from ..answers.json_values import as_array, as_object, encode_json, is_array, is_object
+from ..answers.conversation import ChatRequest, InvalidRequestError, SimulatedAnswer, SimulatedToolCall, pieces_of
+from ..answers.json_values import as_object, encode_json
 from ..server.rate_limits import LimitState
-from .provider_format import ErrorDetails, ProviderFormat, chunk_chars, read_positive, read_stops, read_text, tightest
+from .anthropic_requests import read_request
+from .provider_format import ErrorDetails, ProviderFormat, chunk_chars, tightest
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _TYPES = {
@@ -51,43 +43,28 @@ class SimulatedAnthropic(ProviderFormat):
             raise InvalidRequestError("anthropic-version: header is required")
 
     def read(self, body: Mapping[str, object], path_model: str | None) -> ChatRequest:
-        model, messages = body.get("model"), body.get("messages")
-        if not isinstance(model, str):
-            raise InvalidRequestError("model: Field required", "model")
-        if not is_array(messages) or not messages:
-            raise InvalidRequestError("messages: at least one message is required", "messages")
-        chat = ChatRequest(model=model, stream=bool(body.get("stream")), include_usage=True)
-        chat.max_tokens = read_positive(body, "max_tokens")
-        if chat.max_tokens is None:
-            raise InvalidRequestError("max_tokens: Field required", "max_tokens")
-        chat.stop = read_stops(body.get("stop_sequences"))
-        chat.thinking = as_object(body.get("thinking")).get("type") in ("enabled", "adaptive")
-        output = as_object(body.get("output_format") or as_object(body.get("output_config")).get("format"))
-        schema = output.get("schema")
-        if output.get("type") == "json_schema" and is_object(schema):
-            chat.schema = schema
-        _read_messages(chat, body.get("system"), messages)
-        _read_tools(chat, body.get("tools"))
-        _read_tool_choice(chat, as_object(body.get("tool_choice")))
-        return chat
+        return read_request(body)
 
     def plain(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> bytes:
         answer = answers[0]
-        content = [block.whole for block in _blocks(answer, chunk_chars(chat))]
+        content = [block.whole for block in _blocks(chat, answer)]
         return encode_json({**_message(chat, answer), "content": content, "usage": _usage(chat, answer, cached)})
 
     def events(self, chat: ChatRequest, answers: Sequence[SimulatedAnswer], cached: tuple[int, int]) -> Iterator[bytes]:
         answer = answers[0]
         message, usage = _message(chat, answer), _usage(chat, answer, cached)
         start: dict[str, object] = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
-        yield _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
-        for index, block in enumerate(_blocks(answer, chunk_chars(chat))):
-            yield _event("content_block_start", index=index, content_block={**block.whole, **block.empty})
+        # What begins a message or a block comes with its first piece, so that every chunk has a part of the answer.
+        head = _event("message_start", message={**start, "usage": {**usage, "output_tokens": 1}})
+        for index, block in enumerate(_blocks(chat, answer)):
+            head += _event("content_block_start", index=index, content_block={**block.whole, **block.empty})
             if index == 0:
-                yield _event("ping")
+                head += _event("ping")
             for delta in block.deltas:
-                yield _event("content_block_delta", index=index, delta=delta)
-            yield _event("content_block_stop", index=index)
+                yield head + _event("content_block_delta", index=index, delta=delta)
+                head = b""
+            yield head + _event("content_block_stop", index=index)
+            head = b""
         delta = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
         yield _event("message_delta", delta=delta, usage=usage)
 
@@ -115,47 +92,6 @@ class SimulatedAnthropic(ProviderFormat):
         return headers
 
 
-def _read_messages(chat: ChatRequest, system: object, messages: Sequence[object]) -> None:
-    chat.system_text, _, marked = read_text(system)
-    texts = [chat.system_text]
-    if marked:
-        chat.cached_prefix = chat.system_text
-    for message in messages:
-        if not is_object(message) or message.get("role") not in ("user", "assistant"):
-            raise InvalidRequestError("messages: every message needs the role user or assistant", "messages")
-        content = message.get("content")
-        text, images, marked = read_text(content)
-        chat.images += images
-        texts.append(text)
-        if marked:
-            chat.cached_prefix = "\n".join(texts)
-        if is_array(content) and any(is_object(part) and part.get("type") == "tool_result" for part in content):
-            chat.tool_result = text
-        elif message["role"] == "user":
-            chat.user_texts.append(text)
-            chat.tool_result = ""
-    chat.prompt_tokens = max(1, -(-sum(map(len, texts)) // 4)) + chat.images * TOKENS_PER_IMAGE
-
-
-def _read_tools(chat: ChatRequest, tools: object) -> None:
-    for tool in as_array(tools):
-        name = tool.get("name") if is_object(tool) else None
-        if not is_object(tool) or not isinstance(name, str):
-            raise InvalidRequestError("tools: every tool needs a name", "tools")
-        parameters = as_object(tool.get("input_schema")) or {"type": "object"}
-        chat.tools.append(Tool(name, str(tool.get("description") or ""), parameters))
-    if chat.tools:
-        chat.prompt_tokens += count_tokens(json.dumps(tools))
-
-
-def _read_tool_choice(chat: ChatRequest, choice: Mapping[str, object]) -> None:
-    kind, name = str(choice.get("type", "auto")), str(choice.get("name", ""))
-    if kind == "tool" and name not in {tool.name for tool in chat.tools}:
-        raise InvalidRequestError(f"tool_choice: Tool '{name}' not found in provided tools", "tool_choice")
-    chat.tool_choice = {"any": "required", "tool": name}.get(kind, kind)
-    chat.parallel_tool_calls = not choice.get("disable_parallel_tool_use")
-
-
 def _message(chat: ChatRequest, answer: SimulatedAnswer) -> dict[str, object]:
     reason = "stop_sequence" if answer.stop_sequence is not None else _STOP_REASONS.get(answer.finish, answer.finish)
     return {
@@ -176,8 +112,10 @@ class _Block(NamedTuple):
     deltas: Iterable[Mapping[str, object]]
 
 
-def _blocks(answer: SimulatedAnswer, size: int) -> Iterator[_Block]:
-    if text := answer.reasoning:
+def _blocks(chat: ChatRequest, answer: SimulatedAnswer) -> Iterator[_Block]:
+    size = chunk_chars(chat)
+    if answer.reasoning:
+        text = "" if chat.hides_thinking else answer.reasoning
         deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces_of(text, size)]
         deltas.append({"type": "signature_delta", "signature": "simulated"})
         whole = {"type": "thinking", "thinking": text, "signature": "simulated"}
@@ -208,7 +146,12 @@ def _usage(chat: ChatRequest, answer: SimulatedAnswer, cached: tuple[int, int]) 
         "input_tokens": max(0, chat.prompt_tokens - written - read),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": written if chat.cache_ttl == "5m" else 0,
+            "ephemeral_1h_input_tokens": written if chat.cache_ttl == "1h" else 0,
+        },
         "output_tokens": answer.tokens,
+        "service_tier": "standard",
         **as_object(chat.script.get("usage")),
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from ..answers.json_values import encode_json
 from .anthropic import SimulatedAnthropic
+from .gemini import SimulatedGemini
 from .openai import SimulatedOpenAI
 from .provider_format import ErrorDetails
 
@@ -45,17 +46,8 @@ def _azure(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
 
 
 def _gemini(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
-    status, message = _status_and_message(error, _GEMINI)
-    body: dict[str, object] = {"code": status, "message": message, "status": _GEMINI_STATUSES.get(status, "UNKNOWN")}
-    if status == 429 and error.reason != "quota":
-        body["details"] = [
-            {
-                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel", "quotaValue": "15"}],
-            },
-            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.005s"},
-        ]
-    return status, encode_json([{"error": body}] if in_stream else {"error": body})
+    status, body = SimulatedGemini().error(error)
+    return status, b"[%b]" % body if in_stream else body
 
 
 def _mistral(error: ErrorDetails, in_stream: bool) -> tuple[int, bytes]:
@@ -127,24 +119,6 @@ _AZURE: _Messages = {
         " current OpenAI S0 pricing tier. Please retry after 1 second.",
     ),
 }
-_GEMINI: _Messages = {
-    "context_window": (400, "The input token count ({tokens}) exceeds the maximum number of tokens allowed (1048576)."),
-    "content_policy": (400, "The request was blocked by the safety system."),
-    "quota": (429, "Your prepayment credits are depleted. Please manage your project and billing."),
-    401: (401, "Request had invalid authentication credentials."),
-    # Worded like a quota that is used up; only the details differ.
-    429: (
-        429,
-        "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric:"
-        " generate_content_free_tier_requests, limit: 15\nPlease retry in 0.005s.",
-    ),
-    503: (503, "The model is overloaded. Please try again later."),
-}
-_GEMINI_STATUSES: Mapping[int, str] = {
-    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED",
-    429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}  # fmt: skip
 _MISTRAL: _Messages = {
     "context_window": (
         400,

@@ -21,7 +21,7 @@ class ErrorDetails:
 
     Attributes:
         status: The HTTP status; None takes what the provider uses for the reason.
-        reason: `context_window`, `content_policy`, `quota`, `tokens`, `path`, or empty for what the status says.
+        reason: `context_window`, `content_policy`, `quota`, `tokens`, `path`, `key`, or empty for what the status says.
         message: Replaces the provider's usual message.
         param: The field that is wrong.
         tokens: The size of the prompt, for messages that name it.

@@ -137,7 +137,7 @@ class Provider:
     ) -> None:
         """Answer requests that are no chat: about models, and with unknown paths."""
         format_ = format_of_errors(path, request.headers)
-        endpoint = model_endpoint(path, body)
+        endpoint = model_endpoint(path, body, request.headers)
         if endpoint is None:
             known = ", ".join(CHATS)
             message = f"Invalid URL ({request.method} {path}): the simulator serves {known} and lists of models."
@@ -162,7 +162,7 @@ class Provider:
             error = ErrorDetails(405, message=f"Not allowed to {request.method} on {path}")
             await responder.refuse(error, [(b"allow", method.encode())])
         elif keys is not None and logged.key not in keys:
-            await responder.refuse(ErrorDetails(401))
+            await responder.refuse(ErrorDetails(401, "key"))
         else:
             return True
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -11,6 +12,7 @@ from ..answers.conversation import ChatRequest, InvalidRequestError, stable_numb
 from ..answers.json_values import is_object
 from ..faults import Fault
 from ..formats.anthropic import SimulatedAnthropic
+from ..formats.gemini import SimulatedGemini
 from ..formats.ollama import SimulatedOllama
 from ..formats.openai import MODELS, SimulatedOpenAI
 from ..formats.provider_format import ProviderFormat
@@ -32,6 +34,12 @@ CHATS: Mapping[str, ProviderFormat] = {
     "/api/chat": _OLLAMA,
 }
 _AZURE = ("/openai/deployments/", "/chat/completions")
+# The versions are the SDK's and litellm's; a base URL of one's own may have none.
+_GEMINI = re.compile(r"(?:/v1|/v1beta|/v1alpha)?/models/([^:]+):(generateContent|streamGenerateContent)")
+_GEMINI_MODELS = re.compile(r"(?:/v1(?:beta|alpha)?)?/models(?:/([^/:]+))?")
+_GEMINI_FORMATS = {"generateContent": SimulatedGemini(), "streamGenerateContent": SimulatedGemini(stream=True)}
+_GEMINI_VERSIONS = ("/v1beta/", "/v1alpha/")  # OpenAI's format has the others
+_GEMINI_KEY = "x-goog-api-key"
 
 
 def chat_format(path: str) -> tuple[ProviderFormat | None, str | None]:
@@ -40,6 +48,9 @@ def chat_format(path: str) -> tuple[ProviderFormat | None, str | None]:
     if found is None and path.startswith(_AZURE[0]) and path.endswith(_AZURE[1]):
         model = path[len(_AZURE[0]) : -len(_AZURE[1])]
         return (_OPENAI, model) if model and "/" not in model else (None, None)
+    contents = _GEMINI.fullmatch(path) if found is None else None
+    if contents is not None:
+        return _GEMINI_FORMATS[contents[2]], contents[1]
     return found, None
 
 
@@ -47,11 +58,16 @@ def format_of_errors(path: str, headers: Mapping[str, str]) -> ProviderFormat:
     """Return the format in whose words a path without a chat is refused."""
     if path.startswith("/api/"):
         return _OLLAMA
+    if _GEMINI_KEY in headers or path.startswith(_GEMINI_VERSIONS):
+        return _GEMINI_FORMATS["generateContent"]
     return _ANTHROPIC if "anthropic-version" in headers else _OPENAI
 
 
-def model_endpoint(path: str, body: bytes) -> tuple[str, bytes] | None:
+def model_endpoint(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, bytes] | None:
     """Return the method and the answer of a path about models; an empty answer where the model does not exist."""
+    if _GEMINI_KEY in headers or path.startswith(_GEMINI_VERSIONS):
+        found = _GEMINI_MODELS.fullmatch(path)
+        return ("GET", _gemini_models(found[1])) if found is not None else None
     if path in ("/v1/models", "/models"):
         return "GET", _OPENAI.list_models()
     if path.startswith("/v1/models/"):
@@ -68,12 +84,19 @@ def model_endpoint(path: str, body: bytes) -> tuple[str, bytes] | None:
     return None
 
 
+def _gemini_models(name: str | None) -> bytes:
+    format_ = _GEMINI_FORMATS["generateContent"]
+    if name is None:
+        return format_.list_models()
+    return format_.one_model(name) if name in MODELS else b""
+
+
 def key_of(headers: Mapping[str, str]) -> str:
     """Return the key that a request carries; empty when it carries none."""
     bearer = headers.get("Authorization", "")
     if bearer[:7].lower() == "bearer ":
         return bearer[7:].strip()
-    return headers.get("x-api-key") or headers.get("api-key") or ""
+    return headers.get("x-api-key") or headers.get("api-key") or headers.get(_GEMINI_KEY) or ""
 
 
 def read_chat(format_: ProviderFormat, body: bytes, headers: Mapping[str, str], path_model: str | None) -> ChatRequest:

@@ -22,7 +22,7 @@ from .request_recorder import RequestRecorder
 class Simulator:
     """A provider of language models on loopback that answers by rule, without a model.
 
-    It serves the OpenAI, Azure, Anthropic and Ollama chat formats over real HTTP from a thread of its own, for
+    It serves the OpenAI, Azure, Anthropic, Gemini and Ollama chat formats over real HTTP from a thread of its own, for
     blocking, asyncio and trio callers. Use it as a context manager, plain or async, or call `start` and `stop`.
 
     Args:

@@ -15,7 +15,7 @@ from .rules.parameter_rules import report_dropped
 
 _OPENAI = "openai_requests"
 # The module in `formats` that serves a provider; the others speak OpenAI's format, or are litellm's.
-_FORMATS: Mapping[str, str] = {"anthropic": "anthropic"}
+_FORMATS: Mapping[str, str] = {"anthropic": "anthropic", "gemini": "gemini"}
 
 
 class WireRequests:

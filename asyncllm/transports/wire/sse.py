@@ -39,8 +39,9 @@ class SSEParser:
             # Nearly every piece of a real stream: whole events, and no rest.
             events: list[bytes] = []
             for block in piece.split(b"\n\n"):
-                if block.startswith(b"data: ") and b"\n" not in block:
-                    events.append(block[6:])
+                name, _, data = block.rpartition(b"\n")  # Anthropic names its events in a line of their own
+                if data[:6] == b"data: " and (not name or (name[:7] == b"event: " and b"\n" not in name)):
+                    events.append(data[6:])
                 elif block:
                     events += self._lines([*block.split(b"\n"), b""])
             return events

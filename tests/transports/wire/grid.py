@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 PNG = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nG"
@@ -63,9 +63,7 @@ MODELS: Mapping[str, Sequence[str]] = {
     "litellm_proxy": ("gpt-4o", "gpt-5-mini", "claude-sonnet-4-5", "my-own-model"),
 }
 
-LEADING: Mapping[str, int] = {"openai": 5}
-"""The number of a provider's models that meet every case; of the others, one does."""
-PART = 6  # The other models meet every sixth request.
+PART = 6  # The models that do not meet every request meet every sixth.
 
 _WEATHER = {
     "type": "function",
@@ -268,6 +266,16 @@ MESSAGES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"role": "assistant", "content": "Hi!", "reasoning_content": "A greeting."},
         {"role": "user", "content": "Go on"},
     ),
+    "thinking_back": (
+        {"role": "user", "content": "Hello"},
+        {
+            "role": "assistant",
+            "content": "Hi!",
+            "reasoning_content": "A greeting.",
+            "thinking_blocks": [{"type": "thinking", "thinking": "A greeting.", "signature": "sig1"}],
+        },
+        {"role": "user", "content": "Go on"},
+    ),
     "unicode": ({"role": "user", "content": 'Grüße, 世界 🌍 \u2028 "quotes" \n'},),
     "empty": ({"role": "user", "content": ""},),
     "assistant_last": ({"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}),
@@ -280,7 +288,7 @@ MESSAGES: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 # What a stream may change besides adding `stream`: these are tried as streams for every model.
 STREAMED = ("none", "max_tokens", "tools", "json_object", "json_schema", "effort_low", "stream_options")
-_STREAM_PARAMS = {**PARAMS, "stream_options": {"stream_options": {"include_usage": False}}}
+_STREAM_OPTIONS = {"stream_options": {"stream_options": {"include_usage": False}}}
 
 
 @dataclass(frozen=True)
@@ -293,6 +301,7 @@ class Case:
     messages_name: str = "plain"
     stream: bool = False
     params: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    given: Sequence[Mapping[str, Any]] = field(default=MESSAGES["plain"], repr=False, compare=False)
 
     def __str__(self) -> str:
         stream = "-stream" if self.stream else ""
@@ -300,25 +309,89 @@ class Case:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        return [dict(message) for message in MESSAGES[self.messages_name]]
+        return [dict(message) for message in self.given]
+
+    @property
+    def names(self) -> set[str]:
+        return {self.model, *self.params_name.split("+"), self.messages_name, *(("stream",) if self.stream else ())}
 
 
-def cases(provider: str, model: str, *, every: bool = False, sampled: bool = True) -> Iterator[Case]:
-    """Return the requests for a model.
+class Difference(NamedTuple):
+    """What the wire sends or gives otherwise than litellm, and why; docs/transports.md has the reasons, too.
 
-    The first models of a provider meet everything once; the others, which differ from them in little, meet a part of
-    it, each another one, unless `sampled` is off. `every` gives all of it to all models, every parameter in a stream
-    too, and pairs of them.
+    Attributes:
+        names: Names of parameters and messages, or `stream`; empty for all.
+        fields: Names of what differs in the body, the headers or the result; empty for anything.
+        reason: Why.
+        params: Parameters that a request must all have.
     """
-    place = MODELS[provider].index(model)
-    all_of_it = every or not sampled or place < LEADING.get(provider, 1)
-    alone = [Case(provider, model, name, params=params) for name, params in PARAMS.items()]
-    alone += [Case(provider, model, messages_name=name) for name in MESSAGES]
-    alone += [Case(provider, model, name, stream=True, params=_STREAM_PARAMS[name]) for name in STREAMED]
-    yield from alone if all_of_it else alone[place % PART :: PART]
-    if every:
-        for name in PARAMS.keys() - set(STREAMED):
-            yield Case(provider, model, name, stream=True, params=PARAMS[name])
-        for (one, first), (two, second) in itertools.combinations(PARAMS.items(), 2):
-            if not first.keys() & second.keys():
-                yield Case(provider, model, f"{one}+{two}", params={**first, **second})
+
+    names: str
+    fields: str
+    reason: str
+    params: str = ""
+
+    def covers(self, case: Case) -> bool:
+        is_named = not self.names or not case.names.isdisjoint(self.names.split())
+        return is_named and case.params.keys() >= set(self.params.split())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The requests that the models of one provider meet.
+
+    Attributes:
+        models: The models.
+        leading: How many of them, the first ones, meet every request once. The others, which differ from them in
+            little, meet a part of it, each another one.
+        params: Parameters, each tried with plain messages.
+        messages: Messages, each tried without parameters.
+        pairs: Names of parameters and of messages that are tried together.
+        streamed: Names of parameters that are tried in a stream.
+        streamed_messages: Names of messages that are.
+    """
+
+    models: Sequence[str]
+    leading: int = 1
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: PARAMS)
+    messages: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=lambda: MESSAGES)
+    pairs: Sequence[tuple[str, str]] = ()
+    streamed: Sequence[str] = STREAMED
+    streamed_messages: Sequence[str] = ()
+
+    def cases(self, provider: str, model: str, *, every: bool = False, sampled: bool = True) -> Iterator[Case]:
+        """Return the requests for a model.
+
+        Args:
+            provider: Its provider.
+            model: The model.
+            every: Give all of them to all models, every parameter in a stream too, and pairs of them.
+            sampled: Give only some of them to the models that are not leading.
+        """
+        place = self.models.index(model)
+        alone = list(self._alone(provider, model))
+        yield from alone if every or not sampled or place < self.leading else alone[place % PART :: PART]
+        if every:
+            for name in self.params.keys() - set(self.streamed):
+                yield Case(provider, model, name, stream=True, params=self.params[name])
+            for (one, first), (two, second) in itertools.combinations(self.params.items(), 2):
+                if not first.keys() & second.keys():
+                    yield Case(provider, model, f"{one}+{two}", params={**first, **second})
+
+    def _alone(self, provider: str, model: str) -> Iterator[Case]:
+        for name, params in self.params.items():
+            yield Case(provider, model, name, params=params)
+        for name, messages in self.messages.items():
+            yield Case(provider, model, messages_name=name, given=messages)
+        for params_name, name in self.pairs:
+            params, messages = self.params[params_name], self.messages[name]
+            yield Case(provider, model, params_name, name, params=params, given=messages)
+        for name in self.streamed:
+            yield Case(provider, model, name, stream=True, params={**self.params, **_STREAM_OPTIONS}[name])
+        for name in self.streamed_messages:
+            yield Case(provider, model, messages_name=name, stream=True, given=self.messages[name])
+
+
+GRIDS: Mapping[str, Grid] = {
+    provider: Grid(models, leading=5 if provider == "openai" else 1) for provider, models in MODELS.items()
+}

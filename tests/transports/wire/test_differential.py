@@ -10,8 +10,8 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,14 +21,25 @@ from asyncllm.config.options import Options
 from asyncllm.messages import Request
 from asyncllm.simulator import Simulator
 from tests.support.secrets import SECRET
-from tests.transports.wire.grid import MODELS, Case, cases
+from tests.transports.wire.formats.anthropic_grid import DIFFERENCES as ANTHROPIC_DIFFERENCES
+from tests.transports.wire.formats.anthropic_grid import GRID as ANTHROPIC_GRID
+from tests.transports.wire.formats.gemini_grid import DIFFERENCES as GEMINI_DIFFERENCES
+from tests.transports.wire.formats.gemini_grid import GRID as GEMINI_GRID
+from tests.transports.wire.formats.gemini_litellm import in_api_spelling
+from tests.transports.wire.grid import GRIDS as OPENAI_GRIDS
+from tests.transports.wire.grid import Case, Difference
 
 EVERY = os.environ.get("ASYNCLLM_GRID") == "all"
+GRIDS = {**OPENAI_GRIDS, "anthropic": ANTHROPIC_GRID, "gemini": GEMINI_GRID}
 
-# The simulator masks the values of the first two, and says beside them which key it was.
+# The simulator masks the values of the first four, and says beside them which key it was.
 HEADERS = (
     "authorization",
+    "x-api-key",
     "api-key",
+    "x-goog-api-key",
+    "anthropic-beta",
+    "anthropic-version",
     "content-type",
     "http-referer",
     "x-title",
@@ -38,36 +49,50 @@ HEADERS = (
 )
 
 # At least these are served by the wire: the share of a provider's grid, in percent.
-SERVED = {"openai": 85, "hosted_vllm": 85, "groq": 80, "openrouter": 85, "litellm_proxy": 85}
+SERVED = {
+    "openai": 85,
+    "hosted_vllm": 85,
+    "groq": 80,
+    "openrouter": 85,
+    "litellm_proxy": 85,
+    "anthropic": 85,
+    "gemini": 85,
+}
 if EVERY:  # a pair goes to litellm when either of its parameters does
     SERVED = {provider: least - 10 for provider, least in SERVED.items()}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A case in which the wire's way is the better one; the reason stands in docs/transports.md."""
-
-    name: str
-    providers: frozenset[str]
-    params: frozenset[str] = frozenset()
-    messages: frozenset[str] = frozenset()
-    of_streams: bool = False
-    results_only: bool = False
-
-    def covers(self, case: Case) -> bool:
-        names = set(case.params_name.split("+"))
-        concerned = names & self.params or case.messages_name in self.messages or (self.of_streams and case.stream)
-        return bool(concerned) and case.provider in self.providers
-
-
-DIFFERENCES = (
-    Difference(
-        "extra_body never changes the model", frozenset(("openrouter", "mistral")), frozenset(("extra_body_model",))
+_MODEL = Difference("extra_body_model", "", "extra_body never changes the model")
+_THINKING = Difference("thinking_back", "messages", "servers of OpenAI's format refuse Claude's thinking blocks")
+DIFFERENCES = {
+    "openai": (_THINKING,),
+    "azure": (_THINKING,),
+    "groq": (_THINKING,),
+    "openrouter": (_THINKING, _MODEL),
+    "deepseek": (_THINKING,),
+    "mistral": (
+        _MODEL,
+        Difference("empty", "", "empty messages are sent"),
+        # Without a question for it Mistral gives the usage, and the simulator does not: each estimates it.
+        Difference("stream", "answer.usage answer.reasoning_tokens answer.cost", "usage of streams"),
     ),
-    Difference("empty messages are sent", frozenset(("mistral",)), messages=frozenset(("empty",))),
-    # Without a question for it Mistral gives the usage, and the simulator does not: both estimate it, each in its way.
-    Difference("usage of streams", frozenset(("mistral",)), of_streams=True, results_only=True),
-)
+    "anthropic": (
+        *ANTHROPIC_DIFFERENCES,
+        Difference("", "answer.reasoning_tokens", "litellm counts those of the summary with a tokenizer"),
+        Difference(
+            " ".join(name for name in ANTHROPIC_GRID.params if "schema" in name),
+            "tools",
+            "litellm breaks the references of a schema that it sends as a tool",
+        ),
+        Difference("stream_options", "answer.usage answer.cost", "every stream has its usage"),
+    ),
+    "gemini": (
+        *GEMINI_DIFFERENCES,
+        Difference("stream", "answer.reasoning_tokens", "litellm puts 0 for those of which the provider says nothing"),
+        Difference("stream_options", "answer.usage answer.cost", "every stream has its usage"),
+    ),
+}
+"""The cases in which the wire's way is the better one, by provider."""
 
 
 @pytest.fixture
@@ -84,7 +109,7 @@ def simulators() -> Iterator[tuple[Simulator, Simulator]]:
 
 
 def options(provider: str, model: str, simulator: Simulator) -> Options:
-    url = simulator.root_url if provider == "azure" else simulator.url
+    url = simulator.root_url if provider in ("azure", "anthropic", "gemini") else simulator.url
     return {"model": f"{provider}/{model}", "base_url": url, "api_key": SECRET, "num_retries": 0}
 
 
@@ -112,34 +137,47 @@ class Both:
         """Send a case over both, and return where requests and results differ."""
         expected = await sent(self.litellm, self.simulators[0], case)
         got = await sent(self.auto, self.simulators[1], case)
-        return {name: (expected[name], got[name]) for name in expected if expected[name] != got[name]}
+        names = expected.keys() | got.keys()
+        return {name: (expected.get(name), got.get(name)) for name in names if expected.get(name) != got.get(name)}
 
 
 async def sent(llm: AsyncLLM, simulator: Simulator, case: Case) -> dict[str, Any]:
-    """Send a case, and return what the simulator saw and what came of it."""
+    """Send a case, and return what the simulator saw and what came of it, each field by its name."""
     simulator.reset()
-    result: dict[str, Any]
+    found: dict[str, Any]
     try:
         if case.stream:
             completion = await llm.stream(case.messages, **case.params).collect()
         else:
             completion = await llm.acompletion(case.messages, **case.params)
     except AsyncLLMError as error:
-        result = {"error": type(error).__name__, "status": getattr(error, "status_code", None)}
+        found = {"answer.error": type(error).__name__, "answer.status": getattr(error, "status_code", None)}
     else:
-        calls = [(call.name, call.arguments) for call in completion.tool_calls]
-        result = {
-            "answer": (completion.text, completion.reasoning, completion.refusal, completion.finish_reason, calls),
-            "usage": (completion.usage, completion.cost_usd),
+        found = {
+            "answer.text": completion.text,
+            "answer.reasoning": completion.reasoning,
+            "answer.refusal": completion.refusal,
+            "answer.finish_reason": completion.finish_reason,
+            "answer.calls": [(call.name, call.arguments) for call in completion.tool_calls],
+            "answer.usage": replace(completion.usage, reasoning_tokens=None),
+            "answer.reasoning_tokens": completion.usage.reasoning_tokens,
+            "answer.cost": None if completion.cost_usd is None else round(completion.cost_usd, 12),
         }
     exchanges = [exchange for exchange in simulator.seen.exchanges if exchange.method == "POST"]
-    return {
-        "paths": [exchange.path for exchange in exchanges],
-        "bodies": [json.loads(exchange.body) for exchange in exchanges],
-        "headers": [{name: exchange.headers.get(name) for name in HEADERS} for exchange in exchanges],
-        "keys": [exchange.key for exchange in exchanges],
-        "result": result,
-    }
+    found["paths"] = [exchange.path for exchange in exchanges]
+    for exchange in exchanges:
+        body = json.loads(exchange.body)
+        found |= in_api_spelling(body) if case.provider == "gemini" else body
+        found |= {name: exchange.headers.get(name) for name in HEADERS}
+        found["key"] = exchange.key
+    return found
+
+
+def unlisted(differences: Mapping[str, Any], covering: Sequence[Difference]) -> set[str]:
+    """Return the names of differences that are not listed; a request that differs has another answer."""
+    left = differences.keys() - {field for one in covering for field in one.fields.split()}
+    is_request_listed = any(not field.startswith("answer.") for one in covering for field in one.fields.split())
+    return {name for name in left if not (is_request_listed and name.startswith("answer."))}
 
 
 @pytest.fixture
@@ -158,24 +196,22 @@ def percent(counts: Counter[bool]) -> float:
 @pytest.mark.anyio
 @pytest.mark.usefixtures("litellm_imported")
 @pytest.mark.allow_refused_network  # litellm looks for the tokenizer of a llama on the network
-@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize("provider", GRIDS)
 async def test_requests_and_results_are_the_same(
     provider: str, simulators: tuple[Simulator, Simulator], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What the wire serves, it sends as litellm does, and it gives the same answer for it."""
     caplog.set_level(logging.ERROR, "asyncllm")
     found: dict[str, Mapping[str, Any]] = {}
-    for model in MODELS[provider]:
+    for model in GRIDS[provider].models:
         both = Both(provider, model, simulators)
-        for case in cases(provider, model, every=EVERY):
+        for case in GRIDS[provider].cases(provider, model, every=EVERY):
             if await both.is_served(case):
-                differences = await both.differences(case)
-                known = [difference for difference in DIFFERENCES if difference.covers(case)]
-                if any(difference.results_only for difference in known):
-                    differences.pop("result", None)
-                    known = []
-                if differences and not known:
-                    found[str(case)] = differences
+                covering = [one for one in DIFFERENCES.get(provider, ()) if one.covers(case)]
+                if all(one.fields for one in covering):
+                    differences = await both.differences(case)
+                    if unknown := unlisted(differences, covering):
+                        found[str(case)] = {name: differences[name] for name in unknown}
         await both.aclose()
     assert found == {}
 
@@ -186,11 +222,11 @@ async def test_the_share_that_the_wire_serves(
 ) -> None:
     """Nearly everything goes by wire at the providers that matter most."""
     caplog.set_level(logging.ERROR, "asyncllm")  # one event for every case that drops something
-    for provider, models in MODELS.items():
+    for provider, grid in GRIDS.items():
         share[provider] = Counter()
-        for model in models:
+        for model in grid.models:
             both = Both(provider, model, simulators)
-            for case in cases(provider, model, every=EVERY, sampled=EVERY):
+            for case in grid.cases(provider, model, every=EVERY, sampled=EVERY):
                 share[provider][await both.is_served(case)] += 1
             await both.aclose()
     assert {name: percent(share[name]) for name, least in SERVED.items() if percent(share[name]) < least} == {}

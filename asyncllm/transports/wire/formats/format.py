@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from asyncllm.transports.bodies import WRONG_TYPES
+
+UNREADABLE = (*WRONG_TYPES, RecursionError)
+"""The exceptions of reading a malformed answer or event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unserved:

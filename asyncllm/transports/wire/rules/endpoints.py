@@ -93,7 +93,8 @@ def _litellm_proxy(_name: str, _base_url: str) -> EndpointRules:
     # The proxy is another litellm: nothing is decided here that it decides better.
     judged: dict[str, Judge] = {**RARE, "response_format": if_mapping, "tools": PlainTools()}
     supported = COMMON | LOST | {"reasoning_effort", "thinking", "user", "verbosity"}
-    messages = MessageRules(cache_control="kept", media=True, other_keys=_LOCAL_REASONING | {"audio", "refusal"})
+    keys = _LOCAL_REASONING | {"audio", "refusal", "thinking_blocks"}
+    messages = MessageRules(cache_control="kept", media=True, other_keys=keys)
     return EndpointRules(ParameterRules(supported, judged=judged), messages)
 
 

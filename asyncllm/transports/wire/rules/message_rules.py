@@ -9,6 +9,8 @@ from typing import Literal
 from asyncllm.transports.json_values import is_array, is_object
 
 _KEYS = frozenset(("role", "content", "name", "tool_calls", "tool_call_id"))
+# Claude's thinking in an assistant message, which OpenAI refuses as an unknown field.
+_THINKING = "thinking_blocks"
 _CALL_KEYS = frozenset(("id", "type", "function", "index"))
 _IMAGE_KEYS = frozenset(("url", "detail"))
 _FILE_KEYS = frozenset(("file_data", "file_id", "filename"))
@@ -26,7 +28,8 @@ class MessageRules:
         images: Whether a part may be an image.
         media: Whether a part may be a file or a sound.
         names: Whether a message may have a `name`.
-        other_keys: Further keys of a message that are sent as they are.
+        other_keys: Further keys of a message that are sent as they are. Thinking blocks that are not among them are
+            taken out.
     """
 
     roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
@@ -60,6 +63,8 @@ class MessageRules:
             if self.cache_control == "moved":
                 return None
             del sent["cache_control"]
+        if _THINKING in sent and _THINKING not in self.other_keys:
+            del sent[_THINKING]
         sent["role"] = role = self.roles.get(role, role)
         allowed = _KEYS | self.other_keys | {"cache_control"} if self.names else _KEYS - {"name"}
         calls = sent.get("tool_calls") or ()

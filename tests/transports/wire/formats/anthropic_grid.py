@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.transports.wire.grid import MESSAGES as COMMON_MESSAGES
 from tests.transports.wire.grid import PARAMS as COMMON_PARAMS
-from tests.transports.wire.grid import PNG
+from tests.transports.wire.grid import PNG, STREAMED, Difference, Grid
 
 MODELS = (
     "claude-3-haiku-20240307",
@@ -29,6 +30,9 @@ MODELS = (
     "my-claude",
     "kimi-k2-0905-preview",
 )
+
+LEADING = ("claude-3-haiku-20240307", "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5")
+"""The models that meet every request: those that differ most."""
 
 PDF = "data:application/pdf;base64,JVBERi0="
 _MARK = {"type": "ephemeral"}
@@ -113,6 +117,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "thinking_true": {"thinking": True},
     "thinking_false": {"thinking": False},
     "thinking_over_effort": {"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 6000}},
+    "effort_forced": {"tools": [_WEATHER], "tool_choice": "required", "reasoning_effort": "low"},
     "cache_control": {"cache_control": _MARK},
     "beta": {"extra_headers": {"anthropic-beta": "context-1m-2025-08-07"}},
     "beta_schema": {"extra_headers": {"Anthropic-Beta": "context-1m-2025-08-07"}, "response_format": _FORMAT},
@@ -263,3 +268,50 @@ TOOL_LOOPS = ("thinking_loop", "calls", "result_image", "system_in_tool_loop")
 """Messages that are tried with parameters about tools and thinking as well."""
 
 LOOP_PARAMS = ("tools", "tools_required", "tools_none", "effort_high", "thinking_limit", "schema_tools", "effort_tools")
+
+GRID = Grid(
+    # Those that differ most come first.
+    models=tuple(sorted(MODELS, key=LEADING.__contains__, reverse=True)),
+    leading=len(LEADING),
+    params=PARAMS,
+    messages=MESSAGES,
+    pairs=list(itertools.product(LOOP_PARAMS, TOOL_LOOPS)),
+    streamed=(*STREAMED, "tools_required", "schema", "schema_tools", "thinking", "effort_medium", "cache_control"),
+    streamed_messages=("thinking_loop", "result_image", "system_in_tool_loop", "pdf", "cache_part"),
+)
+"""The requests of the comparison of the whole client."""
+
+DIFFERENCES = (
+    Difference("tools_empty", "tools", "no tools are left out"),
+    Difference("tool_choice_alone parallel_alone", "tool_choice", "the API refuses a choice without tools"),
+    Difference("tools_any", "tool_choice", "Anthropic's own word for `required` is taken"),
+    Difference("stops_many", "stop_sequences", "litellm keeps four, which is OpenAI's limit"),
+    Difference("tier_auto tier_standard", "service_tier", "litellm drops it"),
+    Difference(
+        "extra_body extra_body_over extra_body_model",
+        "extra_body min_p chat_template_kwargs temperature",
+        "litellm sends a field of this name, which the API refuses, rather than what it holds",
+    ),
+    Difference("text_file", "messages", "the API takes texts as texts"),
+    Difference("image_file", "messages", "the API takes no image as a document"),
+    Difference("pdf_as_image", "messages", "the API takes no PDF as an image"),
+    Difference("file_id", "messages", "a file is for the model to read, rather than for the code execution tool"),
+    Difference("pdf_address", "anthropic-beta", "an address needs no beta"),
+    Difference("result_error", "messages", "litellm cannot say that a tool failed"),
+    Difference("hidden_inline", "messages", "litellm loses redacted thinking that stands in a content"),
+    Difference(
+        "blank_beside_image tool_result_empty_text thinking_empty_text",
+        "messages",
+        "litellm puts words into an empty text beside something else",
+    ),
+    *(
+        Difference(
+            "", "thinking", "the API refuses a budget that leaves no room for the answer", f"reasoning_effort {limit}"
+        )
+        for limit in ("max_tokens", "max_completion_tokens")
+    ),
+    *(
+        Difference("", "tool_choice", "the API refuses to force a tool while the model thinks", f"tool_choice {name}")
+        for name in ("reasoning_effort", "thinking")
+    ),
+)

@@ -1,17 +1,15 @@
-"""litellm's own way to Anthropic, in this process and without a network: what it would send, and what it reads."""
+"""What litellm would send to Anthropic, and what it reads."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from . import litellm_exchange
+from .litellm_exchange import KEY, Exchanged
 
-from asyncllm.transports.litellm.importing import import_litellm
+__all__ = ["KEY", "by_litellm"]
 
-KEY = "sk-test-key-of-no-provider"
 ANSWER: Mapping[str, Any] = {
     "id": "msg_1",
     "type": "message",
@@ -24,16 +22,6 @@ ANSWER: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Exchanged:
-    """What litellm sent, and what it made of the answer."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: Any
-    result: Any
-
-
 def by_litellm(
     model: str,
     messages: Sequence[Mapping[str, Any]],
@@ -41,48 +29,6 @@ def by_litellm(
     *,
     answer: Mapping[str, Any] | bytes = ANSWER,
     stream: bool = False,
-    drop_params: bool = True,
 ) -> Exchanged:
-    """Make a call with litellm.
-
-    Args:
-        model: The model, without a prefix.
-        messages: Chat-completions messages.
-        params: Chat-completions parameters.
-        answer: What the provider answers: a body, or the bytes of a stream.
-        stream: Whether to ask for a stream.
-        drop_params: Whether to drop what the model does not take.
-    """
-    litellm: Any = import_litellm()
-    from litellm.llms.custom_httpx.http_handler import HTTPHandler
-
-    seen: list[httpx.Request] = []
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        if isinstance(answer, bytes):
-            return httpx.Response(200, content=answer, headers={"content-type": "text/event-stream"})
-        return httpx.Response(200, json=answer)
-
-    handler = HTTPHandler()
-    handler.client.close()
-    handler.client = httpx.Client(transport=httpx.MockTransport(respond))
-    asked = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    try:
-        result = litellm.completion(
-            model=f"anthropic/{model}",
-            messages=json.loads(json.dumps(messages)),
-            **json.loads(json.dumps(params)),
-            **asked,
-            api_key=KEY,
-            api_base="https://provider.test",
-            client=handler,
-            max_retries=0,
-            drop_params=drop_params,
-            _skip_mcp_handler=True,
-        )
-        result = list(result) if stream else result
-    finally:
-        handler.close()
-    (request,) = seen
-    return Exchanged(str(request.url), request.headers, json.loads(request.content), result)
+    """Have litellm make a call."""
+    return litellm_exchange.by_litellm("anthropic", model, messages, params, answer=answer, stream=stream)

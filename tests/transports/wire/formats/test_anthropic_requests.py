@@ -1,4 +1,4 @@
-"""Requests in Anthropic's format are those that litellm sends, but for the differences listed here.
+"""Requests in Anthropic's format are those that litellm sends, but for the listed differences.
 
 `ASYNCLLM_GRID=all` runs the larger grid.
 """
@@ -9,8 +9,9 @@ import itertools
 import json
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,87 +19,27 @@ from asyncllm.transports.base import Connection
 from asyncllm.transports.wire.formats.anthropic import AnthropicFormat, open_format
 from asyncllm.transports.wire.formats.format import Unserved
 
-from .anthropic_grid import LOOP_PARAMS, MESSAGES, MODELS, PARAMS, TOOL_LOOPS
+from ..grid import Case
+from .anthropic_grid import DIFFERENCES, GRID, LEADING, MODELS, PARAMS
 from .anthropic_litellm import KEY, by_litellm
 
 pytestmark = pytest.mark.usefixtures("litellm_imported")
 
 EVERY = os.environ.get("ASYNCLLM_GRID") == "all"
-LEADING = ("claude-3-haiku-20240307", "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5")
-PART = 6
 # Of parameters, for each model; which they are differs by the model.
 PAIRS = 1000 if EVERY else 40
 
 HEADERS = ("anthropic-beta", "anthropic-version", "authorization", "x-api-key", "x-request-source")
 
 
-class Difference(NamedTuple):
-    """Fields or headers that the wire sends otherwise, for some parameters or messages."""
-
-    names: str
-    fields: str
-    reason: str
-
-
-DIFFERENCES = (
-    Difference("tools_empty", "tools", "no tools are left out"),
-    Difference("tool_choice_alone parallel_alone", "tool_choice", "the API refuses a choice without tools"),
-    Difference("tools_any", "tool_choice", "Anthropic's own word for `required` is taken"),
-    Difference("stops_many", "stop_sequences", "litellm keeps four, which is OpenAI's limit"),
-    Difference("tier_auto tier_standard", "service_tier", "litellm drops it"),
-    Difference(
-        "extra_body extra_body_over extra_body_model",
-        "extra_body min_p chat_template_kwargs temperature",
-        "litellm sends a field of this name, which the API refuses, rather than what it holds",
-    ),
-    Difference("text_file", "messages", "the API takes texts as texts"),
-    Difference("image_file", "messages", "the API takes no image as a document"),
-    Difference("pdf_as_image", "messages", "the API takes no PDF as an image"),
-    Difference("file_id", "messages", "a file is for the model to read, rather than for the code execution tool"),
-    Difference("pdf_address", "anthropic-beta", "an address needs no beta"),
-    Difference("result_error", "messages", "litellm cannot say that a tool failed"),
-    Difference("hidden_inline", "messages", "litellm loses redacted thinking that stands in a content"),
-    Difference(
-        "blank_beside_image tool_result_empty_text thinking_empty_text",
-        "messages",
-        "litellm puts words into an empty text beside something else",
-    ),
-)
-
-
-class Case(NamedTuple):
-    """One request."""
-
-    params_name: str = "none"
-    messages_name: str = "plain"
-
-    @property
-    def params(self) -> dict[str, Any]:
-        parts = [PARAMS[name] for name in self.params_name.split("+")]
-        return {name: value for part in parts for name, value in part.items()}
-
-    @property
-    def messages(self) -> Sequence[Mapping[str, Any]]:
-        return MESSAGES[self.messages_name]
-
-    @property
-    def known(self) -> set[str]:
-        names = {*self.params_name.split("+"), self.messages_name}
-        found = [difference for difference in DIFFERENCES if not names.isdisjoint(difference.names.split())]
-        known = {field for difference in found for field in difference.fields.split()}
-        limit = self.params.get("max_tokens", self.params.get("max_completion_tokens"))
-        # The API refuses a budget that leaves no room for the answer.
-        return known | {"thinking"} if limit and "reasoning_effort" in self.params else known
-
-
 def cases(model: str) -> Iterator[Case]:
-    """Return all requests for the leading models, and a part of them, each another, for the rest."""
-    found = [Case(params_name=name) for name in PARAMS]
-    found += [Case(messages_name=name) for name in MESSAGES]
-    found += itertools.starmap(Case, itertools.product(LOOP_PARAMS, TOOL_LOOPS))
-    pairs = [(a, b) for a, b in itertools.combinations(PARAMS, 2) if not PARAMS[a].keys() & PARAMS[b].keys()]
-    found += [Case(f"{a}+{b}") for a, b in random.Random(model).sample(pairs, PAIRS)]
-    yield from found if EVERY or model in LEADING else found[MODELS.index(model) % PART :: PART]
+    """Return the requests of the grid, and pairs of parameters, which differ by the model."""
+    grid = replace(GRID, streamed=(), streamed_messages=())
+    yield from grid.cases("anthropic", model, sampled=not EVERY)
+    if EVERY or model in LEADING:
+        pairs = [(a, b) for a, b in itertools.combinations(PARAMS, 2) if not PARAMS[a].keys() & PARAMS[b].keys()]
+        for one, other in random.Random(model).sample(pairs, PAIRS):
+            yield Case("anthropic", model, f"{one}+{other}", params={**PARAMS[one], **PARAMS[other]})
 
 
 def format_of(model: str, **options: Any) -> AnthropicFormat:
@@ -123,7 +64,9 @@ def test_requests_are_those_of_litellm(model: str) -> None:
         lower = {name.lower(): value for name, value in request.headers.items()}
         for name in HEADERS:
             ours[name], theirs[name] = lower.get(name), sent.headers.get(name)
-        differing = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
-        if differing - case.known:
-            found["/".join(case)] = {name: (theirs.get(name), ours.get(name)) for name in differing - case.known}
+        known = {field for one in DIFFERENCES if one.covers(case) for field in one.fields.split()}
+        names = (ours.keys() | theirs.keys()) - known
+        differing = {name for name in names if ours.get(name) != theirs.get(name)}
+        if differing:
+            found[str(case)] = {name: (theirs.get(name), ours.get(name)) for name in differing}
     assert found == {}

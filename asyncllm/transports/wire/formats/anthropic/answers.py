@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from asyncllm.errors import MalformedResponseError
 from asyncllm.transports.bodies import decode, start_of
 
+from ..format import UNREADABLE
 from ..json_values import JsonObject, is_list, list_of, object_of, text_of, text_or_none
-from .errors import UNREADABLE, error_of, is_error
+from .errors import error_of, is_error
 from .tools import JSON_TOOL
 from .usage import chat_usage
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 
 from asyncllm.models import catalog
 
+from ..model_facts import facts_of, is_listed
+
 # The `max_tokens` of models that are not in the map.
 # Source: litellm/constants.py, DEFAULT_ANTHROPIC_CHAT_MAX_TOKENS.
 _UNKNOWN_LIMIT = 4096
@@ -22,11 +24,7 @@ _BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$")
 _PROFILE_MINOR = re.compile(r":\d+$")
 _RELEASE_DATE = re.compile(r"-\d{8}$")
 _DOTTED_VERSION = re.compile(r"(\d)\.(\d)")
-_SNAPSHOT_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _PROVIDER = "anthropic"
-_NOTHING: Mapping[str, object] = {}
-# The modes of entries that litellm's rules for families complete.
-_COMPLETED_MODES = ("chat", "responses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Capabilities:
 @lru_cache(maxsize=128)  # one for each model that a process talks to
 def capabilities_of(name: str) -> Capabilities:
     """Return the capabilities of a model by its name, which has no prefix."""
-    found = _facts(name)
+    found = facts_of(name, _PROVIDER)
     entry = catalog.entry(name)
 
     def is_set(key: str) -> bool:
@@ -72,7 +70,7 @@ def capabilities_of(name: str) -> Capabilities:
     samples = _flag_of_variants(name, "supports_sampling_params")
     return Capabilities(
         max_tokens=_limit(entry) if entry is not None else _UNKNOWN_LIMIT,
-        thinks=adapts or "claude-3-7-sonnet" in name or _is_listed(name, found, "supports_reasoning"),
+        thinks=adapts or "claude-3-7-sonnet" in name or is_listed(name, found, "supports_reasoning"),
         adapts_thinking=adapts,
         takes_budgets=not adapts or is_set("supports_legacy_thinking"),
         always_thinks=is_set("thinking_always_on"),
@@ -80,45 +78,13 @@ def capabilities_of(name: str) -> Capabilities:
         samples=_FIXED_SAMPLING.search(name) is None if samples is None else samples,
         can_be_forced=_flag_of_variants(name, "supports_forced_tool_use") is not False,
         has_schemas=is_set("supports_native_structured_output"),
-        system_anywhere=_is_listed(name, found, "supports_mid_conversation_system"),
+        system_anywhere=is_listed(name, found, "supports_mid_conversation_system"),
     )
 
 
 def _limit(entry: Mapping[str, object]) -> int:
     limit = entry.get("max_output_tokens") if "max_output_tokens" in entry else entry.get("max_tokens")
     return limit if isinstance(limit, int) else _UNKNOWN_LIMIT
-
-
-def _facts(name: str) -> Mapping[str, object]:
-    """Return the map's entry for a model, completed by the rules for its family; without one, those rules."""
-    plain = _SNAPSHOT_DATE.sub("", name)
-    candidates = tuple(dict.fromkeys((f"{_PROVIDER}/{name}", name, f"{_PROVIDER}/{plain}", plain)))
-    keys = [key for name in candidates if (key := catalog.spelling(name)) is not None]
-    for key in keys:
-        entry = catalog.entry(key) or {}
-        if entry.get("litellm_provider") in (None, _PROVIDER):
-            completed = entry.get("mode", "chat") in _COMPLETED_MODES
-            return {**_ruled(key, entry_exists=True), **entry} if completed else entry
-    if keys:
-        return {}
-    return next((found for found in map(_ruled, candidates) if found), _NOTHING)
-
-
-def _ruled(name: str, *, entry_exists: bool = False) -> Mapping[str, object]:
-    """Return the union of litellm's rules that match a name; for a listed model, of those that complete entries."""
-    found: dict[str, object] = {}
-    for rule in catalog.family_rules():
-        if "litellm_provider" in rule.details or not rule.pattern.search(name):
-            continue
-        if not entry_exists or _PROVIDER in rule.completes:
-            found |= rule.details
-    return found
-
-
-def _is_listed(name: str, found: Mapping[str, object], key: str) -> bool:
-    """Return whether a flag is set for exactly this name, not for a variant."""
-    value = found.get(key)
-    return value if isinstance(value, bool) else bool(found) and (catalog.entry(name) or {}).get(key) is True
 
 
 def _flag_of_variants(name: str, key: str) -> bool | None:

@@ -6,13 +6,9 @@ import json
 from collections.abc import Mapping
 
 from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from asyncllm.transports.bodies import WRONG_TYPES
 from asyncllm.transports.errors import failure
 
 from ..json_values import is_object
-
-UNREADABLE = (*WRONG_TYPES, RecursionError)
-"""The exceptions of reading a malformed answer or event."""
 
 # The status of each type of error. Source: Anthropic's documentation of errors.
 STATUSES: Mapping[object, int] = {

@@ -8,9 +8,10 @@ import time
 from asyncllm.errors import AsyncLLMError
 from asyncllm.transports.bodies import decode, unreadable_event
 
+from ..format import UNREADABLE
 from ..json_values import JsonObject, object_of, text_of, text_or_none
 from .answers import add_result, cited, finish_reason, refusal_of, tool_call
-from .errors import UNREADABLE, error_of
+from .errors import error_of
 from .tools import JSON_TOOL
 from .usage import chat_usage
 

@@ -11,7 +11,7 @@ from ..format import UnservedError
 from ..json_values import JsonObject, is_list, is_mapping
 from .capabilities import Capabilities
 from .schemas import output_schema
-from .thinking import is_thinking_asked_for, map_thinking
+from .thinking import is_thinking_asked_for, map_thinking, thinks
 from .tools import JSON_TOOL, convert_choice, convert_tools, json_tool
 
 # The beta of `output_format`. Source: litellm/types/llms/anthropic.py, ANTHROPIC_BETA_HEADER_VALUES.
@@ -85,15 +85,16 @@ def map_parameters(params: Mapping[str, object], capabilities: Capabilities) -> 
 def _map_together(params: Mapping[str, object], capabilities: Capabilities, mapped: AnthropicParameters) -> None:
     if "response_format" in params:
         _map_format(params, capabilities, mapped)
+    if "thinking" in params or "reasoning_effort" in params:
+        map_thinking(params, capabilities, mapped.sent, mapped.dropped)
     if params.get("tools"):
         tools = mapped.sent.get("tools")
         mapped.sent["tools"] = [*(tools if is_list(tools) else ()), *convert_tools(params["tools"])]
         # The API refuses a tool_choice without tools.
         choice = convert_choice(params.get("tool_choice"), params.get("parallel_tool_calls"))
         if choice is not None:
-            mapped.sent["tool_choice"] = choice if capabilities.can_be_forced else _unforced(choice, mapped)
-    if "thinking" in params or "reasoning_effort" in params:
-        map_thinking(params, capabilities, mapped.sent, mapped.dropped)
+            can_be_forced = capabilities.can_be_forced and not thinks(mapped.sent)
+            mapped.sent["tool_choice"] = choice if can_be_forced else _unforced(choice, mapped)
 
 
 def _map_format(params: Mapping[str, object], capabilities: Capabilities, mapped: AnthropicParameters) -> None:

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 
 from ..format import UnservedError
-from ..json_values import JsonObject, is_list, is_mapping, is_object
+from ..json_values import JsonObject, is_list, is_mapping
+from ..schema_references import DEFINITIONS, resolved
 
 # Keywords that constrained decoding does not support, and the notes that replace them in the description.
 _NOTES = {
@@ -39,9 +40,6 @@ _NOTES = {
     "else": "conditional (else): {}",
     "not": "must not match: {}",
 }
-_DEFINITIONS = ("$defs", "definitions")
-# Resolving references can multiply a schema without bound; no real one comes near this many nodes.
-_MOST_NODES = 100_000
 # Keywords at the top of a tool's schema; others are left out. Source: litellm's AnthropicInputSchema.
 _TOOL_KEYS = ("type", "properties", "additionalProperties", "required", "$defs", "strict")
 
@@ -62,9 +60,9 @@ def output_schema(schema: Mapping[str, object]) -> JsonObject:
     Raises:
         UnservedError: The resolved schema is too large.
     """
-    definitions = next((found for name in _DEFINITIONS if is_mapping(found := schema.get(name))), None)
-    rest = {name: value for name, value in schema.items() if name not in _DEFINITIONS}
-    return _supported(_Resolver().resolve(rest, definitions, frozenset()) if definitions else rest)
+    definitions = next((found for name in DEFINITIONS if is_mapping(found := schema.get(name))), None)
+    rest = {name: value for name, value in schema.items() if name not in DEFINITIONS}
+    return _supported(resolved(rest, definitions) if definitions else rest)
 
 
 def tool_schema(schema: object) -> JsonObject:
@@ -79,40 +77,6 @@ def tool_schema(schema: object) -> JsonObject:
         raise UnservedError("litellm resolves the older definitions of a tool's schema")
     whole = {**schema, "type": "object", "properties": schema.get("properties", {})}
     return {name: value for name, value in whole.items() if name in _TOOL_KEYS}
-
-
-class _Resolver:
-    """Replaces references by their definitions; a recursive reference stays."""
-
-    def __init__(self) -> None:
-        self._left = _MOST_NODES
-
-    def resolve(self, node: object, definitions: Mapping[str, object], inside: frozenset[str]) -> JsonObject:
-        resolved = self._resolve(node, definitions, inside)
-        if not is_object(resolved):
-            raise UnservedError("a response_format has no schema that is an object")
-        return resolved
-
-    def _resolve(self, node: object, definitions: Mapping[str, object], inside: frozenset[str]) -> object:
-        self._left -= 1
-        if self._left < 0:
-            raise UnservedError("a schema is too large when its references are resolved")
-        if is_list(node):
-            return [self._resolve(item, definitions, inside) for item in node]
-        if not is_mapping(node):
-            return node
-        known = {**definitions, **_definitions(node)} if any(name in node for name in _DEFINITIONS) else definitions
-        reference = node.get("$ref")
-        if isinstance(reference, str):
-            name = reference.rpartition("/")[2]
-            if name in inside or name not in definitions:
-                return dict(node)
-            return self._resolve(definitions[name], definitions, inside | {name})
-        return {name: self._resolve(value, known, inside) for name, value in node.items()}
-
-
-def _definitions(node: Mapping[str, object]) -> JsonObject:
-    return {name: value for key in _DEFINITIONS if is_mapping(found := node.get(key)) for name, value in found.items()}
 
 
 def _supported(schema: object) -> JsonObject:

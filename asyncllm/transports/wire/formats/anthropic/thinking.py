@@ -53,6 +53,12 @@ def is_thinking_asked_for(params: Mapping[str, object]) -> bool:
     return thinking is True or kind == "enabled" or params.get("reasoning_effort") is not None
 
 
+def thinks(sent: JsonObject) -> bool:
+    """Return whether thinking is enabled in a body; the API then refuses to force a tool."""
+    thinking = sent.get("thinking")
+    return is_mapping(thinking) and thinking.get("type") in ("enabled", "adaptive")
+
+
 def _apply_effort(value: object, capabilities: Capabilities, sent: JsonObject, dropped: list[str]) -> None:
     effort = value.get("effort") if is_mapping(value) else value
     if not isinstance(effort, str) or effort == "none":

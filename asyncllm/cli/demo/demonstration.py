@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from ..batch.files import AnswerSchema, BadRow, Layout, Row, RowReader, RowResult, result_writer
-from ..batch.formatting import dollars, draws, duration, number
-from ..batch.progress import Tally
-from ..batch.progress_line import ProgressLine
-from .replaced_file import replacing
-from .terminal.exit_codes import DONE, SOME_FAILED
-from .terminal.output import show, terminal, write
+from ...batch.files import AnswerSchema, BadRow, Layout, Row, RowReader, RowResult, result_writer
+from ...batch.formatting import dollars, draws, duration, number
+from ...batch.progress import Tally
+from ...batch.progress_line import ProgressLine
+from ..replaced_file import replacing
+from ..terminal.exit_codes import DONE, SOME_FAILED
+from ..terminal.output import show, terminal, write
 
 if TYPE_CHECKING:
-    from .. import AsyncLLM
+    from ... import AsyncLLM
 
 _MODEL = "simulated/demo"
 _RESULTS = Path("out/demo/results.jsonl")
@@ -49,7 +49,7 @@ async def show_all(path: Path) -> int:
     Args:
         path: A JSONL file whose rows have a `text`.
     """
-    from .. import AsyncLLM
+    from ... import AsyncLLM
 
     write("A simulator on this machine gives all answers: no key, no internet, no cost.\n")
     began = time.monotonic()
@@ -102,7 +102,7 @@ async def _typed_answer(llm: AsyncLLM, rows: list[Row]) -> None:
 
 
 async def _batch(llm: AsyncLLM, rows: list[Row], unusable: list[BadRow]) -> Tally:
-    from .. import Request
+    from ... import Request
 
     _heading("A batch", "async with llm.map(requests, response_model=Ticket) as outcomes: ...")
     requests = [Request(_PROMPT + _text(row), id=_id(row), data=row) for row in rows]

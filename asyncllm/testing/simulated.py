@@ -1,12 +1,10 @@
-"""A provider on loopback, for tests of code that uses asyncllm."""
+"""A provider on loopback."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .simulator import Fault, Latency, Limit, Simulator
-
-__all__ = ["Fault", "Latency", "Limit", "Simulator", "simulated_provider"]
+from ..simulator import Simulator
 
 
 def simulated_provider(**options: Any) -> Simulator:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .settings import Settings, command_without_profile
-from .terminal.exit_codes import UsageProblem
+from ..settings import Settings, command_without_profile
+from ..terminal.exit_codes import UsageProblem
 
 _DATA = Path("examples/data/support_emails.jsonl")
 

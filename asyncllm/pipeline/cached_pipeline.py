@@ -1,0 +1,216 @@
+"""The pipeline of an endpoint with a cache before it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import anyio
+from pydantic_core import PydanticSerializationError, to_json
+
+from .. import telemetry
+from ..cache import AnswerStore, Flight, ReplayedStream, StoredAnswer, fingerprint
+from ..completions.call_record import CallRecord
+from ..completions.completion import Completion
+from ..completions.stream import Opened
+from ..completions.usage import Usage
+from ..config import LLMConfig
+from ..errors import AsyncLLMError, NotCachedError
+from ..limits import Slots
+from ..messages import Request
+from ..models import estimate_tokens
+from ..narrowing import list_or_empty, mapping_or_empty
+from ..transports.litellm.importing import model_response
+from .deadline import Deadline
+from .endpoint import Endpoint
+from .fallback import FallbackTurn
+from .pipeline import BatchPolicy, Counters, Pipeline
+
+# Only answers that the model itself brought to an end are kept.
+_WHOLE = frozenset(("stop", "tool_calls", "function_call"))
+
+
+_Finished = Callable[[Completion, BaseException | None], None]
+
+
+class CachedPipeline(Pipeline):
+    """Answers from the cache what was answered before, and sends equal calls at the same time once.
+
+    Args:
+        store: The answers; shared with other clients and processes.
+    """
+
+    def __init__(
+        self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters, store: AnswerStore
+    ) -> None:
+        super().__init__(config, endpoint, slots, counters)
+        self._store = store
+        connection = endpoint.connection
+        base_url = None if connection.is_embedded else connection.options.get("base_url")
+        self._fingerprint = partial(fingerprint, endpoint.provider, endpoint.model, base_url)
+
+    async def complete(
+        self,
+        request: Request,
+        deadline: Deadline,
+        policy: BatchPolicy | None = None,
+        turn: FallbackTurn | None = None,
+    ) -> Completion:
+        """Return the stored answer of a request, or send it until it is answered and store the answer."""
+        key = self._key(request)
+        send = partial(super().complete, request, deadline, policy, turn)
+        if key is None or self.config.cache_mode == "refresh":
+            completion = await send()
+            if key is not None:
+                self._keep(key, completion)
+            return completion
+        while True:
+            found = self._found(key)
+            if found is not None:
+                return self._completion(request, found, policy, turn)
+            flight = self._store.single_flight.take_off(key)
+            if flight is not None:
+                break
+            if not await self._answered_elsewhere(key, deadline):
+                return await send()
+        try:
+            completion = await send()
+            flight.is_answered = self._keep(key, completion)
+        except AsyncLLMError:
+            raise
+        except BaseException:
+            flight.is_cancelled = True
+            raise
+        finally:
+            self._store.single_flight.land(key, flight)
+        return completion
+
+    async def open(self, request: Request, deadline: Deadline, turn: FallbackTurn | None = None) -> Opened:
+        """Return the stored answer of a request as a stream, or open one whose answer is stored at its end."""
+        key = self._key(request)
+        if key is not None and self.config.cache_mode != "refresh":
+            found = self._found(key)
+            if found is not None:
+                return self._opened(request, found, deadline, turn)
+        opened = await super().open(request, deadline, turn)
+        if key is not None:
+            opened.finished = partial(self._stream_ended, key, opened.finished)
+        return opened
+
+    def _key(self, request: Request) -> bytes | None:
+        """Return the fingerprint of a request; None for one that is not kept."""
+        if self.config.cache_mode == "off":
+            return None
+        return self._fingerprint(request.messages, self.endpoint.params(request))
+
+    def _found(self, key: bytes) -> StoredAnswer | None:
+        """Return the stored answer.
+
+        Raises:
+            NotCachedError: There is none, and none may be asked for.
+        """
+        found = self._store.get(key, max_age_s=self.config.cache_ttl)
+        if found is None and self.config.cache_mode == "only":
+            raise NotCachedError(
+                f"the answer of {self.config.model} to this request is not in the cache {self._store.path}.",
+                hint='Call without cache = "only", and it will be.',
+            )
+        return found
+
+    async def _answered_elsewhere(self, key: bytes, deadline: Deadline) -> bool:
+        """Wait for an equal call; return whether its answer is stored now, or another call has to replace it."""
+        flight: Flight | None = None
+        with anyio.move_on_after(deadline.clip(math.inf)) as scope:
+            flight = await self._store.single_flight.wait(key)
+        if scope.cancelled_caught:
+            raise deadline.error("waiting for the answer to an equal call")
+        return flight is None or flight.is_answered or flight.is_cancelled
+
+    def _keep(self, key: bytes, completion: Completion) -> bool:
+        """Store an answer that is whole; return whether it is stored."""
+        data = completion.to_dict()
+        if not _is_kept(data):
+            return False
+        try:
+            encoded = to_json(data)
+        except (PydanticSerializationError, ValueError):
+            return False  # a lone surrogate, or what no provider sends
+        return self._store.put(key, StoredAnswer(encoded, self.endpoint.model, completion.cost_usd, time.time()))
+
+    def _stream_ended(
+        self,
+        key: bytes,
+        finished: Callable[[Completion, BaseException | None], None],
+        completion: Completion,
+        error: BaseException | None,
+    ) -> None:
+        if error is None:
+            self._keep(key, completion)
+        finished(completion, error)
+
+    def _completion(
+        self, request: Request, found: StoredAnswer, policy: BatchPolicy | None, turn: FallbackTurn | None
+    ) -> Completion:
+        data, record = found.decoded(), self._record(found, turn)
+        record.elapsed_s = time.time() - record.started_at
+        completion = Completion(data, record, price=_free, build_response=model_response)
+        if completion.usage.basis == "unknown":
+            completion.usage = _estimate(request, completion.text)
+        if policy is not None:
+            policy.succeeded()
+        self.ended(request, completion, None)
+        return completion
+
+    def _opened(self, request: Request, found: StoredAnswer, deadline: Deadline, turn: FallbackTurn | None) -> Opened:
+        record = self._record(found, turn)
+        record.first_token_s = time.time() - record.started_at
+        return Opened(
+            source=ReplayedStream(found.decoded(), model_response),
+            first=(),
+            admission=_NothingHeld(),
+            record=record,
+            deadline=deadline,
+            idle_timeout_s=self.config.idle_timeout,
+            price=_free,
+            estimate=partial(_estimate, request),
+            finished=partial(self.ended, request),
+        )
+
+    def _record(self, found: StoredAnswer, turn: FallbackTurn | None) -> CallRecord:
+        endpoint = self.endpoint
+        record = turn.record if turn is not None else None
+        if record is None:
+            record = CallRecord(endpoint.profile, endpoint.config.model, endpoint.provider, "cache")
+            self.counters.calls += 1
+            if turn is not None:
+                record.profile, record.skipped = turn.profile, turn.skipped
+                turn.record = record
+        record.transport, record.cached, record.saved_usd = "cache", True, found.cost_usd
+        telemetry.emit(telemetry.DEBUG, "cache.hit", profile=record.profile, model=record.model)
+        return record
+
+
+class _NothingHeld:
+    """The slot of a stream that takes none."""
+
+    def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
+        pass
+
+
+def _is_kept(answer: Mapping[str, object]) -> bool:
+    """Return whether an answer is worth keeping: whole, and no refusal."""
+    choices = list_or_empty(answer.get("choices"))
+    return bool(choices) and all(
+        choice.get("finish_reason") in _WHOLE and not mapping_or_empty(choice.get("message")).get("refusal")
+        for choice in map(mapping_or_empty, choices)
+    )
+
+
+def _free(_usage: Usage) -> float:
+    return 0.0
+
+
+def _estimate(request: Request, text: str) -> Usage:
+    return Usage(estimate_tokens(request.messages), estimate_tokens(text) if text else 0, basis="estimated")

@@ -1,0 +1,54 @@
+"""pytest's way to recordings: the marker `asyncllm_recorded` and the option `--asyncllm-record`.
+
+It is loaded in every run of pytest where asyncllm is installed, and imports nothing until a test is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_MARKER = "asyncllm_recorded"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the mode."""
+    parser.getgroup("asyncllm").addoption(
+        "--asyncllm-record",
+        metavar="MODE",
+        choices=("once", "none", "new", "all"),
+        help="mode of all recordings of this run: once, none, new or all; instead of those of the markers",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        f"{_MARKER}(file=None, mode='once', timings=False): record the calls of asyncllm, or replay them; "
+        "the file is cassettes/MODULE/TEST.jsonl beside the test",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Record or replay the calls of a marked test."""
+    marker = item.get_closest_marker(_MARKER)
+    if marker is None:
+        return (yield)
+    with _recorded(item, *marker.args, **marker.kwargs):
+        return (yield)
+
+
+def _recorded(
+    item: pytest.Item, file: str | None = None, mode: str = "once", *, timings: bool = False
+) -> AbstractContextManager[object]:
+    from .recordings import recorded
+
+    name = file if file is not None else f"cassettes/{item.path.stem}/{item.name}.jsonl"
+    wanted: Any = item.config.getoption("--asyncllm-record") or mode
+    return recorded(Path(item.path.parent, name), wanted, timings=timings)

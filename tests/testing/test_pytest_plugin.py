@@ -1,0 +1,65 @@
+"""A project's own tests with recordings, run by pytest: recorded, then replayed without network, then changed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from asyncllm.simulator import Simulator
+from tests.support.secrets import SECRET
+
+SUITE = """
+import os
+import pytest
+from asyncllm import LLM
+
+@pytest.fixture
+def llm():
+    with LLM(model="openai/gpt-5-mini", base_url=os.environ["URL"], api_key=os.environ.get("KEY")) as llm:
+        yield llm
+
+@pytest.mark.asyncllm_recorded
+def test_refunds(llm):
+    assert "refund" in llm.completion("May I have a refund?").text
+
+@pytest.mark.asyncllm_recorded("own.jsonl")
+@pytest.mark.parametrize("number", [1])
+def test_streams(llm, number):
+    with llm.stream("Count.") as stream:
+        assert "".join(chunk.text for chunk in stream)
+
+def test_without():
+    pass
+"""
+
+
+def test_a_suite_is_recorded_and_replayed(
+    pytester: pytest.Pytester, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Green without network and key; a changed prompt is one clear failure."""
+    suite = pytester.makepyfile(test_shop=SUITE)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("URL", simulator.url)
+    monkeypatch.setenv("KEY", SECRET)
+    plugin = ("-p", "asyncllm.testing.pytest_plugin", "-q", "--strict-markers")
+    pytester.runpytest_subprocess(*plugin).assert_outcomes(passed=3)
+    files = sorted(str(file.relative_to(pytester.path)) for file in pytester.path.rglob("*.jsonl"))
+    assert files == ["cassettes/test_shop/test_refunds.jsonl", "own.jsonl"]
+    assert SECRET not in "".join(file.read_text() for file in pytester.path.rglob("*.jsonl"))
+    assert simulator.seen.requests == 2
+    monkeypatch.setenv("URL", "http://127.0.0.1:1/v1")
+    monkeypatch.delenv("KEY")
+    pytester.runpytest_subprocess(*plugin, "--asyncllm-record=none").assert_outcomes(passed=3)
+    suite.write_text(suite.read_text().replace("May I have", "Can I get"))
+    changed = pytester.runpytest_subprocess(*plugin)
+    changed.assert_outcomes(passed=2, failed=1)
+    changed.stdout.fnmatch_lines(["*is not in the recording*", '*+   "content": "Can I get a refund?"*'])
+    assert simulator.seen.requests == 2
+
+
+def test_pytest_finds_the_plugin() -> None:
+    """It is declared to pytest."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"]["pytest11"] == {"asyncllm": "asyncllm.testing.pytest_plugin"}
