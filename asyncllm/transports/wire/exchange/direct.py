@@ -161,6 +161,10 @@ class DirectExchange:
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"Connection timeout to host {self._address.url}") from error
         try:
+            if not kept and self._address.is_ssl():
+                # Once what ended the handshake has been read, OpenSSL's buffers are free: 10 KiB less for as long as
+                # the connection is open than with a request that is written before.
+                await asyncio.sleep(0)
             events = self._send(connection, body, headers, streams=streams)
             protocol = connection.protocol
             assert protocol is not None, "the connection is open"
