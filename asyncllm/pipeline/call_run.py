@@ -166,9 +166,9 @@ class CallRun:
         )
         return admit(pipeline.slots, endpoint.limits, needs, self._deadline, again=bool(self.record.attempts))
 
-    async def send(self, call: Call) -> Answer:
+    def send(self, call: Call) -> Awaitable[Answer]:
         """Send a plain call."""
-        return await self._transport.complete(call)
+        return self._transport.complete(call)
 
     async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""
