@@ -601,7 +601,6 @@ class AsyncLLM:
             request, forms = await _formed(asked, pipeline)
             return await pipeline.complete(request, deadline, policy, turn, forms)
 
-
         return await self._served(send)
 
     def _stream(self, asked: Request | TypedForms[Any], on_interrupt: OnInterrupt) -> CompletionStream:

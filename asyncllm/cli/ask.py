@@ -52,7 +52,7 @@ def run(
     What is piped in is added to the PROMPT: `git diff | asyncllm ask "Write a commit message"`. Ctrl-C stops the answer
     and the provider; what has come stays.
     """
-    from .. import own_loop
+    from .terminal import own_loop
 
     config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(prompt), system, *map(_image, image or ()))

@@ -31,7 +31,7 @@ def run(
     Nothing is sent that costs money, and no key leaves the machine: an endpoint is only asked whether it is there. The
     exit code is 1 when a check fails.
     """
-    from .. import own_loop
+    from .terminal import own_loop
 
     profiles = settings.profiles()
     configs = chosen(settings, profiles, name)

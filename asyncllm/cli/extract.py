@@ -45,7 +45,7 @@ def run(
     pydantic can validate), or a file with a JSON Schema. An answer that is no valid value is asked for again; if none
     is, the command fails.
     """
-    from .. import own_loop
+    from .terminal import own_loop
 
     response_model = response_type(wanted)
     answers = answer_schema(response_model, wanted)

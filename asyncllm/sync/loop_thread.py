@@ -17,7 +17,6 @@ import anyio
 import anyio.lowlevel
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from .. import own_loop
 from ..fork_check import check_process
 
 T = TypeVar("T")
@@ -30,8 +29,8 @@ def run(make: Callable[[], Awaitable[T]]) -> T:
     try:
         anyio.lowlevel.current_token()
     except anyio.NoEventLoopError:
-        return own_loop.run(_awaited, make)
-    with start_blocking_portal(backend_options=own_loop.backend_options(), name=_NAME) as portal:
+        return anyio.run(_awaited, make)
+    with start_blocking_portal(name=_NAME) as portal:
         return portal.call(_awaited, make)
 
 
@@ -107,7 +106,7 @@ class _Running:
     def __init__(self) -> None:
         ready: Future[BlockingPortal] = Future()
         self.pid = os.getpid()
-        self._thread = threading.Thread(target=own_loop.run, args=(_serve, ready), name=_NAME, daemon=True)
+        self._thread = threading.Thread(target=anyio.run, args=(_serve, ready), name=_NAME, daemon=True)
         self._thread.start()
         self.portal = ready.result()
 

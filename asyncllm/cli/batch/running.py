@@ -18,7 +18,7 @@ from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.config.fields import CREDENTIALS
 
-from ... import own_loop
+from ..terminal import own_loop
 from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from ..terminal.output import note
 from ..terminal.signals import End, ended_by_sigterm

@@ -26,7 +26,7 @@ def run(
     key, no internet and no configuration. The batch reads 300 messages to a shop's support and writes
     out/demo/results.jsonl.
     """
-    from ... import own_loop
+    from ..terminal import own_loop
     from .demonstration import show_all
 
     path = data or _DATA
