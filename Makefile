@@ -78,7 +78,7 @@ peers: $(VENV)/run.stamp ## check a real llama.cpp server and a LiteLLM proxy, e
 lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
 	@$(PIP) install uv==$(UV_VERSION)
 	@$(LOCK) --all-extras pyproject.toml --output-file constraints.txt
-	@$(LOCK) --no-annotate --extra trio --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
+	@$(LOCK) --no-annotate --extra trio --extra uvloop --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
 
 clean: ## remove the environment and everything built
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist out

@@ -601,6 +601,16 @@ class AsyncLLM:
     async def _complete(
         self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
     ) -> Completion:
+        if len(self._configs) > 1:
+            return await self._complete_in_turn(asked, deadline, policy)
+        # Without a closure, whose cells the garbage collector would follow.
+        pipeline = await self._pipeline()
+        request, forms = (asked, None) if isinstance(asked, Request) else await _formed(asked, pipeline)
+        return await pipeline.complete(request, deadline, policy, None, forms)
+
+    async def _complete_in_turn(
+        self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
+    ) -> Completion:
         async def send(pipeline: Pipeline, turn: FallbackTurn | None) -> Completion:
             request, forms = await _formed(asked, pipeline)
             return await pipeline.complete(request, deadline, policy, turn, forms)

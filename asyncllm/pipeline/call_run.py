@@ -171,9 +171,9 @@ class CallRun:
     def _pays_for_tenant(self) -> bool:
         return self.request.tenant is not None and self._pipeline.slots.tenants.limits.budget_usd is not None
 
-    async def send(self, call: Call) -> Answer:
+    def send(self, call: Call) -> Awaitable[Answer]:
         """Send a plain call."""
-        return await self._transport.complete(call)
+        return self._transport.complete(call)
 
     async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""

@@ -174,7 +174,8 @@ class SharedState:
     def _lock(self) -> anyio.Lock:
         """Return the lock of the first calls, which begin together; made in their loop."""
         if self._starting is None:
-            self._starting = anyio.Lock()
+            # Free, it is taken without a turn of the loop, for which a burst of first calls would queue up one by one.
+            self._starting = anyio.Lock(fast_acquire=True)
         return self._starting
 
     async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:

@@ -7,7 +7,7 @@ and never imports litellm. On asyncio it runs in the caller's own loop, otherwis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import aiohttp
 
@@ -19,6 +19,7 @@ from ..bridge import Bridge, CrossingStream
 from ..errors import failure, redirect_failure
 from ..litellm.importing import model_response
 from .connections import Connections, exchange_failure
+from .exchange import Response
 from .stream import WireStream
 
 
@@ -37,11 +38,11 @@ class WireTransport:
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._bridge: Bridge | None = None
 
-    async def complete(self, call: Call) -> Answer:
+    def complete(self, call: Call) -> Awaitable[Answer]:
         """Send a request and return the whole answer."""
         if _in_asyncio():
-            return await self._complete(call)
-        return await self._bridged().call(lambda: self._complete(call))
+            return self._complete(call)
+        return self._bridged().call(lambda: self._complete(call))
 
     async def open_stream(self, call: Call) -> WireStream | CrossingStream:
         """Send a request and return its stream once the provider has accepted it."""
@@ -130,7 +131,7 @@ class WireTransport:
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, request.encode())
+                response = await client.post(call, request.encode(), streams=True)
                 if response.status == 200:
                     return WireStream(response, client.timers, call)
                 body = await _read_body(response)
@@ -145,26 +146,26 @@ class WireTransport:
         return CrossingStream(stream.headers, stream.build_response, stream.read_to_end())
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: Response) -> bytes:
     """Read a body up to the limit, after unpacking."""
     try:
-        length = response.content_length
-        if length is not None and length <= size_limits.MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
-            return await response.read()
+        content = response.content
         pieces: list[bytes] = []
         size = 0
-        async for piece in response.content.iter_any():
+        while piece := await content.readany():
             pieces.append(piece)
             size += len(piece)
             if size > size_limits.MAX_ANSWER_BYTES:
                 raise MalformedResponseError(size_limits.answer_too_large(), status_code=response.status)
+            if content.at_eof():  # nearly always with the first
+                break
         return b"".join(pieces)
     except BaseException:
         response.close()
         raise
 
 
-def _refused(response: aiohttp.ClientResponse, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
+def _refused(response: Response, body: bytes, headers: Mapping[str, str], call: Call) -> ProviderError:
     if 300 <= response.status < 400:
         return redirect_failure(response.status, headers.get("location"), call.secrets())
     return failure(response.status, body, headers, secrets=call.secrets())
