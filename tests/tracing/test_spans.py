@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel
 
-from asyncllm import AsyncLLM, Request, ServerError, StreamInterruptedError, telemetry
+from asyncllm import LLM, AsyncLLM, Request, ServerError, StreamInterruptedError, telemetry
 from asyncllm.config.options import Options
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.tracing.wrappers import is_own_host
@@ -325,3 +325,17 @@ async def test_switched_off_nothing_is_recorded(llm: AsyncLLM) -> None:
         await llm.acompletion("hi")
         assert len(recording.spans) == 1
     assert {(owner, name): getattr(owner, name) for owner, name in instrumentation._WRAPPED} == before
+
+
+def test_blocking_calls_have_the_callers_span_as_parent(options: Options, recording: Recording) -> None:
+    """A blocking client runs its calls on a thread of its own, and the trace goes on there."""
+    with (
+        LLM(**options) as llm,
+        recording.tracer_provider.get_tracer("test").start_as_current_span("request") as request,
+    ):
+        llm.completion("hi")
+        with llm.stream("hi") as stream:
+            list(stream)
+    chats = [span for span in recording.spans if span.name == CHAT]
+    parents = [span.parent.span_id for span in chats if span.parent is not None]
+    assert parents == [request.get_span_context().span_id] * 2
