@@ -8,16 +8,23 @@ from typing import Any, Literal
 
 from .exchange import API_KEY, MODEL, count_prompt
 from .peers import (
+    ANTHROPIC,
     BARE_PYTHON,
     FLOOR,
     FLOOR_UVLOOP,
+    GENAI,
     INSTRUCTOR,
+    INSTRUCTOR_CLAUDE,
     LANGCHAIN,
     LITELLM,
+    LITELLM_CLAUDE,
+    LITELLM_GEMINI,
     LITELLM_HERE,
     OPENAI,
     OPENAI_UVLOOP,
     OURS,
+    OURS_CLAUDE,
+    OURS_GEMINI,
     OURS_LITELLM,
     OURS_TRIO,
     OURS_UVLOOP,
@@ -33,7 +40,9 @@ _QUICK_SECONDS = 0.4
 _ROUNDS = 5  # enough for quartiles; more would not fit into a quarter of an hour
 _QUICK_ROUNDS = 2
 # Slow for what they add to the others.
-_NOT_QUICK = frozenset(("plain-500", "reasoning", "paced", "paced-uvloop", "open-tls", "trio-stream"))
+_NOT_QUICK = frozenset(
+    ("plain-500", "reasoning", "paced", "paced-uvloop", "open-tls", "trio-stream", "claude-first-call")
+)
 _QUICK_PEERS = (FLOOR, OPENAI, LITELLM, LITELLM_HERE, BARE_PYTHON, OURS)
 _OPEN_STREAMS = 1000
 
@@ -104,6 +113,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("reasoning", "reasoning model with max_tokens", (OPENAI, LITELLM), calls("reasoning", 50)),
     Scenario("typed", "typed call", (OPENAI, INSTRUCTOR, PYDANTIC_AI, LANGCHAIN), calls("typed", 50)),
     Scenario("stream", "stream, as fast as it goes", _STREAMERS, streams(100, 10)),
+    Scenario("claude", "Claude, plain call", (ANTHROPIC, LITELLM_CLAUDE), calls("plain", 50), OURS_CLAUDE),
+    Scenario("claude-stream", "Claude, stream", (ANTHROPIC, LITELLM_CLAUDE), streams(100, 10), OURS_CLAUDE, rounds=3),
+    Scenario("claude-typed", "Claude, typed call", (INSTRUCTOR_CLAUDE,), calls("typed", 50), OURS_CLAUDE, rounds=3),
+    Scenario("gemini", "Gemini, plain call", (GENAI, LITELLM_GEMINI), calls("plain", 50), OURS_GEMINI),
+    Scenario("gemini-stream", "Gemini, stream", (GENAI, LITELLM_GEMINI), streams(100, 10), OURS_GEMINI, rounds=3),
     # litellm is not here: it opens fewer connections than that.
     Scenario("paced", "300 streams, a chunk every 20 ms", (FLOOR, OPENAI), _PACED, rounds=3),
     Scenario(
@@ -119,6 +133,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("open", "1,000 open streams", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh"),
     Scenario("open-tls", "1,000 open streams over TLS", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh over TLS"),
     Scenario("first-call", "process start to first answer", _CALLERS, where="first call"),
+    Scenario(
+        "claude-first-call",
+        "Claude, process start to first answer",
+        (ANTHROPIC, LITELLM_CLAUDE),
+        ours=OURS_CLAUDE,
+        rounds=3,
+        where="first call",
+    ),
     Scenario("import", "import", (BARE_PYTHON, OPENAI, LITELLM), where="snippet", code=_IMPORTS),
     Scenario(
         "construct",

@@ -7,7 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .peers import BARE_PYTHON, FLOOR, INSTRUCTOR, LANGCHAIN, LITELLM, LITELLM_HERE, OPENAI, PYDANTIC_AI, ROUTER, Peer
+from .peers import (
+    ANTHROPIC,
+    BARE_PYTHON,
+    FLOOR,
+    GENAI,
+    INSTRUCTOR,
+    INSTRUCTOR_CLAUDE,
+    LANGCHAIN,
+    LITELLM,
+    LITELLM_CLAUDE,
+    LITELLM_GEMINI,
+    LITELLM_HERE,
+    OPENAI,
+    PYDANTIC_AI,
+    ROUTER,
+    Peer,
+)
 
 Compare = Literal["peer / ours", "ours / peer", "ours - peer", "ours"]
 Verdict = Literal["met", "NOT MET", "FAILED", "not measured"]
@@ -90,8 +106,32 @@ TARGETS: tuple[Target, ...] = (
     Target("streamed chunk, CPU: litellm / asyncllm", "stream", "cpu_us", "peer / ours", (LITELLM,), at_least=45),
     Target("300 paced streams: openai SDK / asyncllm", "paced", "cpu_us", "peer / ours", (OPENAI,), at_least=4.5),
     Target("... asyncllm on uvloop", "paced-uvloop", "cpu_us", "peer / ours", (OPENAI,), at_least=6),
+    Target("Claude, CPU: anthropic SDK / asyncllm", "claude", "cpu_us", "peer / ours", (ANTHROPIC,), at_least=14),
+    Target("Claude, CPU: litellm / asyncllm", "claude", "cpu_us", "peer / ours", (LITELLM_CLAUDE,), at_least=40),
+    Target("Claude, chunk: anthropic / asyncllm", "claude-stream", "cpu_us", "peer / ours", (ANTHROPIC,), at_least=3),
+    Target(
+        "Claude, chunk: litellm / asyncllm", "claude-stream", "cpu_us", "peer / ours", (LITELLM_CLAUDE,), at_least=35,
+    ),
+    Target(
+        "Claude, typed: instructor with Anthropic / asyncllm", "claude-typed", "cpu_us", "peer / ours",
+        (INSTRUCTOR_CLAUDE,), at_least=25,
+    ),
+    Target("Gemini, CPU: google-genai / asyncllm", "gemini", "cpu_us", "peer / ours", (GENAI,), at_least=8),
+    Target("Gemini, CPU: litellm / asyncllm", "gemini", "cpu_us", "peer / ours", (LITELLM_GEMINI,), at_least=35),
+    Target("Gemini, chunk: genai / asyncllm", "gemini-stream", "cpu_us", "peer / ours", (GENAI,), at_least=3),
+    Target(
+        "Gemini, chunk: litellm / asyncllm", "gemini-stream", "cpu_us", "peer / ours", (LITELLM_GEMINI,), at_least=40,
+    ),
+    Target(
+        "Claude, start to first answer: litellm / asyncllm", "claude-first-call", "start_s", "peer / ours",
+        (LITELLM_CLAUDE,), at_least=7,
+    ),
+    Target(
+        "Claude, memory after it: litellm / asyncllm", "claude-first-call", "rss_mib", "peer / ours",
+        (LITELLM_CLAUDE,), at_least=3,
+    ),
     Target("first token, ms more than aiohttp + json", "first-token", "first_ms", "ours - peer", (FLOOR,), at_most=1),
-    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=25),
+    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=40),
     Target("on trio, CPU: litellm (asyncio) / asyncllm", "trio-plain", "cpu_us", "peer / ours", (LITELLM,), at_least=8),
     Target(
         "litellm transport, CPU: asyncllm / litellm", "litellm-plain", "cpu_us", "ours / peer", (LITELLM_HERE,),
