@@ -5,7 +5,7 @@ Switched off, calls run none of this: `instrument` wraps methods of this package
 
 from __future__ import annotations
 
-from ..extras import not_installed
+from ..errors import not_installed
 
 try:
     import opentelemetry.trace as _api  # noqa: F401  # pyright: ignore[reportUnusedImport]

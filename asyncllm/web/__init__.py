@@ -9,7 +9,7 @@ The rest of the package imports nothing of it.
 
 from __future__ import annotations
 
-from ..extras import not_installed
+from ..errors import not_installed
 
 try:
     import starlette as _starlette  # noqa: F401  # pyright: ignore[reportUnusedImport]
