@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from google import genai  # type: ignore[import-not-found,attr-defined,unused-ignore]
-from google.genai.types import HttpOptions  # type: ignore[import-not-found,unused-ignore]
+from google import genai  # type: ignore[import-not-found,import-untyped,attr-defined,unused-ignore]
+from google.genai.types import HttpOptions  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from benchmarks.exchange import API_KEY, GEMINI_MODEL, HELLO
 from benchmarks.worker import Answer, OnText, serve
