@@ -12,7 +12,7 @@ from .. import telemetry
 from ..errors import AsyncLLMError
 from ..threads import into_this_loop
 from .budget import Budget
-from .fair_queue import FairQueue, Turns
+from .fair_queue import FairQueue
 from .provider_limits import Reason
 from .tenants import TenantLimits, Tenants
 from .waiter import Waiter
@@ -80,6 +80,30 @@ class LimitLog:
         )
 
 
+class Soon:
+    """Calls on the loop that it is made in, from any thread; those that are asked for together are one.
+
+    Attributes:
+        is_due: Whether a call is still to come, so that no other is needed.
+    """
+
+    __slots__ = ("_call_soon", "is_due")
+
+    def __init__(self) -> None:
+        self._call_soon = into_this_loop()
+        self.is_due = False
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have a function called, unless a call is due."""
+        if self.is_due:
+            return
+        self.is_due = True
+        try:
+            self._call_soon(function)
+        except RuntimeError:  # the loop is closed: no request waits any more
+            self.is_due = False
+
+
 class Slots:
     """The slots of one client and their queues; of one loop at a time.
 
@@ -114,13 +138,11 @@ class Slots:
         self.callers_waiting = 0
         self._clock = clock
         self.tenants = Tenants(tenant_limits)
-        self._turns = Turns()
         self._queues: dict[tuple[int, ...], FairQueue] = {}
         self._short: set[Budget] = set()  # those that the first of a queue waits for
         self._log = LimitLog()
         self._pace = ReleasePace()
-        self._call_soon: Callable[..., object] | None = None
-        self._will_serve = False
+        self._soon: Soon | None = None
 
     @property
     def waiting(self) -> int:
@@ -180,7 +202,7 @@ class Slots:
             AsyncLLMError: Raised by `too_long`.
         """
         if not self._queues:
-            self._call_soon, self._will_serve = into_this_loop(), False
+            self._soon = Soon()
         self._enqueue(waiter)
         try:
             self.serve()
@@ -205,7 +227,8 @@ class Slots:
 
     def serve(self) -> None:
         """Admit the requests that can go, in the order of their ranks."""
-        self._will_serve = False
+        if self._soon is not None:
+            self._soon.is_due = False
         self._short.clear()
         blocked: set[tuple[int, ...]] = set()
         first: tuple[Reason, Waiter] | None = None
@@ -251,7 +274,8 @@ class Slots:
         for budget in waiter.needs.budgets:
             budget.settle(waiter.needs.worst_usd, cost_usd)
         # Requests that are woken here are admitted below, all at once.
-        self._will_serve = bool(self._queues)
+        if self._soon is not None:
+            self._soon.is_due = bool(self._queues)
         waiter.limits.settle(waiter, used_tokens, sent=sent)
         if waiter.tenant is not None:
             waiter.tenant.release(waiter.needs.worst_usd, cost_usd, self._clock(), sent=sent)
@@ -263,13 +287,8 @@ class Slots:
 
     def wake(self) -> None:
         """Have `serve` called in the loop of the slots, from any thread."""
-        if self._will_serve or self._call_soon is None:
-            return
-        self._will_serve = True
-        try:
-            self._call_soon(self.serve)
-        except RuntimeError:  # the loop is closed: no request waits any more
-            self._will_serve = False
+        if self._soon is not None:
+            self._soon.call(self.serve)
 
     def _admit(self, waiter: Waiter) -> tuple[Reason | None, float]:
         """Take what a request needs, or return the limit that is missing and for how many seconds."""
@@ -325,7 +344,7 @@ class Slots:
         return min(heads, key=lambda waiter: waiter.rank) if heads else None
 
     def _enqueue(self, waiter: Waiter) -> None:
-        waiter.rank = self._turns.next_rank(waiter)
+        waiter.rank = self.tenants.turns.next_rank(waiter)
         queue = self._queues.get(waiter.queue)
         if queue is None:
             queue = self._queues[waiter.queue] = FairQueue()
@@ -342,7 +361,7 @@ class Slots:
             waiter.tenant.callers_waiting += 0 if waiter.needs.patient else one
 
     def _step_out(self, waiter: Waiter) -> None:
-        self._turns.admitted(waiter)
+        self.tenants.turns.admitted(waiter)
         self._remove(waiter)
         if waiter.event is not None:
             waiter.event.set()
@@ -352,7 +371,7 @@ class Slots:
         if queue is None:
             return
         if queue.remove(waiter):
-            self._turns.forget(waiter.line)
+            self.tenants.turns.forget(waiter.line)
         if not queue:
             del self._queues[waiter.queue]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import BudgetExceededError
 from .budget import Budget
+from .fair_queue import Turns
 from .token_bucket import REQUESTS_BURST_S, TokenBucket
 
 # A tenant without calls is forgotten after this time, in which a rate of its own is long full again.
@@ -134,12 +135,16 @@ class Tenant:
 class Tenants:
     """The tenants of one client that are known.
 
+    Attributes:
+        turns: The ranks of their requests that wait.
+
     Args:
         limits: The limits of each of them.
     """
 
     def __init__(self, limits: TenantLimits) -> None:
         self.limits = limits
+        self.turns = Turns()
         self._known: dict[str, Tenant] = {}  # the one that was used last at the end
 
     def get(self, name: str, now: float) -> Tenant:

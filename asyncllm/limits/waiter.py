@@ -59,7 +59,6 @@ class Waiter:
         slots: Its client's slots.
         limits: The limits of its provider.
         needs: What it needs.
-        arrival: Its number in the order of arrival.
         parked: Whether it waits for the adaptive control alone.
         due: The time of its next try at the provider's limits.
         flight: What the adaptive control remembers of it; None when that did not admit it.
@@ -68,13 +67,12 @@ class Waiter:
         event: Set when it is granted, fails, or has another time to wake.
         wake_at: The time of its next try, as the first of its queue.
         tenant: Its tenant; None for none.
-        rank: Its place among those that wait.
+        rank: Its rank among those that wait.
     """
 
     slots: Slots
     limits: ProviderLimits
     needs: Needs
-    arrival: int = field(default_factory=_arrivals.__next__, init=False)
     parked: bool = field(default=False, init=False)
     due: float = field(default=math.inf, init=False)
     flight: Flight | None = field(default=None, init=False)
@@ -83,7 +81,12 @@ class Waiter:
     event: anyio.Event | None = field(default=None, init=False)
     wake_at: float = field(default=math.inf, init=False)
     tenant: Tenant | None = field(default=None, init=False)
-    rank: Rank = field(default=(0, 0, 0), init=False)
+    rank: Rank = field(default_factory=lambda: (0, 0, next(_arrivals)), init=False)
+
+    @property
+    def arrival(self) -> int:
+        """Its number in the order of arrival."""
+        return self.rank[2]
 
     @property
     def line(self) -> Line:
