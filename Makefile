@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test coverage mutants lint docs bench bench-quick bench-environment bench-limits soak peers lock clean
+.PHONY: help demo test coverage web mutants lint docs bench bench-quick bench-environment bench-limits soak peers lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -39,6 +39,9 @@ coverage: $(VENV)/dev.stamp ## run the tests and measure which branches of the p
 	@$(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+web: $(VENV)/dev.stamp ## serve the chat of examples/chat on the simulator, at http://127.0.0.1:8000
+	@$(BIN)/uvicorn --app-dir examples/chat app:app
 
 mutants: $(VENV)/dev.stamp ## count the small faults that the tests notice, in half an hour; PART=name for one part
 	@$(BIN)/python -m benchmarks.mutants $(PART)
@@ -75,7 +78,7 @@ peers: $(VENV)/run.stamp ## check a real llama.cpp server and a LiteLLM proxy, e
 lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
 	@$(PIP) install uv==$(UV_VERSION)
 	@$(LOCK) --all-extras pyproject.toml --output-file constraints.txt
-	@$(LOCK) --no-annotate --extra trio --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
+	@$(LOCK) --no-annotate --extra trio --extra uvloop --extra build --constraints constraints.txt pyproject.toml --output-file constraints-run.txt
 
 clean: ## remove the environment and everything built
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist out

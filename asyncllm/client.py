@@ -12,7 +12,7 @@ from .completions.completion import Completion
 from .completions.stream import CompletionStream, OnInterrupt, Opened
 from .config import LLMConfig, load_config
 from .config.options import Options
-from .limits import Reason
+from .limits import Reason, TenantStats
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
 from .parameters import KNOWN, CallOptions, cache_mode, check, profile_params
@@ -46,10 +46,16 @@ T = TypeVar("T")
 # Fields of the profile that may be given to a single call. The others say where requests go or how many there may be,
 # and belong to the client, or to a view of it.
 PER_CALL = frozenset(CallOptions.__annotations__) - KNOWN
+# Of these, those that say whose turn a request is.
+_OF_THE_REQUEST = frozenset(("tenant", "priority"))
 _KEPT_VIEWS = 64  # of calls with options of their own: an application repeats a few, and deadlines that differ are rare
 _OF_THE_CLIENT = {
     "max_concurrency": "whose slots a view shares",
     "max_queue": "whose queue a view shares",
+    "tenant_max_concurrency": "whose tenants a view shares",
+    "tenant_max_queue": "whose tenants a view shares",
+    "tenant_requests_per_minute": "whose tenants a view shares",
+    "tenant_budget_usd": "whose tenants a view shares",
     "budget_usd": "and a view spends of it",
 }
 
@@ -76,6 +82,7 @@ class Stats:
         saved_usd: What these cost when they were asked for, in US dollars.
         budget_spent_usd: What is spent of `budget_usd`: the cost of the answers, and the worst case of requests that
             were cut short; None without a budget.
+        tenants: The state of each tenant that is known, by its name; one without calls is forgotten after a while.
     """
 
     calls: int
@@ -93,6 +100,7 @@ class Stats:
     cached: int
     saved_usd: float
     budget_spent_usd: float | None
+    tenants: Mapping[str, TenantStats]
 
 
 class AsyncLLM:
@@ -140,7 +148,8 @@ class AsyncLLM:
 
         Raises:
             ConfigError: An option is unknown, of the wrong type or impossible.
-            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`.
+            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`, and
+                those of tenants.
         """
         for name in _OF_THE_CLIENT.keys() & options.keys():
             raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")
@@ -621,6 +630,7 @@ class AsyncLLM:
             waiting=slots.waiting,
             limited_by=slots.limited_by,
             budget_spent_usd=None if slots.budget is None else slots.budget.spent_usd,
+            tenants=slots.tenants.stats(),
             **asdict(self._shared.counters),
         )
 
@@ -641,6 +651,10 @@ class AsyncLLM:
             merged = {name: value for name, value in merged.items() if name not in options}
             if "cache" in options:
                 options["cache_mode"] = cache_mode(options.pop("cache"))
+            for name in _OF_THE_REQUEST & options.keys():
+                value = options.pop(name)
+                if not own_first or getattr(messages, name, None) is None:
+                    merged[name] = value
         return self._view(options) if options else self, Request(messages, **merged)
 
     def _view(self, options: Mapping[str, Any]) -> AsyncLLM:
@@ -673,6 +687,16 @@ class AsyncLLM:
         return await in_turn([config.profile or "default" for config in self._configs], self._pipeline, send)
 
     async def _complete(
+        self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
+    ) -> Completion:
+        if len(self._configs) > 1:
+            return await self._complete_in_turn(asked, deadline, policy)
+        # Without a closure, whose cells the garbage collector would follow.
+        pipeline = await self._pipeline()
+        request, forms = (asked, None) if isinstance(asked, Request) else await _formed(asked, pipeline)
+        return await pipeline.complete(request, deadline, policy, None, forms)
+
+    async def _complete_in_turn(
         self, asked: Request | TypedForms[Any], deadline: Deadline, policy: BatchPolicy | None
     ) -> Completion:
         async def send(pipeline: Pipeline, turn: FallbackTurn | None) -> Completion:

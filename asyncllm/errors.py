@@ -243,11 +243,20 @@ class OverloadedError(AsyncLLMError):
 
     Attributes:
         retry_after: Seconds after which a slot is likely to be free; None when unknown.
+        tenant: The tenant whose own limit was reached; None for the client's.
     """
 
-    def __init__(self, message: str = "", *, hint: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        tenant: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+        self.tenant = tenant
 
 
 class NotCachedError(AsyncLLMError):
@@ -306,3 +315,16 @@ class RefusalError(ExtractionError):
 
 class IncompleteOutputError(ExtractionError):
     """The token limit cut the answer off; `partial` is the value so far."""
+
+
+def not_installed(what: str, extra: str, instead: str = "") -> ConfigError:
+    """Return the error for an optional package that is not installed.
+
+    Args:
+        what: The subject and its verb, such as "Parquet files need".
+        extra: The extra that installs it.
+        instead: An alternative, appended to the hint.
+    """
+    return ConfigError(
+        f"{what} a package that is not installed.", hint=f'Install it: pip install "asyncllm[{extra}]"{instead}.'
+    )

@@ -14,8 +14,7 @@ from .batch.files.columns import AnswerColumns, Kind, as_kind
 from .batch.outcome import Outcome
 from .batch.prompt_template import RowProblem, Template
 from .batch.prompts import Prompt
-from .errors import ConfigError
-from .extras import not_installed
+from .errors import ConfigError, not_installed
 from .messages import Request
 
 if TYPE_CHECKING:

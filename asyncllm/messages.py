@@ -12,6 +12,7 @@ from .suggestions import nearest
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 # `function` is the predecessor of `tool`: old conversations contain it, and providers still accept it.
+Priority = Literal["live", "batch"]
 _ROLES = (*get_args(Role), "function")
 
 
@@ -126,6 +127,8 @@ class Request:
         id: The caller's id, unique within a batch.
         response_model: The type of the answer, for a typed call.
         data: Anything of the caller's; it comes back on the `Outcome`.
+        tenant: Whom it is sent for: waiting requests are served in turn over tenants, each within its own limits.
+        priority: `batch` lets live calls go first.
         **params: Chat-completions parameters, which override those of the profile.
 
     Raises:
@@ -133,12 +136,14 @@ class Request:
         ValueError: There is no message, or one has an unknown role.
     """
 
-    __slots__ = ("data", "id", "messages", "params", "response_model")
+    __slots__ = ("data", "id", "messages", "params", "priority", "response_model", "tenant")
 
     messages: tuple[dict[str, Any], ...]
     id: str | None
     response_model: Any
     data: Any
+    tenant: str | None
+    priority: Priority | None
     params: Mapping[str, Any]
 
     def __init__(
@@ -148,18 +153,26 @@ class Request:
         id: str | None = None,
         response_model: object = None,
         data: object = None,
+        tenant: str | None = None,
+        priority: Priority | None = None,
         **params: object,
     ) -> None:
         put = object.__setattr__
+        if tenant is not None or priority is not None:
+            _check_turn(tenant, priority)
         if isinstance(messages, Request):
             params = {**messages.params, **params}
             response_model = messages.response_model if response_model is None else response_model
             data = messages.data if data is None else data
             id = messages.id if id is None else id
+            tenant = messages.tenant if tenant is None else tenant
+            priority = messages.priority if priority is None else priority
         put(self, "messages", to_dicts(messages))
         put(self, "id", id)
         put(self, "response_model", response_model)
         put(self, "data", data)
+        put(self, "tenant", tenant)
+        put(self, "priority", priority)
         put(self, "params", params)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -193,11 +206,14 @@ class Request:
         put(made, "id", self.id)
         put(made, "response_model", None)
         put(made, "data", self.data)
+        put(made, "tenant", self.tenant)
+        put(made, "priority", self.priority)
         put(made, "params", params)
         return made
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.messages, self.id, self.response_model, self.data, dict(self.params))
+        turn = (self.tenant, self.priority)
+        return _rebuild, (self.messages, self.id, self.response_model, self.data, dict(self.params), turn)
 
 
 def to_dicts(messages: Messages) -> tuple[dict[str, object], ...]:
@@ -258,6 +274,13 @@ def _to_dict(message: object) -> dict[str, object]:
     return plain
 
 
+def _check_turn(tenant: object, priority: object) -> None:
+    if tenant is not None and not (isinstance(tenant, str) and tenant):
+        raise TypeError(f"tenant must be a name, not {tenant!r}")
+    if priority not in (None, *get_args(Priority)):
+        raise ValueError(f"priority must be 'live' or 'batch', not {priority!r}")
+
+
 def _check_role(role: object) -> None:
     if role in _ROLES:
         return
@@ -296,5 +319,9 @@ def _rebuild(
     response_model: object,
     data: object,
     params: dict[str, object],
+    turn: tuple[str | None, Priority | None] = (None, None),
 ) -> Request:
-    return Request(messages, id=id, response_model=response_model, data=data, **params)
+    tenant, priority = turn
+    return Request(
+        messages, id=id, response_model=response_model, data=data, tenant=tenant, priority=priority, **params
+    )

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 from .config.fields import CacheMode, Fields
+from .messages import Priority
 from .narrowing import is_list, is_mapping
 from .suggestions import nearest
 
@@ -77,6 +78,8 @@ class CallOptions(ChatParams, total=False):
     deadline: float
     drop_params: bool
     cache: CacheUse
+    tenant: str
+    priority: Priority
     caching_prompt: bool
     structured_mode: str
     max_reasks: int

@@ -1,4 +1,4 @@
-"""Events of calls and batches, sent to the stdlib logger `asyncllm`.
+"""Events of calls and batches, sent to the stdlib logger `asyncllm`; and the switch of OpenTelemetry.
 
 An event without a receiver costs nothing, and nothing is configured for the process.
 """
@@ -6,15 +6,20 @@ An event without a receiver costs nothing, and nothing is configured for the pro
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
     from structlog.stdlib import BoundLogger
 
 LOGGER = logging.getLogger("asyncllm")
 LOGGER.addHandler(logging.NullHandler())
+
+_more_fields: Callable[[], Mapping[str, object]] | None = None
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 
@@ -30,7 +35,45 @@ def emit(level: int, event: str, **fields: object) -> None:
     The log line is `event field=value ...`; the record also has the dict `fields`, for handlers that write JSON.
     """
     if listening(level):
-        _logger().log(level, event, **{name: value for name, value in fields.items() if value is not None})
+        known = {name: value for name, value in fields.items() if value is not None}
+        if _more_fields is not None:
+            known |= _more_fields()
+        _logger().log(level, event, **known)
+
+
+def instrument(
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    *,
+    capture_content: bool | None = None,
+    propagate_to: Collection[str] = (),
+) -> None:
+    """Record an OpenTelemetry span and metrics for each call of this process, from now on.
+
+    Args:
+        tracer_provider: Where spans go; None for the global one.
+        meter_provider: Where metrics go; None for the global one.
+        capture_content: Record prompts and answers; None reads `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+        propagate_to: Hosts to send the trace's context to, beside LiteLLM proxies and hosts of one's own network.
+
+    Raises:
+        ConfigError: opentelemetry-api is not installed.
+    """
+    # By its name: tracing wraps the client, and is above this module.
+    import_module(f"{__package__}.tracing").instrument(
+        tracer_provider, meter_provider, capture_content=capture_content, propagate_to=propagate_to
+    )
+
+
+def uninstrument() -> None:
+    """Stop recording spans and metrics."""
+    import_module(f"{__package__}.tracing").uninstrument()
+
+
+def add_fields(fields: Callable[[], Mapping[str, object]] | None) -> None:
+    """Add what a function returns to every event, such as the ids of the trace; None for nothing more."""
+    global _more_fields
+    _more_fields = fields
 
 
 def _has_receiver() -> bool:

@@ -1,7 +1,8 @@
-"""Events that wake a task from any thread, and blocking functions run on a thread of their own."""
+"""Events that wake a task from any thread, blocking functions on a thread of their own, and the check for a fork."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
+
+from .errors import UnsupportedError
 
 T = TypeVar("T")
 
@@ -79,3 +82,19 @@ async def run_in_own_thread(function: Callable[[], T], *, abandon_on_cancel: boo
     if errors:
         raise errors[0]
     return results[0]
+
+
+def check_process(pid: int) -> None:
+    """Raise if the process has forked: threads do not survive a fork, and waiting for one would hang.
+
+    Args:
+        pid: The process that started the threads.
+
+    Raises:
+        UnsupportedError: The process has forked.
+    """
+    if pid != os.getpid():
+        raise UnsupportedError(
+            "this client was used before the process forked, and its connections belong to the parent.",
+            hint="Make the client in the child process, or start workers with the 'spawn' method.",
+        )

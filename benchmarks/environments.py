@@ -16,7 +16,9 @@ _PINS = Path(__file__).resolve().parent / "peers"
 # What decides how fast a peer is, beside itself.
 _TELLING = (
     "aiohttp",
+    "anthropic",
     "anyio",
+    "google-genai",
     "httpx",
     "httpx2",
     "instructor",
@@ -30,6 +32,8 @@ _TELLING = (
     "trio",
     "uvloop",
 )
+# Variables that peers read.
+_OF_PEERS = ("LLM_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "LITELLM_", "LANGCHAIN_", "LANGSMITH_")
 _VERSIONS = """
 import importlib.metadata as m, json, sys
 print(json.dumps({d.name.lower().replace("_", "-"): d.version for d in m.distributions() if d.name}))
@@ -76,7 +80,7 @@ def clean_env(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         # Without its byte code a package is compiled at every start.
         if name not in ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "ASYNCLLM_CONFIG")
-        and not name.upper().startswith(("LLM_", "OPENAI_", "LITELLM_", "LANGCHAIN_", "LANGSMITH_"))
+        and not name.upper().startswith(_OF_PEERS)
         and not name.upper().endswith("_PROXY")
     }
     return {**kept, **more}

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 # In every price map, so that every peer that computes a cost has one to compute.
 MODEL = "gpt-4o"
 REASONING_MODEL = "gpt-5-mini"
+CLAUDE_MODEL = "claude-sonnet-4-5"
+GEMINI_MODEL = "gemini-2.5-flash"
 API_KEY = "sk-benchmark"
+CLAUDE_MAX_TOKENS = 1024  # which Anthropic demands
 MAX_TOKENS = 256
 
 HELLO = "Say hello."

@@ -2,8 +2,8 @@
 
     python -m benchmarks.provider [--certificate FILE]
 
-It speaks the OpenAI chat format to anyone, prints its URL, and counts. `asyncllm.simulator` checks and computes what it
-answers, which costs it as much as the floor's client; this one costs a fraction of either.
+It speaks the formats of OpenAI, Anthropic and Gemini to anyone, prints its URL, and counts. `asyncllm.simulator` checks
+and computes what it answers, which costs it as much as the floor's client; this one costs a fraction of either.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from functools import cache
 from typing import Any
 
+from . import provider_formats as formats
 from .exchange import CONTACT, DESCRIBE, HELLO, HELLO_TEXT, INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, counting
 
 SEEN_PATH = "/seen"
@@ -78,6 +79,10 @@ class Connection(asyncio.Protocol):
             self._seen.connections += 1
         self._seen.requests += 1
         asked = json.loads(body)
+        path = head.split(b" ", 2)[1]
+        if formats.is_anthropic(path) or formats.gemini_streams(path) is not None:
+            self._answer_in_format(path, asked)
+            return
         refusal = refusal_of(head, asked)
         if refusal is not None:
             self._seen.refused += 1
@@ -88,8 +93,29 @@ class Connection(asyncio.Protocol):
             tool = asked["tools"][0]["function"]["name"] if asked.get("tools") else None
             self.transport.write(whole_answer(_prompt(asked), asked["model"], tool))
 
+    def _answer_in_format(self, path: bytes, asked: dict[str, Any]) -> None:
+        """Answer a request in Anthropic's or Gemini's format."""
+        prompt = formats.prompt_of(asked)
+        if formats.is_anthropic(path):
+            model = asked["model"]
+            tool = asked["tools"][0]["name"] if asked.get("tools") else None
+            if not asked.get("stream"):
+                self.transport.write(anthropic_whole(prompt, model, tool, typed="output_config" in asked))
+                return
+            events = anthropic_stream(prompt, model)
+        else:
+            model = path.rpartition(b"/")[2].partition(b":")[0].decode()
+            if not formats.gemini_streams(path):
+                self.transport.write(gemini_whole(prompt, model))
+                return
+            events = gemini_stream(prompt, model)
+        self._stream = asyncio.get_running_loop().create_task(self._write_events(events, 0.0, ends=True))
+
     async def _write_stream(self, prompt: str, model: str) -> None:
         events, gap_s, ends = stream_events(prompt, model)
+        await self._write_events(events, gap_s, ends=ends)
+
+    async def _write_events(self, events: tuple[bytes, ...], gap_s: float, *, ends: bool) -> None:
         self.transport.write(_STREAM_HEAD)
         for event in events:
             # Each in a packet of its own, as a model makes them, and a turn of the loop for other streams in between.
@@ -143,6 +169,31 @@ def stream_events(prompt: str, model: str) -> tuple[tuple[bytes, ...], float, bo
     return tuple(events), told.gap_s, told.ends
 
 
+@cache
+def anthropic_whole(prompt: str, model: str, tool: str | None, *, typed: bool) -> bytes:
+    """Return the bytes of a plain answer of Anthropic's."""
+    return response(200, formats.anthropic_answer(prompt, model, tool, typed=typed))
+
+
+@cache
+def anthropic_stream(prompt: str, model: str) -> tuple[bytes, ...]:
+    """Return the writes of a stream of Anthropic's, whose events have names."""
+    events = formats.anthropic_events(prompt, model)
+    return tuple(_chunked(f"event: {event['type']}\n".encode() + _data(event)) for event in events)
+
+
+@cache
+def gemini_whole(prompt: str, model: str) -> bytes:
+    """Return the bytes of a plain answer of Gemini's."""
+    return response(200, formats.gemini_answer(prompt, model))
+
+
+@cache
+def gemini_stream(prompt: str, model: str) -> tuple[bytes, ...]:
+    """Return the writes of a stream of Gemini's, which ends with its body."""
+    return tuple(_chunked(_data(event)) for event in formats.gemini_events(prompt, model))
+
+
 def _prompt(asked: dict[str, Any]) -> str:
     content = asked["messages"][-1]["content"]
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
@@ -154,7 +205,11 @@ def _envelope(kind: str, model: str) -> dict[str, Any]:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return _chunked(b"data: " + _encode(data) + b"\n\n")
+    return _chunked(_data(data))
+
+
+def _data(data: dict[str, Any]) -> bytes:
+    return b"data: " + _encode(data) + b"\n\n"
 
 
 def _chunked(data: bytes) -> bytes:

@@ -8,16 +8,26 @@ from typing import Any, Literal
 
 from .exchange import API_KEY, MODEL, count_prompt
 from .peers import (
+    ANTHROPIC,
     BARE_PYTHON,
     FLOOR,
+    FLOOR_UVLOOP,
+    GENAI,
     INSTRUCTOR,
+    INSTRUCTOR_CLAUDE,
     LANGCHAIN,
     LITELLM,
+    LITELLM_CLAUDE,
+    LITELLM_GEMINI,
     LITELLM_HERE,
     OPENAI,
+    OPENAI_UVLOOP,
     OURS,
+    OURS_CLAUDE,
+    OURS_GEMINI,
     OURS_LITELLM,
     OURS_TRIO,
+    OURS_UVLOOP,
     PYDANTIC_AI,
     ROUTER,
     Peer,
@@ -30,7 +40,9 @@ _QUICK_SECONDS = 0.4
 _ROUNDS = 5  # enough for quartiles; more would not fit into a quarter of an hour
 _QUICK_ROUNDS = 2
 # Slow for what they add to the others.
-_NOT_QUICK = frozenset(("plain-500", "reasoning", "stream-paced", "open-tls", "trio-stream"))
+_NOT_QUICK = frozenset(
+    ("plain-500", "reasoning", "paced", "paced-uvloop", "open-tls", "trio-stream", "claude-first-call")
+)
 _QUICK_PEERS = (FLOOR, OPENAI, LITELLM, LITELLM_HERE, BARE_PYTHON, OURS)
 _OPEN_STREAMS = 1000
 
@@ -75,6 +87,7 @@ def streams(number: int, concurrency: int, gap_ms: int = 0) -> dict[str, Any]:
     return {"do": "streams", "prompt": prompt, "concurrency": concurrency, "seconds": _SECONDS}
 
 
+_PACED = streams(40, 300, gap_ms=20)
 _OPEN = {"do": "open_streams", "number": _OPEN_STREAMS}
 _BARE = {BARE_PYTHON.name: "pass"}
 _CONSTRUCT = f"from asyncllm import AsyncLLM; AsyncLLM(model='openai/{MODEL}', api_key='{API_KEY}')"
@@ -88,16 +101,46 @@ _IMPORTS = {
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("plain-1", "plain call, 1 at a time", _CALLERS, calls("plain", 1)),
     Scenario("plain-50", "plain call, 50 at a time", _CALLERS, calls("plain", 50)),
-    Scenario("plain-500", "plain call, 500 at a time", _CALLERS, calls("plain", 500), rounds=2),
+    Scenario("plain-500", "plain call, 500 at a time", (FLOOR, OPENAI, LITELLM), calls("plain", 500), rounds=4),
+    Scenario(
+        "plain-uvloop",
+        "plain call on uvloop, 50 at a time",
+        (FLOOR_UVLOOP, OPENAI_UVLOOP),
+        calls("plain", 50),
+        OURS_UVLOOP,
+        rounds=3,
+    ),
     Scenario("reasoning", "reasoning model with max_tokens", (OPENAI, LITELLM), calls("reasoning", 50)),
     Scenario("typed", "typed call", (OPENAI, INSTRUCTOR, PYDANTIC_AI, LANGCHAIN), calls("typed", 50)),
     Scenario("stream", "stream, as fast as it goes", _STREAMERS, streams(100, 10)),
-    Scenario("stream-paced", "stream, a chunk every 20 ms", _STREAMERS, streams(40, 20, gap_ms=20), rounds=3),
+    Scenario("claude", "Claude, plain call", (ANTHROPIC, LITELLM_CLAUDE), calls("plain", 50), OURS_CLAUDE),
+    Scenario("claude-stream", "Claude, stream", (ANTHROPIC, LITELLM_CLAUDE), streams(100, 10), OURS_CLAUDE, rounds=3),
+    Scenario("claude-typed", "Claude, typed call", (INSTRUCTOR_CLAUDE,), calls("typed", 50), OURS_CLAUDE, rounds=3),
+    Scenario("gemini", "Gemini, plain call", (GENAI, LITELLM_GEMINI), calls("plain", 50), OURS_GEMINI),
+    Scenario("gemini-stream", "Gemini, stream", (GENAI, LITELLM_GEMINI), streams(100, 10), OURS_GEMINI, rounds=3),
+    # litellm is not here: it opens fewer connections than that.
+    Scenario("paced", "300 streams, a chunk every 20 ms", (FLOOR, OPENAI), _PACED, rounds=3),
+    Scenario(
+        "paced-uvloop",
+        "300 streams, a chunk every 20 ms, on uvloop",
+        (FLOOR_UVLOOP, OPENAI, OPENAI_UVLOOP),
+        _PACED,
+        OURS_UVLOOP,
+        rounds=3,
+    ),
     Scenario("first-token", "time to the first token", _STREAMERS, streams(5, 1)),
     # litellm is not here: it opens fewer connections than that, and the other streams wait.
     Scenario("open", "1,000 open streams", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh"),
     Scenario("open-tls", "1,000 open streams over TLS", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh over TLS"),
     Scenario("first-call", "process start to first answer", _CALLERS, where="first call"),
+    Scenario(
+        "claude-first-call",
+        "Claude, process start to first answer",
+        (ANTHROPIC, LITELLM_CLAUDE),
+        ours=OURS_CLAUDE,
+        rounds=3,
+        where="first call",
+    ),
     Scenario("import", "import", (BARE_PYTHON, OPENAI, LITELLM), where="snippet", code=_IMPORTS),
     Scenario(
         "construct",

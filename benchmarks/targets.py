@@ -7,7 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .peers import BARE_PYTHON, FLOOR, INSTRUCTOR, LANGCHAIN, LITELLM, LITELLM_HERE, OPENAI, PYDANTIC_AI, ROUTER, Peer
+from .peers import (
+    ANTHROPIC,
+    BARE_PYTHON,
+    FLOOR,
+    GENAI,
+    INSTRUCTOR,
+    INSTRUCTOR_CLAUDE,
+    LANGCHAIN,
+    LITELLM,
+    LITELLM_CLAUDE,
+    LITELLM_GEMINI,
+    LITELLM_HERE,
+    OPENAI,
+    PYDANTIC_AI,
+    ROUTER,
+    Peer,
+)
 
 Compare = Literal["peer / ours", "ours / peer", "ours - peer", "ours"]
 Verdict = Literal["met", "NOT MET", "FAILED", "not measured"]
@@ -79,15 +95,43 @@ class Outcome:
 _ALL = (OPENAI, LITELLM, ROUTER, PYDANTIC_AI, LANGCHAIN)
 
 TARGETS: tuple[Target, ...] = (
-    Target("plain call, CPU: openai SDK / asyncllm", "plain-50", "cpu_us", "peer / ours", (OPENAI,), at_least=10),
-    Target("plain call, CPU: litellm / asyncllm", "plain-50", "cpu_us", "peer / ours", (LITELLM,), at_least=15),
-    Target("plain call, CPU: asyncllm / aiohttp + json", "plain-50", "cpu_us", "ours / peer", (FLOOR,), at_most=1.6),
+    Target("plain call, CPU: openai SDK / asyncllm", "plain-50", "cpu_us", "peer / ours", (OPENAI,), at_least=16),
+    Target("plain call, CPU: litellm / asyncllm", "plain-50", "cpu_us", "peer / ours", (LITELLM,), at_least=30),
+    Target("plain call, CPU: asyncllm / aiohttp + json", "plain-50", "cpu_us", "ours / peer", (FLOOR,), at_most=0.75),
+    Target("500 at a time: openai SDK / asyncllm", "plain-500", "cpu_us", "peer / ours", (OPENAI,), at_least=20),
+    Target("500 at a time: asyncllm / aiohttp + json", "plain-500", "cpu_us", "ours / peer", (FLOOR,), at_most=0.9),
     Target("requests/s, 50 at a time: asyncllm / best peer", "plain-50", "per_s", "ours / peer", _ALL, at_least=8),
     Target("connections opened, 50 at a time", "plain-50", "connections", "ours", (), at_most=50),
-    Target("streamed chunk, CPU: openai SDK / asyncllm", "stream", "cpu_us", "peer / ours", (OPENAI,), at_least=5),
-    Target("streamed chunk, CPU: litellm / asyncllm", "stream", "cpu_us", "peer / ours", (LITELLM,), at_least=20),
+    Target("streamed chunk, CPU: openai SDK / asyncllm", "stream", "cpu_us", "peer / ours", (OPENAI,), at_least=15),
+    Target("streamed chunk, CPU: litellm / asyncllm", "stream", "cpu_us", "peer / ours", (LITELLM,), at_least=45),
+    Target("300 paced streams: openai SDK / asyncllm", "paced", "cpu_us", "peer / ours", (OPENAI,), at_least=4.5),
+    Target("... asyncllm on uvloop", "paced-uvloop", "cpu_us", "peer / ours", (OPENAI,), at_least=6),
+    Target("Claude, CPU: anthropic SDK / asyncllm", "claude", "cpu_us", "peer / ours", (ANTHROPIC,), at_least=14),
+    Target("Claude, CPU: litellm / asyncllm", "claude", "cpu_us", "peer / ours", (LITELLM_CLAUDE,), at_least=40),
+    Target("Claude, chunk: anthropic / asyncllm", "claude-stream", "cpu_us", "peer / ours", (ANTHROPIC,), at_least=3),
+    Target(
+        "Claude, chunk: litellm / asyncllm", "claude-stream", "cpu_us", "peer / ours", (LITELLM_CLAUDE,), at_least=35,
+    ),
+    Target(
+        "Claude, typed: instructor with Anthropic / asyncllm", "claude-typed", "cpu_us", "peer / ours",
+        (INSTRUCTOR_CLAUDE,), at_least=25,
+    ),
+    Target("Gemini, CPU: google-genai / asyncllm", "gemini", "cpu_us", "peer / ours", (GENAI,), at_least=8),
+    Target("Gemini, CPU: litellm / asyncllm", "gemini", "cpu_us", "peer / ours", (LITELLM_GEMINI,), at_least=35),
+    Target("Gemini, chunk: genai / asyncllm", "gemini-stream", "cpu_us", "peer / ours", (GENAI,), at_least=3),
+    Target(
+        "Gemini, chunk: litellm / asyncllm", "gemini-stream", "cpu_us", "peer / ours", (LITELLM_GEMINI,), at_least=40,
+    ),
+    Target(
+        "Claude, start to first answer: litellm / asyncllm", "claude-first-call", "start_s", "peer / ours",
+        (LITELLM_CLAUDE,), at_least=7,
+    ),
+    Target(
+        "Claude, memory after it: litellm / asyncllm", "claude-first-call", "rss_mib", "peer / ours",
+        (LITELLM_CLAUDE,), at_least=3,
+    ),
     Target("first token, ms more than aiohttp + json", "first-token", "first_ms", "ours - peer", (FLOOR,), at_most=1),
-    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=25),
+    Target("typed call, CPU: instructor / asyncllm", "typed", "cpu_us", "peer / ours", (INSTRUCTOR,), at_least=40),
     Target("on trio, CPU: litellm (asyncio) / asyncllm", "trio-plain", "cpu_us", "peer / ours", (LITELLM,), at_least=8),
     Target(
         "litellm transport, CPU: asyncllm / litellm", "litellm-plain", "cpu_us", "ours / peer", (LITELLM_HERE,),
@@ -97,7 +141,8 @@ TARGETS: tuple[Target, ...] = (
     Target("construction, ms beyond bare Python", "construct", "wall_ms", "ours - peer", (BARE_PYTHON,), at_most=250),
     Target("process start to first answer: litellm / asyncllm", "first-call", "start_s", "peer / ours", (LITELLM,), 7),
     Target("memory after it: litellm / asyncllm", "first-call", "rss_mib", "peer / ours", (LITELLM,), at_least=3),
-    Target("KiB for each of 1,000 open streams", "open", "kib_each", "ours", (), at_most=24),
+    Target("KiB for each of 1,000 open streams", "open", "kib_each", "ours", (), at_most=22),
+    Target("... over TLS", "open-tls", "kib_each", "ours", (), at_most=67),
     Target("... over TLS: asyncllm / openai SDK", "open-tls", "kib_each", "ours / peer", (OPENAI,), at_most=1),
     Target("ms a warm litellm's first call blocks the loop", "heartbeat", "longest_gap_ms", "ours", (), at_most=20),
 )  # fmt: skip

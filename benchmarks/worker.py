@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol, cast
 
 from .exchange import CONTACT, HELLO_TEXT, TOKENS, WAIT, counting
@@ -22,8 +23,8 @@ from .exchange import CONTACT, HELLO_TEXT, TOKENS, WAIT, counting
 OnText = Callable[[str], None]
 Job = Callable[[], Coroutine[Any, Any, None]]
 
-# Calls and chunks before the clock starts, at least a call or stream in every task: connections are open then, and what
-# is made once is made.
+# Calls and chunks before the clock starts, at least two calls or streams in every task: connections are open then, and
+# what is made once is made. With one, whoever is slow to begin finds connections that the others have done with.
 _WARM_CALLS = 50
 _WARM_CHUNKS = 250
 # Streams that are opened at a time on the way to a thousand; more would measure the queue of the server's socket.
@@ -80,10 +81,13 @@ class Loop(Protocol):
 
 
 class AsyncioLoop:
-    """One asyncio loop for the life of the worker, as a server has it."""
+    """One asyncio loop for the life of the worker, as a server has it; uvloop's where its peer says so."""
 
     def __init__(self) -> None:
-        self._runner = asyncio.Runner()
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+        if os.environ.get("BENCHMARK_LOOP") == "uvloop":
+            factory = import_module("uvloop").new_event_loop  # an extra, which a type checker may not find
+        self._runner = asyncio.Runner(loop_factory=factory)
 
     def run(self, job: Callable[[], Awaitable[Any]]) -> Any:
         async def main() -> Any:
@@ -177,7 +181,7 @@ async def _repeat(job: Job, loop: Loop, concurrency: int, seconds: float, warm: 
         How often it was done while it was measured, the seconds of CPU, the seconds, and how often in all.
     """
     counted = 0
-    each_warm = max(1, warm // concurrency) if seconds else 1
+    each_warm = max(2, warm // concurrency) if seconds else 1
 
     async def warm_up() -> None:
         for _ in range(each_warm):

@@ -122,10 +122,10 @@ def test_every_name_is_checked() -> None:
 
 
 def test_the_options_of_a_call_are_parameters_and_fields() -> None:
-    """`CallOptions` has every known parameter, and only fields of the profile beside them."""
+    """`CallOptions` has every known parameter, fields of the profile, and whose turn it is."""
     options = set(CallOptions.__annotations__)
     assert options >= KNOWN
-    assert options - KNOWN <= set(LLMConfig.model_fields)
+    assert options - KNOWN - {"tenant", "priority"} <= set(LLMConfig.model_fields)
 
 
 def test_the_call_overrides_the_profile() -> None:

@@ -70,6 +70,7 @@ def draws(stream: TextIO) -> bool:
 _LIMITS = {
     "adaptive": "the provider's limit, as found",
     "budget": "the budget",
+    "tenant": "the limits of its tenant",
     "cooldown": "the provider asked to wait",
     "consumer": "writing the results",
     "input": "reading the input",

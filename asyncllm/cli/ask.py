@@ -52,13 +52,13 @@ def run(
     What is piped in is added to the PROMPT: `git diff | asyncllm ask "Write a commit message"`. Ctrl-C stops the answer
     and the provider; what has come stays.
     """
-    import anyio
+    from .terminal import own_loop
 
     config = settings.llm_config(model=model, temperature=temperature, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(prompt), system, *map(_image, image or ()))
     if goes_on:
         messages = [*_last_conversation(config), *messages]
-    return anyio.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
+    return own_loop.run(_ask, config, messages, as_json, no_stream, verbose or sys.stderr.isatty())
 
 
 async def _ask(config: LLMConfig, messages: list[Message], as_json: bool, no_stream: bool, verbose: bool) -> int:

@@ -31,13 +31,13 @@ def run(
     Nothing is sent that costs money, and no key leaves the machine: an endpoint is only asked whether it is there. The
     exit code is 1 when a check fails.
     """
-    import anyio
+    from .terminal import own_loop
 
     profiles = settings.profiles()
     configs = chosen(settings, profiles, name)
     found = [*check_variables(profiles), *(check for config in configs for check in check_profile(config))]
     if not offline:
-        found += anyio.run(_reached, configs)
+        found += own_loop.run(_reached, configs)
     if as_json:
         write_json([check.to_dict() for check in found])
     else:

@@ -45,13 +45,13 @@ def run(
     pydantic can validate), or a file with a JSON Schema. An answer that is no valid value is asked for again; if none
     is, the command fails.
     """
-    import anyio
+    from .terminal import own_loop
 
     response_model = response_type(wanted)
     answers = answer_schema(response_model, wanted)
     config = settings.llm_config(model=model, max_output_tokens=max_tokens, cache=cache)
     messages = chat_messages(prompt_text(text, "TEXT"), system)
-    extraction = anyio.run(_extract, config, response_model, messages)
+    extraction = own_loop.run(_extract, config, response_model, messages)
     value = answers.dump(extraction.value)
     write_json(_summary(extraction, value) if as_json else value)
     if verbose or (sys.stderr.isatty() and not as_json):

@@ -157,7 +157,7 @@ class CompletionStream:
 
     async def _fill(self) -> None:
         """Read the chunks that have arrived; close at the end."""
-        opened = (await self.open())._opened
+        opened = self._opened or (await self.open())._opened
         assert opened is not None
         if self._pending:
             return

@@ -197,6 +197,16 @@ class Fields(BaseModel):
     max_queue: Count | None = _field(
         "limits", "Most callers waiting for a slot; one more gets an OverloadedError.", shown="none"
     )
+    tenant_max_concurrency: Positive | None = _field("limits", "Most requests in flight of one tenant.", shown="none")
+    tenant_max_queue: Count | None = _field(
+        "limits", "Most callers of one tenant waiting; one more gets an OverloadedError.", shown="none"
+    )
+    tenant_requests_per_minute: PositiveNumber | None = _field(
+        "limits", "Most requests of one tenant, of this client.", shown="none"
+    )
+    tenant_budget_usd: PositiveNumber | None = _field(
+        "limits", "Most that one tenant may spend, of this client.", unit="USD", shown="none"
+    )
     requests_per_minute: PositiveNumber | None = _field(
         "limits", "Shared by all clients of the process with the same provider, endpoint and key.", shown="none"
     )

@@ -50,6 +50,10 @@ class _OtherThanModel(TypedDict, total=False):
     fallbacks: Sequence[str] | None
     max_concurrency: int | None
     max_queue: int | None
+    tenant_max_concurrency: int | None
+    tenant_max_queue: int | None
+    tenant_requests_per_minute: float | None
+    tenant_budget_usd: float | None
     requests_per_minute: float | None
     tokens_per_minute: float | None
     adaptive: bool | None

@@ -2,7 +2,8 @@
 
 A client has slots and perhaps a budget. Rates and cooldowns belong to a provider, endpoint and key, and are shared by
 all clients of the process, across threads and loops. A request waits for all of its limits at once and holds none
-meanwhile. Waiting is first come, first served; a request is woken by time or by a release, never by polling.
+meanwhile. Waiting is first come, first served, and in turn over tenants where they are named. A request is woken by
+time or by a release, never by polling.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from .admission import Admission, admit
 from .budget import Budget
 from .provider_limits import ProviderLimits, Reason, shared_provider_limits
 from .slots import Slots
+from .tenants import TenantLimits, TenantStats
 from .waiter import Needs, Waiter
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "ProviderLimits",
     "Reason",
     "Slots",
+    "TenantLimits",
+    "TenantStats",
     "Waiter",
     "admit",
     "shared_provider_limits",

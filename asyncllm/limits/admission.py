@@ -10,6 +10,7 @@ import anyio
 from ..errors import DeadlineExceededError, OverloadedError
 from .provider_limits import ProviderLimits
 from .slots import Slots
+from .tenants import Tenant
 from .waiter import Needs, Waiter
 
 if TYPE_CHECKING:
@@ -90,23 +91,38 @@ async def admit(
     Raises:
         BudgetExceededError: It exceeds what is left of a budget.
         DeadlineExceededError: The deadline comes first.
-        OverloadedError: More callers wait than `max_queue` allows.
+        OverloadedError: More callers wait than `max_queue`, or `tenant_max_queue`, allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
-    if not needs.adaptive and not needs.budgets and limits.is_free and deadline.admits(0) and slots.take_free():
+    is_plain = needs.tenant is None and not needs.adaptive and not needs.budgets
+    if is_plain and limits.is_free and deadline.admits(0) and slots.take_free():
         return Admission(slots, limits, None, 0.0)  # as nearly every call; the rest takes several times as long
     waiter = Waiter(slots, limits, needs)
+    if needs.tenant is not None:
+        waiter.tenant = slots.tenants.get(needs.tenant, limits.clock())
     limits.check_size(needs.tokens)
     if deadline.admits(0) and slots.try_admit(waiter):
         return Admission(slots, limits, waiter, 0.0)
     if slots.max_queue is not None and not needs.patient and not again and slots.callers_waiting >= slots.max_queue:
         raise _overloaded(slots)
+    if waiter.tenant is not None and waiter.tenant.is_full and not needs.patient and not again:
+        raise _tenant_overloaded(slots, waiter.tenant)
     started = limits.clock()
     if deadline.at is None:
         await slots.wait(waiter)
     else:
         await _wait(waiter, deadline)
     return Admission(slots, limits, waiter, limits.clock() - started)
+
+
+def _tenant_overloaded(slots: Slots, tenant: Tenant) -> OverloadedError:
+    return OverloadedError(
+        f"{tenant.callers_waiting} callers of the tenant {tenant.name!r} wait already, and tenant_max_queue is "
+        f"{slots.tenants.limits.max_queue}; nothing was sent.",
+        hint="Come back later, or raise tenant_max_queue.",
+        retry_after=slots.turn_in_s(),
+        tenant=tenant.name,
+    )
 
 
 async def _wait(waiter: Waiter, deadline: Deadline) -> None:

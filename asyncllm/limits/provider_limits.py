@@ -23,7 +23,7 @@ GRACE_S = 0.05
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
-Reason = Literal["slots", "requests", "tokens", "cooldown", "adaptive", "budget"]
+Reason = Literal["slots", "requests", "tokens", "cooldown", "adaptive", "budget", "tenant"]
 """The limit that a request waits for."""
 
 _arrival = attrgetter("arrival")

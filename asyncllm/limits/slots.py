@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import anyio
 
@@ -14,7 +12,9 @@ from .. import telemetry
 from ..errors import AsyncLLMError
 from ..threads import into_this_loop
 from .budget import Budget
+from .fair_queue import FairQueue
 from .provider_limits import Reason
+from .tenants import TenantLimits, Tenants
 from .waiter import Waiter
 
 # Seconds between two log events: two limits may alternate quickly.
@@ -80,16 +80,42 @@ class LimitLog:
         )
 
 
+class Soon:
+    """Calls on the loop that it is made in, from any thread; those that are asked for together are one.
+
+    Attributes:
+        is_due: Whether a call is still to come, so that no other is needed.
+    """
+
+    __slots__ = ("_call_soon", "is_due")
+
+    def __init__(self) -> None:
+        self._call_soon = into_this_loop()
+        self.is_due = False
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have a function called, unless a call is due."""
+        if self.is_due:
+            return
+        self.is_due = True
+        try:
+            self._call_soon(function)
+        except RuntimeError:  # the loop is closed: no request waits any more
+            self.is_due = False
+
+
 class Slots:
     """The slots of one client and their queues; of one loop at a time.
 
     A request waits for all limits at once and holds none meanwhile: the first of a queue is admitted when a slot, the
-    provider's limits and the budgets have what it needs, all taken in one step. Among queues, the earliest goes first.
+    provider's limits and the budgets have what it needs, all taken in one step. Live calls go before batches that
+    yield, and tenants are served in turn; within one, and without any, the earliest goes first.
 
     Args:
         number: The number of slots.
         max_queue: The number of callers that may wait; None for no limit.
         budget: The budget of the client; None for no limit.
+        tenant_limits: The limits of each tenant.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
@@ -102,6 +128,7 @@ class Slots:
         number: int,
         max_queue: int | None = None,
         budget: Budget | None = None,
+        tenant_limits: TenantLimits = TenantLimits(),  # noqa: B008  # immutable
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.number = number
@@ -110,12 +137,12 @@ class Slots:
         self.in_use = 0
         self.callers_waiting = 0
         self._clock = clock
-        self._queues: dict[tuple[int, ...], deque[Waiter]] = {}
+        self.tenants = Tenants(tenant_limits)
+        self._queues: dict[tuple[int, ...], FairQueue] = {}
         self._short: set[Budget] = set()  # those that the first of a queue waits for
         self._log = LimitLog()
         self._pace = ReleasePace()
-        self._call_soon: Callable[..., object] | None = None
-        self._will_serve = False
+        self._soon: Soon | None = None
 
     @property
     def waiting(self) -> int:
@@ -129,7 +156,8 @@ class Slots:
 
     def turn_in_s(self) -> float | None:
         """Estimate the seconds until a request that arrives now would be admitted; None when unknown."""
-        cooldown_s = max((queue[0].limits.cooldown_s for queue in self._queues.values()), default=0.0)
+        heads = (queue.first for queue in self._queues.values())
+        cooldown_s = max((head.limits.cooldown_s for head in heads if head is not None), default=0.0)
         if self._pace.between_s is None:
             return cooldown_s or None
         return cooldown_s + self._pace.between_s * (self.waiting + 1)
@@ -155,7 +183,8 @@ class Slots:
             BudgetExceededError: It exceeds what is left of a budget.
             AsyncLLMError: Raised by `too_long`.
         """
-        if self._queues and (waiter.queue in self._queues or not self._short.isdisjoint(waiter.needs.budgets)):
+        needs = waiter.needs
+        if self._queues and (needs.yields or waiter.queue in self._queues or not self._short.isdisjoint(needs.budgets)):
             return False
         admitted = False
         try:
@@ -173,9 +202,8 @@ class Slots:
             AsyncLLMError: Raised by `too_long`.
         """
         if not self._queues:
-            self._call_soon, self._will_serve = into_this_loop(), False
-        self._queues.setdefault(waiter.queue, deque()).append(waiter)
-        self.callers_waiting += not waiter.needs.patient
+            self._soon = Soon()
+        self._enqueue(waiter)
         try:
             self.serve()
             while not waiter.granted:
@@ -195,19 +223,18 @@ class Slots:
             self._leave(waiter)
             raise
         finally:
-            self.callers_waiting -= not waiter.needs.patient
+            self._count_waiting(waiter, -1)
 
     def serve(self) -> None:
-        """Admit the requests that can go, in order of arrival."""
-        self._will_serve = False
+        """Admit the requests that can go, in the order of their ranks."""
+        if self._soon is not None:
+            self._soon.is_due = False
         self._short.clear()
-        blocked: set[int] = set()
+        blocked: set[tuple[int, ...]] = set()
         first: tuple[Reason, Waiter] | None = None
-        while True:
-            heads = [queue[0] for queue in self._queues.values() if queue and queue[0].arrival not in blocked]
-            if not heads:
-                break
-            head = heads[0] if len(heads) == 1 else min(heads, key=lambda waiter: waiter.arrival)
+        for queue in self._queues.values():
+            queue.pass_time(self._clock())
+        while (head := self._first_but(blocked)) is not None:
             try:
                 reason, pause = self._admit(head)
             except AsyncLLMError as error:
@@ -219,12 +246,19 @@ class Slots:
                 head.granted = True
                 self._step_out(head)
                 continue
-            blocked.add(head.arrival)
+            if reason == "tenant":
+                self._queues[head.queue].hold(head, self._clock() + pause)
+            else:
+                blocked.add(head.queue)
             if reason == "budget":
                 # Later requests leave it what becomes free, however little they need themselves.
                 self._short.update(budget for budget in head.needs.budgets if not budget.fits(head.needs.worst_usd))
-            first = first or (reason, head)
+            if first is None or first[0] == "tenant":
+                first = (reason, head)
             self._time(head, pause)
+        if first is None:
+            held = (queue.held for queue in self._queues.values())
+            first = next((("tenant", head) for head in held if head is not None), None)
         self._log.update(first, self.waiting, self._clock())
 
     def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
@@ -240,27 +274,33 @@ class Slots:
         for budget in waiter.needs.budgets:
             budget.settle(waiter.needs.worst_usd, cost_usd)
         # Requests that are woken here are admitted below, all at once.
-        self._will_serve = bool(self._queues)
+        if self._soon is not None:
+            self._soon.is_due = bool(self._queues)
         waiter.limits.settle(waiter, used_tokens, sent=sent)
+        if waiter.tenant is not None:
+            waiter.tenant.release(waiter.needs.worst_usd, cost_usd, self._clock(), sent=sent)
+            for queue in self._queues.values():
+                queue.ready(waiter.tenant.name)
         if self._queues:
             self._pace.released(self._clock())
             self.serve()
 
     def wake(self) -> None:
         """Have `serve` called in the loop of the slots, from any thread."""
-        if self._will_serve or self._call_soon is None:
-            return
-        self._will_serve = True
-        try:
-            self._call_soon(self.serve)
-        except RuntimeError:  # the loop is closed: no request waits any more
-            self._will_serve = False
+        if self._soon is not None:
+            self._soon.call(self.serve)
 
     def _admit(self, waiter: Waiter) -> tuple[Reason | None, float]:
         """Take what a request needs, or return the limit that is missing and for how many seconds."""
         if self.in_use >= self.number:
             waiter.limits.withdraw(waiter)
             return "slots", math.inf
+        if waiter.tenant is not None:
+            now = self._clock()
+            pause = waiter.tenant.available_at(waiter.needs.worst_usd, now) - now
+            if pause > 0:
+                waiter.limits.withdraw(waiter)
+                return "tenant", pause
         if waiter.needs.budgets and not self._can_pay(waiter):
             waiter.limits.withdraw(waiter)
             return "budget", math.inf
@@ -281,10 +321,13 @@ class Slots:
         self.in_use += 1
         for budget in waiter.needs.budgets:
             budget.reserve(waiter.needs.worst_usd)
+        if waiter.tenant is not None:
+            waiter.tenant.take(waiter.needs.worst_usd, self._clock())
         if self._queues and self.in_use >= self.number:
             # The next requests have no slot now, and must not hold up those of other clients.
             for queue in self._queues.values():
-                queue[0].limits.withdraw(queue[0])
+                if queue.first is not None:
+                    queue.first.limits.withdraw(queue.first)
 
     def _time(self, head: Waiter, pause: float) -> None:
         """Set the time of the next try of the first of a queue, and wake it when that is earlier than before."""
@@ -294,25 +337,49 @@ class Slots:
         if earlier and head.event is not None:
             head.event.set()
 
-    def _step_out(self, head: Waiter) -> None:
-        key = head.queue
-        queue = self._queues[key]
-        queue.popleft()
+    def _first_but(self, blocked: set[tuple[int, ...]]) -> Waiter | None:
+        """Return the first of all queues but those that wait for a limit; None when there is none."""
+        firsts = [queue.first for key, queue in self._queues.items() if key not in blocked]
+        heads = [head for head in firsts if head is not None]
+        return min(heads, key=lambda waiter: waiter.rank) if heads else None
+
+    def _enqueue(self, waiter: Waiter) -> None:
+        waiter.rank = self.tenants.turns.next_rank(waiter)
+        queue = self._queues.get(waiter.queue)
+        if queue is None:
+            queue = self._queues[waiter.queue] = FairQueue()
+        before = queue.first
+        queue.push(waiter)
+        if before is not None and queue.first is not before:
+            before.limits.withdraw(before)  # it is not its turn any more
+        self._count_waiting(waiter, 1)
+
+    def _count_waiting(self, waiter: Waiter, one: int) -> None:
+        self.callers_waiting += 0 if waiter.needs.patient else one
+        if waiter.tenant is not None:
+            waiter.tenant.waiting += one
+            waiter.tenant.callers_waiting += 0 if waiter.needs.patient else one
+
+    def _step_out(self, waiter: Waiter) -> None:
+        self.tenants.turns.admitted(waiter)
+        self._remove(waiter)
+        if waiter.event is not None:
+            waiter.event.set()
+
+    def _remove(self, waiter: Waiter) -> None:
+        queue = self._queues.get(waiter.queue)
+        if queue is None:
+            return
+        if queue.remove(waiter):
+            self.tenants.turns.forget(waiter.line)
         if not queue:
-            del self._queues[key]
-        if head.event is not None:
-            head.event.set()
+            del self._queues[waiter.queue]
 
     def _leave(self, waiter: Waiter) -> None:
         """Remove a cancelled request, or release what it was admitted with meanwhile."""
         if waiter.granted:
             self.release(waiter, 0, 0.0, sent=False)
             return
-        queue = self._queues.get(waiter.queue)
-        if queue is not None:
-            with suppress(ValueError):
-                queue.remove(waiter)
-            if not queue:
-                del self._queues[waiter.queue]
+        self._remove(waiter)
         waiter.limits.withdraw(waiter)
         self.serve()

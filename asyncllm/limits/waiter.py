@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .provider_limits import ProviderLimits
     from .slots import Slots
+    from .tenants import Tenant
+
+Line = tuple[str | None, int]
+"""A tenant and a priority: 0 for live calls, 1 for batches."""
+
+Rank = tuple[int, int, int]
+"""The order of waiting requests: priority, turn, arrival."""
 
 _arrivals = itertools.count()
 
@@ -30,6 +37,8 @@ class Needs(NamedTuple):
         worst_usd: Its highest possible cost.
         too_long: Called with the length of a cooldown; raises when it is too long to wait for.
         patient: Whether it belongs to a batch, which `max_queue` does not count.
+        tenant: The tenant that it is sent for; None for none.
+        yields: Whether live calls go first.
     """
 
     tokens: int = 0
@@ -38,6 +47,8 @@ class Needs(NamedTuple):
     worst_usd: float = 0.0
     too_long: Callable[[float], None] | None = None
     patient: bool = False
+    tenant: str | None = None
+    yields: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +59,6 @@ class Waiter:
         slots: Its client's slots.
         limits: The limits of its provider.
         needs: What it needs.
-        arrival: Its number in the order of arrival.
         parked: Whether it waits for the adaptive control alone.
         due: The time of its next try at the provider's limits.
         flight: What the adaptive control remembers of it; None when that did not admit it.
@@ -56,12 +66,13 @@ class Waiter:
         error: What its wait ends with instead.
         event: Set when it is granted, fails, or has another time to wake.
         wake_at: The time of its next try, as the first of its queue.
+        tenant: Its tenant; None for none.
+        rank: Its rank among those that wait.
     """
 
     slots: Slots
     limits: ProviderLimits
     needs: Needs
-    arrival: int = field(default_factory=_arrivals.__next__, init=False)
     parked: bool = field(default=False, init=False)
     due: float = field(default=math.inf, init=False)
     flight: Flight | None = field(default=None, init=False)
@@ -69,6 +80,18 @@ class Waiter:
     error: AsyncLLMError | None = field(default=None, init=False)
     event: anyio.Event | None = field(default=None, init=False)
     wake_at: float = field(default=math.inf, init=False)
+    tenant: Tenant | None = field(default=None, init=False)
+    rank: Rank = field(default_factory=lambda: (0, 0, next(_arrivals)), init=False)
+
+    @property
+    def arrival(self) -> int:
+        """Its number in the order of arrival."""
+        return self.rank[2]
+
+    @property
+    def line(self) -> Line:
+        """Its line within the queue: requests of one tenant and priority."""
+        return (self.needs.tenant, int(self.needs.yields))
 
     @property
     def queue(self) -> tuple[int, ...]:

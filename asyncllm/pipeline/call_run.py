@@ -160,15 +160,20 @@ class CallRun:
             endpoint.reservation(call),
             adaptive,
             budgets,
-            endpoint.worst_case(call) if budgets else 0.0,
+            endpoint.worst_case(call) if budgets or self._pays_for_tenant() else 0.0,
             None if policy is None else policy.cooling_down,
-            patient=policy is not None,
+            policy is not None,
+            self.request.tenant,
+            self.request.priority == "batch",
         )
         return admit(pipeline.slots, endpoint.limits, needs, self._deadline, again=bool(self.record.attempts))
 
-    async def send(self, call: Call) -> Answer:
+    def _pays_for_tenant(self) -> bool:
+        return self.request.tenant is not None and self._pipeline.slots.tenants.limits.budget_usd is not None
+
+    def send(self, call: Call) -> Awaitable[Answer]:
         """Send a plain call."""
-        return await self._transport.complete(call)
+        return self._transport.complete(call)
 
     async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""

@@ -16,7 +16,7 @@ import anyio
 
 from ..config import LLMConfig
 from ..errors import AuthenticationError
-from ..limits import Budget, Slots
+from ..limits import Budget, Slots, TenantLimits
 from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
@@ -47,7 +47,13 @@ class SharedState:
     def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
         self._http_session = http_session
         budget = None if config.budget_usd is None else Budget(config.budget_usd)
-        self.slots = Slots(config.max_concurrency, config.max_queue, budget)
+        tenants = TenantLimits(
+            config.tenant_max_concurrency,
+            config.tenant_requests_per_minute,
+            config.tenant_budget_usd,
+            config.tenant_max_queue,
+        )
+        self.slots = Slots(config.max_concurrency, config.max_queue, budget, tenants)
         self.counters = Counters()
         self.closed = False
         self._transports: dict[str, Transport] = {}
@@ -168,7 +174,8 @@ class SharedState:
     def _lock(self) -> anyio.Lock:
         """Return the lock of the first calls, which begin together; made in their loop."""
         if self._starting is None:
-            self._starting = anyio.Lock()
+            # Free, it is taken without a turn of the loop, for which a burst of first calls would queue up one by one.
+            self._starting = anyio.Lock(fast_acquire=True)
         return self._starting
 
     async def _connection(self, config: LLMConfig) -> tuple[Connection, str]:
@@ -221,6 +228,10 @@ _OF_THE_CALL = frozenset(
         "fallbacks",
         "max_concurrency",
         "max_queue",
+        "tenant_max_concurrency",
+        "tenant_max_queue",
+        "tenant_requests_per_minute",
+        "tenant_budget_usd",
         "adaptive",
         "budget_usd",
         "structured_mode",

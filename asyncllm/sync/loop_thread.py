@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ..fork_check import check_process
+from ..threads import check_process
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,7 +138,7 @@ class Transport(Protocol):
 
     name: str
 
-    async def complete(self, call: Call) -> Answer:
+    def complete(self, call: Call) -> Awaitable[Answer]:
         """Send a request and return the whole answer.
 
         Raises:

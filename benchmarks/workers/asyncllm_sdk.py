@@ -10,7 +10,16 @@ from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, LLMConfig
 from asyncllm.config.options import Options
-from benchmarks.exchange import API_KEY, DESCRIBE, HELLO, MAX_TOKENS, MODEL, REASONING_MODEL
+from benchmarks.exchange import (
+    API_KEY,
+    CLAUDE_MODEL,
+    DESCRIBE,
+    GEMINI_MODEL,
+    HELLO,
+    MAX_TOKENS,
+    MODEL,
+    REASONING_MODEL,
+)
 from benchmarks.worker import Answer, Job, OnText, serve
 
 # A thousand streams at once: time spent waiting for a slot would be measured, too.
@@ -22,17 +31,26 @@ class Contact(BaseModel):
     email: str
 
 
+# The model of each format, and where its API begins below the provider's address.
+_FORMATS = {
+    "openai": (f"openai/{MODEL}", "/v1"),
+    "claude": (f"anthropic/{CLAUDE_MODEL}", ""),
+    "gemini": (f"gemini/{GEMINI_MODEL}", "/v1beta"),
+}
+
+
 class Asyncllm:
     """Calls one shared client for each model."""
 
-    def __init__(self, url: str, transport: str) -> None:
+    def __init__(self, url: str, transport: str, format: str) -> None:
+        model, path = _FORMATS[format]
         options: Options = {
-            "base_url": url,
+            "base_url": f"{url.removesuffix('/v1')}{path}",
             "api_key": API_KEY,
             "max_concurrency": _PLACES,
             "transport": transport,  # type: ignore[typeddict-item]  # one of the names, from the command line
         }
-        self._llm = AsyncLLM(LLMConfig(model=f"openai/{MODEL}"), **options)
+        self._llm = AsyncLLM(LLMConfig(model=model), **options)
         self._reasoning = AsyncLLM(LLMConfig(model=f"openai/{REASONING_MODEL}"), **options)
 
     async def warm_up(self) -> None:
@@ -78,9 +96,9 @@ class TrioLoop:
                 nursery.start_soon(job)
 
 
-def main(transport: str = "wire", backend: str = "asyncio") -> None:
-    """Serve with a transport, on a backend."""
-    serve(lambda url: Asyncllm(url, transport), TrioLoop() if backend == "trio" else None)
+def main(transport: str = "wire", backend: str = "asyncio", format: str = "openai") -> None:
+    """Serve with a transport, on a backend, in a provider's format."""
+    serve(lambda url: Asyncllm(url, transport, format), TrioLoop() if backend == "trio" else None)
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ async def test_what_a_change_affects_is_sent_again_and_said_before(
     reason: str,
 ) -> None:
     """A changed parameter or model affects the items that have none of their own; how many is known at the start."""
-    own = {"temperature": 0.1, "model": "openai/gpt-4o-mini", "max_tokens": 100}
+    own: dict[str, Any] = {"temperature": 0.1, "model": "openai/gpt-4o-mini", "max_tokens": 100}
     rows = [Request(f"question {n}", id=f"q-{n}" if named else None, **(own if n < 4 else {})) for n in range(10)]
     await llm.gather(rows, journal=path)
     told: list[tuple[Progress, int]] = []

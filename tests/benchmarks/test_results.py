@@ -59,8 +59,8 @@ def test_what_was_not_measured_is_not_met() -> None:
 @pytest.mark.parametrize("render", [text, lambda found: page(found, "chart.svg")], ids=["text", "page"])
 def test_tables_show_figures_and_failures(render: Any) -> None:
     """Ratios, verdicts and failures are all in the table, and a failed peer has no figure."""
-    shown = render(results(pair("openai SDK", 100, 1250), {"peer": "litellm", "error": "wrong answer"}))
-    assert "12.5" in shown
+    shown = render(results(pair("openai SDK", 100, 1750), {"peer": "litellm", "error": "wrong answer"}))
+    assert "17.5" in shown
     assert "NOT MET" not in shown
     assert "FAILED" in shown
 

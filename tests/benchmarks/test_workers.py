@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from asyncllm.simulator import Simulator
 from benchmarks.exchange import count_prompt
-from benchmarks.peers import BARE_PYTHON, FLOOR, OURS, OURS_TRIO, Peer
+from benchmarks.peers import BARE_PYTHON, FLOOR, OURS, OURS_TRIO, OURS_UVLOOP, Peer
 from benchmarks.processes import FailedRunError, Provider, Worker, run_snippet
 from benchmarks.run import Bench
 from benchmarks.scenarios import Scenario
@@ -33,7 +34,12 @@ def streams() -> dict[str, Any]:
     return {"do": "streams", "prompt": count_prompt(3), "concurrency": 2, "seconds": 0}
 
 
-@pytest.mark.parametrize("peer", [FLOOR_HERE, OURS, OURS_TRIO], ids=lambda peer: peer.name)
+UVLOOP = pytest.param(
+    OURS_UVLOOP, marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
+)
+
+
+@pytest.mark.parametrize("peer", [FLOOR_HERE, OURS, OURS_TRIO, UVLOOP], ids=lambda peer: peer.name)
 def test_a_worker_measures_calls_and_streams(provider: Provider, peer: Peer) -> None:
     """Every answer is checked on the way, and the figures count as many requests as arrived."""
     before = provider.seen()["requests"]

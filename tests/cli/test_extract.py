@@ -93,7 +93,7 @@ def test_a_schema_may_refer_to_itself(run: Run, directory: Path) -> None:
         ("list.json", "list.json is not a JSON Schema"),
         ("wrong.json", "wrong.json: this is not a JSON Schema"),
         ("away.json", "another document"),
-        ("gone.json", "which it does not have"),
+        ("gone.json", "to which it refers"),
     ],
 )
 def test_what_is_no_type_is_refused(run: Run, invoices: Path, wanted: str, says: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from asyncllm import telemetry
 from tests.support.fences import fences_to_run, run_page
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ model = "simulated/demo"
 
 
 @pytest.fixture
-def readers_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, secret_key: str) -> Path:
+def readers_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, secret_key: str
+) -> Iterator[Path]:
     """A working directory as a reader has it; the simulator stands behind the providers that pages name."""
     (tmp_path / "config.toml").write_text(CONFIG)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -36,7 +40,8 @@ def readers_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator
         monkeypatch.setenv(f"{provider}_API_KEY", secret_key)
         monkeypatch.setenv(f"{provider}_API_BASE", endpoint)
         monkeypatch.setenv(f"{provider}_BASE_URL", endpoint)
-    return tmp_path
+    yield tmp_path
+    telemetry.uninstrument()  # which a page may have switched on for its process
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

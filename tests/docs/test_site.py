@@ -60,7 +60,7 @@ def test_the_table_of_events_is_that_of_the_code() -> None:
     # The package's own module names others that begin like an event.
     sources = [source for source in (ROOT / "asyncllm").rglob("*.py") if source.name != "__init__.py"]
     texts = (source.read_text(encoding="utf-8") for source in sources)
-    sent = {name for text in texts for name in re.findall(r'"((?:call|batch|deferred|limits)\.\w+)"', text)}
+    sent = {name for text in texts for name in re.findall(r'"((?:call|batch|deferred|limits|web)\.\w+)"', text)}
     assert set(rows(between("guides/telemetry.md", "events"))) == sent
 
 

@@ -72,6 +72,13 @@ def listener() -> Iterator[Listener]:
     logger.removeHandler(handler)
 
 
+@pytest.fixture(params=["litellm", "wire"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Run a test over both transports of OpenAI's format, in whose words servers refuse a mode."""
+    name: str = request.param
+    return name
+
+
 def asked_modes(simulator: Simulator) -> list[str]:
     """Return the mode of each request."""
     return [_mode(body) for body in simulator.seen.bodies]

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from asyncllm.errors import ConfigError
-from asyncllm.extras import not_installed
+from asyncllm.errors import ConfigError, not_installed
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

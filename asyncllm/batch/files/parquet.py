@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import IO, Protocol, Self, TypeAlias
 
-from asyncllm.errors import ConfigError
-from asyncllm.extras import not_installed
+from asyncllm.errors import ConfigError, not_installed
 
 from .columns import Kind
 from .file_input import InputReader

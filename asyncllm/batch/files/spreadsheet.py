@@ -7,8 +7,7 @@ from datetime import date, datetime, time, timedelta
 from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
-from asyncllm.errors import ConfigError
-from asyncllm.extras import not_installed
+from asyncllm.errors import ConfigError, not_installed
 
 from .file_input import InputReader
 from .rows import BadRow, Row, header

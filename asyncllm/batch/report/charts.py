@@ -17,7 +17,7 @@ from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from asyncllm.extras import not_installed
+from asyncllm.errors import not_installed
 
 from ..formatting import dollars, duration, limit_name, number
 from .figures import Distribution, Figures

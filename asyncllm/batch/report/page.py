@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from asyncllm.extras import not_installed
+from asyncllm.errors import not_installed
 
 from ..formatting import dollars, duration, number
 from .charts import charts

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequen
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from itertools import chain
 
-import anyio
-
 from asyncllm import AsyncLLM, AuthenticationError, Journal, NotFoundError, Outcome, QuotaExceededError, Request
 from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult, position_of
 from asyncllm.batch.formatting import dollars, draws, duration
@@ -20,6 +18,7 @@ from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.config.fields import CREDENTIALS
 
+from ..terminal import own_loop
 from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
 from ..terminal.output import note
 from ..terminal.signals import End, ended_by_sigterm
@@ -54,7 +53,7 @@ def run_job(
     end = End()
     try:
         with ended_by_sigterm() as end, _ctrl_c_not_shown():
-            anyio.run(run.send)
+            own_loop.run(run.send)
     except KeyboardInterrupt:
         run.finish(end.word)
         return end.code

@@ -26,8 +26,7 @@ def run(
     key, no internet and no configuration. The batch reads 300 messages to a shop's support and writes
     out/demo/results.jsonl.
     """
-    import anyio
-
+    from ..terminal import own_loop
     from .demonstration import show_all
 
     path = data or _DATA
@@ -36,4 +35,4 @@ def run(
             f"there is no {path}, which the batch reads.",
             "Run the demo in a clone of the project, or name a JSONL file whose rows have a text: --data FILE.",
         )
-    return anyio.run(show_all, path)
+    return own_loop.run(show_all, path)

@@ -10,8 +10,7 @@ from typing import Generic, Never, TypeVar
 
 import anyio
 
-from asyncllm.fork_check import check_process
-from asyncllm.threads import ThreadEvent
+from asyncllm.threads import ThreadEvent, check_process
 
 from .loop_thread import CANCEL_GRACE_S, ENDED, LoopThread
 

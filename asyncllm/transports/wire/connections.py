@@ -8,7 +8,7 @@ import os
 import ssl
 import urllib.request
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -22,6 +22,8 @@ from asyncllm.threads import run_in_own_thread
 from ..base import Call, Connection
 from ..errors import connection_failure, cut_failure, redact, timeout_failure, unreadable_failure
 from ..headers import with_headers
+from .exchange import LOST, READ_BUFFER_BYTES, DirectExchange, Response, is_supported
+from .formats.format import FormatRequest
 from .timeouts import Timers
 from .tls import bound_receive_buffer, tls_context
 
@@ -51,23 +53,23 @@ class Connections:
         self._reading_tls = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
-    async def post(self, call: Call, body: bytes) -> aiohttp.ClientResponse:
+    def post(self, call: Call, body: bytes, *, streams: bool = False) -> Awaitable[Response]:
         """Post a body to where the request of a call goes, and return the head of the response.
 
         A request on a kept connection that the server closed before any answer is sent again, once. On a new connection
         that is the provider's failure.
+
+        Args:
+            call: The call.
+            body: The bytes to send.
+            streams: Whether an event stream is asked for.
         """
         request = call.request
         assert request is not None, "the wire is given requests that it serves"
-        target = self._targets.get((request.url, call.connection)) or await self._prepare(request.url, call.connection)
-        headers = target.complete(request.headers)
-        _on_kept_connection.set(False)
-        try:
-            return await self._send(target, headers, body)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
-            if not _on_kept_connection.get():
-                raise
-        return await self._send(target, headers, body)
+        target = self._targets.get((request.url, call.connection))
+        if target is not None and (exchange := target.direct(request.headers, body)) is not None:
+            return exchange.post(body, target.complete(request.headers), streams=streams)
+        return self._post(request, call.connection, body, streams=streams)
 
     async def request(
         self,
@@ -128,17 +130,34 @@ class Connections:
     def _drop_here(self) -> None:
         self._closing = self._loop.create_task(self.aclose())  # kept, so that it is not collected before its end
 
+    async def _post(self, request: FormatRequest, connection: Connection, body: bytes, *, streams: bool) -> Response:
+        target = self._targets.get((request.url, connection)) or await self._prepare(request.url, connection)
+        headers = target.complete(request.headers)
+        if (exchange := target.direct(request.headers, body)) is not None:
+            return await exchange.post(body, headers, streams=streams)
+        _on_kept_connection.set(False)
+        try:
+            return await self._by_session(target, headers, body)
+        except LOST:
+            if not _on_kept_connection.get():
+                raise
+        return await self._by_session(target, headers, body)
+
     async def _prepare(self, url: str, connection: Connection) -> _Target:
         # Plain HTTP needs no certificates, which take longer to read than a local server to answer.
         tls = await self.trust() if url.startswith("https:") else None
         key = (url, connection)
         if key not in self._targets:  # another call may have been here meanwhile
             looks_for_proxy = self._own and not connection.is_embedded
-            self._targets[key] = _Target(url, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+            target = _Target(url, connection.connect_timeout_s, tls, looks_for_proxy=looks_for_proxy)
+            pool = self._session.connector
+            if isinstance(pool, _Connector) and is_supported() and target.url.raw_user is None:
+                target.exchange = DirectExchange(pool, target.url, target.tls, target.timeout, target.proxy)
+            self._targets[key] = target
         return self._targets[key]
 
-    async def _send(self, target: _Target, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
-        return await self._session.post(
+    def _by_session(self, target: _Target, headers: Mapping[str, str], body: bytes) -> Awaitable[Response]:
+        return self._session.post(  # pyright: ignore[reportReturnType]  # aiohttp's own kind of property
             target.url,
             data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
             headers=headers,
@@ -152,7 +171,7 @@ class Connections:
 class _Target:
     """The parts that all requests to one address have in common."""
 
-    __slots__ = ("_completed", "_of", "proxy", "timeout", "tls", "url")
+    __slots__ = ("_completed", "_of", "exchange", "proxy", "timeout", "tls", "url")
 
     def __init__(
         self, url: str, connect_timeout_s: float, tls: ssl.SSLContext | None, *, looks_for_proxy: bool
@@ -161,6 +180,7 @@ class _Target:
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self.proxy = proxy_for(self.url) if looks_for_proxy else None
         self.tls = tls or True  # with True, the session's own; certificates are always checked
+        self.exchange: DirectExchange | None = None  # without one, the session sends the requests
         self._of: Mapping[str, str] | None = None
         self._completed: Mapping[str, str] = {}
 
@@ -169,6 +189,13 @@ class _Target:
         if headers is not self._of:
             self._completed, self._of = with_headers(_HEADERS, headers), headers
         return self._completed
+
+    def direct(self, headers: Mapping[str, str], body: bytes) -> DirectExchange | None:
+        """Return the exchange that sends a request without the session; None where the session has to."""
+        exchange = self.exchange
+        if exchange is None or len(body) >= _LARGE_BODY_BYTES or not exchange.is_able(self.complete(headers)):
+            return None
+        return exchange
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -185,16 +212,27 @@ class _Connector(aiohttp.TCPConnector):
         if self._pid == os.getpid():
             super().__del__(*arguments)
 
+    async def take(
+        self, request: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout
+    ) -> tuple[aiohttp.connector.Connection, bool]:
+        """Return a connection for a request, and whether it had been kept."""
+        connection = await super().connect(request, [], timeout)
+        while (protocol := connection.protocol) is not None and protocol.should_close:
+            # What came while it was kept answers no request, and would be taken for the answer to this one.
+            connection.close()
+            connection = await super().connect(request, [], timeout)
+        kept = protocol in self._used
+        if not kept:
+            self._used.add(protocol)
+            bound_receive_buffer(connection.transport)
+        return connection, kept
+
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any] | Sequence[Any], timeout: aiohttp.ClientTimeout
     ) -> Any:
-        connection = await super().connect(req, traces, timeout)  # type: ignore[arg-type]  # its type varies by version
-        kept = connection.protocol in self._used
+        connection, kept = await self.take(req, timeout)  # its own session traces nothing
         # The session asks in the task of the request, so that the request can read it.
         _on_kept_connection.set(kept)
-        if not kept:
-            self._used.add(connection.protocol)
-            bound_receive_buffer(connection.transport)
         return connection
 
 
@@ -246,4 +284,5 @@ def _own_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         raise_for_status=False,
+        read_bufsize=READ_BUFFER_BYTES,
     )

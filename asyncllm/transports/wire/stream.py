@@ -15,6 +15,7 @@ from ..bodies import as_chunk, no_end, unreadable_event
 from ..errors import describe, redact
 from ..litellm.importing import model_response
 from .connections import exchange_failure
+from .exchange import Response
 from .sse import SSEParser
 from .timeouts import Timers
 
@@ -31,7 +32,7 @@ class WireStream:
         build_response: Makes litellm's `ModelResponse` of an assembled answer.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, timers: Timers, call: Call) -> None:
+    def __init__(self, response: Response, timers: Timers, call: Call) -> None:
         self.headers: Mapping[str, str] = call.read_headers(response.headers)
         self.build_response: Callable[[dict[str, object]], object] | None = model_response
         self._response = response

@@ -7,6 +7,7 @@ and never imports litellm. On asyncio it runs in the caller's own loop, otherwis
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import aiohttp
 
@@ -36,11 +37,11 @@ class WireTransport:
         self._clients: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._bridge: Bridge | None = None
 
-    async def complete(self, call: Call) -> Answer:
+    def complete(self, call: Call) -> Awaitable[Answer]:
         """Send a request and return the whole answer."""
         if _in_asyncio():
-            return await self._complete(call)
-        return await self._bridged().call(lambda: self._complete(call))
+            return self._complete(call)
+        return self._bridged().call(lambda: self._complete(call))
 
     async def open_stream(self, call: Call) -> WireStream | CrossingStream:
         """Send a request and return its stream once the provider has accepted it."""
@@ -135,7 +136,7 @@ class WireTransport:
         caught: AsyncLLMError
         try:
             with client.timers.limit(call.timeout_s):
-                response = await client.post(call, request.encode())
+                response = await client.post(call, request.encode(), streams=True)
                 if response.status == 200:
                     return WireStream(response, client.timers, call)
                 body = await read_body(response)

@@ -8,6 +8,7 @@ import hypothesis  # noqa: F401  # before trio, whose random source it otherwise
 import pytest
 
 from asyncllm.transports.litellm.importing import import_litellm
+from asyncllm.transports.wire import connections
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,3 +27,12 @@ def litellm_imported() -> None:
     import_litellm()
     for name in ("LiteLLM", "openai", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@pytest.fixture(params=["direct", "session"])
+def exchange(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send requests on connections of the pool, and then by aiohttp's session, as with a release that is not known."""
+    name: str = request.param
+    if name == "session":
+        monkeypatch.setattr(connections, "is_supported", lambda: False)
+    return name

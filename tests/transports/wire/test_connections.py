@@ -17,7 +17,7 @@ from asyncllm.simulator import Fault, Simulator
 from asyncllm.transports import size_limits
 from tests.transports.wire.clients import client
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("exchange")]
 
 ANSWER = b'{"choices": [{"message": {"role": "assistant", "content": "here"}, "finish_reason": "stop"}]}'
 
@@ -98,6 +98,30 @@ async def test_a_kept_connection_that_closes_under_a_request_is_replaced() -> No
         assert (await llm.acompletion("one")).text == "here"
         assert (await llm.acompletion("two")).text == "here"
     assert opened == [1, 2]
+
+
+@pytest.mark.usefixtures("asyncio_alone")
+async def test_a_second_kept_connection_that_closes_is_the_providers_failure() -> None:
+    """However many connections the server has closed, a request goes out twice at most."""
+    asked: list[int] = []
+    both = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await read_request(reader)
+        asked.append(number)
+        if len(asked) == 3:
+            both.set()
+        await both.wait()
+        answer(writer)
+        await read_request(reader)
+        asked.append(number)
+
+    async with serve(handle) as (url, opened), client(url) as llm:
+        await asyncio.gather(*(llm.acompletion("hi") for _ in range(3)))
+        with pytest.raises(ProviderConnectionError):
+            await llm.acompletion("hi")
+    assert opened == [1, 2, 3]
+    assert len(asked) == 5
 
 
 @pytest.mark.usefixtures("asyncio_alone")
@@ -204,7 +228,10 @@ async def test_a_large_body_is_sent_without_a_warning(simulator: Simulator) -> N
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """An HTTP proxy on a thread of its own, and the first line of every request that it passed on."""
+    """An HTTP proxy on a thread of its own, and the first line of every request that it passed on.
+
+    Behind it stands the user, where the request names one.
+    """
     seen: list[str] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -213,7 +240,8 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await read_request(reader)
         line, rest = request.split(b"\r\n", 1)
-        seen.append(line.decode())
+        user = next((one for one in rest.lower().split(b"\r\n") if one.startswith(b"proxy-authorization:")), None)
+        seen.extend([line.decode(), *(() if user is None else (user.decode(),))])
         method, target, version = line.split(b" ")
         host, path = target.removeprefix(b"http://").split(b"/", 1)
         name, port = host.split(b":")
@@ -254,6 +282,22 @@ async def test_a_proxy_of_the_environment_is_used(
     async with client(simulator.url) as llm:
         assert (await llm.acompletion("hi")).text
     assert seen == [f"POST {simulator.url}/chat/completions HTTP/1.1"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the proxy's own loop, which is stopped in the middle
+async def test_a_proxy_is_told_its_user(
+    proxy: tuple[str, list[str]], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The credentials in the proxy's address go to the proxy with every request."""
+    url, seen = proxy
+    monkeypatch.setenv("http_proxy", url.replace("://", "://me:secret@"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with client(simulator.url) as llm:
+        for _ in range(2):
+            assert (await llm.stream("hi").collect()).text
+    line = f"POST {simulator.url}/chat/completions HTTP/1.1"
+    assert seen == [line, "proxy-authorization: basic bwu6c2vjcmv0"] * 2
 
 
 @pytest.mark.parametrize("exception", ["127.0.0.1", "*", "localhost,127.0.0.1"])

@@ -55,7 +55,7 @@ SERVED = {
     "groq": 80,
     "openrouter": 85,
     "litellm_proxy": 85,
-    "anthropic": 85,
+    "anthropic": 95,
     "gemini": 85,
 }
 if EVERY:  # a pair goes to litellm when either of its parameters does

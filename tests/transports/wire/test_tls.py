@@ -34,6 +34,7 @@ def secure(authority: trustme.CA) -> Iterator[Simulator]:
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("exchange")
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 async def test_a_bundle_of_the_environment_is_trusted(
     variable: str, authority: trustme.CA, secure: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -49,6 +50,7 @@ async def test_a_bundle_of_the_environment_is_trusted(
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("exchange")
 @pytest.mark.parametrize("switch", ["SSL_VERIFY", "PYTHONHTTPSVERIFY"])
 async def test_an_unknown_certificate_is_never_accepted(
     switch: str, secure: Simulator, monkeypatch: pytest.MonkeyPatch
@@ -63,6 +65,7 @@ async def test_an_unknown_certificate_is_never_accepted(
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("exchange")
 @pytest.mark.parametrize("at", ["warm_up", "call"])
 async def test_a_bundle_that_is_not_there_is_named(at: str, secure: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong path in the environment is said, ahead of time where that is asked for, and nothing else is trusted."""
@@ -73,6 +76,7 @@ async def test_a_bundle_that_is_not_there_is_named(at: str, secure: Simulator, m
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("exchange")
 async def test_plain_http_reads_no_certificates(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A local server is reached whatever the environment says of certificates, and without reading any."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
@@ -95,7 +99,7 @@ def own_protocols() -> list[SSLProtocol]:
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("trusted")
+@pytest.mark.usefixtures("exchange", "trusted")
 async def test_an_encrypted_connection_keeps_a_small_buffer(secure: Simulator) -> None:
     """A thousand open streams hold a thousand of them; asyncio's own, of 256 KiB, stays for nobody of ours.
 
@@ -113,7 +117,7 @@ async def test_an_encrypted_connection_keeps_a_small_buffer(secure: Simulator) -
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("trusted")
+@pytest.mark.usefixtures("exchange", "trusted")
 async def test_what_is_larger_than_the_buffer_arrives_whole(secure: Simulator) -> None:
     """Answers and events of many times its size come through it, again and again over one connection."""
     text = "Grüße, 世界 🌍 " * 20_000

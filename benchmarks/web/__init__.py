@@ -1,0 +1,1 @@
+"""Applications behind uvicorn: requests, streams, leaving clients, slow readers, tenants and overload."""
