@@ -16,12 +16,14 @@ from pydantic import BaseModel
 from asyncllm import Journal, JournalEntry, JournalError, Request, ServerError
 from asyncllm.batch.journal.fingerprint import Fingerprinter
 from asyncllm.batch.journal.journal import RunSummary
+from asyncllm.batch.journal.journal_file import open_to_write
 from asyncllm.batch.journal.lock import JournalLock, is_locked
+from asyncllm.batch.journal.store import JournalStore
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt
 from asyncllm.completions.usage import Usage
 
-from .journals import MODEL, completion, outcome, write_run
+from .journals import MODEL, completion, outcome, row_of, write_run
 
 
 def texts(path: Path) -> list[tuple[int, str | None, str]]:
@@ -212,14 +214,21 @@ def test_a_change_that_cannot_be_named_is_one_all_the_same(path: Path) -> None:
     assert whys(path, [request], params={"temperature": 0.9}) == ["changed"]
 
 
-def test_identical_items_are_looked_for_only_when_that_is_asked_for(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "shared"), [({}, None), ({"find_duplicates": True}, "1")], ids=["not", "asked for"]
+)
+def test_identical_items_are_looked_for_only_when_that_is_asked_for(
+    path: Path, options: dict[str, bool], shared: str | None
+) -> None:
     """An item of another id has no part in an answer unless the batch shares them."""
-    first, second = (
-        write_run(path, [Request("a", id=id)], [outcome("1")], ended="stopped")[0] for id in ("one", "two")
-    )
-    assert (first.duplicate, second.duplicate) == (None, None)
-    (twin,) = write_run(path, [Request("a", id="three")], [None])
-    assert twin.duplicate is None
+    store, identify = JournalStore(open_to_write(path, "normal"), path, **options), Fingerprinter(MODEL, {}, {})
+    store.begin(identify.base.parts, {}, 100.0)
+    one, two = (identify(Request("a", id=id)) for id in ("one", "two"))
+    (first,) = store.register([(0, one)])
+    store.record(row_of(first, one, outcome("1")), one.settings, was_sent=True)
+    (second,) = store.register([(1, two)])
+    assert (second.duplicate.text if second.duplicate else None) == shared
+    store.close()
 
 
 @pytest.mark.parametrize("ended", ["running", "done", "stopped", "killed"])
