@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from asyncllm import LLMConfig
+from asyncllm import LLMConfig, Request
+from asyncllm.batch.journal.fingerprint import Fingerprinter
 from asyncllm.client import PER_CALL
-from asyncllm.parameters import KNOWN, FixedParams, FoundOnce, check, merge, output_limit, profile_params
+from asyncllm.parameters import (
+    KNOWN,
+    FixedParams,
+    FoundOnce,
+    cache_mode,
+    check,
+    merge,
+    output_limit,
+    profile_params,
+)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +168,55 @@ def test_a_profile_sends_what_it_sets() -> None:
     body: Any = params["extra_body"]
     assert [type(value) for value in body.values()] == [dict]
     assert type(body["a"]["b"]) is list
+
+
+def test_the_parameters_of_a_profile_are_a_copy() -> None:
+    """What is changed in them on the way to the provider changes no profile, however deep it lies."""
+    config = LLMConfig(model="openai/gpt-4o", extra_body={"a": {"b": [1]}})
+    params: dict[str, Any] = profile_params(config)
+    params["extra_body"]["a"]["b"].append(2)
+    params["extra_body"]["c"] = 3
+    assert config.extra_body == {"a": {"b": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("use", "mode"), [(True, "use"), (False, "off"), ("refresh", "refresh"), ("only", "only")], ids=str
+)
+def test_a_call_chooses_how_the_cache_is_used(use: object, mode: str) -> None:
+    """A switch or a word of the call stands for a mode of the profile."""
+    assert cache_mode(use) == mode
+
+
+@pytest.mark.parametrize("use", [1, 0, None, "use", "off", "answers.sqlite", ["only"]], ids=str)
+def test_a_cache_that_is_no_choice_is_refused(use: object) -> None:
+    """A number is no switch, and a file is set for the client."""
+    with pytest.raises(TypeError) as caught:
+        cache_mode(use)
+    assert str(caught.value) == (
+        f'cache is True, False, "refresh" or "only" for a call, not {use!r}; the file is an option of the client.'
+    )
+
+
+UNRELATED = {
+    "extra_headers",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "user",
+}
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_parameter_that_changes_no_answer_makes_no_other_request(name: str) -> None:
+    """Billing, storage and delivery leave an answer usable for the same question; anything else does not."""
+    identify = Fingerprinter("openai/gpt-4o", {}, {})
+    params: dict[str, Any] = {name: 1}
+    is_same = identify(Request("a", **params)).sent == identify(Request("a")).sent
+    assert is_same == (name in UNRELATED)
 
 
 def test_a_profile_that_sets_nothing_sends_nothing() -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
-from asyncllm import AsyncLLM, Journal, Request
+from asyncllm import AsyncLLM, Journal, JournalEntry, Outcome, Request
+from asyncllm.batch.item import BatchItem
+from asyncllm.batch.journal.fingerprint import Fingerprint, Fingerprinter
+from asyncllm.batch.journal.session import JournalSession
+from asyncllm.batch.journal.store import JournalStore, Registered
 from asyncllm.simulator import Fault, Latency, Simulator
+
+from .journals import MODEL, outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +45,9 @@ async def test_half_duplicates_are_half_the_requests(
     assert all((o.cost_usd or 0) > 0 for o in given if o.duplicate_of is None)
     if journaled:
         assert Journal(path).summary().cost_usd == pytest.approx(sum(o.cost_usd or 0 for o in given))
+        entries = list(Journal(path).outcomes())
+        assert {entry.elapsed_s for entry in entries if entry.duplicate_of is not None} == {0.0}
+        assert all(entry.elapsed_s for entry in entries if entry.duplicate_of is None)
 
 
 async def test_duplicates_that_are_in_flight_wait_for_the_first(llm: AsyncLLM, simulator: Simulator) -> None:
@@ -90,3 +103,42 @@ async def test_without_it_every_item_is_sent(llm: AsyncLLM, simulator: Simulator
     await llm.gather(["a", "a"])
     await llm.gather(["a", "a"], journal=path)
     assert simulator.seen.requests == 4
+
+
+async def test_an_item_that_ends_while_its_twin_is_looked_up_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look-up did not find it yet, and still nothing is sent twice."""
+    looked_up, recorded = threading.Event(), threading.Event()
+    register = JournalStore.register
+
+    def slow(store: JournalStore, items: Sequence[tuple[int, Fingerprint]]) -> list[Registered]:
+        found = register(store, items)
+        if items[0][0] == 1:
+            looked_up.set()
+            recorded.wait()
+        return found
+
+    async def restore(entry: JournalEntry, messages: object) -> tuple[str, None]:
+        return entry.text, None
+
+    monkeypatch.setattr(JournalStore, "register", slow)
+    session: JournalSession[str] = JournalSession(None, Fingerprinter(MODEL, {}, {}), restore, deduplicate=True)
+    await session.open(1)
+    first, second = BatchItem(0, Request("a", id="one")), BatchItem(1, Request("a", id="two"))
+    assert await session.register([first]) == ([first], [])
+    known: list[Outcome[str]] = []
+
+    async def look_up() -> None:
+        to_send, ended = await session.register([second])
+        assert not to_send
+        known.extend(how for _, how in ended)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look_up)
+        await anyio.to_thread.run_sync(looked_up.wait)
+        tasks.start_soon(session.record, first, outcome("hello"))
+        await anyio.wait_all_tasks_blocked()
+        recorded.set()
+    await session.close("done")
+    assert [(how.index, how.id, how.text, how.duplicate_of, how.cost_usd) for how in known] == [
+        (1, "two", "hello", 0, 0.0)
+    ]

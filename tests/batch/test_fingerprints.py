@@ -212,3 +212,10 @@ def test_settings_are_equal_in_any_order() -> None:
     assert one.digest == other.digest
     assert one.digest != settings_of({"model": "m", "seed": "2"}).digest
     assert len(one.digest) == 16
+
+
+def test_keys_are_those_of_earlier_versions() -> None:
+    """They are what a journal on disk has: an id, or the hash of what is sent, with a mark before it."""
+    hashed = fingerprint(Request("a"))
+    assert hashed.key == b"#" + hashed.sent
+    assert fingerprint(Request("a", id="x")).key == b"=x"

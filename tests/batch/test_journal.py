@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
 from asyncllm import Journal, JournalEntry, JournalError, Request, ServerError
 from asyncllm.batch.journal.fingerprint import Fingerprinter
+from asyncllm.batch.journal.journal import RunSummary
+from asyncllm.batch.journal.journal_file import open_to_write
 from asyncllm.batch.journal.lock import JournalLock, is_locked
+from asyncllm.batch.journal.store import JournalStore
 from asyncllm.batch.outcome import Outcome
 from asyncllm.completions.call_record import Attempt
 from asyncllm.completions.usage import Usage
 
-from .journals import MODEL, completion, outcome, write_run
+from .journals import MODEL, completion, outcome, row_of, write_run
 
 
 def texts(path: Path) -> list[tuple[int, str | None, str]]:
@@ -65,6 +70,7 @@ def test_an_entry_has_what_there_is_to_know(path: Path) -> None:
     assert again is not None
     assert (again.text, again.usage, again.cost_usd) == ("hello", Usage(12, 7, basis="known"), 0.25)
     assert again.record.attempts == list(entry.attempts)
+    assert again.record.transport == "journal"
 
 
 def test_an_entry_of_a_failure_says_why(path: Path) -> None:
@@ -169,6 +175,69 @@ def test_an_id_that_comes_twice_is_two_items(path: Path) -> None:
     write_run(path, requests, [outcome("1"), outcome("2")])
     assert texts(path) == [(0, "x", "1"), (1, "x", "2")]
     assert whys(path, requests) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("coming", "expected"),
+    [
+        (["a", "c", "b2"], [None, None, None]),
+        (["a", "c", "d"], [None, None, "prompt changed and temperature changed"]),
+        (["c", "a", "b2", "b1"], [None, None, None, None]),
+    ],
+)
+def test_items_of_one_id_keep_their_answers_when_they_move(
+    path: Path, coming: list[str], expected: list[str | None]
+) -> None:
+    """Each finds its own answer, and none takes over that of another which is in the input too."""
+    known = {
+        "a": Request("a", id="x"),
+        "b1": Request("b", id="x", temperature=0.1),
+        "c": Request("c", id="x"),
+        "b2": Request("b", id="x", temperature=0.2),
+        "d": Request("d", id="x"),
+    }
+    write_run(
+        path, [known[name] for name in ("a", "b1", "c", "b2")], [outcome(name) for name in ("a", "b1", "c", "b2")]
+    )
+    registered = write_run(path, [known[name] for name in coming], [None] * len(coming), ended=None)
+    assert [item.why for item in registered] == expected
+    assert len({item.number for item in registered}) == len(coming)
+
+
+def test_a_change_that_cannot_be_named_is_one_all_the_same(path: Path) -> None:
+    """Where the settings of an answer are not what they were, the item is sent again."""
+    request = Request("a", id="x")
+    write_run(path, [request], [outcome("1")])
+    warmer = Fingerprinter(MODEL, {}, {"temperature": 0.9})
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE terms SET parts = ?", (json.dumps(dict(warmer.base.parts)),))
+    assert whys(path, [request], params={"temperature": 0.9}) == ["changed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "shared"), [({}, None), ({"find_duplicates": True}, "1")], ids=["not", "asked for"]
+)
+def test_identical_items_are_looked_for_only_when_that_is_asked_for(
+    path: Path, options: dict[str, bool], shared: str | None
+) -> None:
+    """An item of another id has no part in an answer unless the batch shares them."""
+    store, identify = JournalStore(open_to_write(path, "normal"), path, **options), Fingerprinter(MODEL, {}, {})
+    store.begin(identify.base.parts, {}, 100.0)
+    one, two = (identify(Request("a", id=id)) for id in ("one", "two"))
+    (first,) = store.register([(0, one)])
+    store.record(row_of(first, one, outcome("1")), one.settings, was_sent=True)
+    (second,) = store.register([(1, two)])
+    assert (second.duplicate.text if second.duplicate else None) == shared
+    store.close()
+
+
+@pytest.mark.parametrize("ended", ["running", "done", "stopped", "killed"])
+def test_the_ends_of_a_run_are_those_of_its_type(path: Path, ended: str) -> None:
+    """What a summary says is one of the words that a type checker knows."""
+    write_run(path, [], [], ended=ended)
+    (run,) = Journal.read(path).summary().runs
+    assert run.ended == ended
+    assert ended in get_args(get_type_hints(RunSummary)["ended"])
 
 
 def test_many_repetitions_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,16 @@ def test_looking_back_counts_the_items_of_the_run_before(path: Path) -> None:
     store.close()
 
 
+def test_looking_back_leaves_out_what_an_earlier_input_had(path: Path) -> None:
+    """Items that the last run to come to its end did not have any more are not counted."""
+    requests = [Request("a"), Request("b"), Request("c")]
+    write_run(path, requests, [outcome("1"), outcome("2"), outcome("3")])
+    write_run(path, requests[:1], [None])
+    store = begun(path, IDENTIFY)
+    assert look_back(store, IDENTIFY.base.parts) == {"done": 1}
+    store.close()
+
+
 def test_items_that_were_in_flight_are_counted_as_unknown(path: Path) -> None:
     """An item whose request was never answered is neither done nor new."""
     store = open_store(path)

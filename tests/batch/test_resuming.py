@@ -118,7 +118,9 @@ async def test_what_cannot_be_sent_is_in_the_journal_too(llm: AsyncLLM, path: Pa
         (3, None, None),
         (4, None, "TypeError"),
     ]
-    assert [run.failed for run in Journal(path).summary().runs] == [0]  # nothing was sent for them
+    (run,) = Journal(path).summary().runs
+    assert (run.failed, run.again) == (0, {})  # nothing was sent for them, and nothing again
+    assert all(e.started_at and run.started_at <= e.started_at <= (run.ended_at or 0.0) for e in entries)
 
 
 async def test_an_outcome_is_committed_when_it_is_handed_over(llm: AsyncLLM, path: Path) -> None:

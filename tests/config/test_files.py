@@ -102,7 +102,10 @@ def test_a_syntax_error_names_its_line(project: Project, secret_key: str) -> Non
 def test_a_file_that_is_not_text_is_refused(project: Project) -> None:
     """A file in another encoding is an error."""
     (project.root / "config.toml").write_bytes(b'[llm]\nmodel = "\xff"\n')
-    assert project.error() == "config.toml cannot be read: it is not UTF-8 text (byte 15)."
+    with pytest.raises(ConfigError) as caught:
+        project.load()
+    assert str(caught.value) == "config.toml cannot be read: it is not UTF-8 text (byte 15)."
+    assert caught.value.hint is None
 
 
 def test_a_file_that_cannot_be_read_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from collections.abc import ItemsView
+
 import pytest
 
 from asyncllm.config import LLMConfig
@@ -90,6 +93,20 @@ BROKEN = {
         "config.toml is not valid TOML: cannot overwrite a value (at line 4, column 9). "
         "A key can appear only once in a table.",
     ),
+    "a table twice": (
+        MODEL + "[llm.fast]\n[llm.fast]\n",
+        "config.toml is not valid TOML: cannot declare ('llm', 'fast') twice (at line 4, column 10). "
+        "A table can appear only once in a file.",
+    ),
+    "a string over two lines": (
+        '[llm]\nmodel = "openai/\ngpt-5-mini"\n',
+        "config.toml is not valid TOML: illegal character '\\n' (at line 2, column 17). "
+        "A quoted string must end on the line it starts on.",
+    ),
+    "a key like no other": (
+        MODEL + "xyzzy = 1",
+        "config.toml: [llm] xyzzy is not a known key.",
+    ),
     "a profile without a name": (
         MODEL + '[llm.""]\nseed = 1',
         'config.toml: [llm.""] has an empty name.',
@@ -115,6 +132,13 @@ BROKEN = {
         "config.toml: [llm] Model is not a known key; did you mean model?",
     ),
 }
+
+
+class Unreadable(UserDict[str, object]):
+    """A mapping that fails while it is read."""
+
+    def items(self) -> ItemsView[str, object]:
+        raise RuntimeError("gone")
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -218,6 +242,13 @@ def test_an_unknown_field_of_a_known_profile_s_variable_is_a_mistake(project: Pr
         ({"base_url": "https://me:pw@host/v1"}, "base_url must not contain a user name or password"),
         ({"base_url": "http://host:port/v1"}, "base_url must be a URL"),
         ({"api_key": ""}, "api_key must not be empty."),
+        (
+            {"api_key": "a pw"},
+            "api_key must not contain spaces, line breaks or characters outside ASCII.",
+        ),
+        ({"extra_body": Unreadable()}, "extra_body must be a table."),
+        ({"transport": "http"}, "transport must be one of auto, litellm, wire, "),
+        ({"cache_mode": "never"}, "cache_mode must be one of use, off, refresh, only, "),
         ({"adaptive": "often"}, "adaptive must be true or false"),
         ({"max_queue": -1}, "max_queue must be 0 or more"),
         ({"budget_usd": 0}, "budget_usd must be greater than 0"),
@@ -250,6 +281,34 @@ def test_names_of_other_libraries_are_recognised(name: str, field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         LLMConfig(**{"model": "openai/a", name: "1"})  # type: ignore[arg-type]
     assert str(caught.value) == f"argument: {name} is not a known key; did you mean {field}?"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("structured_mode", ("auto", "tools", "json_schema", "json", "md_json")),
+        ("transport", ("auto", "litellm", "wire")),
+        ("cache_mode", ("use", "off", "refresh", "only")),
+    ],
+)
+def test_every_choice_is_accepted(name: str, words: tuple[str, ...]) -> None:
+    """A field of a few words takes each of them."""
+    assert tuple(getattr(LLMConfig(**{"model": "openai/a", name: word}), name) for word in words) == words  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ('[llm]\nmodel = "my-model"\n', ["model"]),
+        ('[llm]\napi_key_env = "KEY"\n[llm.fast]\nmodel = "openai/a"\n', ["api_key_env"]),
+        ("llm = 5", ["llm"]),
+        (MODEL + "[llm.default]\n", [""]),
+    ],
+)
+def test_a_mistake_has_the_key_that_it_is_about(project: Project, text: str, keys: list[str]) -> None:
+    """A program can find the field of a mistake; one about a table has none."""
+    project.write(text)
+    assert [mistake.key for mistake in project.profiles().mistakes] == keys
 
 
 def test_data_that_is_no_table_is_refused() -> None:

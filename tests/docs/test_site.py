@@ -11,7 +11,6 @@ import pytest
 import asyncllm
 from asyncllm.cli import main
 from asyncllm.client import PER_CALL
-from asyncllm.config import describe_fields
 from asyncllm.parameters import CallOptions, ChatParams
 from asyncllm.simulator.faults import KINDS
 from tests.support.fences import fences
@@ -31,16 +30,6 @@ def rows(table: str) -> dict[str, list[str]]:
     """Read a table, by the code in its first column."""
     lines = [line.strip("|").split(" | ") for line in table.splitlines() if line.startswith("| `")]
     return {line[0].strip(" `"): [cell.strip() for cell in line[1:]] for line in lines}
-
-
-def test_the_table_of_fields_is_that_of_the_code() -> None:
-    """Every field has its row, with its default and its meaning."""
-    documented = rows(between("guides/profiles.md", "fields"))
-    assert list(documented) == [field.name for field in describe_fields()]
-    for field in describe_fields():
-        default, meaning = documented[field.name]
-        assert default.split()[0] == field.default.split()[0]
-        assert meaning == field.description
 
 
 def test_the_fields_of_a_call_are_those_of_the_code() -> None:

@@ -69,6 +69,14 @@ FORMS: dict[str, tuple[Message, dict[str, Any]]] = {
         Message("assistant", "One moment.", tool_calls=[CALL]),
         {"role": "assistant", "content": "One moment.", "tool_calls": [CALL_DICT]},
     ),
+    "thoughts": (
+        Message("assistant", "21.", thinking_blocks=[{"type": "thinking", "thinking": "Hm.", "signature": "s"}]),
+        {
+            "role": "assistant",
+            "content": "21.",
+            "thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}],
+        },
+    ),
     "tool result": (
         Message.tool_result(CALL, "21 degrees"),
         {"role": "tool", "content": "21 degrees", "tool_call_id": "call_1"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import string
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from asyncllm import AsyncLLM, ExtractionError
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.structured.schema.answer_type import AnswerType
+from asyncllm.structured.schema.readers import BadAnswerError, schema_reader
 
 pytestmark = pytest.mark.anyio
 
@@ -169,3 +172,26 @@ async def test_a_union_that_holds_itself_is_no_answer(llm: AsyncLLM, simulator: 
     simulator.faults(Fault("answer", text='{"a": "x"}'))
     with pytest.raises(ExtractionError, match="nested too deeply"):
         await llm.extract(schema, "?", structured_mode=mode, max_reasks=0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "letters"),
+    [
+        (r"^\d$", string.digits),
+        (r"^[\d]$", string.digits),
+        (r"^[\d.]$", string.digits + "."),
+        (r"^\w$", string.digits + string.ascii_letters + "_"),
+        (r"^[\w]$", string.digits + string.ascii_letters + "_"),
+        (r"^\\d$", ""),
+        (r"^[^\d]$", "".join(sorted({*string.printable, "٣", "é"} - {*string.digits, "\n"}))),
+    ],
+)
+def test_a_class_of_characters_is_that_of_json_schema(pattern: str, letters: str) -> None:
+    """Digits and letters are those of ASCII, alone and in a class of more, and no others."""
+    read = schema_reader({"type": "string", "pattern": pattern})
+    accepted = set()
+    for letter in {*string.printable, "٣", "é"}:
+        with suppress(BadAnswerError):
+            read(json.dumps(letter), None)
+            accepted.add(letter)
+    assert accepted - {"\n"} == set(letters)

@@ -211,6 +211,13 @@ def test_values_have_their_types_beside_them(field: dict[str, Any], kinds: Any) 
     assert field_of({**field, "type": "string"}) == {**field, "type": "string"}
 
 
+@pytest.mark.parametrize("value", [[], [1], {}, {"b": 1}], ids=str)
+def test_a_list_or_an_object_as_a_value_has_no_strict_form(value: object) -> None:
+    """The subset wants the items or the properties of their type, and there are none."""
+    assert is_refused(object_of({"const": value}))
+    assert is_refused(object_of({"enum": ["a", value]}))
+
+
 def test_one_of_is_any_of() -> None:
     """The subset knows no exclusive choice; where both are there, the schema has conditions that it cannot say."""
     branches = [{"type": "string"}, {"type": "integer"}]

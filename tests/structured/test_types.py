@@ -260,10 +260,17 @@ async def test_a_schema_that_leads_nowhere_is_asked_for_as_it_is() -> None:
         assert form.shape.show({"a": 1}, Growth()) == {"a": 1}
 
 
-@pytest.mark.parametrize("wanted", [list[str], {"type": "array"}])
-def test_a_lone_surrogate_is_a_bad_answer(wanted: Any) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (list[str], "unicode string"),
+        ({"type": "array"}, r"^The answer is not valid JSON: it has a lone surrogate\.$"),
+    ],
+    ids=["type", "schema"],
+)
+def test_a_lone_surrogate_is_a_bad_answer(wanted: Any, says: str) -> None:
     """Text that cannot be encoded is a bad answer, for a type and for a JSON Schema."""
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadAnswerError, match=says):
         AnswerType(wanted).read('["\ud83d"]')
 
 

@@ -199,7 +199,7 @@ class JournalStore:
     def _register(self, position: int, fingerprint: Fingerprint) -> Registered:
         row = self._known(fingerprint.key, 0)
         occurrence = 0
-        if row is not None and row[1] == self.run:
+        while row is not None and row[1] == self.run:  # one of them may have moved to where others of the id were
             occurrence = self._count(fingerprint.key)
             row = self._known(fingerprint.key, occurrence)
         if (row is None or row[_PROMPT] != fingerprint.prompt) and (moved := self._moved(fingerprint)) is not None:
