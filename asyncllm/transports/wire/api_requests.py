@@ -14,6 +14,7 @@ from asyncllm.errors import AsyncLLMError
 from ..base import Call, Connection
 from ..headers import lower_case
 from .connections import Connections, exchange_failure
+from .exchange import Response
 from .responses import read_body, refused
 
 # Large enough that a read from the disk costs little beside sending it, and small beside the memory of a batch.
@@ -110,10 +111,10 @@ async def exchange(client: Connections, request: ApiRequest) -> ApiResponse:
     raise caught
 
 
-async def _save(response: aiohttp.ClientResponse, path: Path) -> None:
+async def _save(response: Response, path: Path) -> None:
     try:
         with path.open("ab" if response.status == 206 else "wb") as file:
-            async for piece in response.content.iter_any():
+            while piece := await response.content.readany():
                 file.write(piece)
     except BaseException:
         response.close()

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import yarl
@@ -78,7 +78,7 @@ class Connections:
         connection: Connection,
         headers: Mapping[str, str],
         body: Callable[[], bytes | AsyncIterator[bytes] | None],
-    ) -> aiohttp.ClientResponse:
+    ) -> Response:
         """Send a request that is no call of a model, and return the head of the response.
 
         On a kept connection that was closed before any answer it is sent again, once, unless it may change something.
@@ -89,7 +89,7 @@ class Connections:
         _on_kept_connection.set(False)
         for again in (True, False):
             try:
-                return await self._session.request(
+                response: Any = await self._session.request(
                     method,
                     target.url,
                     data=body(),
@@ -99,7 +99,8 @@ class Connections:
                     ssl=target.tls,
                     allow_redirects=False,
                 )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+                return cast("Response", response)
+            except LOST:
                 if not (again and method == "GET" and _on_kept_connection.get()):
                     raise
         raise AssertionError("the second request is answered or raises")
