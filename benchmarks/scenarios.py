@@ -37,7 +37,7 @@ Where = Literal["kept", "fresh", "fresh over TLS", "first call", "snippet"]
 
 _SECONDS = 1.0
 _QUICK_SECONDS = 0.4
-_ROUNDS = 5  # enough for quartiles; more would not fit into a quarter of an hour
+_ROUNDS = 5  # enough for quartiles; the longer scenarios have fewer, to fit into a quarter of an hour
 _QUICK_ROUNDS = 2
 # Slow for what they add to the others.
 _NOT_QUICK = frozenset(
@@ -99,9 +99,9 @@ _IMPORTS = {
 }
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("plain-1", "plain call, 1 at a time", _CALLERS, calls("plain", 1)),
+    Scenario("plain-1", "plain call, 1 at a time", _CALLERS, calls("plain", 1), rounds=3),
     Scenario("plain-50", "plain call, 50 at a time", _CALLERS, calls("plain", 50)),
-    Scenario("plain-500", "plain call, 500 at a time", (FLOOR, OPENAI, LITELLM), calls("plain", 500), rounds=4),
+    Scenario("plain-500", "plain call, 500 at a time", (FLOOR, OPENAI, LITELLM), calls("plain", 500), rounds=3),
     Scenario(
         "plain-uvloop",
         "plain call on uvloop, 50 at a time",
@@ -112,27 +112,27 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("reasoning", "reasoning model with max_tokens", (OPENAI, LITELLM), calls("reasoning", 50)),
     Scenario("typed", "typed call", (OPENAI, INSTRUCTOR, PYDANTIC_AI, LANGCHAIN), calls("typed", 50)),
-    Scenario("stream", "stream, as fast as it goes", _STREAMERS, streams(100, 10)),
+    Scenario("stream", "stream, as fast as it goes", _STREAMERS, streams(100, 10), rounds=4),
     Scenario("claude", "Claude, plain call", (ANTHROPIC, LITELLM_CLAUDE), calls("plain", 50), OURS_CLAUDE),
     Scenario("claude-stream", "Claude, stream", (ANTHROPIC, LITELLM_CLAUDE), streams(100, 10), OURS_CLAUDE, rounds=3),
     Scenario("claude-typed", "Claude, typed call", (INSTRUCTOR_CLAUDE,), calls("typed", 50), OURS_CLAUDE, rounds=3),
     Scenario("gemini", "Gemini, plain call", (GENAI, LITELLM_GEMINI), calls("plain", 50), OURS_GEMINI),
     Scenario("gemini-stream", "Gemini, stream", (GENAI, LITELLM_GEMINI), streams(100, 10), OURS_GEMINI, rounds=3),
     # litellm is not here: it opens fewer connections than that.
-    Scenario("paced", "300 streams, a chunk every 20 ms", (FLOOR, OPENAI), _PACED, rounds=3),
+    Scenario("paced", "300 streams, a chunk every 20 ms", (FLOOR, OPENAI), _PACED, rounds=2),
     Scenario(
         "paced-uvloop",
         "300 streams, a chunk every 20 ms, on uvloop",
         (FLOOR_UVLOOP, OPENAI, OPENAI_UVLOOP),
         _PACED,
         OURS_UVLOOP,
-        rounds=3,
+        rounds=2,
     ),
-    Scenario("first-token", "time to the first token", _STREAMERS, streams(5, 1)),
+    Scenario("first-token", "time to the first token", _STREAMERS, streams(5, 1), rounds=3),
     # litellm is not here: it opens fewer connections than that, and the other streams wait.
     Scenario("open", "1,000 open streams", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh"),
     Scenario("open-tls", "1,000 open streams over TLS", (FLOOR, OPENAI), _OPEN, rounds=3, where="fresh over TLS"),
-    Scenario("first-call", "process start to first answer", _CALLERS, where="first call"),
+    Scenario("first-call", "process start to first answer", _CALLERS, rounds=4, where="first call"),
     Scenario(
         "claude-first-call",
         "Claude, process start to first answer",
