@@ -128,12 +128,10 @@ def test_a_probe_that_cost_much_is_not_repeated_soon() -> None:
     search.throttled(now, cooldown_s, answered=True)
     assert search.state is RateState.HOLDING
     end = now + cooldown_s + cooldown_s / AdaptiveParameters().probe_cost
-    states = set()
-    while now < end - 1.0:
+    while now < end - 1.0 and search.state is RateState.HOLDING:
         now = max(now, search.available_at(now))
         search.take(now)
-        states.add(search.state)
-    assert states == {RateState.HOLDING}
+    assert now >= end - 1.0
 
 
 def test_a_request_that_was_not_sent_is_returned_to_the_rate() -> None:
