@@ -16,7 +16,14 @@ from .provenance import Origin
 EXAMPLE_MODEL = "openai/gpt-5-mini"  # shown in messages as the form of a model name
 
 _LONGEST_SHOWN = 20  # characters of an invalid value; a longer one may be a misplaced key
-_UNITS = {"": "", "s": " of seconds", "tokens": " of tokens", "USD": " of US dollars"}
+_UNITS = {
+    "": "",
+    "bytes": " of bytes",
+    "days": " of days",
+    "s": " of seconds",
+    "tokens": " of tokens",
+    "USD": " of US dollars",
+}
 # Names of these fields in litellm, the openai SDK and OpenHands, where the nearest spelling would be another field.
 _OTHER_NAMES = {
     "api_base": "base_url",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asyncllm.config import describe_fields
+from asyncllm.config.fields import field_kind
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "profiles.md"
 
@@ -38,3 +39,9 @@ def test_each_group_is_a_section() -> None:
     for doc in describe_fields():
         groups.setdefault(doc.group, []).append(doc.name)
     assert list(groups.values()) == [[name for name, _, _ in section] for section in sections()]
+
+
+def test_a_unit_is_one_that_a_message_has_words_for() -> None:
+    """A number is of seconds, tokens, bytes, days or dollars, and what is no number has no unit."""
+    assert {doc.unit for doc in describe_fields() if field_kind(doc.name) not in (int, float)} == {""}
+    assert {doc.unit for doc in describe_fields()} == {"", "s", "tokens", "bytes", "days", "USD"}

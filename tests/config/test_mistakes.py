@@ -8,6 +8,7 @@ from collections.abc import ItemsView
 import pytest
 
 from asyncllm.config import LLMConfig
+from asyncllm.config.fields import field_kind
 from asyncllm.errors import ConfigError
 
 from .conftest import Project
@@ -260,6 +261,31 @@ def test_a_value_given_in_code_is_checked_alike(fields: dict[str, object], expec
         LLMConfig(**{"model": "openai/a", **fields})  # type: ignore[arg-type]
     assert str(caught.value).startswith(f"argument: {expected}")
     assert "pw" not in str(caught.value)
+
+
+UNITS = {
+    " of bytes": {"cache_max_bytes", "call_log_max_bytes"},
+    " of days": {"call_log_max_age"},
+    " of seconds": {
+        *("timeout", "connect_timeout", "first_token_timeout", "idle_timeout", "deadline"),
+        *("retry_min_wait", "retry_max_wait", "cache_ttl"),
+    },
+    " of tokens": {"max_input_tokens", "max_output_tokens"},
+    " of US dollars": {
+        *("budget_usd", "tenant_budget_usd"),
+        *("input_cost_per_token", "output_cost_per_token", "cached_input_cost_per_token"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LLMConfig.model_fields if field_kind(name) in (int, float)])
+def test_a_text_for_a_number_is_refused_with_its_unit(name: str) -> None:
+    """Every field that is a number says which it wants, and of what."""
+    with pytest.raises(ConfigError) as caught:
+        LLMConfig(**{"model": "openai/a", name: "x"})  # type: ignore[arg-type]
+    number = "a whole number" if field_kind(name) is int else "a number"
+    unit = next((unit for unit, names in UNITS.items() if name in names), "")
+    assert str(caught.value) == f'argument: {name} must be {number}{unit}, not "x".'
 
 
 @pytest.mark.parametrize(
