@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, BadRequestError, LLMConfig, ProviderError, ServerError
-from asyncllm.simulator import Fault, Script, Simulator
+from asyncllm.simulator import Fault, Latency, Script, Simulator
 from tests.structured.conftest import TRANSPORTS
 
 pytestmark = pytest.mark.anyio
@@ -220,11 +220,15 @@ async def test_calls_that_begin_together_learn_once(
     options: dict[str, Any], simulator: Simulator, listener: Listener
 ) -> None:
     """Each is served, and one event is logged."""
-    simulator.faults(refusing(*[(400, NO_SCHEMA)] * 4))
-    async with AsyncLLM(config(options, "json_schema")) as llm, anyio.create_task_group() as tasks:
-        for _ in range(4):
-            tasks.start_soon(llm.extract, Person, "Who?")
-    assert sorted(asked_modes(simulator)) == ["json_schema"] * 4 + ["tools"] * 4
+    async with AsyncLLM(config(options, "json_schema")) as llm:
+        simulator.latency(Latency(first_token_s=0.1))
+        await llm.gather([f"Open connection {n}." for n in range(4)])  # so that none has to wait for one below
+        simulator.latency(None)
+        simulator.faults(refusing(*[(400, NO_SCHEMA)] * 4))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(llm.extract, Person, "Who?")
+    assert sorted(asked_modes(simulator)[4:]) == ["json_schema"] * 4 + ["tools"] * 4
     assert len(listener.events) == 1
 
 

@@ -13,7 +13,7 @@ from asyncllm import AsyncLLM, ProviderError
 from asyncllm.simulator import Fault, Simulator
 from tests.support.secrets import SECRET
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("litellm_imported", "exchange")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("litellm_imported")]
 
 PROVIDERS = ("openai", "hosted_vllm", "groq", "openrouter", "deepseek", "together_ai", "mistral", "litellm_proxy")
 
