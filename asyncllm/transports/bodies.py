@@ -60,14 +60,32 @@ def error_in(data: Mapping[str, object]) -> Mapping[str, object] | None:
 
 def read_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error of a body that came with the status of an answer, by its code where that is a status."""
-    error, why = _hidden_error(data, secrets)
-    return error or MalformedResponseError(f"the provider said 200 and sent an error: {why}.", status_code=200)
+    return hidden_error(data, _code_of(data), secrets)
 
 
 def read_error_event(data: Mapping[str, object], secrets: tuple[str, ...]) -> AsyncLLMError:
     """Make the error that a provider sends in the middle of a stream, by its code where that is a status."""
-    error, why = _hidden_error(data, secrets)
-    return error or StreamInterruptedError(f"the provider broke the stream off: {why}.")
+    return hidden_error(data, _code_of(data), secrets, has_begun=True)
+
+
+def hidden_error(
+    data: Mapping[str, object], status: int | None, secrets: tuple[str, ...], *, has_begun: bool = False
+) -> AsyncLLMError:
+    """Make the error of a body or event that came with status 200.
+
+    Args:
+        data: The body or event.
+        status: The status that it would have had; None when it does not say.
+        secrets: Texts that must not occur in the error.
+        has_begun: Whether a chunk of the answer has come.
+    """
+    made = failure(status or 500, json.dumps(data), secrets=secrets)
+    if status is not None:
+        return made
+    why = made.message.removesuffix(" (HTTP 500)").rstrip(".")
+    if has_begun:
+        return StreamInterruptedError(f"the provider broke the stream off: {why}.")
+    return MalformedResponseError(f"the provider said 200 and sent an error: {why}.", status_code=200)
 
 
 def unreadable_event(error: Exception, event: bytes, *, has_begun: bool) -> AsyncLLMError:
@@ -109,10 +127,7 @@ def _as_delta(choice: Mapping[str, Any]) -> dict[str, object]:
     return {**{name: value for name, value in choice.items() if name != "message"}, "delta": delta}
 
 
-def _hidden_error(data: Mapping[str, object], secrets: tuple[str, ...]) -> tuple[AsyncLLMError | None, str]:
-    """Return the error of a body when its code is a status, and its message."""
+def _code_of(data: Mapping[str, object]) -> int | None:
     said = data["error"]
     code = said.get("code") if is_object(said) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else None
-    error = failure(status or 500, json.dumps(data), secrets=secrets)
-    return (error, "") if status is not None else (None, error.message.removesuffix(" (HTTP 500)").rstrip("."))
+    return code if isinstance(code, int) and 400 <= code < 600 else None

@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ..answers.conversation import InvalidRequestError
 from ..answers.json_values import as_array, as_object, encode_json
 from .behaviour import BatchSimulation
-from .execution import LineResult, finish, read_line
+from .execution import LineResult, ending_of, finish, prompt_tokens
 from .requests import BatchCall, BatchLine, BatchReply, SimulatedBatch, refused
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -79,7 +78,7 @@ class AnthropicBatches:
         wrong = behaviour.faults.invalid_line
         if wrong is not None and wrong <= len(lines):
             return refused(400, f"requests.{wrong - 1}.params: is invalid (simulated)")
-        tokens = sum(_tokens(line) for line in lines)
+        tokens = sum(prompt_tokens(line) for line in lines)
         limit = behaviour.max_enqueued_tokens
         waiting = sum(batch.prompt_tokens for batch in self._batches.values() if batch.status == "in_progress")
         if limit is not None and waiting + tokens > limit:
@@ -89,13 +88,9 @@ class AnthropicBatches:
         return BatchReply.of(_shown(batch, call.root))
 
     def _advance(self, batch: SimulatedBatch) -> None:
-        if batch.status != "in_progress":
-            return
-        age = self._behaviour.now - batch.created_at
-        if age >= self._behaviour.window_s:
-            self._end(batch, "expired")
-        elif age >= self._behaviour.takes_s:
-            self._end(batch, "completed")
+        ending = ending_of(batch, self._behaviour)
+        if ending is not None:
+            self._end(batch, ending)
 
     def _end(self, batch: SimulatedBatch, status: str) -> None:
         counts = {"succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
@@ -113,13 +108,6 @@ def _line(request: Mapping[str, object]) -> BatchLine:
     if not isinstance(custom_id, str) or not _CUSTOM_ID.fullmatch(custom_id):
         raise ValueError("custom_id: must match ^[a-zA-Z0-9_-]{1,64}$")
     return BatchLine(custom_id, _PATH, as_object(request.get("params")))
-
-
-def _tokens(line: BatchLine) -> int:
-    try:
-        return read_line(line)[1].prompt_tokens
-    except InvalidRequestError:
-        return 0  # it fails by itself, when it is processed
 
 
 def _written(custom_id: str, result: LineResult) -> tuple[bytes, bool]:

@@ -67,6 +67,24 @@ def finish(batch: SimulatedBatch, behaviour: BatchSimulation, write: Written, st
     batch.lines = [BatchLine(line.custom_id, line.path, {}) for line in batch.lines]
 
 
+def ending_of(batch: SimulatedBatch, behaviour: BatchSimulation) -> str | None:
+    """Return how a batch ends by now: `expired` or `completed`; None while it goes on, and when it has ended."""
+    if batch.status != "in_progress":
+        return None
+    age = behaviour.now - batch.created_at
+    if age >= behaviour.window_s:
+        return "expired"
+    return "completed" if age >= behaviour.takes_s else None
+
+
+def prompt_tokens(line: BatchLine) -> int:
+    """Return the tokens of a request's prompt; 0 for one that fails by itself when it is processed."""
+    try:
+        return read_line(line)[1].prompt_tokens
+    except InvalidRequestError:
+        return 0
+
+
 def read_line(line: BatchLine) -> tuple[ProviderFormat, ChatRequest]:
     """Read one request of a batch.
 

@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ..answers.conversation import InvalidRequestError
 from ..answers.json_values import as_object, encode_json
 from .behaviour import BatchSimulation
-from .execution import LineResult, finish, read_line
+from .execution import LineResult, ending_of, finish, prompt_tokens
 from .requests import BatchCall, BatchLine, BatchReply, SimulatedBatch, refused
 
 _CREATE = re.compile(r"/models/([^:/]+):batchGenerateContent")
@@ -82,7 +81,7 @@ class GeminiBatches:
             lines = [_line(text, model) for text in file.splitlines()]
         except (ValueError, TypeError) as error:
             return refused(400, f"batch: {error}")
-        tokens = sum(_tokens(line) for line in lines)
+        tokens = sum(prompt_tokens(line) for line in lines)
         limit = self._behaviour.max_enqueued_tokens
         waiting = sum(batch.prompt_tokens for batch in self._batches.values() if batch.status == "in_progress")
         if limit is not None and waiting + tokens > limit:
@@ -93,13 +92,9 @@ class GeminiBatches:
         return BatchReply.of(_shown(batch))
 
     def _advance(self, batch: SimulatedBatch) -> None:
-        if batch.status != "in_progress":
-            return
-        age = self._behaviour.now - batch.created_at
-        if age >= self._behaviour.window_s:
-            self._end(batch, "expired")
-        elif age >= self._behaviour.takes_s:
-            self._end(batch, "completed")
+        ending = ending_of(batch, self._behaviour)
+        if ending is not None:
+            self._end(batch, ending)
 
     def _end(self, batch: SimulatedBatch, status: str) -> None:
         finish(batch, self._behaviour, _written, status, self._behaviour.now)
@@ -120,13 +115,6 @@ def _line(text: bytes, model: str) -> BatchLine:
     decoded = as_object(json.loads(text))
     path = f"/v1beta/models/{model}:generateContent"
     return BatchLine(str(decoded["key"]), path, as_object(decoded.get("request")))
-
-
-def _tokens(line: BatchLine) -> int:
-    try:
-        return read_line(line)[1].prompt_tokens
-    except InvalidRequestError:
-        return 0  # it fails by itself, when it is processed
 
 
 def _written(key: str, result: LineResult) -> tuple[bytes, bool]:

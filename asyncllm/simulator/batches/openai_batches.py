@@ -15,7 +15,7 @@ from itertools import count, islice
 from ..answers.conversation import InvalidRequestError
 from ..answers.json_values import as_object, encode_json, is_object
 from .behaviour import BatchSimulation
-from .execution import LineResult, finish, read_line
+from .execution import LineResult, ending_of, finish, read_line
 from .requests import BatchCall, BatchLine, BatchReply, SimulatedBatch, refused
 
 _PAGE = 20
@@ -140,13 +140,9 @@ class OpenAIBatches:
         return read, None if read else ("empty_file", "The file is empty.", None)
 
     def _advance(self, batch: SimulatedBatch) -> None:
-        if batch.status != "in_progress":
-            return
-        age = self._behaviour.now - batch.created_at
-        if age >= self._behaviour.window_s:
-            self._end(batch, "expired")
-        elif age >= self._behaviour.takes_s:
-            self._end(batch, "completed")
+        ending = ending_of(batch, self._behaviour)
+        if ending is not None:
+            self._end(batch, ending)
 
     def _end(self, batch: SimulatedBatch, status: str) -> None:
         finish(batch, self._behaviour, _written, status, self._behaviour.now)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asyncllm.errors import ProviderError, UnsupportedError
+from asyncllm.errors import ProviderError
 from asyncllm.narrowing import is_mapping, list_or_empty, mapping_or_empty
 from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
@@ -21,7 +21,7 @@ from asyncllm.transports.wire.formats.format import FormatRequest
 
 from .api import BatchApi, count_of, text_of, time_of
 from .limits import BatchLimits
-from .provider import BatchResult, BatchStatus, ProviderBatch, Submission, UndecidedError
+from .provider import BatchResult, BatchStatus, ProviderBatch, Submission, UndecidedError, own_headers_refused
 
 _BETA = "anthropic-beta"
 _BY_TOOL = "tool"
@@ -69,10 +69,7 @@ class AnthropicBatchApi:
         usual = self._format.headers
         own = {name: value for name, value in request.headers.items() if usual.get(name) != value}
         if own.keys() - {_BETA}:
-            raise UnsupportedError(
-                "a request of a deferred batch cannot have extra_headers: a batch has one set for all.",
-                hint="Set extra_headers in the profile, or send the request live.",
-            )
+            raise own_headers_refused()
         return own
 
     def reading_of(self, request: FormatRequest) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asyncllm.errors import MalformedResponseError, ProviderError, UnsupportedError
+from asyncllm.errors import MalformedResponseError, ProviderError
 from asyncllm.narrowing import is_mapping, list_or_empty, mapping_or_empty
 from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
@@ -19,7 +19,7 @@ from asyncllm.transports.wire.formats.gemini.requests import GeminiFormat
 
 from .api import BatchApi, count_of, text_of, time_of
 from .limits import BatchLimits
-from .provider import BatchResult, BatchStatus, ProviderBatch, Submission
+from .provider import BatchResult, BatchStatus, ProviderBatch, Submission, own_headers_refused
 
 _METHOD = ":generateContent"
 _STATUSES: Mapping[str, BatchStatus] = {
@@ -60,10 +60,7 @@ class GeminiBatchApi:
     def headers_of(self, request: FormatRequest) -> Mapping[str, str]:
         """Return no headers, or raise for a request that has its own."""
         if request.headers is not self._format.headers:
-            raise UnsupportedError(
-                "a request of a deferred batch cannot have extra_headers: a batch has one set for all.",
-                hint="Set extra_headers in the profile, or send the request live.",
-            )
+            raise own_headers_refused()
         return {}
 
     def reading_of(self, request: FormatRequest) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from asyncllm.errors import ProviderError, UnsupportedError
+from asyncllm.errors import ProviderError
 from asyncllm.narrowing import is_mapping, list_or_empty, mapping_or_empty
 from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
@@ -21,7 +21,7 @@ from asyncllm.transports.wire.formats.openai_requests import OpenAIFormat
 
 from .api import BatchApi, count_of, text_of, time_of
 from .limits import BatchLimits
-from .provider import BatchResult, BatchStatus, Fate, ProviderBatch, Submission
+from .provider import BatchResult, BatchStatus, Fate, ProviderBatch, Submission, own_headers_refused
 
 MARK = "asyncllm"
 """The key of the metadata under which a batch has its mark."""
@@ -65,10 +65,7 @@ class OpenAIBatchApi:
     def headers_of(self, request: FormatRequest) -> Mapping[str, str]:
         """Return no headers, or raise for a request that has its own."""
         if request.headers is not self._format.headers:
-            raise UnsupportedError(
-                "a request of a deferred batch cannot have extra_headers: a batch has one set for all.",
-                hint="Set extra_headers in the profile, or send the request live.",
-            )
+            raise own_headers_refused()
         return {}
 
     def reading_of(self, request: FormatRequest) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from asyncllm.errors import ProviderError
+from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.transports.wire.formats.format import FormatRequest
 
 from .limits import BatchLimits
@@ -83,6 +83,14 @@ class Submission:
 
 class UndecidedError(Exception):
     """Whether a batch was created will be known when another has ended."""
+
+
+def own_headers_refused() -> UnsupportedError:
+    """Return the error of a request with headers of its own, which no batch can have."""
+    return UnsupportedError(
+        "a request of a deferred batch cannot have extra_headers: a batch has one set for all.",
+        hint="Set extra_headers in the profile, or send the request live.",
+    )
 
 
 class BatchProvider(Protocol):

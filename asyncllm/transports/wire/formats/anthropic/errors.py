@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from asyncllm.errors import AsyncLLMError, MalformedResponseError, StreamInterruptedError
-from asyncllm.transports.errors import failure
+from asyncllm.errors import AsyncLLMError
+from asyncllm.transports.bodies import hidden_error
 
 from ..json_values import is_object
 
@@ -38,14 +37,7 @@ def error_of(data: Mapping[str, object], secrets: tuple[str, ...], *, has_begun:
         secrets: Texts that must not occur in the error.
         has_begun: Whether a chunk of the answer has come.
     """
-    status = _status(data.get("error"))
-    made = failure(status or 500, json.dumps(data), secrets=secrets)
-    if status is not None:
-        return made
-    why = made.message.removesuffix(" (HTTP 500)").rstrip(".")
-    if has_begun:
-        return StreamInterruptedError(f"the provider broke the stream off: {why}.")
-    return MalformedResponseError(f"the provider said 200 and sent an error: {why}.", status_code=200)
+    return hidden_error(data, _status(data.get("error")), secrets, has_begun=has_begun)
 
 
 def _status(error: object) -> int | None:
