@@ -21,6 +21,7 @@ from ..errors import AsyncLLMError, RecordingError
 from ..narrowing import is_mapping, mapping_or_empty
 from ..parameters import WITHOUT_EFFECT
 from ..transports.base import Call
+from ..transports.errors import redact
 
 _VERSION = 1
 _HEAD = {"asyncllm": "recording", "version": _VERSION}
@@ -191,9 +192,8 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        text = text.replace(json.dumps(secret)[1:-1], "***")
-    return _ACCOUNT_IDS.sub(r"\1-***", text)
+    without = redact(text, tuple(json.dumps(secret)[1:-1] for secret in secrets))
+    return _ACCOUNT_IDS.sub(r"\1-***", without)
 
 
 def _text(request: Mapping[str, object]) -> str:

@@ -124,6 +124,19 @@ async def test_a_request_that_is_not_recorded(options: dict[str, Any], path: Pat
         assert (recording.added, len(content(path).splitlines())) == (1, 3)
 
 
+async def test_a_made_up_key_does_not_change_what_is_recorded(
+    options: dict[str, Any], offline: dict[str, Any], path: Path
+) -> None:
+    """A key such as "any" may be a word of the request, here of the schema's `anyOf`."""
+    values = []
+    for settings in (options | {"api_key": "any"}, offline):
+        with recorded(path):
+            async with AsyncLLM(**settings) as llm:
+                values.append(await llm.extract(int | None, "7 apples"))
+    assert values[0] == values[1]
+    assert "anyOf" in content(path)
+
+
 async def test_no_key_and_no_account_is_in_the_file(options: dict[str, Any], path: Path) -> None:
     """Not even where the prompt or the provider repeats it."""
     options |= {"extra_headers": {"x-team": "header-secret-1"}}
