@@ -31,8 +31,12 @@ _VARIABLES = {
     "rgb(23, 36, 42)": "var(--md-default-fg-color)",
 }
 _THEME = {
-    **dict.fromkeys(("primaryColor", "mainBkg", "actorBkg", "labelBoxBkgColor", "secondaryColor", "tertiaryColor"), _BOX),
-    **dict.fromkeys(("lineColor", "primaryBorderColor", "actorBorder", "signalColor", "transitionColor", "nodeBorder"), _LINE),
+    **dict.fromkeys(
+        ("primaryColor", "mainBkg", "actorBkg", "labelBoxBkgColor", "secondaryColor", "tertiaryColor"), _BOX
+    ),
+    **dict.fromkeys(
+        ("lineColor", "primaryBorderColor", "actorBorder", "signalColor", "transitionColor", "nodeBorder"), _LINE
+    ),
     **dict.fromkeys(("primaryTextColor", "textColor", "actorTextColor", "signalTextColor", "labelTextColor"), _TEXT),
     **dict.fromkeys(("loopTextColor", "transitionLabelColor", "stateLabelColor", "nodeTextColor"), _TEXT),
     **dict.fromkeys(("edgeLabelBackground", "labelBackgroundColor"), _BOX),

@@ -92,8 +92,9 @@ def _entries(entry: Any, section: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _first_sentence(text: str) -> str:
-    prose = re.sub(r"^```.*?^```|^[#|<=].*$", "", text, flags=re.MULTILINE | re.DOTALL).strip()
-    paragraph = " ".join(re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", prose.partition("\n\n")[0]).split())
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = re.sub(r"^(?:[#|<=\[!-]|---).*$", "", prose.partition("\n# ")[2] or prose, flags=re.MULTILINE)
+    paragraph = " ".join(re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", lines.strip().partition("\n\n")[0]).split())
     return re.split(r"(?<=[.:])\s", paragraph, maxsplit=1)[0]
 
 

@@ -28,13 +28,13 @@ THEME = TerminalTheme(
     [(132, 151, 159), (240, 160, 138), (143, 211, 164), (255, 180, 84), (134, 183, 245), (205, 167, 240)]
     + [(111, 211, 227), (255, 255, 255)],
 )
-ORDERS = '''from pydantic import BaseModel
+ORDERS = """from pydantic import BaseModel
 
 
 class Order(BaseModel):
     email: str
     pieces: int
-'''
+"""
 CONFIG = '[llm]\nmodel = "simulated/demo"\n'
 COMMANDS = (
     'asyncllm ask "Name a colour."',
