@@ -46,12 +46,13 @@ web: $(VENV)/dev.stamp ## serve the chat of examples/chat on the simulator, at h
 mutants: $(VENV)/dev.stamp ## count the small faults that the tests notice, in half an hour; PART=name for one part
 	@$(BIN)/python -m benchmarks.mutants $(PART)
 
-lint: $(VENV)/dev.stamp ## style, types and the direction of imports
+lint: $(VENV)/dev.stamp ## style, types, the direction of imports, and spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
 
 docs: $(VENV)/dev.stamp ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -17,7 +17,8 @@ body { margin: 0; box-sizing: border-box; width: 1200px; height: 630px; padding:
 svg { width: 150px; display: block; margin-bottom: 36px; }
 h1 { font-size: 104px; line-height: 1; margin: 0 0 36px; letter-spacing: -3px; }
 p { margin: 0; color: #c3d5db; }
-</style>LOGO<h1>asyncllm</h1><p>Calls, streams, typed answers and batches:<br>many calls to language models, under control.</p>"""
+</style>LOGO<h1>asyncllm</h1><p>Calls, streams, typed answers and batches:<br>
+many calls to language models, under control.</p>"""
 
 
 async def draw() -> None:

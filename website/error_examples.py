@@ -1,5 +1,7 @@
-"""An example of each error's message, from real runs against the simulator: `python -m website.error_examples` writes them
-into the page of troubleshooting."""
+"""An example of each error's message, for the page of troubleshooting: `python -m website.error_examples` writes them.
+
+Each comes from a real run against the simulator.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, AsyncLLMError, Image, Journal, Message, Text, errors
-from asyncllm.testing import Fault, Limit, recorded, simulated_provider
+from asyncllm.testing import Fault, recorded, simulated_provider
 
 from .marks import replace_between
 
@@ -32,14 +34,14 @@ class Invoice(BaseModel):
 
 
 @contextlib.contextmanager
-def client(*faults: Fault, limits: tuple[Limit, ...] = (), **options: object) -> Iterator[AsyncLLM]:
+def client(*faults: Fault, **options: Any) -> Iterator[AsyncLLM]:
     """Yield a client of a provider with these faults, which retries nothing."""
-    with simulated_provider(faults=list(faults), limits=list(limits)) as provider:
-        given: dict[str, object] = {"base_url": provider.url, "api_key": "any", "num_retries": 0, **options}
-        yield AsyncLLM(model=MODEL, **given)  # type: ignore[arg-type]  # any field of a profile
+    with simulated_provider(faults=list(faults)) as provider:
+        given: dict[str, Any] = {"base_url": provider.url, "api_key": "any", "num_retries": 0, **options}
+        yield AsyncLLM(model=MODEL, **given)
 
 
-async def ask(*faults: Fault, **options: object) -> None:
+async def ask(*faults: Fault, **options: Any) -> None:
     """Make a plain call."""
     with client(*faults, **options) as llm:
         async with llm:
@@ -168,8 +170,7 @@ async def message(kind: type[AsyncLLMError]) -> str:
     """Return the message of an error of exactly this class."""
     try:
         await EXAMPLES[kind]()
-    except AsyncLLMError as error:
-        assert type(error) is kind, repr(error)
+    except kind as error:
         return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8400", str(error).replace(f"{Path.cwd()}/", ""))
     raise AssertionError(f"{kind.__name__} was not raised")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import inspect
@@ -111,8 +112,6 @@ def _find(name: str) -> tuple[Any, Any]:
 
 def _described(name: str, found: Any) -> Iterator[str]:
     if callable(found):
-        try:
+        with contextlib.suppress(ValueError):  # a class of C
             yield f"```python\n{name}{inspect.signature(found)}\n```\n"
-        except ValueError:
-            pass  # a class of C
     yield f"{inspect.getdoc(found) or ''}\n"

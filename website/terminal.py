@@ -1,4 +1,4 @@
-"""The picture of a terminal on the landing page, drawn from what the program really writes: `python -m website.terminal`."""
+"""The picture of a terminal on the landing page, of what the program really writes: `python -m website.terminal`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,9 @@ PICTURE = ROOT / "docs" / "assets" / "terminal.svg"
 
 # Narrow, so that it can be read on a phone.
 COLUMNS = 50
-THEME = TerminalTheme(
-    (11, 21, 26),
-    (219, 229, 233),
-    [(11, 21, 26), (240, 160, 138), (143, 211, 164), (255, 180, 84), (134, 183, 245), (205, 167, 240), (111, 211, 227)]
-    + [(219, 229, 233)],
-    [(132, 151, 159), (240, 160, 138), (143, 211, 164), (255, 180, 84), (134, 183, 245), (205, 167, 240)]
-    + [(111, 211, 227), (255, 255, 255)],
-)
+_DARK, _LIGHT = (11, 21, 26), (219, 229, 233)
+_COLOURS = [(240, 160, 138), (143, 211, 164), (255, 180, 84), (134, 183, 245), (205, 167, 240), (111, 211, 227)]
+THEME = TerminalTheme(_DARK, _LIGHT, [_DARK, *_COLOURS, _LIGHT])
 ORDERS = """from pydantic import BaseModel
 
 
