@@ -23,7 +23,7 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test coverage web mutants lint docs bench bench-quick bench-environment bench-limits soak peers lock clean
+.PHONY: help demo test coverage web mutants lint docs bench bench-quick bench-environment bench-limits soak peers compat lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -46,12 +46,13 @@ web: $(VENV)/dev.stamp ## serve the chat of examples/chat on the simulator, at h
 mutants: $(VENV)/dev.stamp ## count the small faults that the tests notice, in half an hour; PART=name for one part
 	@$(BIN)/python -m benchmarks.mutants $(PART)
 
-lint: $(VENV)/dev.stamp ## style, types and the direction of imports
+lint: $(VENV)/dev.stamp ## style, types, the direction of imports, and spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
 
 docs: $(VENV)/dev.stamp ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -74,6 +75,10 @@ soak: $(VENV)/dev.stamp ## kill, starve and fill batches for half an hour; CASE=
 
 peers: $(VENV)/run.stamp ## check a real llama.cpp server and a LiteLLM proxy, each in its own environment; the first is compiled, for minutes
 	@$(BIN)/python -m benchmarks.real_servers $(SERVER)
+
+compat: $(BIN)/python ## build the wheel, and try it with the lowest and the newest versions of what it needs
+	@$(PIP) install uv==$(UV_VERSION)
+	@.ci/compat $(BIN)/uv
 
 lock: $(BIN)/python ## write the lock files anew; UPGRADE=1 takes the newest releases
 	@$(PIP) install uv==$(UV_VERSION)

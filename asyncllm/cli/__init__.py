@@ -32,6 +32,7 @@ _COMMANDS = {
     "profiles": "Show the profiles, and where each value comes from.",
     "cache": "Show or clear a cache of answers.",
     "calls": "List, search and add up the calls in a log.",
+    "schema": "Write the JSON Schema of config.toml, for editors.",
     "doctor": "Check profiles: key, endpoint, model, price, clock.",
     "simulate": "Serve a simulated provider on this machine, for tests.",
 }
@@ -83,9 +84,9 @@ def _alone(name: str, module: ModuleType) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from .version import describe_versions
 
-        typer.echo(f"asyncllm {__version__}")
+        typer.echo(describe_versions())
         raise typer.Exit
 
 
@@ -98,7 +99,7 @@ app = typer.Typer(cls=_Commands, rich_markup_mode=None, pretty_exceptions_enable
 def _asyncllm(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the versions, and exit.")
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

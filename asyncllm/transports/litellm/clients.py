@@ -83,6 +83,13 @@ class HandedClient(AsyncHTTPHandler):
             transport=self._transport, timeout=timeout, headers=headers, cookies=cookies, trust_env=False
         )
 
+    # Some litellm releases call the SDK's method of this name, others their handler's: the SDK's alone takes `cast_to`.
+    async def post(self, url: str, *arguments: Any, **named: Any) -> Any:
+        """Send a request."""
+        if "cast_to" in named:
+            return await self.sdk.post(url, *arguments, **named)
+        return await super().post(url, *arguments, **named)
+
     @cached_property
     def sdk(self) -> openai.AsyncOpenAI:
         """The SDK's client."""
