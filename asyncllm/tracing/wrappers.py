@@ -95,6 +95,7 @@ class Wrappers:
             raise
         call.opened(opened.record.first_token_s or 0.0)
         opened.source = _TimedSource(opened.source, call, len(opened.first))
+        opened.needs_text = opened.needs_text or self._settings.captures_content
         finished = opened.finished
 
         def end(completion: Completion, error: BaseException | None) -> None:
