@@ -53,10 +53,12 @@ def instrument(
     if _originals:
         return
     opt_in = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
+    is_latest = "gen_ai_latest_experimental" in map(str.strip, opt_in)
+    meter = opentelemetry.metrics.get_meter(_NAME, __version__, meter_provider)
     settings = TracingSettings(
         opentelemetry.trace.get_tracer(_NAME, __version__, tracer_provider),
-        Metrics(opentelemetry.metrics.get_meter(_NAME, __version__, meter_provider)),
-        is_latest="gen_ai_latest_experimental" in map(str.strip, opt_in),
+        Metrics(meter, is_latest=is_latest),
+        is_latest=is_latest,
         captures_content=content.is_wanted() if capture_content is None else capture_content,
     )
     wrappers = Wrappers(settings, frozenset(propagate_to))

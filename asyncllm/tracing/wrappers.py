@@ -141,6 +141,7 @@ class Wrappers:
 
         def params(endpoint: Endpoint, request: Request) -> Mapping[str, Any]:
             made = original(endpoint, request)
+            self._settings.metrics.endpoints.add(endpoint)
             if not get_current_span().get_span_context().is_valid:
                 return made
             own = self._own.get(endpoint)
