@@ -134,7 +134,7 @@ async def test_what_adaptive_control_found_is_seen(llm: AsyncLLM, recording: Rec
     assert in_flight.value >= 1
     assert in_flight.attributes == {"asyncllm.profile": "default", "gen_ai.request.model": "openai/gpt-4o-mini"}
     assert not recording.points("asyncllm.adaptive.rate")
-    simulator.faults(Fault("status", code=429, retry_after=0.01, times=1))
+    simulator.faults(Fault("status", code=429, retry_after=0.01, retry_after_form="ms", times=1))
     await llm.gather(["hi"] * 3)
     (rate,) = recording.points("asyncllm.adaptive.rate")
     assert rate.value > 0
