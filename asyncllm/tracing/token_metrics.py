@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from opentelemetry.metrics import Histogram, Meter
 
 from ..completions.usage import Usage
 from .attributes import Attributes
+from .totals import Total
 
 _BOUNDARIES = tuple(4**power for power in range(14))  # those that the conventions advise
 _MODALITY = "gen_ai.token.modality"
@@ -49,12 +51,15 @@ class InferenceTokens:
         each, total = "gen_ai.client.inference.operation", "gen_ai.client.inference.usage"
         self._sent = _histogram(meter, f"{each}.input_tokens", "Input tokens of a call.").record
         self._received = _histogram(meter, f"{each}.output_tokens", "Output tokens of a call.").record
-        counter = meter.create_counter
-        self._input = counter(f"{total}.input_tokens", "{token}", "Input tokens used, cached ones included.").add
-        self._output = counter(f"{total}.output_tokens", "{token}", "Output tokens used, reasoning included.").add
-        self._read = counter(f"{total}.cache_read.input_tokens", "{token}", "Input tokens read from a cache.").add
-        self._write = counter(f"{total}.cache_write.input_tokens", "{token}", "Input tokens written to a cache.").add
-        self._reasoning = counter(f"{total}.reasoning.output_tokens", "{token}", "Output tokens of reasoning.").add
+
+        def counter(kind: str, description: str) -> Callable[[float, Attributes], None]:
+            return Total(meter, f"{total}.{kind}", "{token}", description).add
+
+        self._input = counter("input_tokens", "Input tokens used, cached ones included.")
+        self._output = counter("output_tokens", "Output tokens used, reasoning included.")
+        self._read = counter("cache_read.input_tokens", "Input tokens read from a cache.")
+        self._write = counter("cache_write.input_tokens", "Input tokens written to a cache.")
+        self._reasoning = counter("reasoning.output_tokens", "Output tokens of reasoning.")
 
     def record(self, attributes: Attributes, usage: Usage | None, error_type: str | None) -> None:
         """Record the usage of a call; one without is recorded as 0 tokens, as the conventions ask."""
