@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeGuard, cast
 
 from .surrogates import MISSING, joined
+from .usage import Usage
 
 # The pieces of a delta that are texts to be joined; anything else a provider adds is kept as it last came.
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
 class ChunkAssembly:
@@ -71,6 +73,15 @@ class ChunkAssembly:
         left = [(index, choice.rest()) for index, choice in sorted(self._choices.items()) if choice.holds_back]
         return {**self._head, "choices": [{"index": index, "delta": delta} for index, delta in left]} if left else None
 
+    def estimated(self, estimate: Callable[[str], Usage]) -> Usage:
+        """Return the estimated usage of all that the model has written."""
+        return estimate(self.written)
+
+    def drop_texts(self) -> None:
+        """Drop the texts so far, and what else grows with them."""
+        for choice in self._choices.values():
+            choice.drop_texts()
+
     def result(self) -> dict[str, Any]:
         """Return the answer so far, in the chat-completions form."""
         choices = [choice.result(index) for index, choice in sorted(self._choices.items())]
@@ -122,7 +133,7 @@ class _ChoiceAssembly:
         for key, value in delta.items():
             if value is None:
                 continue
-            if key in _TEXTS and isinstance(value, str):
+            if key in TEXTS and isinstance(value, str):
                 if self._held or not value.isascii():
                     value = delta[key] = joined(self._held, key, value)
                 self._texts.setdefault(key, []).append(value)
@@ -143,6 +154,11 @@ class _ChoiceAssembly:
         for name, tokens in logprobs.items():
             if isinstance(tokens, list):
                 self._logprobs.setdefault(name, []).extend(cast(list[object], tokens))
+
+    def drop_texts(self) -> None:
+        self._texts.clear()
+        self._logprobs.clear()
+        self._other.clear()
 
     def result(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": None, **self._other}

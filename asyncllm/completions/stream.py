@@ -17,6 +17,7 @@ import anyio
 
 from ..errors import AsyncLLMError, ProviderError, ProviderTimeoutError, StreamInterruptedError
 from ..threads import into_this_loop
+from .bounded_assembly import BoundedAssembly
 from .call_record import CallRecord
 from .chunk import Chunk
 from .chunk_assembly import ChunkAssembly
@@ -52,6 +53,7 @@ class Opened:
         price: The cost of a usage in US dollars.
         estimate: The usage of a text that came without one.
         finished: Called once at the end, with the answer, and the error if there was one.
+        needs_text: Whether that call takes the whole text: for a log, a cache or a trace.
     """
 
     source: ChunkStream
@@ -63,6 +65,7 @@ class Opened:
     price: Callable[[Usage], float | None]
     estimate: Callable[[str], Usage]
     finished: Callable[[Completion, BaseException | None], None]
+    needs_text: bool = False
 
 
 class CompletionStream:
@@ -80,6 +83,7 @@ class CompletionStream:
         self._restarts = restarts if on_interrupt == "restart" else 0
         self._pending: deque[dict[str, Any]] = deque()
         self._assembly = ChunkAssembly()
+        self._most_chars: int | None = None
         self._restarted = False
         self._completion: Completion | None = None
         self._closed = False
@@ -115,6 +119,15 @@ class CompletionStream:
             raise RuntimeError("the stream is not open; use `async with` or iterate over it")
         return self._opened.record
 
+    def keep_at_most(self, characters: int) -> None:
+        """Keep the text only while it is no longer than that; call it before the stream is opened.
+
+        The memory of a stream whose chunks are passed on stays bounded. `text` and the texts of `completion` are empty
+        once the answer is longer; its usage, cost and finish reason are the same. What records answers (the cache,
+        `log_prompts`, traces with content) takes the whole text, and has it kept.
+        """
+        self._most_chars = characters
+
     async def collect(self) -> Completion:
         """Read to the end and return the whole answer."""
         async for _ in self:
@@ -124,9 +137,11 @@ class CompletionStream:
     async def open(self) -> Self:
         """Send the request and wait for the first chunk; entering the block and reading the first chunk do it too."""
         if self._opened is None and not self._closed:
-            self._opened = await self._open()
+            opened = self._opened = await self._open()
             self._into_loop = into_this_loop()
-            self._pending.extend(self._opened.first)
+            self._pending.extend(opened.first)
+            if self._most_chars is not None and not opened.needs_text:
+                self._assembly = BoundedAssembly(self._most_chars, opened.estimate)
         return self
 
     async def aclose(self) -> None:
@@ -267,7 +282,7 @@ def _settle(
     cost: float | None = None
     try:
         if usage.basis == "unknown":
-            usage = opened.estimate(assembly.written)
+            usage = assembly.estimated(opened.estimate)
         # The provider may have generated more of an interrupted answer than has arrived.
         if usage.basis == "known" or assembly.finished:
             cost = opened.price(usage)

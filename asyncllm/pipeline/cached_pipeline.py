@@ -33,9 +33,6 @@ from .pipeline import BatchPolicy, Counters, Pipeline
 if TYPE_CHECKING:
     from ..structured import TypedForms
 
-if TYPE_CHECKING:
-    from ..structured import TypedForms
-
 # Only answers that the model itself brought to an end are kept.
 _WHOLE = frozenset(("stop", "tool_calls", "function_call"))
 
@@ -103,7 +100,9 @@ class CachedPipeline(Pipeline):
             found = self._found(key)
             if found is not None:
                 return self._opened(request, found, deadline, turn)
-        return await super().open(request, deadline, turn, forms)
+        opened = await super().open(request, deadline, turn, forms)
+        opened.needs_text = opened.needs_text or key is not None
+        return opened
 
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
         """Store an answer that is whole, under the request that was sent last, whose form may have changed."""
@@ -176,6 +175,7 @@ class CachedPipeline(Pipeline):
             price=_free,
             estimate=partial(_estimate, request),
             finished=partial(self.ended, request),
+            needs_text=self.config.log_prompts,
         )
 
     def _record(self, found: StoredAnswer, turn: FallbackTurn | None) -> CallRecord:

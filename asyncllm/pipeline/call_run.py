@@ -207,6 +207,7 @@ class CallRun:
             price=endpoint.price,
             estimate=self._estimate,
             finished=partial(self._pipeline.ended, self.request),
+            needs_text=self._pipeline.config.log_prompts,
         )
 
     def completion(self, answer: Answer) -> Completion:

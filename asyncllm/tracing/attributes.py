@@ -16,8 +16,10 @@ PROVIDERS = {
     "azure": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
     "bedrock": "aws.bedrock",
+    "cohere_chat": "cohere",
     "gemini": "gcp.gemini",
     "mistral": "mistral_ai",
+    "moonshot": "moonshot_ai",
     "vertex_ai": "gcp.vertex_ai",
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
@@ -44,11 +46,13 @@ _USAGE = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "output_tokens": "gen_ai.usage.output_tokens",
     "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
+    "cache_write_tokens": "gen_ai.usage.cache_write.input_tokens",
     "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
     "audio_input_tokens": "gen_ai.usage.audio.input_tokens",
     "audio_output_tokens": "gen_ai.usage.audio.output_tokens",
 }
+# Names that were others before the conventions' own version 0.1.
+_OLDER = {"gen_ai.usage.cache_write.input_tokens": "gen_ai.usage.cache_creation.input_tokens"}
 
 Attributes = dict[str, AttributeValue]
 
@@ -92,6 +96,8 @@ def of_request(params: Mapping[str, object], *, is_stream: bool) -> Attributes:
         found["gen_ai.request.stop_sequences"] = (stop,)
     elif is_list(stop):
         found["gen_ai.request.stop_sequences"] = tuple(str(one) for one in stop)
+    if isinstance(effort := params.get("reasoning_effort"), str):
+        found["gen_ai.request.reasoning.level"] = effort
     if isinstance(count, int) and count != 1:
         found["gen_ai.request.choice.count"] = count
     if (form := params.get("response_format")) is not None:
@@ -102,7 +108,7 @@ def of_request(params: Mapping[str, object], *, is_stream: bool) -> Attributes:
     return found
 
 
-def of_answer(completion: Completion) -> Attributes:
+def of_answer(completion: Completion, *, is_latest: bool) -> Attributes:
     """Return the attributes of an answer: who gave it, why it ended, what it took and cost."""
     found: Attributes = {"gen_ai.response.model": completion.model}
     if completion.id:
@@ -114,7 +120,7 @@ def of_answer(completion: Completion) -> Attributes:
     for name, attribute in _USAGE.items():
         value: int | None = getattr(usage, name)
         if value is not None:
-            found[attribute] = value
+            found[attribute if is_latest else _OLDER.get(attribute, attribute)] = value
     found["asyncllm.usage.basis"] = usage.basis
     if (cost := completion.cost_usd) is not None:
         found["asyncllm.cost_usd"] = cost
@@ -131,4 +137,5 @@ def of_answer(completion: Completion) -> Attributes:
 def _finish_reasons(completion: Completion) -> Sequence[str]:
     choices = completion.get("choices")
     found = [one.get("finish_reason") for one in choices if is_mapping(one)] if is_list(choices) else []
-    return tuple(str(reason) for reason in found if reason)
+    # A choice without its reason was cut short, for which the conventions have a word.
+    return tuple(str(reason or "error") for reason in found)

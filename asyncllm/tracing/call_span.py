@@ -96,11 +96,10 @@ class CallSpan:
         """End the span of a call with an answer, or with part of one."""
         span, attributes = self.span, {**self._common, "gen_ai.response.model": completion.model}
         if span.is_recording():
-            span.set_attributes(of_answer(completion))
+            span.set_attributes(of_answer(completion, is_latest=self._settings.is_latest))
             if self._settings.captures_content:
                 span.set_attributes(content.of_completion(completion))
-        self._settings.metrics.answered(attributes, completion)
-        self._end(attributes, completion.record.attempts, error)
+        self._end(attributes, completion.record.attempts, completion, error)
         if span.is_recording():
             for profile, reason in completion.record.skipped.items():
                 span.add_event("asyncllm.fallback", {"asyncllm.profile": profile, "asyncllm.reason": reason})
@@ -109,16 +108,21 @@ class CallSpan:
     def failed(self, error: BaseException) -> None:
         """End the span of a call without an answer."""
         attempts = error.attempts if isinstance(error, ProviderError | DeadlineExceededError) else ()
-        self._end(self._common, attempts, error)
+        self._end(self._common, attempts, None, error)
         self.span.end()
 
-    def _end(self, attributes: Attributes, attempts: Iterable[Attempt], error: BaseException | None) -> None:
+    def _end(
+        self,
+        attributes: Attributes,
+        attempts: Iterable[Attempt],
+        completion: Completion | None,
+        error: BaseException | None,
+    ) -> None:
         if self.span.is_recording():
             self._add_attempts(attempts)
             self._set_status(error)
-        if error is not None:
-            attributes = {**attributes, "error.type": _kind(error)}
-        self._settings.metrics.ended(attributes, (time.time_ns() - self._started_ns) / _NS, attempts)
+        elapsed_s, kind = (time.time_ns() - self._started_ns) / _NS, None if error is None else _kind(error)
+        self._settings.metrics.ended(attributes, elapsed_s, attempts, completion, kind)
 
     def _add_attempts(self, attempts: Iterable[Attempt]) -> None:
         """Add an event for each attempt that waited or failed, at the time at which it ended."""

@@ -21,7 +21,13 @@ def is_wanted() -> bool:
 
 def of_messages(messages: Sequence[Mapping[str, object]]) -> Attributes:
     """Return the prompt in the conventions' form: the system's instructions, and the other messages."""
-    rules = [part for one in messages if one.get("role") in ("system", "developer") for part in _parts(one)]
+    rules = [
+        part
+        for one in messages
+        if one.get("role") in ("system", "developer")
+        for part in _parts(one)
+        if part["type"] == "text"
+    ]
     chat = [
         {"role": one.get("role"), "parts": _parts(one)}
         for one in messages

@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection
 from functools import wraps
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import opentelemetry.metrics
 import opentelemetry.trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import Meter, MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .. import __version__, telemetry
@@ -26,11 +27,12 @@ _WRAPPED: tuple[tuple[type, str], ...] = (
     (AsyncLLM, "_complete"),
     (AsyncLLM, "_stream"),
     (AsyncLLM, "_extract"),
-    (Endpoint, "params"),
+    (Endpoint, "call"),
     (OutcomeStream, "__aenter__"),
     (OutcomeStream, "__aexit__"),
 )
 _originals: dict[tuple[type, str], Any] = {}
+_metrics: WeakKeyDictionary[Meter, dict[bool, Metrics]] = WeakKeyDictionary()
 
 
 def instrument(
@@ -53,10 +55,12 @@ def instrument(
     if _originals:
         return
     opt_in = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
+    is_latest = "gen_ai_latest_experimental" in map(str.strip, opt_in)
+    meter = opentelemetry.metrics.get_meter(_NAME, __version__, meter_provider)
     settings = TracingSettings(
         opentelemetry.trace.get_tracer(_NAME, __version__, tracer_provider),
-        Metrics(opentelemetry.metrics.get_meter(_NAME, __version__, meter_provider)),
-        is_latest="gen_ai_latest_experimental" in map(str.strip, opt_in),
+        _metrics_of(meter, is_latest=is_latest),
+        is_latest=is_latest,
         captures_content=content.is_wanted() if capture_content is None else capture_content,
     )
     wrappers = Wrappers(settings, frozenset(propagate_to))
@@ -94,6 +98,14 @@ class AsyncLLMInstrumentor:
         """Call `uninstrument`."""
         uninstrument()
         type(self).is_instrumented_by_opentelemetry = False
+
+
+def _metrics_of(meter: Meter, *, is_latest: bool) -> Metrics:
+    """Return the instruments of a meter, which are made once: it observes no others of the same names."""
+    made = _metrics.setdefault(meter, {})
+    if is_latest not in made:
+        made[is_latest] = Metrics(meter, is_latest=is_latest)
+    return made[is_latest]
 
 
 def _trace_ids() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 from weakref import WeakSet
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpHistogram, Observation
@@ -10,14 +11,17 @@ from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpHistogr
 from ..client import AsyncLLM
 from ..completions.call_record import Attempt
 from ..completions.completion import Completion
+from ..completions.usage import Usage
+from ..config import LLMConfig
+from ..pipeline.endpoint import Endpoint
 from .attributes import Attributes
+from .token_metrics import InferenceTokens, TokenMetrics, TokenUsage
+from .totals import Total
 
-# The boundaries that the conventions advise for durations (s) and tokens, and for chunks.
+# The boundaries that the conventions advise for durations in seconds, and for chunks.
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-_TOKENS = tuple(4**power for power in range(14))
 _FIRST_CHUNK = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _CHUNK = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-_DURATION = "gen_ai.client.operation.duration"
 
 
 class Metrics:
@@ -25,36 +29,38 @@ class Metrics:
 
     Args:
         meter: The meter.
+        is_latest: Use the latest names rather than those of version 1.36.
+
+    Attributes:
+        clients: The clients whose slots are observed.
+        endpoints: The endpoints whose limits, as adaptive control has found them, are observed.
     """
 
-    def __init__(self, meter: Meter) -> None:
-        def histogram(name: str, description: str, boundaries: Iterable[float]) -> Histogram:
+    def __init__(self, meter: Meter, *, is_latest: bool) -> None:
+        def seconds(name: str, description: str, boundaries: Iterable[float]) -> Histogram:
             bounds = tuple(boundaries)
             return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=bounds)
 
-        def seconds(name: str, description: str, boundaries: Iterable[float]) -> Callable[[float, Attributes], None]:
-            return histogram(name, description, boundaries).record
-
-        self._histogram = histogram(_DURATION, "GenAI operation duration.", _SECONDS)
+        # Version 1.36 has no metrics of chunks; they came with these names.
+        kind = "gen_ai.client.inference" if is_latest else "gen_ai.client.operation"
+        self._histogram = seconds(f"{kind}.duration", "Duration of a call.", _SECONDS)
         self._duration = self._histogram.record
-        self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            "{token}",
-            "Number of input and output tokens used.",
-            explicit_bucket_boundaries_advisory=_TOKENS,
-        ).record
-        first, chunk = "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.operation.time_per_output_chunk"
-        self.first_chunk = seconds(first, "Time to receive the first chunk.", _FIRST_CHUNK)
-        self.chunk = seconds(chunk, "Time between two chunks.", _CHUNK)
-        self._queued = seconds("asyncllm.queue.duration", "Time that an attempt waited for limits.", _SECONDS)
-        self._retries = meter.create_counter("asyncllm.retries", "{attempt}", "Attempts after the first.").add
-        self._throttled = meter.create_counter("asyncllm.throttled", "{response}", "Answers with status 429.").add
-        self._cost = meter.create_counter("asyncllm.cost", "USD", "The cost of answers whose price is known.").add
+        self._tokens: TokenMetrics = InferenceTokens(meter) if is_latest else TokenUsage(meter)
+        first, chunk = f"{kind}.time_to_first_chunk", f"{kind}.time_per_output_chunk"
+        self.first_chunk = seconds(first, "Time to receive the first chunk.", _FIRST_CHUNK).record
+        self.chunk = seconds(chunk, "Time between two chunks.", _CHUNK).record
+        self._queued = seconds("asyncllm.queue.duration", "Time that an attempt waited for limits.", _SECONDS).record
+        self._retries = Total(meter, "asyncllm.retries", "{attempt}", "Attempts after the first.").add
+        self._throttled = Total(meter, "asyncllm.throttled", "{response}", "Answers with status 429.").add
+        self._cost = Total(meter, "asyncllm.cost", "USD", "The cost of answers whose price is known.").add
         self.clients: WeakSet[AsyncLLM] = WeakSet()
+        self.endpoints: WeakSet[Endpoint] = WeakSet()
         gauge = meter.create_observable_gauge
         gauge("asyncllm.in_flight", [self._observe("in_flight")], "{call}", "Slots in use.")
         gauge("asyncllm.waiting", [self._observe("waiting")], "{call}", "Requests waiting for a limit.")
         gauge("asyncllm.limit", [self._limits], "{call}", "The most slots in use at a time.")
+        gauge("asyncllm.adaptive.rate", [self._found(0)], "{request}/s", "The rate that adaptive control has found.")
+        gauge("asyncllm.adaptive.in_flight", [self._found(1)], "{request}", "The number in flight that it has found.")
 
     @property
     def is_recording(self) -> bool:
@@ -62,8 +68,24 @@ class Metrics:
         real: object = getattr(self._histogram, "_real_instrument", self._histogram)
         return real is not None and not isinstance(real, NoOpHistogram)
 
-    def ended(self, attributes: Attributes, elapsed_s: float, attempts: Iterable[Attempt]) -> None:
-        """Record a call that ended, with its attempts."""
+    def ended(
+        self,
+        attributes: Attributes,
+        elapsed_s: float,
+        attempts: Iterable[Attempt],
+        completion: Completion | None,
+        error_type: str | None,
+    ) -> None:
+        """Record a call that ended, with its attempts, and with what its answer took and cost."""
+        usage: Usage | None = None
+        if completion is not None:
+            if completion.usage.basis == "known" and not completion.record.cached:
+                usage = completion.usage
+            if completion.cost_usd:
+                self._cost(completion.cost_usd, attributes)
+        self._tokens.record(attributes, usage, error_type)
+        if error_type is not None:
+            attributes = {**attributes, "error.type": error_type}
         self._duration(elapsed_s, attributes)
         count = -1
         for attempt in attempts:
@@ -75,28 +97,26 @@ class Metrics:
         if count > 0:
             self._retries(count, attributes)
 
-    def answered(self, attributes: Attributes, completion: Completion) -> None:
-        """Record what an answer took and cost."""
-        usage = completion.usage
-        if usage.input_tokens is not None:
-            self._tokens(usage.input_tokens, {**attributes, "gen_ai.token.type": "input"})
-        if usage.output_tokens is not None:
-            self._tokens(usage.output_tokens, {**attributes, "gen_ai.token.type": "output"})
-        if completion.cost_usd:
-            self._cost(completion.cost_usd, attributes)
-
     def _observe(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
             for client in tuple(self.clients):
                 count: int = getattr(client.stats(), name)
-                yield Observation(count, _client_attributes(client))
+                yield Observation(count, _profile_attributes(client.config))
 
         return observe
 
     def _limits(self, _options: CallbackOptions) -> Iterable[Observation]:
         for client in tuple(self.clients):
-            yield Observation(client.config.max_concurrency, _client_attributes(client))
+            yield Observation(client.config.max_concurrency, _profile_attributes(client.config))
+
+    def _found(self, index: Literal[0, 1]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            for endpoint in tuple(self.endpoints):
+                if (found := endpoint.limits.found[index]) is not None:
+                    yield Observation(found, _profile_attributes(endpoint.config))
+
+        return observe
 
 
-def _client_attributes(client: AsyncLLM) -> Attributes:
-    return {"asyncllm.profile": client.config.profile or "default", "gen_ai.request.model": client.config.model}
+def _profile_attributes(config: LLMConfig) -> Attributes:
+    return {"asyncllm.profile": config.profile or "default", "gen_ai.request.model": config.model}

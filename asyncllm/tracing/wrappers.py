@@ -24,7 +24,8 @@ from ..narrowing import mapping_or_empty
 from ..pipeline.endpoint import Endpoint
 from ..structured import type_name
 from ..structured.forms import TypedForms
-from ..transports.base import ChunkStream
+from ..transports.base import Call, ChunkStream
+from ..transports.headers import with_headers
 from .attributes import Attributes
 from .call_span import BATCH, CallSpan, TracingSettings, common_attributes
 
@@ -95,6 +96,7 @@ class Wrappers:
             raise
         call.opened(opened.record.first_token_s or 0.0)
         opened.source = _TimedSource(opened.source, call, len(opened.first))
+        opened.needs_text = opened.needs_text or self._settings.captures_content
         finished = opened.finished
 
         def end(completion: Completion, error: BaseException | None) -> None:
@@ -135,11 +137,12 @@ class Wrappers:
 
         return extract
 
-    def params(self, original: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
+    def call(self, original: Callable[..., Call]) -> Callable[..., Call]:
         """Send the trace's context along, to endpoints of one's own."""
 
-        def params(endpoint: Endpoint, request: Request) -> Mapping[str, Any]:
-            made = original(endpoint, request)
+        def call(endpoint: Endpoint, *arguments: Any, **options: Any) -> Call:
+            made = original(endpoint, *arguments, **options)
+            self._settings.metrics.endpoints.add(endpoint)
             if not get_current_span().get_span_context().is_valid:
                 return made
             own = self._own.get(endpoint)
@@ -148,11 +151,10 @@ class Wrappers:
             if own:
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
-                if headers:
-                    return {**made, "extra_headers": {**headers, **mapping_or_empty(made.get("extra_headers"))}}
+                _add_headers(made, headers)
             return made
 
-        return params
+        return call
 
     def aenter(self, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Begin the span of a batch."""
@@ -200,6 +202,18 @@ class Wrappers:
             return False
         host = urlsplit(str(endpoint.connection.options.get("base_url") or "")).hostname
         return endpoint.provider == "litellm_proxy" or host in self._hosts or (host is not None and is_own_host(host))
+
+
+def _add_headers(call: Call, headers: Mapping[str, str]) -> None:
+    """Add headers to a call, where it has no others of these names."""
+    if call.request is None:
+        call.params = {
+            **call.params,
+            "extra_headers": {**headers, **mapping_or_empty(call.params.get("extra_headers"))},
+        }
+    else:
+        # Not among the parameters: those of a profile are encoded once, and with others in each call.
+        call.request.headers = with_headers(headers, call.request.headers)
 
 
 def _request_of(asked: Asked) -> Request:

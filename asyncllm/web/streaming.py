@@ -25,6 +25,8 @@ _UNBUFFERED = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "
 # Shorter than the idle timeouts of common proxies, of which the shortest are 30 s.
 _KEEP_ALIVE_S = 15.0
 _COMMENT = b": keep-alive\n\n"
+# The most that models write, 128,000 tokens, are about as many characters.
+_KEPT_CHARS = 500_000
 # nginx's status of a request whose client has closed the connection; the client does not see it, access logs do.
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -106,6 +108,8 @@ class AnswerResponse(Response):
         self.media_type = encoding.media_type
         self.background = None
         self.init_headers({**_UNBUFFERED, **encoding.headers, **(headers or {})})
+        if isinstance(stream, CompletionStream):
+            stream.keep_at_most(_KEPT_CHARS)
         self._stream = stream
         self._encoding = encoding
         self._keep_alive_s = keep_alive_s if encoding.is_events else None
@@ -134,6 +138,8 @@ class AnswerResponse(Response):
                 raise failure
             finally:
                 del failure
+        if self.background is not None:
+            await self.background()
 
     async def _watch(self, receive: Receive, scope: anyio.CancelScope) -> None:
         """Cancel the response when the client has gone; that closes the provider's connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -344,3 +345,55 @@ async def test_many_streams_are_read_side_by_side(llm: AsyncLLM, simulator: Simu
             group.start_soon(read, number)
     assert all(f'"question {number}"' in text for number, text in texts.items())
     assert len(texts) == 20
+
+
+LONG: dict[str, Any] = {"simulator": {"answer_tokens": 25_000, "chunk_chars": 4000}}
+
+
+async def test_a_text_that_is_too_long_is_dropped_on_request(llm: AsyncLLM) -> None:
+    """The chunks bring all of it, usage and cost are the same, and nothing is held of the text."""
+    whole = await llm.stream("hi", extra_body=LONG).collect()
+    stream = llm.stream("hi", extra_body=LONG)
+    stream.keep_at_most(20_000)
+    sizes = [len(chunk.text) async for chunk in stream]
+    assert sum(sizes) == len(whole.text) > 90_000
+    completion = stream.completion
+    assert (stream.text, completion.text) == ("", "")
+    assert (completion.usage, completion.finish_reason) == (whole.usage, "stop")
+    assert completion.cost_usd == whole.cost_usd
+
+
+async def test_a_text_that_is_not_too_long_is_kept(llm: AsyncLLM) -> None:
+    """The limit is one of length, not of kind."""
+    stream = llm.stream("hi", extra_body=LONG)
+    stream.keep_at_most(200_000)
+    text = "".join([chunk.text async for chunk in stream])
+    assert stream.text == stream.completion.text == text
+
+
+async def test_the_estimate_of_a_dropped_text_is_that_of_the_whole(llm: AsyncLLM, simulator: Simulator) -> None:
+    """A stream that is left has no usage of the provider: what was dropped is part of the estimate."""
+    simulator.faults(Fault("stall", after_chunks=20))
+    usages = []
+    for most in (1_000_000, 20_000):
+        stream = llm.stream("hi", extra_body=LONG)
+        stream.keep_at_most(most)
+        seen = 0
+        async with stream:
+            while seen < 60_000:
+                seen += len((await anext(stream)).text)
+        usages.append(stream.completion.usage)
+    whole, dropped = usages
+    assert dropped.basis == whole.basis == "estimated"
+    assert dropped.output_tokens == pytest.approx(whole.output_tokens, rel=0.05)
+
+
+@pytest.mark.parametrize("recorder", ["log_prompts", "cache"])
+async def test_what_is_recorded_is_kept(llm: AsyncLLM, recorder: str, tmp_path: Path) -> None:
+    """The log of prompts and the cache have the whole text, whatever the reader asked for."""
+    keeping: Any = {"log_prompts": {"log_prompts": True}, "cache": {"cache": str(tmp_path / "answers.db")}}[recorder]
+    async with llm.with_options(**keeping) as recording:
+        stream = recording.stream("hi", extra_body=LONG)
+        stream.keep_at_most(20_000)
+        sizes = [len(chunk.text) async for chunk in stream]
+        assert len(stream.completion.text) == sum(sizes)

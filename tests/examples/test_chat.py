@@ -105,6 +105,36 @@ async def test_leaving_closes_the_providers_connection(
         assert app["llm"].stats().in_flight == 0
 
 
+async def test_two_tabs_stream_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, simulator: Simulator, secret_key: str, tmp_path: Path
+) -> None:
+    """Each shows its own answer; stopping one leaves the other to go on to its end, and both conversations are kept."""
+    simulator.faults(Fault("stall", after_chunks=3, contains="of the first"))
+    simulator.latency(Latency(first_token_s=0.2, tokens_per_s=60))
+    with running(monkeypatch, simulator, secret_key) as (url, app):
+        async with chromium(tmp_path / "profile") as browser, browser.tab(url) as one, browser.tab(url) as two:
+            await say(one, "Tell me of the first.")
+            await one.until(f"{LAST}.textContent.startsWith('Simulated')")
+            await say(two, "Tell me of the second, at length.")
+            await two.until(f"{LAST}.textContent.startsWith('Simulated')")
+            assert simulator.seen.in_flight == 2
+            await one.run("document.getElementById('stop').click()")
+            await one.until("document.getElementById('send').checkVisibility()")
+            await two.until("document.getElementById('spent').textContent.includes('tokens')")
+            assert "Tell me of the second, at length." in await two.run(f"{LAST}.textContent")
+            assert await two.run("document.getElementById('problem').hidden")
+            assert "second" not in await one.run("document.getElementById('messages').textContent")
+            for tab in (one, two):
+                await tab.until("document.querySelectorAll('#conversations button').length === 2")
+                await tab.open(f"{url}/?again")
+                titles = (
+                    "[...document.querySelectorAll('#conversations button')].map((button) => button.textContent).sort()"
+                )
+                assert await tab.run(titles) == ["Tell me of the first.", "Tell me of the second, at length."]
+            await simulator.seen.wait_async(lambda seen: seen.in_flight == 0, timeout=20)
+        assert app["llm"].stats().in_flight == 0
+
+
 async def test_overload_is_said_kindly(
     monkeypatch: pytest.MonkeyPatch, simulator: Simulator, secret_key: str, tmp_path: Path
 ) -> None:

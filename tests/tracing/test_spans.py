@@ -30,10 +30,11 @@ def scripted(**script: object) -> dict[str, dict[str, object]]:
 async def test_a_call_is_a_span(llm: AsyncLLM, recording: Recording, simulator: Simulator) -> None:
     """Its attributes are those of the conventions: provider, models, parameters, usage, server."""
     usage = {
-        "prompt_tokens_details": {"cached_tokens": 3},
+        "prompt_tokens_details": {"cached_tokens": 3, "cache_creation_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
     params: Any = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 200, "seed": 7, "stop": ["END"], "n": 2}
+    params["reasoning_effort"] = "low"
     completion = await llm.acompletion(
         "hi", presence_penalty=0.1, frequency_penalty=0.2, extra_body=scripted(usage=usage), **params
     )
@@ -52,12 +53,14 @@ async def test_a_call_is_a_span(llm: AsyncLLM, recording: Recording, simulator: 
         "gen_ai.request.choice.count": 2,
         "gen_ai.request.presence_penalty": 0.1,
         "gen_ai.request.frequency_penalty": 0.2,
+        "gen_ai.request.reasoning.level": "low",
         "gen_ai.response.model": completion.model,
         "gen_ai.response.id": completion.id,
         "gen_ai.response.finish_reasons": ("stop", "stop"),
         "gen_ai.usage.input_tokens": completion.usage.input_tokens,
         "gen_ai.usage.output_tokens": completion.usage.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": 3,
+        "gen_ai.usage.cache_write.input_tokens": 4,
         "gen_ai.usage.reasoning.output_tokens": 2,
         "server.address": "127.0.0.1",
         "server.port": port,
@@ -70,12 +73,14 @@ async def test_a_call_is_a_span(llm: AsyncLLM, recording: Recording, simulator: 
     assert "gen_ai.request.stream" not in attributes
 
 
-async def test_without_opting_in_the_older_name_is_used(llm: AsyncLLM) -> None:
+async def test_without_opting_in_the_older_names_are_used(llm: AsyncLLM) -> None:
     """As the specification asks: `gen_ai.system` until the latest conventions are asked for."""
+    usage = {"prompt_tokens_details": {"cache_creation_tokens": 4}}
     for recording in recorded():
-        await llm.acompletion("hi")
+        await llm.acompletion("hi", extra_body=scripted(usage=usage))
         attributes = dict(recording.span(CHAT).attributes or {})
         assert attributes["gen_ai.system"] == "openai"
+        assert attributes["gen_ai.usage.cache_creation.input_tokens"] == 4
         assert "gen_ai.provider.name" not in attributes
 
 
@@ -100,6 +105,7 @@ async def test_a_stream_that_is_left_is_cancelled_and_no_error(
     span = recording.span(CHAT)
     assert span.status.status_code is StatusCode.UNSET
     assert dict(span.attributes or {})["asyncllm.cancelled"] is True
+    assert dict(span.attributes or {})["gen_ai.response.finish_reasons"] == ("error",)
 
 
 async def test_an_interrupted_stream_is_an_error(llm: AsyncLLM, recording: Recording, simulator: Simulator) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from fastapi import BackgroundTasks, FastAPI
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from asyncllm import AsyncLLM, web
 from asyncllm.simulator import Fault, Simulator
+from asyncllm.web import streaming
 from asyncllm.web.protocols import EventEncoding
 from asyncllm.web.streaming import AnswerResponse
 from tests.web.conftest import Visitor, scripted
@@ -233,6 +235,44 @@ async def test_a_slow_reader_slows_the_provider(llm: AsyncLLM, simulator: Simula
         assert simulator.seen.bytes_sent < whole
         visitor.leave()
     await simulator.seen.wait_async(lambda seen: seen.connections_open == 0)
+
+
+async def test_a_very_long_answer_is_not_held(llm: AsyncLLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a reader has been sent is not kept, usage and cost are sent all the same; an answer of usual length is."""
+    body = scripted(answer_tokens=25_000, chunk_chars=4000)
+    for most, is_kept in ((20_000, False), (500_000, True)):
+        monkeypatch.setattr(streaming, "_KEPT_CHARS", most)
+        stream = llm.stream("hi", extra_body=body)
+        response = web.stream_response(stream, "events")
+        visitor = await Visitor().visit(response)
+        assert len(texts(visitor, "events")) > 90_000
+        assert visitor.events()[-1][1]["usage"]["output_tokens"] > 20_000
+        assert bool(stream.completion.text) is is_kept
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_tasks_in_the_background_find_the_answer(llm: AsyncLLM, simulator: Simulator, leaves: bool) -> None:
+    """FastAPI's background tasks run when the stream has ended, and when its reader has left."""
+    if leaves:
+        simulator.faults(Fault("stall", after_chunks=2))
+    stored: list[str] = []
+    app = FastAPI()
+
+    @app.get("/")
+    async def chat(tasks: BackgroundTasks) -> Response:
+        stream = llm.stream("hi", extra_body=scripted(text=ANSWER))
+        tasks.add_task(lambda: stored.append(stream.completion.text))
+        return web.stream_response(stream)
+
+    visitor = Visitor()
+    async with anyio.create_task_group() as group:
+        group.start_soon(visitor.visit, app)
+        await visitor.got_something.wait()
+        if leaves:
+            visitor.leave()
+    assert stored[0]
+    assert ANSWER.startswith(stored[0])
+    assert (stored[0] == ANSWER) is not leaves
 
 
 class Clock:

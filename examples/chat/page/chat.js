@@ -2,22 +2,35 @@
 const $ = (id) => document.getElementById(id);
 const KEY = "conversations";
 
+const fresh = () => ({ id: `${Date.now()}-${Math.random()}`, messages: [], cost: 0, tokens: 0 });
+
 let conversations = load();
-let current = conversations[0];
+let current = conversations[0] ?? fresh();
 let running = null; // the AbortController of the answer that streams
+hold();
 
 function load() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY));
-    if (Array.isArray(kept) && kept.length) return kept;
+    if (Array.isArray(kept)) return kept;
   } catch {} // nothing that can be read is nothing kept
-  return [{ messages: [], cost: 0, tokens: 0 }];
+  return [];
 }
 
-function keep() {
+// Puts a conversation first; what other tabs have kept meanwhile stays.
+function keep(one) {
+  conversations = [one, ...load().filter((other) => other.id !== one.id)];
   try {
     localStorage.setItem(KEY, JSON.stringify(conversations));
   } catch {} // images may be more than a browser keeps
+  hold();
+}
+
+// Has the conversation on show among the others, as the object that it is.
+function hold() {
+  const at = conversations.findIndex((one) => one.id === current.id);
+  if (at < 0) conversations.unshift(current);
+  else conversations[at] = current;
 }
 
 // Yields the server's events, each as { name, data }; throws the problem of a response that failed.
@@ -82,6 +95,10 @@ function render() {
   $("messages").scrollTop = $("messages").scrollHeight;
   const cost = current.cost ? `, $${current.cost.toFixed(5)}` : ""; // of a model whose price is known
   $("spent").textContent = current.tokens ? `${current.tokens} tokens${cost}` : "";
+  list();
+}
+
+function list() {
   $("conversations").replaceChildren(
     ...conversations.map((one) => {
       const li = document.createElement("li");
@@ -99,6 +116,7 @@ function render() {
 function choose(conversation) {
   running?.abort();
   current = conversation;
+  hold();
   show($("problem"), "");
   render();
   $("text").focus();
@@ -133,8 +151,9 @@ async function answer() {
   $("send").hidden = false;
   $("stop").hidden = true;
   if (text) asked.messages.push({ role: "assistant", content: text });
-  keep();
+  keep(asked);
   if (asked === current) render();
+  else list();
 }
 
 function attach(files) {
@@ -154,7 +173,7 @@ $("ask").onsubmit = (event) => {
   current.messages.push({ role: "user", content: images.length ? [{ type: "text", text }, ...images] : text });
   $("text").value = "";
   $("images").replaceChildren();
-  keep();
+  keep(current);
   render();
   answer();
 };
@@ -167,9 +186,8 @@ $("text").onkeydown = (event) => {
 $("stop").onclick = () => running?.abort();
 document.onkeydown = (event) => event.key === "Escape" && running?.abort();
 $("new").onclick = () => {
-  if (conversations[0].messages.length) conversations.unshift({ messages: [], cost: 0, tokens: 0 });
   location.hash = "";
-  choose(conversations[0]);
+  choose(conversations.find((one) => !one.messages.length) ?? fresh());
 };
 $("ask").ondragover = (event) => (event.preventDefault(), $("ask").classList.add("over"));
 $("ask").ondragleave = () => $("ask").classList.remove("over");
@@ -208,5 +226,17 @@ function route() {
   $("chat").hidden = form;
 }
 onhashchange = route;
+onstorage = ({ key }) => {
+  if (key !== KEY) return; // else another tab has kept a conversation
+  conversations = load();
+  if (running) {
+    hold();
+    list();
+  } else {
+    current = conversations.find((one) => one.id === current.id) ?? current;
+    hold();
+    render();
+  }
+};
 route();
 render();

@@ -58,19 +58,18 @@ class EventReader(Protocol):
 
 
 class FormatRequest(Protocol):
-    """One request in a provider's format, and the readers of its answer."""
+    """One request in a provider's format, and the readers of its answer.
+
+    Attributes:
+        headers: All headers that the format decides, `extra_headers` of the connection and of the call among them. They
+            are the format's own object where the request needs no others, so that what is made of it can be kept.
+    """
+
+    headers: Mapping[str, str]
 
     @property
     def url(self) -> str:
         """The address that it is posted to."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """All headers that the format decides, `extra_headers` of the connection and of the call among them.
-
-        They are the format's own object where the request needs no others, so that what is made of it can be kept.
-        """
         ...
 
     @property
