@@ -14,6 +14,7 @@ from ..completions.call_record import Attempt, CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
 from ..completions.surrogates import mend_answer
+from ..completions.text_chunk import AnyChunk
 from ..completions.usage import Usage
 from ..errors import (
     AsyncLLMError,
@@ -175,7 +176,7 @@ class CallRun:
         """Send a plain call."""
         return self._transport.complete(call)
 
-    async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
+    async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[AnyChunk]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""
         began = time.monotonic()
         limit = call.timeout_s
@@ -191,7 +192,7 @@ class CallRun:
             return stream, first
         raise timeout_failure("first_token_timeout", limit, "the provider had accepted the request")
 
-    def opened(self, stream: ChunkStream, first: Sequence[dict[str, Any]], admission: Admission) -> Opened:
+    def opened(self, stream: ChunkStream, first: Sequence[AnyChunk], admission: Admission) -> Opened:
         """Return a stream that has begun, with all that belongs to it."""
         endpoint, record = self._pipeline.endpoint, self.record
         record.first_token_s = time.time() - record.started_at
