@@ -24,7 +24,7 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from ..limits import Admission, Needs, admit
+from ..limits import Admission, Needs, admit, admit_at_once
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
@@ -104,7 +104,7 @@ class CallRun:
             while True:
                 call = self._call(timeout_s, stream=stream)  # of a typed request in another form, after a refusal
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
-                admission = await self._admitted(call)
+                admission = self._admitted_at_once() or await self._admitted(call)
                 self.record.attempts.append(attempt)
                 attempt.queued_s = admission.queued_s
                 call.timeout_s = self._deadline.clip(timeout_s)
@@ -148,6 +148,15 @@ class CallRun:
         self._transport = endpoint.transport(call)
         self.record.transport = self._transport.name
         return call
+
+    def _admitted_at_once(self) -> Admission | None:
+        pipeline, policy = self._pipeline, self._policy
+        adaptive = pipeline.config.adaptive if policy is None else policy.adaptive
+        if adaptive or self.request.tenant is not None or pipeline.slots.budget is not None:
+            return None
+        if policy is not None and policy.budget is not None:
+            return None
+        return admit_at_once(pipeline.slots, pipeline.endpoint.limits, self._deadline)
 
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""

@@ -33,10 +33,9 @@ def read_answer(body: bytes, secrets: tuple[str, ...] = ()) -> dict[str, object]
         data = None
     if data is None or type(data) is not dict:
         raise _no_answer(body)
-    said = error_in(data)
-    if said is not None:
-        raise read_error(said, secrets)
     choices: list[dict[str, Any]] | None = data.get("choices")
+    if b'"error"' in body and (said := error_in(data)) is not None:
+        raise read_error(said, secrets)
     if not choices or type(choices) is not list:
         raise _no_answer(body)
     try:
