@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .chunk_assembly import TEXTS, ChunkAssembly
+from .text_chunk import AnyChunk, TextChunk
 from .usage import Usage
 
 # Small pieces take fifteen times the memory of their text: they are joined when so many characters have come.
@@ -34,12 +35,10 @@ class BoundedAssembly(ChunkAssembly):
         """The text of the first choice so far; empty once it has been dropped."""
         return "" if self._is_dropping else super().text
 
-    def add(self, chunk: dict[str, Any]) -> None:
-        """Add the next chunk, in the chat-completions form."""
-        super().add(chunk)
-        for choice in chunk.get("choices") or ():
-            delta: dict[str, object] = choice.get("delta") or {}
-            self._new += sum(len(text) for name in TEXTS if isinstance(text := delta.get(name), str))
+    def add(self, chunk: AnyChunk) -> AnyChunk:
+        """Add the next chunk, and return it as it is to be shown."""
+        chunk = super().add(chunk)
+        self._new += _length(chunk)
         if self._new >= _PORTION:
             self._kept += self._new
             self._new = 0
@@ -48,6 +47,7 @@ class BoundedAssembly(ChunkAssembly):
                 self._is_dropping = True
                 self._dropped_tokens += self._estimate(written).output_tokens or 0
                 self.drop_texts()
+        return chunk
 
     def estimated(self, estimate: Callable[[str], Usage]) -> Usage:
         """Return the estimated usage of all that the model has written, dropped or not."""
@@ -59,3 +59,10 @@ class BoundedAssembly(ChunkAssembly):
         if self._is_dropping:
             self.drop_texts()
         return super().result()
+
+
+def _length(chunk: AnyChunk) -> int:
+    if isinstance(chunk, TextChunk):
+        return len(chunk.text)
+    deltas: list[dict[str, object]] = [choice.get("delta") or {} for choice in chunk.get("choices") or ()]
+    return sum(len(text) for delta in deltas for name in TEXTS if isinstance(text := delta.get(name), str))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .text_chunk import AnyChunk, TextChunk
 from .usage import Usage
 from .view import view
 
@@ -12,17 +13,24 @@ class Chunk:
     """A piece of a streamed answer.
 
     Attributes:
-        data: The chunk in the chat-completions form.
         text: The text of the first choice; empty when the chunk has none.
         restarted: The answer begins anew with this chunk: what came before does not count.
     """
 
-    __slots__ = ("data", "restarted", "text")
+    __slots__ = ("_data", "restarted", "text")
 
-    def __init__(self, data: dict[str, Any], *, restarted: bool = False) -> None:
-        self.data = data
-        self.text: str = self._delta.get("content") or ""
+    def __init__(self, data: AnyChunk, *, restarted: bool = False) -> None:
+        self._data = data
+        self.text: str = data.text if isinstance(data, TextChunk) else self._delta.get("content") or ""
         self.restarted = restarted
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The chunk in the chat-completions form."""
+        data = self._data
+        if isinstance(data, TextChunk):
+            data = self._data = data.to_dict()
+        return data
 
     @property
     def reasoning(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeGuard, cast
 
 from .surrogates import MISSING, joined
+from .text_chunk import AnyChunk, TextChunk
 from .usage import Usage
 
 # The pieces of a delta that are texts to be joined; anything else a provider adds is kept as it last came.
@@ -49,11 +50,16 @@ class ChunkAssembly:
         """Whether no part of an answer has arrived."""
         return not self._choices
 
-    def add(self, chunk: dict[str, Any]) -> None:
-        """Add the next chunk, in the chat-completions form.
+    def add(self, chunk: AnyChunk) -> AnyChunk:
+        """Add the next chunk, and return it as it is to be shown.
 
         Half a surrogate pair at the end of a text is moved, in the chunks as well, to where its other half comes.
         """
+        if isinstance(chunk, TextChunk):
+            first = self._choices.get(0)
+            if first is not None and first.add_text(chunk.text):
+                return chunk
+            chunk = chunk.to_dict()
         if len(chunk) > self._fields:  # the first chunk, and one with the sources of the answer, for example
             self._fields = len(chunk)
             head = {key: value for key, value in chunk.items() if key not in ("choices", "usage", "object")}
@@ -67,6 +73,7 @@ class ChunkAssembly:
             if growing is None:
                 growing = self._choices[index] = _ChoiceAssembly()
             growing.add(choice)
+        return chunk
 
     def rest(self) -> dict[str, Any] | None:
         """Return a last chunk for what is held back, at a stream's end; None when nothing is."""
@@ -127,6 +134,17 @@ class _ChoiceAssembly:
         self._held.clear()
         self._calls.held.clear()
         return delta
+
+    def add_text(self, text: str) -> bool:
+        """Add a piece of the content; False, and nothing is added, where half of a pair is waiting for it."""
+        if self._held:
+            return False
+        pieces = self._texts.get("content")
+        if pieces is None:
+            self._texts["content"] = [text]
+        else:
+            pieces.append(text)
+        return True
 
     def add(self, choice: dict[str, Any]) -> None:
         delta: dict[str, Any] = choice.get("delta") or {}

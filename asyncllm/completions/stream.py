@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import anyio
 
@@ -22,6 +22,7 @@ from .call_record import CallRecord
 from .chunk import Chunk
 from .chunk_assembly import ChunkAssembly
 from .completion import Completion
+from .text_chunk import AnyChunk
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Opened:
     """
 
     source: ChunkStream
-    first: Sequence[dict[str, Any]]
+    first: Sequence[AnyChunk]
     admission: Held
     record: CallRecord
     deadline: Deadline
@@ -81,7 +82,7 @@ class CompletionStream:
         self._open = open
         self._opened: Opened | None = None
         self._restarts = restarts if on_interrupt == "restart" else 0
-        self._pending: deque[dict[str, Any]] = deque()
+        self._pending: deque[AnyChunk] = deque()
         self._assembly = ChunkAssembly()
         self._most_chars: int | None = None
         self._restarted = False
@@ -164,8 +165,7 @@ class CompletionStream:
             if self._closed:
                 raise StopAsyncIteration
             await self._fill()
-        data = self._pending.popleft()
-        self._assembly.add(data)
+        data = self._assembly.add(self._pending.popleft())
         chunk = Chunk(data, restarted=self._restarted)
         self._restarted = False
         return chunk
@@ -269,7 +269,7 @@ def ending(error: BaseException) -> str:
 
 
 def _settle(
-    opened: Opened, assembly: ChunkAssembly, pending: deque[dict[str, Any]], error: BaseException | None
+    opened: Opened, assembly: ChunkAssembly, pending: deque[AnyChunk], error: BaseException | None
 ) -> Completion:
     """Return the answer of a stream that has ended; release its slot and report its end."""
     # Chunks that were read and not yet yielded belong to the answer of a stream that is left early as well.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 _Key = TypeVar("_Key")
 MISSING = "\ufffd"
+_TEXTS = frozenset(("content", "reasoning_content", "reasoning", "refusal"))
 
 
 def mended(text: str) -> str:
@@ -41,15 +42,11 @@ def mend_answer(answer: dict[str, Any]) -> None:
     """Mend the texts, the reasoning and the tool arguments of a whole answer, in place."""
     for choice in answer.get("choices") or ():
         message: dict[str, Any] = choice.get("message") or {}
-        _mend(message, "content")
-        if len(message) > 2:
-            for name in ("reasoning_content", "reasoning", "refusal"):
-                _mend(message, name)
-            for call in message.get("tool_calls") or ():
-                _mend(call.get("function") or {}, "arguments")
-
-
-def _mend(holder: dict[str, Any], name: str) -> None:
-    text = holder.get(name)
-    if isinstance(text, str) and not text.isascii():
-        holder[name] = mended(text)
+        for name, text in message.items():
+            if text.__class__ is str and name in _TEXTS and not text.isascii():
+                message[name] = mended(text)  # of the same keys, so that the loop goes on
+        for call in message.get("tool_calls") or ():
+            function: dict[str, Any] = call.get("function") or {}
+            arguments = function.get("arguments")
+            if isinstance(arguments, str) and not arguments.isascii():
+                function["arguments"] = mended(arguments)

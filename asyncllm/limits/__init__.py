@@ -8,7 +8,7 @@ time or by a release, never by polling.
 
 from __future__ import annotations
 
-from .admission import Admission, admit
+from .admission import Admission, admit, admit_at_once
 from .budget import Budget
 from .provider_limits import ProviderLimits, Reason, shared_provider_limits
 from .slots import Slots
@@ -26,5 +26,6 @@ __all__ = [
     "TenantStats",
     "Waiter",
     "admit",
+    "admit_at_once",
     "shared_provider_limits",
 ]

@@ -76,6 +76,16 @@ class Admission:
             self._slots.release(self._waiter, used_tokens, cost_usd)
 
 
+def admit_at_once(slots: Slots, limits: ProviderLimits, deadline: Deadline) -> Admission | None:
+    """Admit a request that needs nothing but a slot, as nearly every one; None where it has to take what it needs.
+
+    What `admit` prepares for the others takes several times as long.
+    """
+    if limits.is_free and deadline.admits(0) and slots.take_free():
+        return Admission(slots, limits, None, 0.0)
+    return None
+
+
 async def admit(
     slots: Slots, limits: ProviderLimits, needs: Needs, deadline: Deadline, *, again: bool = False
 ) -> Admission:
@@ -94,9 +104,6 @@ async def admit(
         OverloadedError: More callers wait than `max_queue`, or `tenant_max_queue`, allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
-    is_plain = needs.tenant is None and not needs.adaptive and not needs.budgets
-    if is_plain and limits.is_free and deadline.admits(0) and slots.take_free():
-        return Admission(slots, limits, None, 0.0)  # as nearly every call; the rest takes several times as long
     waiter = Waiter(slots, limits, needs)
     if needs.tenant is not None:
         waiter.tenant = slots.tenants.get(needs.tenant, limits.clock())

@@ -39,6 +39,13 @@ def cost_usd(
     if prices.off_peak is not None and when is None:
         when = datetime.now(UTC)
     rates = prices.rates(usage.input_tokens, service_tier=service_tier, when=when)
+    if (
+        not (usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens or usage.web_searches)
+        and not (usage.audio_input_tokens or usage.audio_output_tokens)
+        and rates.input is not None
+        and rates.output is not None
+    ):
+        return usage.input_tokens * rates.input + usage.output_tokens * rates.output  # nearly every answer
     kept = usage.cache_write_1h_tokens if cache_write_1h_tokens is None else cache_write_1h_tokens
     parts = (*_input_parts(usage, rates, kept or 0), *_output_parts(usage, rates))
     return _sum((*parts, (usage.web_searches, prices.web_search)) if usage.web_searches else parts)
@@ -84,8 +91,6 @@ _Part = tuple[int, float | None]  # tokens and their rate
 
 
 def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tuple[_Part, ...]:
-    if not (usage.cached_tokens or usage.cache_write_tokens or usage.audio_input_tokens):
-        return ((usage.input_tokens or 0, rates.input),)  # nearly every answer
     cached = usage.cached_tokens or 0
     written = usage.cache_write_tokens or 0
     kept = min(cache_write_1h_tokens, written)
@@ -103,8 +108,6 @@ def _input_parts(usage: Usage, rates: Rates, cache_write_1h_tokens: int) -> tupl
 
 
 def _output_parts(usage: Usage, rates: Rates) -> tuple[_Part, ...]:
-    if not (usage.reasoning_tokens or usage.audio_output_tokens):
-        return ((usage.output_tokens or 0, rates.output),)
     reasoning = usage.reasoning_tokens or 0
     audio = usage.audio_output_tokens or 0
     return (

@@ -14,6 +14,7 @@ from ..completions.call_record import Attempt, CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened, ending
 from ..completions.surrogates import mend_answer
+from ..completions.text_chunk import AnyChunk
 from ..completions.usage import Usage
 from ..errors import (
     AsyncLLMError,
@@ -23,7 +24,7 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from ..limits import Admission, Needs, admit
+from ..limits import Admission, Needs, admit, admit_at_once
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
@@ -103,7 +104,7 @@ class CallRun:
             while True:
                 call = self._call(timeout_s, stream=stream)  # of a typed request in another form, after a refusal
                 attempt = Attempt(endpoint.profile, endpoint.config.model)
-                admission = await self._admitted(call)
+                admission = self._admitted_at_once() or await self._admitted(call)
                 self.record.attempts.append(attempt)
                 attempt.queued_s = admission.queued_s
                 call.timeout_s = self._deadline.clip(timeout_s)
@@ -148,6 +149,15 @@ class CallRun:
         self.record.transport = self._transport.name
         return call
 
+    def _admitted_at_once(self) -> Admission | None:
+        pipeline, policy = self._pipeline, self._policy
+        adaptive = pipeline.config.adaptive if policy is None else policy.adaptive
+        if adaptive or self.request.tenant is not None or pipeline.slots.budget is not None:
+            return None
+        if policy is not None and policy.budget is not None:
+            return None
+        return admit_at_once(pipeline.slots, pipeline.endpoint.limits, self._deadline)
+
     def _admitted(self, call: Call) -> Awaitable[Admission]:
         """Wait until a call may be sent."""
         pipeline, endpoint, policy = self._pipeline, self._pipeline.endpoint, self._policy
@@ -175,7 +185,7 @@ class CallRun:
         """Send a plain call."""
         return self._transport.complete(call)
 
-    async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[dict[str, Any]]]:
+    async def open_stream(self, call: Call) -> tuple[ChunkStream, Sequence[AnyChunk]]:
         """Open a stream and read its first chunks; a stream that fails before them is an attempt that failed."""
         began = time.monotonic()
         limit = call.timeout_s
@@ -191,7 +201,7 @@ class CallRun:
             return stream, first
         raise timeout_failure("first_token_timeout", limit, "the provider had accepted the request")
 
-    def opened(self, stream: ChunkStream, first: Sequence[dict[str, Any]], admission: Admission) -> Opened:
+    def opened(self, stream: ChunkStream, first: Sequence[AnyChunk], admission: Admission) -> Opened:
         """Return a stream that has begun, with all that belongs to it."""
         endpoint, record = self._pipeline.endpoint, self.record
         record.first_token_s = time.time() - record.started_at

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from ..completions.text_chunk import AnyChunk, chunk_data
 from ..errors import AsyncLLMError, RecordingError
 from ..pipeline.interception import intercepting
 from ..transports.base import Answer, Call, ChunkStream, Connection, Transport
@@ -231,11 +232,11 @@ class _Take:
         self._started = self._last = time.monotonic()
         self._is_over = False
 
-    def chunks(self, chunks: Sequence[Mapping[str, object]]) -> None:
+    def chunks(self, chunks: Sequence[AnyChunk]) -> None:
         """Add chunks that came together."""
         now = time.monotonic()
         for chunk in chunks:
-            self.interaction.chunks.append((now - self._last, plain_answer(chunk, self._secrets)))
+            self.interaction.chunks.append((now - self._last, plain_answer(chunk_data(chunk), self._secrets)))
             self._last = now
 
     def failed(self, error: AsyncLLMError) -> None:
@@ -261,7 +262,7 @@ class _StreamTake:
         self._take = take
         take.interaction.headers = kept_headers(stream.headers)
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+    async def read(self, timeout_s: float) -> Sequence[AnyChunk]:
         try:
             chunks = await self._stream.read(timeout_s)
         except AsyncLLMError as error:

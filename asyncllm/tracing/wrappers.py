@@ -19,6 +19,7 @@ from ..batch.engine import OutcomeStream
 from ..client import AsyncLLM
 from ..completions.completion import Completion
 from ..completions.stream import CompletionStream, Opened
+from ..completions.text_chunk import AnyChunk
 from ..messages import Request
 from ..narrowing import mapping_or_empty
 from ..pipeline.endpoint import Endpoint
@@ -260,7 +261,7 @@ class _TimedSource:
         for _ in range(first - 1):
             call.chunk(0.0)
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+    async def read(self, timeout_s: float) -> Sequence[AnyChunk]:
         """Return the chunks that are there; those that came together have no time between them."""
         chunks = await self._read(timeout_s)
         if chunks:

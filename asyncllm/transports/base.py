@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .headers import lower_case
 
 if TYPE_CHECKING:
+    from ..completions.text_chunk import AnyChunk
     from .wire.formats.format import FormatRequest, WireFormat
 
 
@@ -111,7 +112,7 @@ class ChunkStream(Protocol):
     headers: Mapping[str, str]
     build_response: Callable[[dict[str, object]], object] | None
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+    async def read(self, timeout_s: float) -> Sequence[AnyChunk]:
         """Return the chunks that are there, at least one; none at the provider's own end.
 
         Raises:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
+from asyncllm.completions.text_chunk import AnyChunk
 from asyncllm.threads import ThreadEvent
 
 from .loop_thread import CANCEL_GRACE_S, ENDED
@@ -143,13 +144,13 @@ class CrossingStream:
         self,
         headers: Mapping[str, str],
         build_response: Callable[[dict[str, object]], object] | None,
-        chunks: AsyncGenerator[Sequence[dict[str, object]], None],
+        chunks: AsyncGenerator[Sequence[AnyChunk], None],
     ) -> None:
         self.headers = headers
         self.build_response = build_response
         self._crossing = Crossing(chunks)
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+    async def read(self, timeout_s: float) -> Sequence[AnyChunk]:
         """Return the chunks that are there, at least one; none at the end."""
         return await self._crossing.read(timeout_s)
 

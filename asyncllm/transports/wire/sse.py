@@ -41,9 +41,13 @@ class SSEParser:
         Raises:
             ValueError: An event is longer than the limit.
         """
-        if not self._line and not self._data and piece.endswith(b"\n\n") and b"\r" not in piece and self._started:
+        if not self._line and not self._data and piece[-2:] == b"\n\n" and b"\r" not in piece and self._started:
             # Nearly every piece of a real stream: whole events, and no rest.
-            events: list[bytes] = []
+            if piece[:6] == b"data: ":
+                events = piece[6:-2].split(b"\n\ndata: ")
+                if piece.count(b"\n") == 2 * len(events):  # and no other lines
+                    return events
+            events = []
             for block in piece.split(b"\n\n"):
                 name, _, data = block.rpartition(b"\n")  # Anthropic names its events in a line of their own
                 if data[:6] == b"data: " and (not name or (name[:7] == b"event: " and b"\n" not in name)):
@@ -57,7 +61,7 @@ class SSEParser:
         """Return the data of a last event whose blank line is missing; some servers leave it out."""
         if self._is_json:
             return []
-        events = self._lines(_LINE_END.split(b"".join(self._line))) if self._line else []
+        events = self._lines(_lines_of(b"".join(self._line))) if self._line else []
         self._line = []
         if self._data:
             events.append(b"\n".join(self._data))
@@ -88,7 +92,7 @@ class SSEParser:
             self._started = True
         # A CR at the end may be the first half of a CRLF; it is kept for the next piece.
         held = pending[-1:] == b"\r"
-        lines = _LINE_END.split(pending[:-1] if held else pending)
+        lines = _lines_of(pending[:-1] if held else pending)
         rest = lines.pop() + (b"\r" if held else b"")
         self._line = [rest] if rest else []
         events = self._lines(lines)
@@ -108,3 +112,7 @@ class SSEParser:
             elif line == b"data":
                 self._data.append(b"")
         return events
+
+
+def _lines_of(data: bytes) -> list[bytes]:
+    return _LINE_END.split(data) if b"\r" in data else data.split(b"\n")

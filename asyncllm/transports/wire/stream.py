@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import aiohttp
 
+from asyncllm.completions.text_chunk import AnyChunk
 from asyncllm.errors import AsyncLLMError, StreamInterruptedError
 
 from .. import size_limits
@@ -46,7 +47,7 @@ class WireStream:
         self._ended = False
         self._broken: AsyncLLMError | None = None
 
-    async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
+    async def read(self, timeout_s: float) -> Sequence[AnyChunk]:
         """Return the chunks that are there, at least one; none at the end."""
         try:
             with self._timers.limit(timeout_s):
@@ -64,7 +65,7 @@ class WireStream:
             caught = self._cut(error)
         raise caught
 
-    async def read_to_end(self) -> AsyncGenerator[Sequence[dict[str, object]], None]:
+    async def read_to_end(self) -> AsyncGenerator[Sequence[AnyChunk], None]:
         """Yield the chunks as they come, and close the stream at the end; without timeout, which is the reader's."""
         try:
             while chunks := await self.read(NEVER_S):
@@ -85,18 +86,21 @@ class WireStream:
         with suppress(RuntimeError):  # its loop is closed, and the connection with it
             self._timers.loop.call_soon_threadsafe(self._response.close)
 
-    def _chunks(self, piece: bytes) -> list[dict[str, object]]:
+    def _chunks(self, piece: bytes) -> list[AnyChunk]:
         """Decode the events that a piece completes; none at the end of the body.
 
         What came before a failure in the same piece is returned first, and the failure raised by the next read.
         """
-        chunks: list[dict[str, object]] = []
-        reader = self._reader
+        chunks: list[AnyChunk] = []
+        reader, texts = self._reader, self._reader.texts
         self._left_bytes -= len(piece)
         if not reader.has_begun:
             self._start = (self._start + piece)[:_SHOWN_BYTES]
         try:
             for event in self._parser.feed(piece) if piece else self._parser.end():
+                if texts is not None and (chunk := texts.chunk(event)) is not None:
+                    chunks.append(chunk)
+                    continue
                 chunks += reader.feed(event)
                 if reader.has_ended:
                     self._ended = True

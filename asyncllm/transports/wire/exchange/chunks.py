@@ -15,6 +15,7 @@ from .interface import Body
 HELD_BYTES = 2 * 2**16
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked\r\n", re.IGNORECASE)
 # The size of a chunk that has no extension (RFC 9112, section 7.1); more digits would be more than any stream has.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -134,7 +135,7 @@ class EventBody(asyncio.Protocol):
     def _unframe(self, data: bytes) -> None:
         if self._held:
             data, self._held = self._held + data, b""
-        at = 0
+        at = 0 if self._left else self._take_whole(data)
         while at < len(data) and not self._passed:
             if self._left:
                 at = self._go_on(data, at)
@@ -155,6 +156,22 @@ class EventBody(asyncio.Protocol):
                 self._is_paused = True
                 self._transport.pause_reading()
             self._wake()
+
+    def _take_whole(self, data: bytes) -> int:
+        """Take chunks that came whole, as nearly all do, and return where the rest begins.
+
+        Data that hold line ends of HTTP themselves, and sizes that are written in another way, are left to be looked at
+        one by one: what stands between two line ends has the size that stands before it, or nothing is taken.
+        """
+        end = len(data) - len(_LAST_CHUNK) if data.endswith(_LAST_CHUNK) else len(data)
+        sizes = data[:end].split(_LINE_END)
+        pieces = sizes[1::2]
+        del sizes[1::2]
+        if sizes.pop() or sizes != [b"%x" % len(piece) for piece in pieces] or b"0" in sizes:
+            return 0
+        self._pieces += pieces
+        self._size += sum(map(len, pieces))
+        return end
 
     def _go_on(self, data: bytes, at: int) -> int:
         """Take more of a chunk, or the line end after it, and return where the rest begins."""

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from asyncllm.transports.bodies import WRONG_TYPES
 
+from .text_events import TextEvents
+
 UNREADABLE = (*WRONG_TYPES, RecursionError)
 """The exceptions of reading a malformed answer or event."""
 
@@ -37,6 +39,11 @@ class EventReader(Protocol):
 
     has_begun: bool
     has_ended: bool
+
+    @property
+    def texts(self) -> TextEvents | None:
+        """Makes the chunks of most events for less, and is asked before `feed`; None where the format has none."""
+        ...
 
     @property
     def is_whole(self) -> bool:

@@ -10,6 +10,7 @@ from asyncllm.errors import AsyncLLMError, MalformedResponseError
 from ...bodies import WRONG_TYPES, as_chunk, decode, error_in, read_error, read_error_event, start_of, unreadable_event
 from ...json_values import is_array
 from .openai_fields import FINISH_REASONS, check_delta, check_usage, settle_choice, settle_head, take_groq_usage
+from .text_events import TextEvents
 
 _DONE = b"[DONE]"
 
@@ -32,10 +33,9 @@ def read_answer(body: bytes, secrets: tuple[str, ...] = ()) -> dict[str, object]
         data = None
     if data is None or type(data) is not dict:
         raise _no_answer(body)
-    said = error_in(data)
-    if said is not None:
-        raise read_error(said, secrets)
     choices: list[dict[str, Any]] | None = data.get("choices")
+    if b'"error"' in body and (said := error_in(data)) is not None:
+        raise read_error(said, secrets)
     if not choices or type(choices) is not list:
         raise _no_answer(body)
     try:
@@ -58,15 +58,17 @@ class ChunkReader:
     Attributes:
         has_begun: Whether a part of the answer has come.
         has_ended: Whether the mark of the end has come.
+        texts: Makes the chunks of events that bring a text and nothing else.
     """
 
-    __slots__ = ("_calls_tools", "_open_choices", "_secrets", "has_begun", "has_ended")
+    __slots__ = ("_calls_tools", "_open_choices", "_secrets", "has_begun", "has_ended", "texts")
 
     def __init__(self, secrets: tuple[str, ...] = (), choices: int = 1) -> None:
         self.has_begun = False
         self.has_ended = False
         self._secrets = secrets
         self._open_choices = choices
+        self.texts = TextEvents("content", lambda event: event["choices"][0]["delta"])
         self._calls_tools = False  # some servers end such an answer with `stop`
 
     @property
@@ -111,6 +113,8 @@ class ChunkReader:
                 return self._whole(chunk, choices)
         if choices:
             self._check_choices(choices, event)
+            if self.has_begun:
+                self.texts.learn(event, chunk)
         elif "choices" not in chunk and "usage" not in chunk:
             return None
         if chunk:

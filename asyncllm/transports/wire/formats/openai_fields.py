@@ -24,6 +24,7 @@ FINISH_REASONS = {
 # Some servers show a reasoning model's thoughts inside the text.
 _THOUGHTS = re.compile(r"<(?:think|thinking|budget:thinking)>(.*?)</(?:think|thinking|budget:thinking)>(.*)", re.DOTALL)
 _TEXT = (str, type(None))  # made once: these checks are made of every answer and of every chunk
+_TEXTS = frozenset(("reasoning_content", "reasoning", "refusal"))
 _PLAIN_DELTA = frozenset(("role", "content"))
 
 
@@ -128,8 +129,8 @@ def _text_of(value: Any) -> str:
 
 def _check_texts(message: Mapping[str, object]) -> None:
     """Check the texts of a message beside its content."""
-    for name in ("reasoning_content", "reasoning", "refusal"):
-        if not isinstance(message.get(name), _TEXT):
+    for name, text in message.items():
+        if text is not None and text.__class__ is not str and name in _TEXTS:
             raise TypeError(f"{name} is no text")
 
 

@@ -10,6 +10,7 @@ from asyncllm.transports.bodies import decode, unreadable_event
 
 from ..format import UNREADABLE
 from ..json_values import JsonObject, object_of, text_of, text_or_none
+from ..text_events import TextEvents
 from .answers import add_result, cited, finish_reason, refusal_of, tool_call
 from .errors import error_of
 from .tools import JSON_TOOL
@@ -47,6 +48,7 @@ class AnthropicEvents:
         "_usage",
         "has_begun",
         "has_ended",
+        "texts",
     )
 
     def __init__(self, secrets: tuple[str, ...] = (), *, answers_by_tool: bool = False) -> None:
@@ -58,8 +60,9 @@ class AnthropicEvents:
         self._usage: JsonObject = {}
         self._is_counted = False  # whether a usage of the whole answer has come
         self._reason: str | None = None
+        self.texts = TextEvents("text", lambda event: event["delta"])
         self._block: JsonObject = {}  # the open block
-        self._pieces: list[str] = []  # its text, thinking or arguments so far
+        self._pieces = self.texts.pieces = list[str]()  # its text, thinking or arguments so far
         self._signature = ""
         self._citations: list[object] = []
         self._fields: JsonObject = {}
@@ -85,7 +88,7 @@ class AnthropicEvents:
             event = object_of(decode(data))
             kind = event.get("type")
             if kind == "content_block_delta":
-                return self._grow(object_of(event.get("delta")))
+                return self._grow_by(object_of(event.get("delta")), data)
             if kind == "content_block_start":
                 return [*self._close_block(), *self._open_block(object_of(event.get("content_block")))]
             if kind == "content_block_stop":
@@ -114,7 +117,7 @@ class AnthropicEvents:
         self._count(message.get("usage"))
 
     def _open_block(self, block: JsonObject) -> list[JsonObject]:
-        self._block, self._pieces = block, []
+        self._begin_block(block)
         kind = text_of(block.get("type"))
         if kind == "text":
             return self._grow({"type": "text_delta", "text": block.get("text", "")})
@@ -131,8 +134,19 @@ class AnthropicEvents:
             return [self._chunk({"thinking_blocks": [block], "reasoning_content": ""})]
         return [self._chunk({"provider_specific_fields": dict(self._fields)})] if self._adds_result(block) else []
 
+    def _begin_block(self, block: JsonObject) -> None:
+        self._block = block
+        self._pieces = self.texts.pieces = []
+
     def _adds_result(self, block: JsonObject) -> bool:
         return add_result(block, self._fields) and bool(self._fields)
+
+    def _grow_by(self, delta: JsonObject, data: bytes) -> list[JsonObject]:
+        learns = self.has_begun  # a first chunk has the role as well
+        chunks = self._grow(delta)
+        if learns and chunks:
+            self.texts.learn(data, chunks[0])
+        return chunks
 
     def _grow(self, delta: JsonObject) -> list[JsonObject]:
         kind = delta.get("type")
@@ -166,7 +180,7 @@ class AnthropicEvents:
         block, pieces = self._block, self._pieces
         if not block:
             return []
-        self._block, self._pieces = {}, []
+        self._begin_block({})
         kind = block.get("type")
         if kind == "thinking":
             self._has_thought = True

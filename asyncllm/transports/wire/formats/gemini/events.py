@@ -38,7 +38,18 @@ class GeminiEvents:
         model: The model that was asked, for an answer that names none.
     """
 
-    __slots__ = ("_candidates", "_head", "_is_grounded", "_is_text", "_model", "_secrets", "has_begun", "has_ended")
+    __slots__ = (
+        "_candidates",
+        "_head",
+        "_is_grounded",
+        "_is_text",
+        "_model",
+        "_secrets",
+        "has_begun",
+        "has_ended",
+    )
+
+    texts = None  # each event has a usage of its own, and is unlike the others
 
     def __init__(self, secrets: tuple[str, ...] = (), *, model: str = "") -> None:
         self.has_begun = False
