@@ -30,7 +30,7 @@ class Message:
         thinking_blocks: What an assistant thought, signed by its provider; it goes back unchanged.
 
     Raises:
-        TypeError: The content is neither a text nor a sequence of parts.
+        TypeError: The content is neither a text nor a sequence of parts, or a tool call is no `ToolCall`.
         ValueError: The role or a part is unknown.
     """
 
@@ -46,6 +46,8 @@ class Message:
         _check_role(self.role)
         if not isinstance(self.content, str | None):
             object.__setattr__(self, "content", _parts(self.content))
+        if self.tool_calls:
+            _check_tool_calls(self.tool_calls)
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
         object.__setattr__(self, "thinking_blocks", tuple(self.thinking_blocks))
 
@@ -279,6 +281,14 @@ def _check_turn(tenant: object, priority: object) -> None:
         raise TypeError(f"tenant must be a name, not {tenant!r}")
     if priority not in (None, *get_args(Priority)):
         raise ValueError(f"priority must be 'live' or 'batch', not {priority!r}")
+
+
+def _check_tool_calls(calls: Sequence[object]) -> None:
+    """Raise if one is of another type, such as a chat-completions dict."""
+    for call in calls:
+        if not isinstance(call, ToolCall):
+            given = type(call).__name__
+            raise TypeError(f"tool_calls takes ToolCall, not {given}; Message.from_dict reads chat-completions dicts.")
 
 
 def _check_role(role: object) -> None:

@@ -211,3 +211,13 @@ def test_each_class_of_litellm_becomes_one_of_ours(name: str) -> None:
     ours = translate(error, Call(Connection("openai", SECRET), "openai/gpt-4o-mini", [], {}, 10.0))
     special = {"Timeout": ProviderTimeoutError, "UnsupportedParamsError": UnsupportedError}
     assert type(ours) is special.get(name, CLASSES[name])
+
+
+def test_a_package_that_is_missing_is_named() -> None:
+    """litellm brings none of the packages that clouds need for their credentials, and says so with a traceback."""
+    kind = import_litellm().exceptions.APIConnectionError
+    said = "No module named 'google.auth'\nTraceback (most recent call last):\n  ..."
+    error = kind(message=said, llm_provider="vertex_ai", model="gemini-2.5-flash")
+    ours = translate(error, Call(Connection("vertex_ai"), "vertex_ai/gemini-2.5-flash", [], {}, 10.0))
+    assert type(ours) is UnsupportedError
+    assert str(ours).endswith("needs the module google.auth for this model. Install it: pip install google-auth")

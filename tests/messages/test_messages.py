@@ -202,6 +202,12 @@ def test_nulls_are_left_out_and_the_callers_dict_is_not_changed() -> None:
     assert reply == before
 
 
+def test_a_dict_is_no_tool_call() -> None:
+    """It is refused where it is written, with what reads dicts."""
+    with pytest.raises(TypeError, match=r"Message\.from_dict"):
+        Message("assistant", tool_calls=[CALL_DICT])  # type: ignore[list-item]  # as a user without a checker would
+
+
 def test_tool_calls_need_no_content() -> None:
     """A message with tool calls may omit its content."""
     message = {"role": "assistant", "tool_calls": [CALL_DICT]}

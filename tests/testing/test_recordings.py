@@ -129,7 +129,8 @@ async def test_a_made_up_key_does_not_change_what_is_recorded(
 ) -> None:
     """A key such as "any" may be a word of the request, here of the schema's `anyOf`."""
     values = []
-    for settings in (options | {"api_key": "any"}, offline):
+    made_up: dict[str, Any] = {**options, "api_key": "any"}
+    for settings in (made_up, offline):
         with recorded(path):
             async with AsyncLLM(**settings) as llm:
                 values.append(await llm.extract(int | None, "7 apples"))

@@ -46,6 +46,8 @@ from .exchange import Exchange
 # What litellm raises and says, with a status of its own making, of a 200 that is no answer.
 _UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 _NO_ANSWER = re.compile(r"Empty or invalid response from LLM endpoint|provider returned 'choices' that is not a list")
+# Clouds need packages for their credentials, which litellm does not bring; they have the names of their modules.
+_MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 _OTHER_FORMAT = "Check that base_url speaks the format of the model's provider."
 
 
@@ -77,9 +79,17 @@ def translate(error: Exception, call: Call, exchange: Exchange | None = None) ->
         return UnsupportedError(message, hint="Leave the parameter out, or set drop_params = true.")
     status, body, headers = _wire(response, chain, error)
     if status is None:
-        kind = known or ProviderError
-        return kind(f"litellm could not make the call: {message}", hint="Check the model's name and the parameters.")
+        return _not_made(message, known or ProviderError)
     return failure(status, body, headers, message=message, hint_class=known, secrets=secrets)
+
+
+def _not_made(message: str, kind: type[ProviderError]) -> AsyncLLMError:
+    """Return the error of a call that litellm could not make."""
+    missing = _MISSING_MODULE.match(message)
+    if missing is not None:
+        hint = f"Install it: pip install {missing[1].replace('.', '-')}"
+        return UnsupportedError(f"litellm needs the module {missing[1]} for this model.", hint=hint)
+    return kind(f"litellm could not make the call: {message}", hint="Check the model's name and the parameters.")
 
 
 def stream_failure(error: Exception, call: Call, exchange: Exchange, *, has_begun: bool) -> AsyncLLMError:

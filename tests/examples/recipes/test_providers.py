@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from asyncllm import UnsupportedError
 from asyncllm.simulator import Simulator
 
 from .conftest import Run
@@ -101,3 +102,13 @@ def test_a_model_of_bedrock(
     assert said.out.endswith("Blue.\n")  # litellm logs where the root logger is at DEBUG, as in these tests
     assert said.err.endswith("7 tokens over litellm\n")
     assert bedrock.paths == ["/model/eu.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse"]
+
+
+def test_vertex_ai_names_the_package_that_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a reader meets who has not installed it."""
+    if find_spec("google") is not None and find_spec("google.auth") is not None:
+        pytest.skip("google-auth is installed here, and a call would leave the machine")
+    for name in ("VERTEXAI_PROJECT", "VERTEXAI_LOCATION"):
+        monkeypatch.setenv(name, "")  # the recipe sets them, and the test takes them back
+    with pytest.raises(UnsupportedError, match="pip install google-auth"):
+        run("vertex_model", "our-project")
