@@ -16,7 +16,7 @@ import asyncllm
 from asyncllm import LLMConfig, errors
 from asyncllm.cli import main
 from tests.support.fences import fences
-from website import error_examples, figures, reference
+from website import badges, error_examples, figures, reference
 from website.diagrams import sources
 from website.hooks import DIAGRAMS, drawing
 from website.marks import between
@@ -82,6 +82,20 @@ def test_the_tabs_of_the_landing_page_are_short() -> None:
 def test_a_written_part_is_up_to_date(page: Path, name: str, text: Any) -> None:
     """It is what the program named in its mark would write."""
     assert between(page, name).strip() == text().strip()
+
+
+def test_the_badges_are_true() -> None:
+    """They say what the project's metadata say."""
+    committed = {file.stem: file.read_text(encoding="utf-8") for file in badges.FOLDER.glob("*.svg")}
+    assert committed == badges.badges()
+
+
+def test_a_release_has_one_version() -> None:
+    """The package, its metadata and its citation agree."""
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["version"] == asyncllm.__version__ == citation["version"]
+    assert project["license"] == citation["license"]
 
 
 def test_every_diagram_has_its_drawing() -> None:
