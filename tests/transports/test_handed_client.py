@@ -10,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from asyncllm.simulator import Simulator
-from asyncllm.transports.litellm.clients import HandedClient
+from asyncllm.transports.litellm.importing import import_litellm
 
 BODY = {"model": "any", "messages": [{"role": "user", "content": "Name a colour."}]}
 
@@ -27,6 +27,9 @@ async def test_it_posts_as_the_sdk_and_as_the_handler(simulator: Simulator) -> N
 
     def sdk(client: httpx.AsyncClient) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(api_key="any", base_url=simulator.url, http_client=client)
+
+    import_litellm()  # which clients must find imported: by itself litellm downloads its map of models
+    from asyncllm.transports.litellm.clients import HandedClient
 
     pool: Any = httpx.AsyncHTTPTransport()
     client = HandedClient(pool, httpx.Timeout(10.0), sdk)
