@@ -146,7 +146,8 @@ def test_an_example_of_a_field_is_valid(name: str) -> None:
     """It is, by the schema and by the field itself; every field has one."""
     value = tomli.loads(f"value = {reference.EXAMPLES[name]}")["value"]
     jsonschema.validate({"llm": {name: value}}, json.loads(reference.schema()))
-    LLMConfig(**{"model": "openai/gpt-5-mini", name: value})
+    given: dict[str, Any] = {"model": "openai/gpt-5-mini", name: value}
+    LLMConfig(**given)
     assert reference.EXAMPLES.keys() == LLMConfig.model_fields.keys(), "add an example in website/reference.py"
 
 
