@@ -110,15 +110,15 @@ async def test_signatures_go_back_with_their_calls(simulator: Simulator, model: 
 
 
 async def test_the_signature_of_a_text_goes_back(simulator: Simulator) -> None:
-    """Newer models sign their texts as well; the answer's own message has it."""
+    """Newer models sign their texts as well; the answer's message has it, in every form."""
     async with client(simulator, BY_LEVEL) as llm:
         for stream in (False, True):
             simulator.reset()
             first = await (llm.stream("hi").collect() if stream else llm.acompletion("hi"))
-            said = first["choices"][0]["message"]
-            await llm.acompletion([{"role": "user", "content": "hi"}, said, {"role": "user", "content": "on"}])
-            sent = simulator.seen.bodies[1]["contents"][1]
-            assert sent["parts"] == [{"text": first.text, "thoughtSignature": SIGNATURE}]
+            for said in (first["choices"][0]["message"], first.message, first.message.to_dict()):
+                await llm.acompletion([{"role": "user", "content": "hi"}, said, {"role": "user", "content": "on"}])
+                sent = simulator.seen.bodies[-1]["contents"][1]
+                assert sent["parts"] == [{"text": first.text, "thoughtSignature": SIGNATURE}]
 
 
 @pytest.mark.parametrize("model", [BY_BUDGET, BY_LEVEL, SUBSET])
