@@ -28,6 +28,7 @@ class Message:
         tool_call_id: For the result of a tool: the id of the call.
         cache_control: The provider's cache mark for the whole message.
         thinking_blocks: What an assistant thought, signed by its provider; it goes back unchanged.
+        thought_signatures: Gemini's signatures of the thoughts before an answer; they go back unchanged.
 
     Raises:
         TypeError: The content is neither a text nor a sequence of parts, or a tool call is no `ToolCall`.
@@ -41,6 +42,7 @@ class Message:
     tool_call_id: str | None = None
     cache_control: Mapping[str, object] | None = None
     thinking_blocks: Sequence[Mapping[str, object]] = ()
+    thought_signatures: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check_role(self.role)
@@ -50,6 +52,7 @@ class Message:
             _check_tool_calls(self.tool_calls)
         object.__setattr__(self, "tool_calls", tuple(self.tool_calls))
         object.__setattr__(self, "thinking_blocks", tuple(self.thinking_blocks))
+        object.__setattr__(self, "thought_signatures", tuple(self.thought_signatures))
 
     @classmethod
     def system(cls, content: str) -> Message:
@@ -85,6 +88,7 @@ class Message:
             ValueError: The role or a part is unknown, or a field has another type.
         """
         content, mark = data.get("content"), data.get("cache_control")
+        signatures = mapping_or_empty(data.get("provider_specific_fields")).get("thought_signatures")
         return cls(
             role=cast(Role, data.get("role")),  # checked when the message is made
             content=content if isinstance(content, str | None) else _parts(content),
@@ -93,6 +97,7 @@ class Message:
             tool_call_id=optional_string(data, "tool_call_id"),
             cache_control=mark if is_mapping(mark) else None,
             thinking_blocks=[mapping_or_empty(block) for block in list_or_empty(data.get("thinking_blocks"))],
+            thought_signatures=[signature for signature in list_or_empty(signatures) if isinstance(signature, str)],
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -107,6 +112,8 @@ class Message:
             cache_control=copied(self.cache_control),
             thinking_blocks=[dict(block) for block in self.thinking_blocks] or None,
         )
+        if self.thought_signatures:
+            message["provider_specific_fields"] = {"thought_signatures": list(self.thought_signatures)}
         message.setdefault("content", None if self.tool_calls else "")
         return message
 

@@ -2,8 +2,8 @@
 
     python benchmarks/endurance.py [storm] [runs] [paused] [ends]     # all of them without a name
 
-Each check runs on asyncio and on trio, over both transports where they differ, against a simulator in this process. The
-exit code is 1 when a figure is outside of its bound.
+Each check runs on asyncio and on trio, against a simulator in this process; where they differ, over the wire in every
+format, also by aiohttp's session, and over litellm. The exit code is 1 when a figure is outside of its bound.
 """
 
 from __future__ import annotations
@@ -17,22 +17,52 @@ import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import anyio
 
 import asyncllm
 from asyncllm import AsyncLLM, CompletionStream
 from asyncllm.testing import Latency, Simulator, simulated_provider
+from asyncllm.transports.wire import connections
+from asyncllm.transports.wire.exchange import is_supported
 
 BACKENDS = ("asyncio", "trio")
-TRANSPORTS = ("wire", "litellm")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to the provider.
+
+    Attributes:
+        name: Its name in the figures.
+        model: The model, whose provider decides the format.
+        transport: The transport.
+        by_session: Whether the wire's requests go by aiohttp's session.
+        storm_within_s: Within which a call is cancelled: some before they have a place, some on their way, some not at
+            all.
+    """
+
+    name: str
+    model: str
+    transport: Literal["wire", "litellm"] = "wire"
+    by_session: bool = False
+    storm_within_s: float = 0.1
+
+
+WAYS = (
+    Way("wire", "openai/gpt-4o"),
+    Way("wire by session", "openai/gpt-4o", by_session=True),
+    Way("wire to Claude", "anthropic/claude-sonnet-4-5"),
+    Way("wire to Gemini", "gemini/gemini-2.5-flash"),
+    Way("litellm", "openai/gpt-4o", "litellm", storm_within_s=1.0),
+)
 STORM_CALLS = 2_000
 STORM_AT_ONCE = 100
 RUNS = 500
-# Within which a call is cancelled: some before they have a place, some on their way, some not at all.
-STORM_WITHIN_S = {"wire": 0.1, "litellm": 1.0}
 PAUSED_ANSWER_BYTES = 50_000_000
 PAUSE_S = 5.0
 ENDS_MS = 100.0
@@ -51,34 +81,34 @@ def main() -> int:
 
 def storm() -> None:
     """Cancel thousands of calls and streams at random moments; nothing must be left, and the next call must work."""
-    for transport in TRANSPORTS:
+    for way in WAYS:
         for backend in BACKENDS:
             with simulated_provider(latency=Latency(first_token_s=0.01, tokens_per_s=2000), record=False) as provider:
-                anyio.run(_cancel_some, provider, transport, 20, backend=backend)  # imports, thread pools, caches
+                anyio.run(_cancel_some, provider, way, 20, backend=backend)  # imports, thread pools, caches
                 before = _held()
                 began = time.perf_counter()
-                cancelled = anyio.run(_cancel_some, provider, transport, STORM_CALLS, backend=backend)
+                cancelled = anyio.run(_cancel_some, provider, way, STORM_CALLS, backend=backend)
                 provider.seen.wait(lambda seen: seen.connections_open == 0)
                 left = _held() - before
                 _report(
-                    f"storm, {transport} on {backend}",
+                    f"storm, {way.name} on {backend}",
                     f"{cancelled} of {STORM_CALLS} cancelled in {time.perf_counter() - began:.1f} s; open connections "
                     f"{provider.seen.connections_open}, descriptors and threads left {left}",
                     ok=left <= 0 and provider.seen.connections_open == 0,
                 )
 
 
-async def _cancel_some(provider: Simulator, transport: str, count: int) -> int:
+async def _cancel_some(provider: Simulator, way: Way, count: int) -> int:
     cancelled = 0
     chance = random.Random(count)
     at_once = anyio.CapacityLimiter(STORM_AT_ONCE)
     tasks = len(anyio.get_running_tasks())
-    async with _client(provider, transport) as llm:
+    async with _client(provider, way) as llm:
 
         async def one(number: int) -> None:
             nonlocal cancelled
             async with at_once:
-                with anyio.move_on_after(chance.uniform(0, STORM_WITHIN_S[transport])) as scope:
+                with anyio.move_on_after(chance.uniform(0, way.storm_within_s)) as scope:
                     if number % 2:
                         await llm.acompletion(f"call {number}")
                     else:
@@ -128,21 +158,21 @@ def _flat(name: str, once: Callable[[], object]) -> None:
 
 def paused() -> None:
     """Stop reading a large stream for a while; the provider must stop sending, and memory must not grow."""
-    for transport in TRANSPORTS:
+    for way in WAYS:
         for backend in BACKENDS:
             with simulated_provider(record=False) as provider:
-                grown, sent = anyio.run(_pause, provider, transport, backend=backend)
+                grown, sent = anyio.run(_pause, provider, way, backend=backend)
                 _report(
-                    f"reader paused for {PAUSE_S:.0f} s, {transport} on {backend}",
+                    f"reader paused for {PAUSE_S:.0f} s, {way.name} on {backend}",
                     f"memory {grown / 1e6:+.1f} MB, {sent / 1e6:.2f} MB sent meanwhile",
                     ok=grown < 4e6 and sent < 8e6,
                 )
 
 
-async def _pause(provider: Simulator, transport: str) -> tuple[int, int]:
+async def _pause(provider: Simulator, way: Way) -> tuple[int, int]:
     script = {"answer_tokens": PAUSED_ANSWER_BYTES // 4, "chunk_chars": 4096}
     async with (
-        _client(provider, transport) as llm,
+        _client(provider, way) as llm,
         llm.stream("Write at length.", extra_body={"simulator": script}) as stream,
     ):
         for _ in range(50):
@@ -155,17 +185,17 @@ async def _pause(provider: Simulator, transport: str) -> tuple[int, int]:
 
 def ends() -> None:
     """End streams early in every way; the provider must lose its client at once."""
-    for transport in TRANSPORTS:
+    for way in WAYS:
         for backend in BACKENDS:
             for end in (_by_leaving, _by_breaking, _by_an_exception, _by_cancelling, _by_closing, _by_dropping):
                 with simulated_provider(latency=Latency(tokens_per_s=50), record=False) as provider:
-                    took_ms = anyio.run(_ended, provider, transport, end, backend=backend)
+                    took_ms = anyio.run(_ended, provider, way, end, backend=backend)
                 name = end.__name__.removeprefix("_").replace("_", " ")
-                _report(f"ended {name}, {transport} on {backend}", f"{took_ms:.1f} ms", ok=took_ms < ENDS_MS)
+                _report(f"ended {name}, {way.name} on {backend}", f"{took_ms:.1f} ms", ok=took_ms < ENDS_MS)
 
 
-async def _ended(provider: Simulator, transport: str, end: Callable[[AsyncLLM], Awaitable[float]]) -> float:
-    async with _client(provider, transport) as llm:
+async def _ended(provider: Simulator, way: Way, end: Callable[[AsyncLLM], Awaitable[float]]) -> float:
+    async with _client(provider, way) as llm:
         await llm.acompletion("warm up")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # the one that drops a stream means to
@@ -231,9 +261,11 @@ def _long(llm: AsyncLLM) -> CompletionStream:
     return llm.stream("Write at length.", extra_body={"simulator": {"answer_tokens": 5_000, "chunk_chars": 8}})
 
 
-def _client(provider: Simulator, transport: str) -> AsyncLLM:
-    base = {"model": "openai/gpt-4o", "base_url": provider.url, "api_key": "key", "max_concurrency": 50}
-    return AsyncLLM(transport=transport, **base)  # type: ignore[arg-type]
+def _client(provider: Simulator, way: Way) -> AsyncLLM:
+    url = provider.url if way.model.startswith("openai/") else provider.root_url
+    # As with a release of aiohttp whose connections are not known.
+    vars(connections)["is_supported"] = (lambda: False) if way.by_session else is_supported
+    return AsyncLLM(model=way.model, base_url=url, api_key="key", max_concurrency=50, transport=way.transport)
 
 
 def _held() -> int:

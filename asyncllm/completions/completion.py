@@ -75,8 +75,14 @@ class Completion:
     @property
     def message(self) -> Message:
         """The first choice as a message, to be put back into the conversation."""
-        thoughts = self._message.get("thinking_blocks") or ()
-        return Message("assistant", self.text or None, tool_calls=self.tool_calls, thinking_blocks=thoughts)
+        fields: dict[str, Any] = self._message.get("provider_specific_fields") or {}
+        return Message(
+            "assistant",
+            self.text or None,
+            tool_calls=self.tool_calls,
+            thinking_blocks=self._message.get("thinking_blocks") or (),
+            thought_signatures=fields.get("thought_signatures") or (),
+        )
 
     @property
     def finish_reason(self) -> str | None:

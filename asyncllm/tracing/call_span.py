@@ -8,7 +8,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import (
+    Link,
+    ProxyTracer,
+    ProxyTracerProvider,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_tracer_provider,
+)
 
 from ..client import AsyncLLM
 from ..completions.call_record import Attempt
@@ -41,6 +51,12 @@ class TracingSettings:
     metrics: Metrics
     is_latest: bool
     captures_content: bool
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing records: no SDK has been set."""
+        waits = isinstance(self.tracer, ProxyTracer) and isinstance(get_tracer_provider(), ProxyTracerProvider)
+        return waits and not self.metrics.is_recording
 
 
 class CallSpan:
@@ -78,11 +94,6 @@ class CallSpan:
             self.span.set_attributes(of_request(params, is_stream=is_stream))
             if settings.captures_content:
                 self.span.set_attributes(content.of_messages(request.messages))
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to record, and no context that other spans belong to."""
-        return not self.span.get_span_context().is_valid and not self._settings.metrics.is_recording
 
     def opened(self, first_chunk_s: float) -> None:
         """Note that a stream's first chunk has come."""

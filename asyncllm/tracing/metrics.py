@@ -16,7 +16,7 @@ from ..config import LLMConfig
 from ..pipeline.endpoint import Endpoint
 from .attributes import Attributes
 from .token_metrics import InferenceTokens, TokenMetrics, TokenUsage
-from .totals import Total
+from .totals import ObservedTotal
 
 # The boundaries that the conventions advise for durations in seconds, and for chunks.
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -50,9 +50,9 @@ class Metrics:
         self.first_chunk = seconds(first, "Time to receive the first chunk.", _FIRST_CHUNK).record
         self.chunk = seconds(chunk, "Time between two chunks.", _CHUNK).record
         self._queued = seconds("asyncllm.queue.duration", "Time that an attempt waited for limits.", _SECONDS).record
-        self._retries = Total(meter, "asyncllm.retries", "{attempt}", "Attempts after the first.").add
-        self._throttled = Total(meter, "asyncllm.throttled", "{response}", "Answers with status 429.").add
-        self._cost = Total(meter, "asyncllm.cost", "USD", "The cost of answers whose price is known.").add
+        self._retries = ObservedTotal(meter, "asyncllm.retries", "{attempt}", "Attempts after the first.").add
+        self._throttled = ObservedTotal(meter, "asyncllm.throttled", "{response}", "Answers with status 429.").add
+        self._cost = ObservedTotal(meter, "asyncllm.cost", "USD", "The cost of answers whose price is known.").add
         self.clients: WeakSet[AsyncLLM] = WeakSet()
         self.endpoints: WeakSet[Endpoint] = WeakSet()
         gauge = meter.create_observable_gauge

@@ -9,7 +9,7 @@ from opentelemetry.metrics import Histogram, Meter
 
 from ..completions.usage import Usage
 from .attributes import Attributes
-from .totals import Total
+from .totals import ObservedTotal
 
 _BOUNDARIES = tuple(4**power for power in range(14))  # those that the conventions advise
 _MODALITY = "gen_ai.token.modality"
@@ -53,7 +53,7 @@ class InferenceTokens:
         self._received = _histogram(meter, f"{each}.output_tokens", "Output tokens of a call.").record
 
         def counter(kind: str, description: str) -> Callable[[float, Attributes], None]:
-            return Total(meter, f"{total}.{kind}", "{token}", description).add
+            return ObservedTotal(meter, f"{total}.{kind}", "{token}", description).add
 
         self._input = counter("input_tokens", "Input tokens used, cached ones included.")
         self._output = counter("output_tokens", "Output tokens used, reasoning included.")

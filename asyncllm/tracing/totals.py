@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 from .attributes import Attributes
 
 
-class Total:
+class ObservedTotal:
     """A counter: adding to it takes a microsecond, where one of the SDK takes ten; it is read when it is collected.
 
     Args:

@@ -60,9 +60,9 @@ class Wrappers:
         """Record a plain call."""
 
         async def complete(client: AsyncLLM, asked: Asked, *rest: Any) -> Completion:
-            call = self._begin(client, asked, is_stream=False)
-            if call.is_idle:
+            if self._settings.is_idle:
                 return await original(client, asked, *rest)
+            call = self._begin(client, asked, is_stream=False)
             try:
                 with _CurrentSpan(call.span):
                     completion = await original(client, asked, *rest)
@@ -86,9 +86,9 @@ class Wrappers:
         return stream
 
     async def _opening(self, client: AsyncLLM, asked: Asked, opening: Callable[[], Awaitable[Opened]]) -> Opened:
-        call = self._begin(client, asked, is_stream=True)
-        if call.is_idle:
+        if self._settings.is_idle:
             return await opening()
+        call = self._begin(client, asked, is_stream=True)
         try:
             with _CurrentSpan(call.span):
                 opened = await opening()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import anyio
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -106,7 +107,7 @@ class AnswerResponse(Response):
     ) -> None:
         self.status_code = 200
         self.media_type = encoding.media_type
-        self.background = None
+        self.background: BackgroundTask | None = None
         self.init_headers({**_UNBUFFERED, **encoding.headers, **(headers or {})})
         if isinstance(stream, CompletionStream):
             stream.keep_at_most(_KEPT_CHARS)

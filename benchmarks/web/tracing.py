@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 
 import anyio
@@ -18,7 +17,7 @@ from asyncllm.testing import simulated_provider
 
 from ..limits.rows import Row
 
-_CALLS, _ROUNDS, _AT_ONCE = 1000, 7, 20
+_CALLS, _ROUNDS, _AT_ONCE = 500, 20, 20
 
 
 async def tracing() -> list[Row]:
@@ -40,11 +39,12 @@ async def tracing() -> list[Row]:
                 on.append(await _cpu_us(llm))
                 telemetry.uninstrument()
                 spans.clear()
-    plain = statistics.median(off)
+    # Of the fastest rounds: others of the machine make them slower, and never faster.
+    plain = min(off)
     return [
         Row("tracing", "CPU of a plain call without", plain, unit="us"),
-        Row("tracing", "instrumented, not recording", statistics.median(idle) / plain, "<=", 1.1, "x"),
-        Row("tracing", "recording in memory", statistics.median(on) / plain, "<=", 2, "x"),
+        Row("tracing", "instrumented, not recording", min(idle) / plain, "<=", 1.1, "x"),
+        Row("tracing", "recording in memory", min(on) / plain, "<=", 2, "x"),
     ]
 
 

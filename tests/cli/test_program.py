@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import os
 import pkgutil
+import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,13 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    """`--version` says which one it is."""
-    assert run("--version").out == f"asyncllm {asyncllm.__version__}\n"
+    """`--version` says which one it is, and the versions that a report of a problem needs."""
+    first, *others = run("--version").out.splitlines()
+    assert first == f"asyncllm {asyncllm.__version__}"
+    assert others[0].split()[1].rstrip(",") == platform.python_version()
+    named = dict(line.split(maxsplit=1) for line in others[1:])
+    assert {"litellm", "aiohttp", "pydantic", "instructor", "uvloop"} <= named.keys()
+    assert named["litellm"] == metadata.version("litellm")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,12 @@ axe.run(document, {resultTypes: ["violations"], runOnly: %s}).then(({violations}
   .filter(it => ["serious", "critical"].includes(it.impact))
   .map(it => `${it.id}: ${it.nodes.length}: ${it.nodes[0].html.slice(0, 200)} ${it.nodes[0].failureSummary}`))
 """
+# Halfway through a transition no colour is the one that is read.
+STILL = """
+document.head.append(Object.assign(document.createElement("style"), {
+  textContent: "*, ::before, ::after { transition: none !important; animation: none !important }"
+})), 0
+"""
 EVERYTHING = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -92,6 +98,7 @@ async def test_every_page_in_a_browser(site: Path, tmp_path: Path) -> None:
             name = str(page.relative_to(site))
             await tab.resize(*PHONE)
             await tab.open(page.as_uri())
+            await tab.run(STILL)
             if found := await tab.run(TOO_WIDE):
                 wide[name] = found
             if AXE.exists():
@@ -116,11 +123,5 @@ async def in_dark(tab: Tab, name: str) -> list[str]:
     """Return what has too little contrast in dark colours, on pages that between them have everything there is."""
     if name not in DARK:
         return []
-    # At once: halfway through a transition no colour is the one that is read.
-    await tab.run(
-        "document.head.append(Object.assign(document.createElement('style'), {textContent: STILL}))".replace(
-            "STILL", "'* { transition: none !important }'"
-        )
-    )
     await tab.run("document.body.setAttribute('data-md-color-scheme', 'slate')")
     return await findings(tab, ["color-contrast"])

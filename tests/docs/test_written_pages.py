@@ -16,7 +16,7 @@ import asyncllm
 from asyncllm import LLMConfig, errors
 from asyncllm.cli import main
 from tests.support.fences import fences
-from website import error_examples, figures, reference
+from website import badges, error_examples, figures, reference
 from website.diagrams import sources
 from website.hooks import DIAGRAMS, drawing
 from website.marks import between
@@ -84,6 +84,20 @@ def test_a_written_part_is_up_to_date(page: Path, name: str, text: Any) -> None:
     assert between(page, name).strip() == text().strip()
 
 
+def test_the_badges_are_true() -> None:
+    """They say what the project's metadata say."""
+    committed = {file.stem: file.read_text(encoding="utf-8") for file in badges.FOLDER.glob("*.svg")}
+    assert committed == badges.badges()
+
+
+def test_a_release_has_one_version() -> None:
+    """The package, its metadata and its citation agree."""
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["version"] == asyncllm.__version__ == citation["version"]
+    assert project["license"] == citation["license"]
+
+
 def test_every_diagram_has_its_drawing() -> None:
     """A diagram that was changed is drawn anew by `python -m website.diagrams`, and no drawing is left over."""
     assert {drawing(source) for source in sources()} == set(DIAGRAMS.glob("*.svg"))
@@ -132,7 +146,8 @@ def test_an_example_of_a_field_is_valid(name: str) -> None:
     """It is, by the schema and by the field itself; every field has one."""
     value = tomli.loads(f"value = {reference.EXAMPLES[name]}")["value"]
     jsonschema.validate({"llm": {name: value}}, json.loads(reference.schema()))
-    LLMConfig(**{"model": "openai/gpt-5-mini", name: value})
+    given: dict[str, Any] = {"model": "openai/gpt-5-mini", name: value}
+    LLMConfig(**given)
     assert reference.EXAMPLES.keys() == LLMConfig.model_fields.keys(), "add an example in website/reference.py"
 
 

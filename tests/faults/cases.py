@@ -55,7 +55,7 @@ class Case:
         server: `http`; `https` with an untrusted certificate; `http_as_https`, where TLS is not spoken; or `nowhere`, a
             name that does not resolve.
         primed: Each client makes a call before the fault is switched on.
-        sampled: It is played under trio as well.
+        sampled: It is played under trio and by aiohttp's session as well.
     """
 
     name: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pickle
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -18,11 +18,18 @@ from asyncllm import AsyncLLM, AsyncLLMError, Completion
 from asyncllm.completions.call_record import Attempt
 from asyncllm.simulator import Simulator
 from asyncllm.transports import size_limits
+from asyncllm.transports.wire import connections
 from tests.support.secrets import SECRET
 
 from .cases import CELLS, FORMAT_CELLS, Case, Cell, Ending, Shape
 
-_PLAYED = (*CELLS, *FORMAT_CELLS)
+Way = Literal["asyncio", "trio", "session"]
+# Formats neither send nor wait: that they end alike on trio and by aiohttp's session is shown by OpenAI's.
+WAYS: Mapping[Way, Sequence[Cell]] = {
+    "asyncio": (*CELLS, *FORMAT_CELLS),
+    "trio": CELLS,
+    "session": [cell for cell in CELLS if cell[0] == "wire"],
+}
 _MODELS = {"claude": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-flash"}
 # Far above the time of any cell: one that takes longer hangs.
 _HANGS_AFTER_S = 60.0
@@ -36,15 +43,17 @@ class City(BaseModel):
     inhabitants: int
 
 
-def measure(case: Case, backend: str) -> dict[Cell, Ending]:
-    """Play a case to all of its cells at once."""
-    with _low_bounds():
-        return anyio.run(_measure, case, backend=backend)
+def measure(case: Case, way: Way) -> dict[Cell, Ending]:
+    """Play a case to all of its cells at once: on a backend, or on asyncio by aiohttp's session."""
+    with _low_bounds(), pytest.MonkeyPatch.context() as patch:
+        if way == "session":
+            patch.setattr(connections, "is_supported", lambda: False)
+        return anyio.run(_measure, case, WAYS[way], backend="trio" if way == "trio" else "asyncio")
 
 
-async def _measure(case: Case) -> dict[Cell, Ending]:
+async def _measure(case: Case, played: Sequence[Cell]) -> dict[Cell, Ending]:
     endings: dict[Cell, Ending] = {}
-    ready = [anyio.Event() for _ in _PLAYED]
+    ready = [anyio.Event() for _ in played]
 
     async def play(cell: Cell, primed: anyio.Event) -> None:
         async with _client(case, cell, simulator) as llm:
@@ -58,7 +67,7 @@ async def _measure(case: Case) -> dict[Cell, Ending]:
         started = anyio.Event()
         with anyio.fail_after(_HANGS_AFTER_S):
             async with anyio.create_task_group() as calls:
-                for cell, primed in zip(_PLAYED, ready, strict=True):
+                for cell, primed in zip(played, ready, strict=True):
                     calls.start_soon(play, cell, primed)
                 for primed in ready:
                     await primed.wait()

@@ -6,27 +6,27 @@ import pytest
 
 from asyncllm.simulator.faults import KINDS
 
-from .cases import CASES, CELLS, FORMAT_CELLS, Cell, Ending
-from .measuring import measure
+from .cases import CASES, Cell, Ending
+from .measuring import WAYS, Way, measure
 from .table import PAGE, on_page, render
 
-BACKENDS = ("asyncio", "trio")
 MATRIX = [
-    pytest.param(name, backend, cell, id=f"{name}-{backend}-{cell[0]}-{cell[1]}")
+    pytest.param(name, way, cell, id=f"{name}-{way}-{cell[0]}-{cell[1]}")
     for name, case in CASES.items()
-    for backend in BACKENDS[: 1 + case.sampled]
-    for cell in (*CELLS, *FORMAT_CELLS)
+    for way, cells in WAYS.items()
+    if way == "asyncio" or case.sampled
+    for cell in cells
 ]
 
 _measured: dict[tuple[str, str], dict[Cell, Ending]] = {}
 
 
-@pytest.mark.parametrize(("name", "backend", "cell"), MATRIX)
-def test_a_fault_ends_as_documented(name: str, backend: str, cell: Cell) -> None:
+@pytest.mark.parametrize(("name", "way", "cell"), MATRIX)
+def test_a_fault_ends_as_documented(name: str, way: Way, cell: Cell) -> None:
     """The class of the error, the attempts, the requests that arrive and their cost are those of the table."""
-    if (name, backend) not in _measured:
-        _measured[name, backend] = measure(CASES[name], backend)
-    assert _measured[name, backend][cell] == CASES[name].expected(cell)
+    if (name, way) not in _measured:
+        _measured[name, way] = measure(CASES[name], way)
+    assert _measured[name, way][cell] == CASES[name].expected(cell)
 
 
 def test_the_table_of_the_documentation_is_this_one() -> None:

@@ -77,6 +77,10 @@ FORMS: dict[str, tuple[Message, dict[str, Any]]] = {
             "thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}],
         },
     ),
+    "signatures of thoughts": (
+        Message("assistant", "21.", thought_signatures=["s"]),
+        {"role": "assistant", "content": "21.", "provider_specific_fields": {"thought_signatures": ["s"]}},
+    ),
     "tool result": (
         Message.tool_result(CALL, "21 degrees"),
         {"role": "tool", "content": "21 degrees", "tool_call_id": "call_1"},

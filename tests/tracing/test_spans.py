@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel
 
-from asyncllm import LLM, AsyncLLM, Request, ServerError, StreamInterruptedError, telemetry
+from asyncllm import LLM, AsyncLLM, ExtractionError, Request, ServerError, StreamInterruptedError, telemetry
 from asyncllm.config.options import Options
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.tracing.wrappers import is_own_host
@@ -184,6 +184,24 @@ async def test_fallbacks_are_part_of_the_call(
     assert dict(span.attributes or {})["gen_ai.response.model"] == "gpt-4o"
 
 
+async def test_a_stream_that_does_not_begin_is_an_error(
+    llm: AsyncLLM, recording: Recording, simulator: Simulator
+) -> None:
+    """Its span ends with the error of the opening."""
+    simulator.faults(Fault("status", code=500))
+    with pytest.raises(ServerError):
+        await llm.stream("hi", num_retries=0).collect()
+    assert dict(recording.span(CHAT).attributes or {})["error.type"] == "ServerError"
+
+
+async def test_formats_and_single_stops_are_attributes(llm: AsyncLLM, recording: Recording) -> None:
+    """A stop that is one text is a list of one, and a format of JSON an output type."""
+    await llm.acompletion("hi", stop="END", response_format={"type": "json_object"})
+    attributes = dict(recording.span(CHAT).attributes or {})
+    assert attributes["gen_ai.request.stop_sequences"] == ("END",)
+    assert attributes["gen_ai.output.type"] == "json"
+
+
 class Invoice(BaseModel):
     """What typed calls ask for."""
 
@@ -209,6 +227,41 @@ async def test_a_typed_call_has_its_asks_within(llm: AsyncLLM, recording: Record
     assert all(span.parent is not None and span.parent.span_id == outer.context.span_id for span in inner)
     assert dict(outer.attributes or {})["asyncllm.reasks"] == 1
     assert [event.name for event in outer.events] == ["asyncllm.reask"]
+
+
+async def test_a_typed_call_that_fails_is_an_error(llm: AsyncLLM, recording: Recording) -> None:
+    """Its span has the error, and its asks are calls that were answered."""
+    with pytest.raises(ExtractionError):
+        await llm.extract(Invoice, "hi", max_reasks=0, extra_body=scripted(text="none"))
+    outer = recording.span("extract Invoice")
+    assert outer.status.status_code is StatusCode.ERROR
+    assert dict(outer.attributes or {})["error.type"] == "ExtractionError"
+    assert recording.span(CHAT).status.status_code is StatusCode.UNSET
+
+
+async def test_without_an_sdk_nothing_is_recorded(llm: AsyncLLM) -> None:
+    """Switched on before an SDK is there, calls and streams are as without tracing, and go out without a trace."""
+    telemetry.instrument()
+    try:
+        assert (await llm.acompletion("hi")).text
+        assert (await llm.stream("hi").collect()).text
+    finally:
+        telemetry.uninstrument()
+
+
+async def test_a_batch_that_is_left_by_an_error_is_one(llm: AsyncLLM, recording: Recording) -> None:
+    """The span of a batch has the error that its block was left by."""
+
+    async def leave() -> None:
+        async with llm.map(["a", "b"]) as outcomes:
+            await anext(outcomes)
+            raise KeyError("the caller's own")
+
+    with pytest.raises(KeyError):
+        await leave()
+    batch = recording.span("batch")
+    assert batch.status.status_code is StatusCode.ERROR
+    assert dict(batch.attributes or {})["error.type"] == "KeyError"
 
 
 async def test_items_of_a_batch_are_traces_linked_to_it(

@@ -46,6 +46,19 @@ def test_openais_own_client_reads_a_stream(options: Options) -> None:
     assert "".join(texts) == "An answer of several chunks, in all."
 
 
+def test_openais_own_client_reads_claude(options: Options, simulator: Simulator) -> None:
+    """The chunks of a provider of another format are chat completions too, all of one answer."""
+    claude: Options = {**options, "model": "anthropic/claude-sonnet-4-5", "base_url": simulator.root_url}
+    app = chat_app(AsyncLLM(**claude), "openai", extra_body=scripted(text="An answer of several chunks, in all."))
+    with served(app) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="any") as client:
+        messages: Any = [{"role": "user", "content": "hi"}]
+        with client.chat.completions.create(model="any", messages=messages, stream=True) as stream:
+            chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "An answer of several chunks, in all."
+    assert {(chunk.object, chunk.model) for chunk in chunks} == {("chat.completion.chunk", "claude-sonnet-4-5")}
+    assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
+
+
 def test_openais_own_client_raises_the_error_of_a_stream(options: Options, simulator: Simulator) -> None:
     """An interruption is an error to it, and no end."""
     simulator.faults(Fault("cut", after_chunks=2))

@@ -101,6 +101,28 @@ async def test_events_carry_reasoning_and_tool_calls(llm: AsyncLLM) -> None:
     assert "".join(piece.get("arguments", "") for piece in pieces) == '{"city": "Paris"}'
 
 
+async def test_the_ui_stream_carries_tool_calls(llm: AsyncLLM) -> None:
+    """The input of each call grows, and is there as a value at the end; one that is no JSON is an error of its part."""
+    calls = [{"name": "get_weather", "arguments": {"city": city}} for city in ("Paris", "Lima")]
+    body = scripted(tool_calls=calls, chunk_chars=5)
+    visitor = await Visitor().visit(app_of(lambda: web.stream_response(llm.stream("hi", extra_body=body), "ui")))
+    parts = [data for _, data in visitor.events() if data != "[DONE]"]
+    begun = [part["toolCallId"] for part in parts if part["type"] == "tool-input-start"]
+    assert len(set(begun)) == 2
+    for call_id, city in zip(begun, ("Paris", "Lima"), strict=True):
+        deltas = [part["inputTextDelta"] for part in parts if part["type"] == "tool-input-delta"]
+        assert json.dumps({"city": city}) in "".join(deltas)
+        (given,) = [part for part in parts if part["type"] == "tool-input-available" and part["toolCallId"] == call_id]
+        assert (given["toolName"], given["input"]) == ("get_weather", {"city": city})
+    assert parts[-1]["finishReason"] == "tool-calls"
+    cut = scripted(tool_calls=calls[:1], chunk_chars=5, finish_reason="length", answer_tokens=3)
+    visitor = await Visitor().visit(
+        app_of(lambda: web.stream_response(llm.stream("hi", max_tokens=3, extra_body=cut), "ui"))
+    )
+    failed = [data for _, data in visitor.events() if data != "[DONE]" and data["type"] == "tool-input-error"]
+    assert [part["errorText"] for part in failed] == ["The arguments are no JSON."]
+
+
 @pytest.mark.parametrize("include_usage", [False, True])
 async def test_the_chunk_without_choices_is_sent_when_asked_for(llm: AsyncLLM, include_usage: bool) -> None:
     """Clients that read `choices[0]` of every chunk, as most do, break on the one with the usage."""

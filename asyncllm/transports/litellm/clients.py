@@ -88,7 +88,7 @@ class HandedClient(AsyncHTTPHandler):
         """Send a request."""
         if "cast_to" in named:
             return await self.sdk.post(url, *arguments, **named)
-        return await super().post(url, *arguments, **named)
+        return await super().post(url, *arguments, **named)  # pyright: ignore[reportUnknownMemberType]
 
     @cached_property
     def sdk(self) -> openai.AsyncOpenAI:

@@ -3,66 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, RefusalError, UnsupportedError
 from asyncllm.models import model_info
 from asyncllm.simulator import Limit, Simulator
 from tests.support.secrets import SECRET
+from tests.transports.wire.format_clients import CALLING, TOOL, City, ask, asyncio_alone, first_call, format_client
 
 pytestmark = pytest.mark.anyio
 
 NATIVE, OLDER = "claude-sonnet-4-5", "claude-3-7-sonnet-20250219"
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-CALLING = {"simulator": {"reasoning": "I need the weather.", "tool_calls": [{"name": "get_weather", "arguments": {}}]}}
-
-FIRST_CALL = """
-import sys
-import anyio
-from asyncllm import AsyncLLM
-
-async def main():
-    async with AsyncLLM(model="anthropic/claude-sonnet-4-5", base_url=sys.argv[1], api_key="k") as llm:
-        plain = await llm.acompletion("hi")
-        streamed = await llm.stream("hi", reasoning_effort="low").collect()
-    print(plain.record.transport, streamed.record.transport, bool(plain.cost_usd), bool(streamed.reasoning))
-    print([name for name in sys.modules if name.partition(".")[0] in ("litellm", "openai", "anthropic", "httpx")])
-
-anyio.run(main)
-"""
-
-
-class City(BaseModel):
-    """A city."""
-
-    name: str
-    country: str | None = None
 
 
 def client(simulator: Simulator, model: str = NATIVE, **options: Any) -> AsyncLLM:
     """Make a client of Claude that takes the wire or nothing."""
-    return AsyncLLM(
-        model=f"anthropic/{model}",
-        base_url=simulator.root_url,
-        api_key=SECRET,
-        transport="wire",
-        num_retries=0,
-        **options,
-    )
+    return format_client(simulator, f"anthropic/{model}", **options)
 
 
 @pytest.fixture
@@ -73,34 +33,19 @@ async def llm(simulator: Simulator, anyio_backend: str) -> AsyncIterator[AsyncLL
 
 def test_a_first_call_imports_no_sdk(simulator: Simulator, tmp_path: Path) -> None:
     """A call and a stream of a Claude profile, thinking and price included, import no module of litellm."""
-    ran = subprocess.run(
-        [sys.executable, "-c", FIRST_CALL, simulator.root_url],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3]}:{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ran.stdout == "wire wire True True\n[]\n"
+    assert first_call(simulator, "anthropic/claude-sonnet-4-5", tmp_path) == "wire wire True True\n[]\n"
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_thinking_goes_back_with_its_calls(llm: AsyncLLM, simulator: Simulator, stream: bool) -> None:
     """The answer's message is what the next request needs: thinking with its signature, then the call."""
-
-    async def ask(messages: list[Any], **params: Any) -> Any:
-        if stream:
-            return await llm.stream(messages, **params).collect()
-        return await llm.acompletion(messages, **params)
-
     messages: list[Any] = [{"role": "user", "content": "Weather in Bonn?"}]
     params: dict[str, Any] = {"tools": [TOOL], "reasoning_effort": "low"}
-    first = await ask(messages, extra_body=CALLING, **params)
+    first = await ask(llm, messages, stream=stream, extra_body=CALLING, **params)
     assert (first.reasoning, first.finish_reason) == ("I need the weather.", "tool_calls")
     (call,) = first.tool_calls
     messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "No.", "is_error": True}]
-    assert (await ask(messages, **params)).text
+    assert (await ask(llm, messages, stream=stream, **params)).text
     said, result = simulator.seen.bodies[1]["messages"][1:]
     assert [block["type"] for block in said["content"]] == ["thinking", "tool_use"]
     assert said["content"][0]["signature"] == "simulated"
@@ -112,6 +57,7 @@ async def test_thinking_goes_back_with_its_calls(llm: AsyncLLM, simulator: Simul
     }
 
 
+@asyncio_alone
 @pytest.mark.parametrize(
     ("model", "field"), [(NATIVE, "output_format"), (OLDER, "tool_choice")], ids=["native", "by a tool"]
 )
@@ -129,6 +75,7 @@ async def test_a_typed_answer(simulator: Simulator, model: str, field: str, how:
     assert ("tools" in simulator.seen.bodies[0]) is (model == OLDER)
 
 
+@asyncio_alone
 @pytest.mark.parametrize("mode", ["tools", "json_schema", "json", "md_json"])
 @pytest.mark.parametrize("model", [NATIVE, OLDER])
 async def test_a_typed_answer_in_every_mode_while_it_thinks(simulator: Simulator, model: str, mode: str) -> None:

@@ -20,6 +20,7 @@ from asyncllm import AsyncLLM, AsyncLLMError, UnsupportedError
 from asyncllm.config.options import Options
 from asyncllm.messages import Request
 from asyncllm.simulator import Simulator
+from asyncllm.transports.wire import connections
 from tests.support.secrets import SECRET
 from tests.transports.wire.formats.anthropic_grid import DIFFERENCES as ANTHROPIC_DIFFERENCES
 from tests.transports.wire.formats.anthropic_grid import GRID as ANTHROPIC_GRID
@@ -30,6 +31,7 @@ from tests.transports.wire.grid import GRIDS as OPENAI_GRIDS
 from tests.transports.wire.grid import Case, Difference
 
 EVERY = os.environ.get("ASYNCLLM_GRID") == "all"
+_A_FEW = 10  # every tenth case of a grid
 GRIDS = {**OPENAI_GRIDS, "anthropic": ANTHROPIC_GRID, "gemini": GEMINI_GRID}
 
 # The simulator masks the values of the first four, and says beside them which key it was.
@@ -180,6 +182,19 @@ def unlisted(differences: Mapping[str, Any], covering: Sequence[Difference]) -> 
     return {name for name in left if not (is_request_listed and name.startswith("answer."))}
 
 
+async def unknown_differences(both: Both, cases: Sequence[Case]) -> dict[str, Mapping[str, Any]]:
+    """Send cases over both, close them, and return the differences that are not listed, by the case."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for case in cases:
+        covering = [one for one in DIFFERENCES.get(case.provider, ()) if one.covers(case)]
+        if await both.is_served(case) and all(one.fields for one in covering):
+            differences = await both.differences(case)
+            if unknown := unlisted(differences, covering):
+                found[str(case)] = {name: differences[name] for name in unknown}
+    await both.aclose()
+    return found
+
+
 @pytest.fixture
 async def share() -> AsyncIterator[dict[str, Counter[bool]]]:
     """Counts what the wire serves."""
@@ -202,18 +217,26 @@ async def test_requests_and_results_are_the_same(
 ) -> None:
     """What the wire serves, it sends as litellm does, and it gives the same answer for it."""
     caplog.set_level(logging.ERROR, "asyncllm")
-    found: dict[str, Mapping[str, Any]] = {}
     for model in GRIDS[provider].models:
-        both = Both(provider, model, simulators)
-        for case in GRIDS[provider].cases(provider, model, every=EVERY):
-            if await both.is_served(case):
-                covering = [one for one in DIFFERENCES.get(provider, ()) if one.covers(case)]
-                if all(one.fields for one in covering):
-                    differences = await both.differences(case)
-                    if unknown := unlisted(differences, covering):
-                        found[str(case)] = {name: differences[name] for name in unknown}
-        await both.aclose()
-    assert found == {}
+        cases = list(GRIDS[provider].cases(provider, model, every=EVERY))
+        assert await unknown_differences(Both(provider, model, simulators), cases) == {}
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("litellm_imported")
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
+async def test_they_are_the_same_by_the_session(
+    provider: str,
+    simulators: tuple[Simulator, Simulator],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few of each format show that nothing depends on how the wire sends a request."""
+    caplog.set_level(logging.ERROR, "asyncllm")
+    monkeypatch.setattr(connections, "is_supported", lambda: False)
+    model = GRIDS[provider].models[0]
+    cases = list(GRIDS[provider].cases(provider, model, every=False))[::_A_FEW]
+    assert await unknown_differences(Both(provider, model, simulators), cases) == {}
 
 
 @pytest.mark.anyio

@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from asyncllm import AsyncLLM, AuthenticationError, RefusalError, UnsupportedError
 from asyncllm.simulator import Fault, Simulator
 from asyncllm.simulator.formats.gemini import SIGNATURE
-from tests.support.secrets import SECRET
+from tests.transports.wire.format_clients import CALLING, TOOL, City, ask, asyncio_alone, first_call, format_client
 
 pytestmark = pytest.mark.anyio
 
 BY_BUDGET, BY_LEVEL, SUBSET = "gemini-2.5-flash", "gemini-3-flash-preview", "gemini-flash-latest"
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-CALLING = {"simulator": {"reasoning": "I need the weather.", "tool_calls": [{"name": "get_weather", "arguments": {}}]}}
-
-FIRST_CALL = """
-import sys
-import anyio
-from asyncllm import AsyncLLM
-
-async def main():
-    async with AsyncLLM(model="gemini/gemini-2.5-flash", base_url=sys.argv[1], api_key="k") as llm:
-        plain = await llm.acompletion("hi")
-        streamed = await llm.stream("hi", reasoning_effort="low").collect()
-    print(plain.record.transport, streamed.record.transport, bool(plain.cost_usd), bool(streamed.reasoning))
-    print([name for name in sys.modules if name.partition(".")[0] in ("litellm", "openai", "google", "httpx")])
-
-anyio.run(main)
-"""
-
-
-class City(BaseModel):
-    """A city."""
-
-    name: str
-    country: str | None = None
 
 
 def client(simulator: Simulator, model: str = BY_BUDGET, **options: Any) -> AsyncLLM:
     """Make a client of Gemini that takes the wire or nothing."""
-    return AsyncLLM(
-        model=f"gemini/{model}",
-        base_url=simulator.root_url,
-        api_key=SECRET,
-        transport="wire",
-        num_retries=0,
-        **options,
-    )
+    return format_client(simulator, f"gemini/{model}", **options)
 
 
 @pytest.fixture
@@ -72,16 +31,7 @@ async def llm(simulator: Simulator, anyio_backend: str) -> AsyncIterator[AsyncLL
 
 def test_a_first_call_imports_no_sdk(simulator: Simulator, tmp_path: Path) -> None:
     """A call and a stream of a Gemini profile, thoughts and price included, import no module of litellm."""
-    ran = subprocess.run(
-        [sys.executable, "-c", FIRST_CALL, simulator.root_url],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[3]}:{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ran.stdout == "wire wire True True\n[]\n"
+    assert first_call(simulator, "gemini/gemini-2.5-flash", tmp_path) == "wire wire True True\n[]\n"
 
 
 @pytest.mark.parametrize("model", [BY_BUDGET, BY_LEVEL])
@@ -89,19 +39,13 @@ def test_a_first_call_imports_no_sdk(simulator: Simulator, tmp_path: Path) -> No
 async def test_signatures_go_back_with_their_calls(simulator: Simulator, model: str, stream: bool) -> None:
     """The answer's message is what the next request needs: the call with its signature."""
     async with client(simulator, model) as llm:
-
-        async def ask(messages: list[Any], **params: Any) -> Any:
-            if stream:
-                return await llm.stream(messages, **params).collect()
-            return await llm.acompletion(messages, **params)
-
         messages: list[Any] = [{"role": "user", "content": "Weather in Bonn?"}]
         params: dict[str, Any] = {"tools": [TOOL], "reasoning_effort": "low"}
-        first = await ask(messages, extra_body=CALLING, **params)
+        first = await ask(llm, messages, stream=stream, extra_body=CALLING, **params)
         assert (first.reasoning, first.finish_reason) == ("I need the weather.", "tool_calls")
         (call,) = first.tool_calls
         messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "Rain."}]
-        assert (await ask(messages, **params)).text
+        assert (await ask(llm, messages, stream=stream, **params)).text
     said, result = simulator.seen.bodies[1]["contents"][1:]
     (part,) = said["parts"]
     assert (part["functionCall"]["name"], part["thoughtSignature"]) == ("get_weather", SIGNATURE)
@@ -110,17 +54,18 @@ async def test_signatures_go_back_with_their_calls(simulator: Simulator, model: 
 
 
 async def test_the_signature_of_a_text_goes_back(simulator: Simulator) -> None:
-    """Newer models sign their texts as well; the answer's own message has it."""
+    """Newer models sign their texts as well; the answer's message has it, in every form."""
     async with client(simulator, BY_LEVEL) as llm:
         for stream in (False, True):
             simulator.reset()
             first = await (llm.stream("hi").collect() if stream else llm.acompletion("hi"))
-            said = first["choices"][0]["message"]
-            await llm.acompletion([{"role": "user", "content": "hi"}, said, {"role": "user", "content": "on"}])
-            sent = simulator.seen.bodies[1]["contents"][1]
-            assert sent["parts"] == [{"text": first.text, "thoughtSignature": SIGNATURE}]
+            for said in (first["choices"][0]["message"], first.message, first.message.to_dict()):
+                await llm.acompletion([{"role": "user", "content": "hi"}, said, {"role": "user", "content": "on"}])
+                sent = simulator.seen.bodies[-1]["contents"][1]
+                assert sent["parts"] == [{"text": first.text, "thoughtSignature": SIGNATURE}]
 
 
+@asyncio_alone
 @pytest.mark.parametrize("model", [BY_BUDGET, BY_LEVEL, SUBSET])
 @pytest.mark.parametrize("how", ["extract", "partial"])
 async def test_a_typed_answer(simulator: Simulator, model: str, how: str) -> None:
@@ -137,6 +82,7 @@ async def test_a_typed_answer(simulator: Simulator, model: str, how: str) -> Non
     assert "tools" not in simulator.seen.bodies[0]
 
 
+@asyncio_alone
 @pytest.mark.parametrize("mode", ["tools", "json_schema", "json", "md_json"])
 async def test_a_typed_answer_in_every_mode(simulator: Simulator, mode: str) -> None:
     """A re-ask included, whose calls go back with their signature."""

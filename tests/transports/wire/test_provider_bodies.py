@@ -54,7 +54,8 @@ async def server(anyio_backend: str) -> AsyncIterator[tuple[str, dict[str, Any]]
         body = told["body"]
         text = body if isinstance(body, str) else json.dumps(body)
         kind = "text/html" if isinstance(body, str) else "application/json"
-        return web.Response(status=told["status"], text=text, content_type=kind)
+        # Else the calls after a 429 would wait for a cooldown of half a second or more.
+        return web.Response(status=told["status"], text=text, content_type=kind, headers={"retry-after-ms": "1"})
 
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
@@ -92,7 +93,7 @@ async def test_an_error_body_means_the_same(provider: str, server: tuple[str, di
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_reason_means_the_same(provider: str, reason: str, simulator: Simulator) -> None:
     """What OpenAI's codes say beside the status is understood over both transports."""
-    simulator.faults(Fault("status", reason=reason))
+    simulator.faults(Fault("status", reason=reason, retry_after=0.001, retry_after_form="ms"))
     results = []
     for transport in ("litellm", "wire"):
         async with AsyncLLM(

@@ -114,6 +114,18 @@ def test_what_is_not_simple_is_left_to_litellm(
     assert named in left.reason
 
 
+@pytest.mark.parametrize("provider", ["openai", "litellm_proxy"])
+def test_the_signatures_of_geminis_thoughts_are_sent_to_no_other_provider(provider: str) -> None:
+    """A conversation that goes on elsewhere leaves them out; behind a LiteLLM proxy may be Gemini itself."""
+    said = {"role": "assistant", "content": "Hi!", "provider_specific_fields": {"thought_signatures": ["c2ln"]}}
+    request = made(provider, "m", base_url="http://localhost/v1").request([*HI, said], {})
+    if provider == "openai":
+        assert isinstance(request, OpenAIRequest)
+        assert request.body["messages"] == [*HI, {"role": "assistant", "content": "Hi!"}]
+    else:
+        assert isinstance(request, Unserved)
+
+
 def test_messages_are_not_changed_in_place() -> None:
     """A request may be sent again, to another provider; what is sent is made anew where it differs."""
     message = {"role": "developer", "content": "x", "name": None, "cache_control": {"type": "ephemeral"}}

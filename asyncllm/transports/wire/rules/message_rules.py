@@ -11,6 +11,9 @@ from asyncllm.transports.json_values import is_array, is_object
 _KEYS = frozenset(("role", "content", "name", "tool_calls", "tool_call_id"))
 # Claude's thinking in an assistant message, which OpenAI refuses as an unknown field.
 _THINKING = "thinking_blocks"
+# Where Gemini's signatures stand in one.
+_FIELDS = "provider_specific_fields"
+_SIGNATURES = "thought_signatures"
 _CALL_KEYS = frozenset(("id", "type", "function", "index"))
 _IMAGE_KEYS = frozenset(("url", "detail"))
 _FILE_KEYS = frozenset(("file_data", "file_id", "filename"))
@@ -28,8 +31,8 @@ class MessageRules:
         images: Whether a part may be an image.
         media: Whether a part may be a file or a sound.
         names: Whether a message may have a `name`.
-        other_keys: Further keys of a message that are sent as they are. Thinking blocks that are not among them are
-            taken out.
+        other_keys: Further keys of a message that are sent as they are. Where thinking blocks are not among them, they
+            are taken out, and so are the signatures of thoughts.
     """
 
     roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
@@ -63,8 +66,11 @@ class MessageRules:
             if self.cache_control == "moved":
                 return None
             del sent["cache_control"]
-        if _THINKING in sent and _THINKING not in self.other_keys:
-            del sent[_THINKING]
+        if _THINKING not in self.other_keys:
+            sent.pop(_THINKING, None)
+            fields = sent.get(_FIELDS)
+            if is_object(fields) and fields.keys() == {_SIGNATURES}:
+                del sent[_FIELDS]
         sent["role"] = role = self.roles.get(role, role)
         allowed = _KEYS | self.other_keys | {"cache_control"} if self.names else _KEYS - {"name"}
         calls = sent.get("tool_calls") or ()
