@@ -15,6 +15,9 @@ from .store import LOOK_AHEAD_S, RateAsk, RateGrant
 _ROUNDING = 1e-6
 # Seconds over which a process's use of a rate is averaged.
 _AVERAGED_S = 0.5
+# Seconds of its use that a process leases ahead while no request has to wait. Those that have to, in one renewal after
+# the other, want all that they may hold.
+_AHEAD_S = 0.15
 
 
 @dataclass(slots=True)
@@ -36,15 +39,17 @@ class RateUse:
     Attributes:
         per_s: Units a second, averaged.
         was_short: Whether a request had to wait since the last renewal.
+        pressed: Renewals in a row since which a request had to wait.
         least: Units that the last request with too few needed; 0 when none lacked any.
         renew_below: Units held below which the lease is renewed; infinity while a renewal is due.
     """
 
-    __slots__ = ("_since", "_taken", "least", "per_s", "renew_below", "was_short")
+    __slots__ = ("_since", "_taken", "least", "per_s", "pressed", "renew_below", "was_short")
 
     def __init__(self, now: float) -> None:
         self.per_s = 0.0
         self.was_short = False
+        self.pressed = 0
         self.least = 0.0
         self.renew_below = 0.0
         self._taken = 0.0
@@ -54,14 +59,25 @@ class RateUse:
         """Count what is used; what is given back is negative."""
         self._taken += amount
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether requests wait all the time, so that more is wanted than was used so far."""
+        return self.pressed > 1
+
+    @property
+    def ahead(self) -> float:
+        """The units that are used before the next renewal but one."""
+        return self.per_s * (2 * LOOK_AHEAD_S if self.is_pressed else _AHEAD_S)
+
     def wanted(self, now: float) -> float:
-        """Return the units that the next seconds need: twice the use so far, where that was too little."""
+        """Return the units to hold until the next renewal; called once for each."""
+        self.pressed = self.pressed + 1 if self.was_short else 0
         elapsed = now - self._since
         if elapsed > 0:
             weight = 1 - math.exp(-elapsed / _AVERAGED_S)
             self.per_s += weight * (max(0.0, self._taken) / elapsed - self.per_s)
             self._taken, self._since = 0.0, now
-        return self.per_s * LOOK_AHEAD_S * (2 if self.was_short else 1) + self.least
+        return self.ahead + self.least
 
 
 class LeasedRate(TokenBucket):
@@ -121,9 +137,13 @@ class LeasedRate(TokenBucket):
     def give_back(self, amount: float, now: float) -> None:
         """Give back what was taken and not used; a negative amount takes more."""
         with self._lock:
+            self._refill(now)
             self._level += amount
             self._use.take(-amount)
-            self._refill(now)
+            excess = self._level - max(self._cap, self._need)
+            if excess > 0:
+                self._level -= excess
+                self._unused += excess
 
     def ask(self, now: float) -> RateAsk:
         """Return what a renewal asks for, and what it gives back."""
@@ -140,13 +160,15 @@ class LeasedRate(TokenBucket):
         """Add a lease, by the answer to `ask`."""
         with self._lock:
             self._refill(now)
-            self._cap = self._size / members
+            self._cap = self._size / (2 * members)
+            if not self._use.is_pressed:
+                self._cap = max(self._cap, self._use.ahead)
             if grant.units > 0:
                 start = now + grant.start_s
                 lease = Lease(start, start + grant.units / grant.per_s, grant.per_s)
                 self._level += lease.between(-math.inf, now)
                 self._leases.append(lease)
-            low = min(grant.most, self._use.per_s * LOOK_AHEAD_S) / 2
+            low = min(grant.most, self._use.ahead) / 2
             self._use.renew_below = low if low >= 0.5 else 0.0  # units come in wholes, or in many
 
     def failed(self, ask: RateAsk) -> None:
@@ -202,12 +224,10 @@ class LeasedRate(TokenBucket):
 
     def _refill(self, now: float) -> None:
         if now > self._updated:
-            for lease in self._leases:
-                self._level += lease.between(self._updated, now)
+            accrued = sum(lease.between(self._updated, now) for lease in self._leases)
+            # What accrues beyond is lost: others have what comes after it, and later it would be too much at once.
+            room = max(0.0, max(self._cap, self._need) - self._level)
+            self._level += min(accrued, room)
             while self._leases and self._leases[0].end <= now:
                 self._leases.popleft()
             self._updated = now
-        cap = max(self._cap, self._need)
-        if self._level > cap:
-            self._unused += self._level - cap
-            self._level = cap

@@ -1,0 +1,100 @@
+"""A real redis-server on a free port, for tests and benchmarks; it can be killed and started again."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+MISSING = "redis-server is not installed; .ci/install-redis does it"
+# Far more than it takes to start, on a machine that does much else.
+_STARTS_WITHIN_S = 20.0
+
+
+def is_installed() -> bool:
+    """Return whether the machine has redis-server."""
+    return shutil.which("redis-server") is not None
+
+
+class RedisServer:
+    """A server without persistence; use it in `with`.
+
+    Args:
+        settings: Lines of its configuration, such as `requirepass secret`.
+
+    Attributes:
+        port: Its port on loopback; the same one when it is started again.
+    """
+
+    def __init__(self, *settings: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._settings = settings
+        self._folder = tempfile.TemporaryDirectory(prefix="asyncllm-redis-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def socket_path(self) -> str:
+        """Its Unix socket."""
+        return str(Path(self._folder.name) / "redis.sock")
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        lines = [f"port {self.port}", "bind 127.0.0.1", "save ''", f"unixsocket {self.socket_path}", *self._settings]
+        self._process = subprocess.Popen(
+            ["redis-server", "-"],
+            cwd=self._folder.name,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n".join(lines).encode())
+        self._process.stdin.close()
+        until = time.monotonic() + _STARTS_WITHIN_S
+        while not self._answers():
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise RuntimeError("redis-server did not start")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Kill it; what it held is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def ask(self, *command: str) -> bytes:
+        """Return its answer to a command, as on the wire."""
+        with socket.create_connection(("127.0.0.1", self.port), 2.0) as connection:
+            parts = b"".join(b"$%d\r\n%s\r\n" % (len(part.encode()), part.encode()) for part in command)
+            connection.sendall(b"*%d\r\n%s" % (len(command), parts))
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("PING").startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._folder.cleanup()
