@@ -68,6 +68,11 @@ class RedisServer:
                 raise RuntimeError("redis-server did not start")
             time.sleep(0.01)
 
+    def ensure_running(self) -> None:
+        """Start it where it was killed."""
+        if self._process is None:
+            self.start()
+
     def kill(self) -> None:
         """Kill it; what it held is gone."""
         if self._process is not None:

@@ -18,6 +18,8 @@ _AVERAGED_S = 0.5
 # Seconds of its use that a process leases ahead while no request has to wait. Those that have to, in one renewal after
 # the other, want all that they may hold.
 _AHEAD_S = 0.15
+# Seconds by which a timer may be late without a loss: what accrues meanwhile is kept.
+_LATE_S = 0.005
 
 
 @dataclass(slots=True)
@@ -140,7 +142,7 @@ class LeasedRate(TokenBucket):
             self._refill(now)
             self._level += amount
             self._use.take(-amount)
-            excess = self._level - max(self._cap, self._need)
+            excess = self._level - self._most
             if excess > 0:
                 self._level -= excess
                 self._unused += excess
@@ -215,6 +217,11 @@ class LeasedRate(TokenBucket):
             lacking -= max(0.0, lease.end - begin) * lease.per_s
         return math.inf
 
+    @property
+    def _most(self) -> float:
+        """The units that may be there unused."""
+        return max(self._cap, self._need + _LATE_S * self.per_s)
+
     def _held(self, now: float) -> float:
         """Return the units that are there, and those that are still to accrue."""
         held = self._level
@@ -226,7 +233,7 @@ class LeasedRate(TokenBucket):
         if now > self._updated:
             accrued = sum(lease.between(self._updated, now) for lease in self._leases)
             # What accrues beyond is lost: others have what comes after it, and later it would be too much at once.
-            room = max(0.0, max(self._cap, self._need) - self._level)
+            room = max(0.0, self._most - self._level)
             self._level += min(accrued, room)
             while self._leases and self._leases[0].end <= now:
                 self._leases.popleft()

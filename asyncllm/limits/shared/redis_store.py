@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Seconds for connecting and for a renewal, which takes a millisecond or two: a server that hangs counts as gone.
 TIMEOUT_S = 1.0
-_SCRIPT = Path(__file__).with_name("renew.lua")
+SCRIPT = Path(__file__).with_name("renew.lua").read_text("utf-8")
 _CONSTANTS = (LOOK_AHEAD_S, MEMBER_S, SHORT_S, DEAD_S, RATE_TTL_S, BUDGET_TTL_S)
 
 
@@ -54,7 +54,7 @@ class RedisStore:
 
     def __init__(self, client: Client[bytes]) -> None:
         self._client = client
-        self._script: Script[bytes] = client.register_script(_SCRIPT.read_text("utf-8"))
+        self._script: Script[bytes] = client.register_script(SCRIPT)
 
     async def check(self) -> None:
         """Load the script; raises when the server cannot be reached, or refuses it."""
@@ -66,19 +66,7 @@ class RedisStore:
         Raises:
             coredis.exceptions.RedisError: The server cannot be reached, or refuses the script.
         """
-        prefix = f"asyncllm:{{{request.account}}}"
-        keys = [f"{prefix}:members", f"{prefix}:state"]
-        keys += [f"{prefix}:rate:{ask.name}" for ask in request.rates]
-        keys += [f"{prefix}:budget:{ask.name}" for ask in request.budgets]
-        answer = await self._script.execute(keys, [json.dumps(_data(request))])
-        reply = cast(_Reply, json.loads(cast(bytes, answer)))
-        return LeaseReply(
-            reply["members"],
-            reply["share"],
-            reply["cooldown_s"],
-            tuple(RateGrant(*grant) for grant in reply["rates"]),
-            tuple(BudgetGrant(*grant) for grant in reply["budgets"]),
-        )
+        return reply_of(cast(bytes, await self._script.execute(keys_of(request), [arguments(request)])))
 
 
 @asynccontextmanager
@@ -102,8 +90,16 @@ async def open_redis_store(url: str) -> AsyncGenerator[RedisStore]:
         yield store
 
 
-def _data(request: LeaseRequest) -> dict[str, object]:
-    return {
+def keys_of(request: LeaseRequest) -> list[str]:
+    """Return the script's keys; all of one slot of a cluster."""
+    prefix = f"asyncllm:{{{request.account}}}"
+    rates = [f"{prefix}:rate:{ask.name}" for ask in request.rates]
+    return [f"{prefix}:members", f"{prefix}:state", *rates, *(f"{prefix}:budget:{ask.name}" for ask in request.budgets)]
+
+
+def arguments(request: LeaseRequest) -> str:
+    """Return the script's argument."""
+    data = {
         "member": request.member,
         "leaving": request.leaving,
         "cooldown_s": request.cooldown_s,
@@ -114,3 +110,16 @@ def _data(request: LeaseRequest) -> dict[str, object]:
         ],
         "constants": _CONSTANTS,
     }
+    return json.dumps(data)
+
+
+def reply_of(answer: bytes) -> LeaseReply:
+    """Read the script's answer."""
+    reply = cast(_Reply, json.loads(answer))
+    return LeaseReply(
+        reply["members"],
+        reply["share"],
+        reply["cooldown_s"],
+        tuple(RateGrant(*grant) for grant in reply["rates"]),
+        tuple(BudgetGrant(*grant) for grant in reply["budgets"]),
+    )
