@@ -41,9 +41,10 @@ class RenewalState:
         is_member: Whether the store counts this process.
         is_lost: Whether the store cannot be reached.
         share: The share of the rates without the store.
+        was_alone: Whether that was used since the last renewal.
     """
 
-    __slots__ = ("is_lost", "is_member", "is_urgent", "renewed_at", "share", "used_at")
+    __slots__ = ("is_lost", "is_member", "is_urgent", "renewed_at", "share", "used_at", "was_alone")
 
     def __init__(self, now: float, *, is_lost: bool) -> None:
         self.is_urgent = False
@@ -51,6 +52,7 @@ class RenewalState:
         self.is_member = False
         self.is_lost = is_lost
         self.share = 0.0
+        self.was_alone = is_lost
 
 
 class SharedAccount:
@@ -140,11 +142,14 @@ class SharedAccount:
                 rate.release(now)
         asks = tuple(rate.ask(now) for rate in rates)
         sums = tuple(budget.ask(leaving=leaving) for budget in budgets)
-        return Renewal(LeaseRequest(self.name, self._member, asks, sums, cooldown_s, leaving), rates, budgets)
+        return Renewal(
+            LeaseRequest(self.name, self._member, asks, sums, cooldown_s, leaving, state.was_alone), rates, budgets
+        )
 
     def finish(self, renewal: Renewal, reply: LeaseReply, now: float) -> None:
         """Take the answer to a renewal over."""
         request, state = renewal.request, self._state
+        state.was_alone = False
         state.renewed_at, state.is_member, state.share = now, not request.leaving, reply.share
         for rate, grant in zip(renewal.rates, reply.rates, strict=True):
             rate.granted(grant, reply.members, now)
@@ -167,7 +172,7 @@ class SharedAccount:
     def lose(self, now: float) -> None:
         """Go on without the store."""
         with self._lock:
-            self._state.is_lost = True
+            self._state.is_lost = self._state.was_alone = True
             for lease in list(self._known):
                 if isinstance(lease, LeasedRate):
                     self._go_alone(lease, now)

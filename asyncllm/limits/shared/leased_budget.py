@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..budget import Budget
-from .store import BudgetAsk, BudgetGrant
-
-_ROUNDING = 1e-9
+from .store import ROUNDING_USD, BudgetAsk, BudgetGrant
 
 
 @dataclass(slots=True)
@@ -52,12 +50,12 @@ class LeasedBudget(Budget):
     @property
     def is_in_use(self) -> bool:
         """Whether requests have reserved some of it, or wait for it."""
-        return self.reserved_usd > _ROUNDING or self._needed > 0
+        return self.reserved_usd > ROUNDING_USD or self._needed > 0
 
     def fits(self, worst_usd: float) -> bool:
         """Return whether it fits beside all that is reserved; if not, a renewal is asked for."""
         with self._lock:
-            if worst_usd <= self._spare + _ROUNDING:
+            if worst_usd <= self._spare + ROUNDING_USD:
                 self._needed = 0.0
                 return True
             self._needed = worst_usd

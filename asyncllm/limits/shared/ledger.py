@@ -13,6 +13,8 @@ from .store import (
     LOOK_AHEAD_S,
     MEMBER_S,
     RATE_TTL_S,
+    RETURN_S,
+    ROUNDING_USD,
     SHORT_S,
     BudgetAsk,
     BudgetGrant,
@@ -102,7 +104,7 @@ class LimitLedger:
         account.cooldown_until = max(account.cooldown_until, now + request.cooldown_s)
         share = _share(account, request, now)
         members = max(1, len(account.seen))
-        rates = tuple(_lease_rate(account, ask, members, now) for ask in request.rates)
+        rates = tuple(_lease_rate(account, ask, request, members, now) for ask in request.rates)
         budgets = tuple(_lease_budget(account, ask, request, members, now) for ask in request.budgets)
         reply = LeaseReply(members, share, max(0.0, account.cooldown_until - now), rates, budgets)
         if not (account.seen or account.rates or account.budgets) and account.cooldown_until <= now:
@@ -132,12 +134,13 @@ def _share(account: AccountState, request: LeaseRequest, now: float) -> float:
     return share
 
 
-def _lease_rate(account: AccountState, ask: RateAsk, members: int, now: float) -> RateGrant:
+def _lease_rate(account: AccountState, ask: RateAsk, request: LeaseRequest, members: int, now: float) -> RateGrant:
     line = account.rates.setdefault(ask.name, RateLine())
     if line.per_s == 0 or ask.per_s <= line.per_s or now - line.lowest_at > MEMBER_S:
         line.per_s, line.lowest_at = ask.per_s, now
     line.used_at = now
-    line.at = max(line.at - ask.unused / line.per_s, now - ask.size / line.per_s)
+    earliest = now + RETURN_S if request.was_alone else now - ask.size / line.per_s
+    line.at = max(line.at - ask.unused / line.per_s, earliest)
     most = max(LOOK_AHEAD_S * line.per_s / members, ask.least)
     units = max(0.0, min(ask.want, most - ask.held))
     start_s = line.at - now
@@ -163,7 +166,7 @@ def _lease_budget(
         if now - other.seen_at > BUDGET_TTL_S:
             del budget.shares[member]
     free = budget.limit - budget.spent - sum(other.leased for other in budget.shares.values())
-    if ask.least_usd > free:
+    if ask.least_usd > free + ROUNDING_USD:
         budget.short_until = now + SHORT_S
     else:
         share.granted += max(0.0, min(ask.want_usd, max(ask.least_usd, free / (2 * members))))

@@ -16,6 +16,8 @@ from .store import (
     LOOK_AHEAD_S,
     MEMBER_S,
     RATE_TTL_S,
+    RETURN_S,
+    ROUNDING_USD,
     SHORT_S,
     BudgetGrant,
     LeaseReply,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 # Seconds for connecting and for a renewal, which takes a millisecond or two: a server that hangs counts as gone.
 TIMEOUT_S = 1.0
 SCRIPT = Path(__file__).with_name("renew.lua").read_text("utf-8")
-_CONSTANTS = (LOOK_AHEAD_S, MEMBER_S, SHORT_S, DEAD_S, RATE_TTL_S, BUDGET_TTL_S)
+_CONSTANTS = (LOOK_AHEAD_S, MEMBER_S, SHORT_S, DEAD_S, RATE_TTL_S, BUDGET_TTL_S, ROUNDING_USD, RETURN_S)
 
 
 class _Reply(TypedDict):
@@ -102,6 +104,7 @@ def arguments(request: LeaseRequest) -> str:
     data = {
         "member": request.member,
         "leaving": request.leaving,
+        "was_alone": request.was_alone,
         "cooldown_s": request.cooldown_s,
         "rates": [(ask.per_s, ask.size, ask.want, ask.held, ask.least, ask.unused) for ask in request.rates],
         "budgets": [
@@ -123,3 +126,14 @@ def reply_of(answer: bytes) -> LeaseReply:
         tuple(RateGrant(*grant) for grant in reply["rates"]),
         tuple(BudgetGrant(*grant) for grant in reply["budgets"]),
     )
+
+
+async def server_version(url: str) -> str:
+    """Return the version of a server that answers, and allows the script.
+
+    Raises:
+        coredis.exceptions.RedisError: It cannot be reached, or refuses the login or the script.
+    """
+    async with open_redis(url, TIMEOUT_S) as client:
+        await RedisStore(client).check()
+        return str(client.server_version or "unknown")

@@ -2,7 +2,7 @@
 -- KEYS: the processes (sorted set), shares and cooldown (hash), the rates (hashes), the budgets (hashes).
 -- ARGV: the request as JSON: member, leaving, cooldown_s, rates, budgets, constants.
 local request = cjson.decode(ARGV[1])
-local look_ahead_s, member_s, short_s, dead_s, rate_ttl_s, budget_ttl_s = unpack(request.constants)
+local look_ahead_s, member_s, short_s, dead_s, rate_ttl_s, budget_ttl_s, rounding_usd, return_s = unpack(request.constants)
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local member = request.member
@@ -55,7 +55,8 @@ for i, ask in ipairs(request.rates) do
     per_s = wanted_per_s
     redis.call('HSET', key, 'per_s', text(per_s), 'lowest_at', text(now))
   end
-  local at = math.max(number(key, 'at') - unused / per_s, now - size / per_s)
+  local earliest = request.was_alone and now + return_s or now - size / per_s
+  local at = math.max(number(key, 'at') - unused / per_s, earliest)
   local most = math.max(look_ahead_s * per_s / members, least)
   local units = math.max(0, math.min(want, most - held))
   redis.call('HSET', key, 'at', text(at + units / per_s))
@@ -100,7 +101,7 @@ for i, ask in ipairs(request.budgets) do
   end
   local free = limit - total - leased
   local short_until = number(key, 'short_until')
-  if least > free then
+  if least > free + rounding_usd then
     short_until = now + short_s
   else
     own[1] = own[1] + math.max(0, math.min(want, math.max(least, free / (2 * members))))

@@ -14,12 +14,16 @@ LOOK_AHEAD_S = 0.5
 is lost, and that a newcomer waits for so long when the rate is used up; the gain is few renewals."""
 MEMBER_S = 3.0
 """Seconds without a renewal after which a process is none of the sharers: many times the pause between two."""
+RETURN_S = 0.4
+"""Seconds within which all processes notice that the store is back: until then, nothing is leased."""
 SHORT_S = 2.0
 """Seconds for which processes return what they do not need of a budget that another one waits for."""
 DEAD_S = 120.0
 """Seconds without a renewal after which what a process leased of a budget counts as spent: it may have been."""
 RATE_TTL_S = 120.0
 """Seconds after which an unused rate is forgotten; it is full again long before."""
+ROUNDING_USD = 1e-9
+"""Sums of many small prices miss the sum of their parts by less than this."""
 BUDGET_TTL_S = 3600.0
 """Seconds after which an unused budget is forgotten, with what was spent of it."""
 
@@ -115,6 +119,7 @@ class LeaseRequest:
         budgets: Its requests for budgets.
         cooldown_s: Seconds for which nobody shall send, because the provider throttled this process; 0 for none.
         leaving: Whether the process stops using the account; it holds nothing any more.
+        was_alone: Whether the process has used its share without the store until now: others may still do so.
     """
 
     account: str
@@ -123,6 +128,7 @@ class LeaseRequest:
     budgets: tuple[BudgetAsk, ...] = ()
     cooldown_s: float = 0.0
     leaving: bool = False
+    was_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Members:
             RateAsk("tokens", 5000.0, 4500.0, dice.uniform(0, 9000), 0.0, dice.choice([0, 8000.0]), 0.0),
         )  # fmt: skip
         ask = BudgetAsk("client", 1.0, dice.choice([0, 1.0]), dice.choice([0, 0.01, 0.4]), *sums)
-        return LeaseRequest("account", member, rates, (ask,), dice.choice([0, 0, 2.5]), leaving)
+        return LeaseRequest("account", member, rates, (ask,), dice.choice([0, 0, 2.5]), leaving, dice.random() < 0.1)
 
     def answered(self, request: LeaseRequest, reply: LeaseReply) -> None:
         granted = reply.budgets[0].granted_usd
