@@ -75,9 +75,10 @@ class LeasedBudget(Budget):
     def ask(self, *, leaving: bool) -> BudgetAsk:
         """Return what a renewal asks for, and what it gives back: all that is not reserved, where it leaves."""
         with self._lock:
-            lacking = max(0.0, self._needed - self._spare)
-            if leaving or (self._is_short and not lacking):
+            if leaving or self._is_short:
+                # Too little for a request of this process may be what another one lacks.
                 self._sums.returned += max(0.0, self._spare)
+            lacking = max(0.0, self._needed - self._spare)
             want = self.limit_usd if lacking else 0.0
             sums = self._sums
             return BudgetAsk(self.name, self.limit_usd, want, lacking, sums.granted, sums.spent, sums.returned)
