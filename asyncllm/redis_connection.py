@@ -94,7 +94,7 @@ async def open_redis(url: str, timeout_s: float = 5.0) -> AsyncGenerator[Redis[b
         url: As `check_redis_url` takes it.
         timeout_s: Seconds for connecting, and for a command.
     """
-    from coredis import Redis, RedisCluster
+    from coredis import Redis
     from coredis.retry import NoRetryPolicy
 
     scheme = urlsplit(url).scheme
@@ -104,13 +104,7 @@ async def open_redis(url: str, timeout_s: float = 5.0) -> AsyncGenerator[Redis[b
             if scheme.endswith("+sentinel"):
                 client = await _sentinel_primary(stack, url, timeout_s)
             elif scheme.endswith("+cluster"):
-                client = RedisCluster.from_url(
-                    url.replace("+cluster", "", 1),
-                    decode_components=True,
-                    retry_policy=NoRetryPolicy(),
-                    connect_timeout=timeout_s,
-                    stream_timeout=timeout_s,
-                )
+                client = _cluster(url, timeout_s)
             else:
                 client = Redis.from_url(
                     url,
@@ -168,13 +162,7 @@ async def _sentinel_primary(stack: AsyncExitStack, url: str, timeout_s: float) -
 
     parts = urlsplit(url)
     service, *database = [part for part in parts.path.split("/") if part]
-    options: dict[str, Any] = {"connect_timeout": timeout_s, "stream_timeout": timeout_s}
-    if parts.scheme.startswith("rediss"):
-        options["ssl_context"] = ssl.create_default_context()
-    login = parts.netloc.rpartition("@")[0]
-    user, _, password = login.partition(":")
-    named = {"username": unquote(user), "password": unquote(password)}
-    options |= {name: value for name, value in named.items() if value}
+    options = _options(url, timeout_s)
     if database or (database := parse_qs(parts.query).get("db", [])):
         options["db"] = int(database[0])
     locations = [TCPLocation(host, port) for host, port in _hosts(url)]
@@ -182,6 +170,30 @@ async def _sentinel_primary(stack: AsyncExitStack, url: str, timeout_s: float) -
     sentinel: Sentinel[bytes] = Sentinel(locations, sentinel_kwargs=timeout, decode_responses=False, **options)
     await stack.enter_async_context(sentinel)
     return sentinel.primary_for(service)
+
+
+def _cluster(url: str, timeout_s: float) -> RedisCluster[bytes]:
+    from coredis import RedisCluster
+    from coredis.connection import TCPLocation
+    from coredis.retry import NoRetryPolicy
+
+    nodes = [TCPLocation(host, port) for host, port in _hosts(url)]
+    cluster: RedisCluster[bytes] = RedisCluster(
+        startup_nodes=nodes, retry_policy=NoRetryPolicy(), decode_responses=False, **_options(url, timeout_s)
+    )
+    return cluster
+
+
+def _options(url: str, timeout_s: float) -> dict[str, Any]:
+    """Return timeouts, TLS and login of a URL with several hosts, which coredis does not read itself."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = {"connect_timeout": timeout_s, "stream_timeout": timeout_s}
+    if parts.scheme.startswith("rediss"):
+        authorities = parse_qs(parts.query).get("ssl_ca_certs", [None])[0]
+        options["ssl_context"] = ssl.create_default_context(cafile=authorities)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    named = {"username": unquote(user), "password": unquote(password)}
+    return options | {name: value for name, value in named.items() if value}
 
 
 def _hosts(url: str) -> list[tuple[str, int]]:

@@ -26,16 +26,22 @@ class RedisServer:
 
     Args:
         settings: Lines of its configuration, such as `requirepass secret`.
+        tls: A folder with `ca.pem`, `server.pem` and `server.key`, to serve TLS too.
+        sentinel: Whether it is a Sentinel.
 
     Attributes:
         port: Its port on loopback; the same one when it is started again.
+        tls_port: Its port for TLS.
     """
 
-    def __init__(self, *settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._settings = settings
+    def __init__(self, *settings: str, tls: Path | None = None, sentinel: bool = False) -> None:
+        self.port, self.tls_port = _free_ports()
+        self._settings = list(settings)
+        self._sentinel = sentinel
+        if tls is not None:
+            files = (f"tls-cert-file {tls}/server.pem", f"tls-key-file {tls}/server.key")
+            self._settings += [*files, f"tls-ca-cert-file {tls}/ca.pem", "tls-auth-clients no"]
+            self._settings.append(f"tls-port {self.tls_port}")
         self._folder = tempfile.TemporaryDirectory(prefix="asyncllm-redis-")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,17 +57,17 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        lines = [f"port {self.port}", "bind 127.0.0.1", "save ''", f"unixsocket {self.socket_path}", *self._settings]
+        lines = [f"port {self.port}", "bind 127.0.0.1", *self._settings]
+        if not self._sentinel:
+            lines += ["save ''", f"unixsocket {self.socket_path}"]
+        file = Path(self._folder.name) / "redis.conf"  # a Sentinel writes to it
+        file.write_text("\n".join(lines), "utf-8")
         self._process = subprocess.Popen(
-            ["redis-server", "-"],
+            ["redis-server", str(file), *(["--sentinel"] if self._sentinel else [])],
             cwd=self._folder.name,
-            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n".join(lines).encode())
-        self._process.stdin.close()
         until = time.monotonic() + _STARTS_WITHIN_S
         while not self._answers():
             if time.monotonic() > until or self._process.poll() is not None:
@@ -103,3 +109,10 @@ class RedisServer:
     ) -> None:
         self.kill()
         self._folder.cleanup()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
