@@ -75,7 +75,8 @@ class LeasedBudget(Budget):
     def ask(self, *, leaving: bool) -> BudgetAsk:
         """Return what a renewal asks for, and what it gives back: all that is not reserved, where it leaves."""
         with self._lock:
-            if leaving or self._is_short:
+            is_enough = 0 < self._needed <= self._spare + ROUNDING_USD
+            if leaving or (self._is_short and not is_enough):
                 # Too little for a request of this process may be what another one lacks.
                 self._sums.returned += max(0.0, self._spare)
             lacking = max(0.0, self._needed - self._spare)
