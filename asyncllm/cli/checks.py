@@ -94,6 +94,29 @@ async def check_endpoint(config: LLMConfig) -> list[Check]:
     return await _reach(profile, url, config.connect_timeout)
 
 
+async def check_limits(config: LLMConfig) -> list[Check]:
+    """Check whether the Redis of shared limits answers, and allows the script that shares them."""
+    if config.limits_url is None:
+        return []
+    from ..limits.shared.redis_store import server_version
+    from ..redis_connection import check_coredis, is_redis_url, redis_problem, shown_url
+
+    profile, url = config.profile or "default", config.limits_url.get_secret_value()
+    shown = shown_url(url)
+    if not is_redis_url(url):
+        return [Check(profile, "limits_url", "skip", f"{shown} is no Redis", "It exists while a job of it runs.")]
+    try:
+        check_coredis("limits_url needs")
+        version = await server_version(url)
+    except ConfigError as error:
+        return [Check(profile, "limits_url", "fail", error.message, error.hint or "")]
+    except Exception as error:
+        if (found := redis_problem(error)) is None:
+            raise
+        return [Check(profile, "limits_url", "fail", f"{shown} {found[0]}", found[1])]
+    return [Check(profile, "limits_url", "ok", f"{shown} answers: Redis {version}")]
+
+
 def is_placeholder(key: str) -> bool:
     """Return whether a key is a placeholder of documentation or a template."""
     text = key.strip().lower()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .checks import Check, check_endpoint, check_profile, check_variables
+from .checks import Check, check_endpoint, check_limits, check_profile, check_variables
 from .options import ProfileArgument
 from .profiles import chosen, source_of
 from .settings import Settings, command
@@ -26,7 +26,7 @@ def run(
     offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
-    """Check profiles: key, endpoint, model, price, clock.
+    """Check profiles: key, endpoint, model, price, clock, shared limits.
 
     Nothing is sent that costs money, and no key leaves the machine: an endpoint is only asked whether it is there. The
     exit code is 1 when a check fails.
@@ -54,7 +54,7 @@ async def _reached(configs: list[LLMConfig]) -> list[Check]:
     found: list[list[Check]] = [[] for _ in configs]
 
     async def ask(index: int) -> None:
-        found[index] = await check_endpoint(configs[index])
+        found[index] = [*await check_endpoint(configs[index]), *await check_limits(configs[index])]
 
     async with anyio.create_task_group() as group:
         for index in range(len(configs)):

@@ -16,6 +16,7 @@ from asyncllm.cli.checks import is_placeholder, retirement
 from asyncllm.models import ModelInfo, catalog
 from asyncllm.simulator import Simulator
 from tests.cli.conftest import Run
+from tests.support.redis_server import MISSING, RedisServer, is_installed
 
 MODEL = ["--set", "model=openai/gpt-5-mini"]
 
@@ -200,3 +201,19 @@ def test_when_the_end_of_a_model_is_reported(days: int | None, says: str | None)
     assert (found is None) == (says is None)
     assert says is None or says in (found or "")
     assert retirement(ModelInfo("m", "openai", deprecated_on=date.today() + timedelta(91))) is None
+
+
+@pytest.mark.filterwarnings("ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning")  # of coredis
+def test_shared_limits_are_checked(run: Run, at_provider: list[str]) -> None:
+    """A Redis that answers is shown with its version; one that does not, with what to do."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    with RedisServer() as redis:
+        ran = run("doctor", "--json", "--set", "model=simulated/x", "--set", f"limits_url={redis.url}")
+        found = {check["name"]: check for check in ran.json}["limits_url"]
+        assert found["status"] == "ok"
+        assert f"127.0.0.1:{redis.port}/0 answers: Redis " in found["detail"]
+    ran = run("doctor", "--set", "model=simulated/x", "--set", f"limits_url=redis://:secret@127.0.0.1:{redis.port}")
+    assert ran.code == 1
+    assert "cannot be reached: Connection refused" in " ".join(ran.out.split())
+    assert "secret" not in ran.out
