@@ -50,6 +50,10 @@ class Metrics:
         self._retries = meter.create_counter("asyncllm.retries", "{attempt}", "Attempts after the first.").add
         self._throttled = meter.create_counter("asyncllm.throttled", "{response}", "Answers with status 429.").add
         self._cost = meter.create_counter("asyncllm.cost", "USD", "The cost of answers whose price is known.").add
+        self._cached = meter.create_counter("asyncllm.cached", "{answer}", "Answers of the cache.").add
+        self._saved = meter.create_counter(
+            "asyncllm.saved", "USD", "What answers of the cache cost when asked for."
+        ).add
         self.clients: WeakSet[AsyncLLM] = WeakSet()
         gauge = meter.create_observable_gauge
         gauge("asyncllm.in_flight", [self._observe("in_flight")], "{call}", "Slots in use.")
@@ -76,8 +80,13 @@ class Metrics:
             self._retries(count, attributes)
 
     def answered(self, attributes: Attributes, completion: Completion) -> None:
-        """Record what an answer took and cost."""
-        usage = completion.usage
+        """Record what an answer took and cost; one of the cache took nothing."""
+        usage, record = completion.usage, completion.record
+        if record.cached:
+            self._cached(1, attributes)
+            if record.saved_usd:
+                self._saved(record.saved_usd, attributes)
+            return
         if usage.input_tokens is not None:
             self._tokens(usage.input_tokens, {**attributes, "gen_ai.token.type": "input"})
         if usage.output_tokens is not None:

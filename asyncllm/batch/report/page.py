@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
-
-from asyncllm.errors import not_installed
 
 from ..formatting import dollars, duration, number
 from .charts import charts
 from .figures import Figures, ItemFigures
+from .rendering import Tile, render
 
 ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One of the figures at the top; a bad one stands out."""
-
-    name: str
-    value: str
-    note: str = ""
-    bad: bool = False
-
-
 def page(figures: Figures, name: str, version: str) -> str:
     """Return the report as HTML."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
-    source = files("asyncllm.batch.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    return template.render(
+    return render(
+        "batch/report/page.html.jinja",
+        "; or take --text, which needs none",
         name=name,
         version=version,
         headline=headline(figures),
