@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -27,7 +26,7 @@ from .pipeline import Counters, Pipeline
 if TYPE_CHECKING:
     from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
 
-    from ..cache import AnswerStore
+    from ..cache import Store
     from ..call_log import CallLog
     from ..simulator import Simulator
 
@@ -58,7 +57,7 @@ class SharedState:
         self.closed = False
         self._transports: dict[str, Transport] = {}
         self._endpoints: dict[object, Endpoint] = {}
-        self._stores: dict[Path, AnswerStore] = {}
+        self._stores: dict[str, Store] = {}
         self._call_logs: dict[str, CallLog] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
@@ -114,17 +113,17 @@ class SharedState:
             )
         return self._call_logs[path]
 
-    async def _answer_store(self, config: LLMConfig) -> AnswerStore:
+    async def _answer_store(self, config: LLMConfig) -> Store:
         from ..cache import open_store
 
-        path = Path(file_of(config, "cache"))
+        location = file_of(config, "cache")
         async with self._lock():
             if self.closed:
                 raise RuntimeError(_CLOSED)
-            if path not in self._stores:
-                opening = partial(open_store, path, config.cache_max_bytes)
-                self._stores[path] = await run_in_own_thread(opening)
-        return self._stores[path]
+            if location not in self._stores:
+                opening = partial(open_store, location, config.cache_max_bytes)
+                self._stores[location] = await run_in_own_thread(opening)
+        return self._stores[location]
 
     def model_info(self, config: LLMConfig) -> ModelInfo:
         """Return the properties of a profile's model; those that a proxy names, once its endpoint has been made."""
@@ -271,10 +270,12 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
 
 
 def file_of(config: LLMConfig, field: str) -> str:
-    """Return the file that a field names; one that config.toml names is relative to config.toml."""
-    origin = config.provenance[field]
+    """Return the file that a field names, one of config.toml relative to config.toml; a URL as it is."""
+    value, origin = str(getattr(config, field)), config.provenance[field]
+    if "://" in value:
+        return value
     folder = "" if origin.path is None else str(origin.path.parent)
-    return os.path.join(folder, os.path.expanduser(str(getattr(config, field))))
+    return os.path.join(folder, os.path.expanduser(value))
 
 
 def _signs_in_otherwise(provider: str) -> bool:
@@ -302,7 +303,7 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
 def _close_now(
     endpoints: Sequence[Endpoint],
     simulator: Simulator | None,
-    stores: dict[Path, AnswerStore],
+    stores: dict[str, Store],
     call_logs: dict[str, CallLog],
 ) -> None:
     for endpoint in endpoints:
@@ -312,7 +313,7 @@ def _close_now(
     _close_files(stores, call_logs)
 
 
-def _close_files(stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog]) -> None:
+def _close_files(stores: dict[str, Store], call_logs: dict[str, CallLog]) -> None:
     while call_logs:
         call_logs.popitem()[1].close()
     if stores:

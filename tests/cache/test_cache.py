@@ -247,7 +247,7 @@ def _params(**params: Any) -> Any:
     return params
 
 
-def test_a_url_is_no_file() -> None:
+def test_a_url_is_that_of_redis() -> None:
     """The message says what it may be."""
-    with pytest.raises(ConfigError, match="must be the name of a file"):
-        AsyncLLM(model="openai/a", api_key="k", cache="redis://localhost")
+    with pytest.raises(ConfigError, match="must be the name of a file, or a URL of Redis"):
+        AsyncLLM(model="openai/a", api_key="k", cache="https://localhost")
