@@ -147,7 +147,7 @@ class CachedPipeline(Pipeline):
         if _is_kept(data):
             # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
             with suppress(PydanticSerializationError, ValueError):
-                answer = StoredAnswer(to_json(data), self.endpoint.model, completion.cost_usd, time.time())
+                answer = StoredAnswer(to_json(data), self.endpoint.config.model, completion.cost_usd, time.time())
                 if self._store.put(key, answer, max_age_s=self.config.cache_ttl):
                     self._store.single_flight.answered(key)
 

@@ -16,25 +16,21 @@ import anyio
 import pytest
 
 from asyncllm import LLM, AsyncLLM, ConfigError, LLMConfig, NotCachedError, ServerError
-from asyncllm.cache import PendingCall, StoredAnswer
+from asyncllm.cache import PendingCall, StoredAnswer, close_store, open_store
 from asyncllm.cache.redis_answers import RedisAnswers, answer_key, claim_key
 from asyncllm.simulator import Fault, Latency, Simulator
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.redis_server import UNCLOSED_STREAMS, RedisServer, redis_server
 from tests.support.secrets import SECRET
 from tests.support.waiting import until
 
 __all__ = ["redis_server"]
 
-pytestmark = [
-    pytest.mark.anyio,
-    # coredis leaves the memory streams of a connection that was refused to the garbage collector.
-    pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(UNCLOSED_STREAMS)]
 
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Leave nothing of such a connection to a later test."""
+    """Leave no stream to a later test."""
     yield
     gc.collect()
 
@@ -235,21 +231,25 @@ async def test_an_answer_has_an_end(two: tuple[RedisAnswers, RedisAnswers], redi
 
 
 async def test_a_server_that_is_down_fails_no_call(
-    options: dict[str, Any], simulator: Simulator, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], simulator: Simulator, redis_server: RedisServer
 ) -> None:
     """There is one warning, and the cache is used again when it is back."""
-    monkeypatch.setattr("asyncllm.cache.redis_answers._DOWN_S", 0.0)
     redis_server.stop()
+    store = open_store(redis_server.url, 10_000)
+    assert isinstance(store, RedisAnswers)
     async with AsyncLLM(**options) as llm:
         with pytest.warns(RuntimeWarning, match="cannot be reached") as caught:
             await llm.gather(["hi", "hi there", "hi again"])
-        assert len(caught) == 1
+        assert [one.category for one in caught].count(RuntimeWarning) == 1
         redis_server.start()
+        store._down_until = time.monotonic()  # the pause has passed
         await llm.acompletion("hi")
         assert (await llm.acompletion("hi")).record.cached
+        await until(lambda: not store._unwritten)
         redis_server.stop()
         with pytest.warns(RuntimeWarning, match="until it is back"):
-            assert not (await llm.acompletion("hi")).record.cached
+            await llm.acompletion("another")
+    close_store(store)
     assert simulator.seen.requests == 5
 
 

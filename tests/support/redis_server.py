@@ -13,6 +13,9 @@ import pytest
 
 BINARY = shutil.which("redis-server")
 
+UNCLOSED_STREAMS = "ignore:Unclosed <MemoryObject:ResourceWarning"
+"""A filter for what coredis leaves to the garbage collector of a connection that was refused."""
+
 
 class RedisServer:
     """A server without persistence; it can be stopped, and started again on the same port.
