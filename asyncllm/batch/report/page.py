@@ -52,6 +52,8 @@ def tiles(figures: Figures) -> list[Tile]:
         Tile("Cost", dollars(figures.cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""),
         Tile("Tokens", number(figures.tokens), "in and out"),
     ]
+    if figures.cached:
+        made.append(Tile("From the cache", f"{figures.cached:,}", f"{dollars(figures.saved_usd)} saved"))
     if figures.elapsed_s:
         made.append(Tile("Rate", f"{number(items / figures.elapsed_s)}/s", "items, on average"))
     if figures.latency.count:
@@ -67,17 +69,14 @@ def tiles(figures: Figures) -> list[Tile]:
 
 def model_rows(figures: Figures) -> list[Sequence[str]]:
     """Return the table of models, as text."""
-    return [
-        (
-            name,
-            f"{total.answers:,}",
-            f"{total.input_tokens:,}",
-            f"{total.output_tokens:,}",
-            dollars(total.cost_usd if total.unpriced < total.answers else None),
-            dollars(total.cost_usd / (total.answers - total.unpriced) if total.unpriced < total.answers else None),
-        )
-        for name, total in figures.models.items()
-    ]
+    rows: list[Sequence[str]] = []
+    for name, total in figures.models.items():
+        priced = total.answers - total.unpriced
+        paid = priced - total.cached
+        counts = (f"{count:,}" for count in (total.answers, total.input_tokens, total.output_tokens))
+        cost, each = total.cost_usd if priced else None, total.cost_usd / paid if paid else None
+        rows.append((name, *counts, dollars(cost), "-" if priced and not paid else dollars(each)))
+    return rows
 
 
 def item_rows(items: Sequence[ItemFigures]) -> list[Sequence[str]]:
