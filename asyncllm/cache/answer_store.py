@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
 import time
@@ -30,6 +29,8 @@ _APPLICATION_ID = 0x6C6C6D63  # "llmc", at its place in the header of a SQLite f
 _BUSY_S = 5.0
 # Answers are rarely used again within so many seconds of their last use, which need not be exact.
 _USE_WRITTEN_EVERY_S = 10.0
+# Least time between two commits, each of which costs more than writing an answer; a kill loses the answers of it.
+_WRITTEN_EVERY_S = 0.1
 # Room that is made at a time when the file is full, as a share of its bound.
 _EVICTED_SHARE = 0.1
 # Answers that wait for a slow disk; further ones are not stored.
@@ -58,7 +59,8 @@ class AnswerStore:
         self._unwritten: dict[bytes, StoredAnswer] = {}
         self._used: dict[bytes, float] = {}
         self._used_written_at = time.monotonic()
-        self._work: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._work = threading.Event()
+        self._closing = threading.Event()
         self._writer: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
         self._failed = False
@@ -113,7 +115,8 @@ class AnswerStore:
         """Write what is left, and close the file."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            self._work.put(False)
+            self._closing.set()
+            self._work.set()
             writer.join()
         with self._lock:
             if self._reader is not None:
@@ -136,19 +139,20 @@ class AnswerStore:
             if self._writer is None and not self._failed:
                 self._writer = threading.Thread(target=self._write, name="asyncllm-cache", daemon=True)
                 self._writer.start()
-        self._work.put(True)
+        self._work.set()
 
     def _write(self) -> None:
         """Write what has come since the last time, until the end."""
         try:
             connection = _open(self.path)
             try:
-                goes_on = True
-                while goes_on and not self._failed:
-                    goes_on = self._work.get()
-                    while not self._work.empty():
-                        goes_on = self._work.get() and goes_on
+                is_last = False
+                while not is_last and not self._failed:
+                    self._work.wait()
+                    self._work.clear()
+                    is_last = self._closing.is_set()
                     self._write_out(connection)
+                    self._closing.wait(_WRITTEN_EVERY_S)
             finally:
                 connection.close()
         except (sqlite3.Error, OSError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +51,8 @@ class CachedPipeline(Pipeline):
         self._store = store
         connection = endpoint.connection
         base_url = None if connection.is_embedded else connection.options.get("base_url")
+        # Those of the requests under way, by identity: it takes as long as storing the answer.
+        self._keys: dict[int, bytes] = {}
         self._fingerprint = partial(fingerprint, endpoint.provider, endpoint.model, base_url)
 
     async def complete(
@@ -66,6 +68,21 @@ class CachedPipeline(Pipeline):
         send = partial(super().complete, request, deadline, policy, turn, forms)
         if key is None or self.config.cache_mode == "refresh":
             return await send()
+        self._keys[id(request)] = key
+        try:
+            return await self._found_or_sent(key, request, send, deadline, policy, turn)
+        finally:
+            self._keys.pop(id(request), None)
+
+    async def _found_or_sent(
+        self,
+        key: bytes,
+        request: Request,
+        send: Callable[[], Awaitable[Completion]],
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+        turn: FallbackTurn | None,
+    ) -> Completion:
         while True:
             found = await self._found(key)
             if found is not None:
@@ -115,7 +132,8 @@ class CachedPipeline(Pipeline):
         """Return the fingerprint of a request; None for one that is not kept."""
         if self.config.cache_mode == "off":
             return None
-        return self._fingerprint(request.messages, self.endpoint.params(request))
+        known = self._keys.get(id(request))
+        return known if known is not None else self._fingerprint(request.messages, self.endpoint.params(request))
 
     async def _found(self, key: bytes) -> StoredAnswer | None:
         """Return the stored answer.
