@@ -84,7 +84,8 @@ async def test_closed_clients_are_not_observed(options: Options, recording: Reco
 
 async def test_answers_of_the_cache_are_measured_apart(options: Options, recording: Recording, tmp_path: Path) -> None:
     """They are counted with what they save, and add neither tokens nor cost; their span says so."""
-    async with AsyncLLM(**options, cache=str(tmp_path / "answers.sqlite")) as llm:
+    cached_options: Options = {**options, "cache": str(tmp_path / "answers.sqlite")}
+    async with AsyncLLM(**cached_options) as llm:
         first = await llm.acompletion("hi")
         await llm.acompletion("hi")
         await llm.stream("hi").collect()

@@ -37,7 +37,8 @@ async def test_the_report_counts_them_apart(llm: AsyncLLM, simulator: Simulator,
     assert simulator.seen.requests == 3
     found = figures(Journal.read(path))
     saved = sum(one.cost_usd or 0.0 for one in asked)
-    assert (found.done, found.cached, found.saved_usd) == (3, 2, pytest.approx(saved))
+    assert (found.done, found.cached) == (3, 2)
+    assert found.saved_usd == pytest.approx(saved)
     assert (found.tokens, found.cost_usd) == (sent.usage.total_tokens, sent.cost_usd)
     [total] = found.models.values()
     assert (total.answers, total.cached, total.unpriced) == (3, 2, 0)
@@ -45,7 +46,8 @@ async def test_the_report_counts_them_apart(llm: AsyncLLM, simulator: Simulator,
     assert row[-1] == row[-2]
     assert "From the cache" in page(found, "out", "1.0")
     last = reports[-1]
-    assert (last.cached, last.saved_usd) == (2, pytest.approx(saved))
+    assert last.cached == 2
+    assert last.saved_usd == pytest.approx(saved)
     assert last.input_tokens + last.output_tokens == sent.usage.total_tokens
     line = ProgressLine(write=lambda _: None)
     line.show(last)
