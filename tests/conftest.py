@@ -10,6 +10,7 @@ import hypothesis  # before trio, whose random generator it takes over without a
 import pytest
 
 from tests.support import leaks, loopback
+from tests.support import redis_server as redis_support
 
 if TYPE_CHECKING:
     from asyncllm.simulator import Simulator
@@ -52,6 +53,15 @@ def simulator() -> Iterator[Simulator]:
     from asyncllm.simulator import Simulator
 
     with Simulator(record=True) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_server() -> Iterator[redis_support.RedisServer]:
+    """A Redis that the test has for itself."""
+    if not redis_support.is_installed():
+        pytest.skip(redis_support.MISSING)
+    with redis_support.RedisServer() as running:
         yield running
 
 

@@ -42,6 +42,8 @@ class Progress:
         output_tokens: Tokens that this run has received, likewise.
         cost_usd: The cost of this run, as far as it is known.
         unpriced: Answers of this run whose cost is not known.
+        cached: Answers of the cache, which took no tokens.
+        saved_usd: What these cost when they were asked for, in US dollars.
         errors: The number of items that ended with each kind of error.
         last_errors: The last few errors, each with its kind and its message.
         elapsed_s: Seconds since it began.
@@ -64,6 +66,8 @@ class Progress:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
     errors: Mapping[str, int] = field(default_factory=dict[str, int])
     last_errors: Sequence[str] = ()
     elapsed_s: float = 0.0
@@ -86,6 +90,8 @@ class Tally:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
     errors: dict[str, int] = field(default_factory=dict[str, int])
     last_errors: tuple[str, ...] = ()
 
@@ -115,8 +121,11 @@ class Tally:
         if outcome.duplicate_of is not None:
             self.duplicates += 1
             return
-        usage = outcome.usage
-        if usage is not None:
+        usage, completion = outcome.usage, outcome.completion
+        if completion is not None and completion.record.cached:
+            self.cached += 1
+            self.saved_usd += completion.record.saved_usd or 0.0
+        elif usage is not None:
             self.input_tokens += usage.input_tokens or 0
             self.output_tokens += usage.output_tokens or 0
         if outcome.cost_usd is not None:

@@ -126,7 +126,9 @@ class ProgressLine:
     def _counts(self) -> tuple[str, str]:
         """Return what has ended, and what it takes."""
         now = self._progress
-        known = f" ({now.from_journal:,} from the journal)" if now.from_journal else ""
+        sources = (("the journal", now.from_journal), ("the cache", now.cached))
+        known = ", ".join(f"{count:,} from {name}" for name, count in sources if count)
+        known = f" ({known})" if known else ""
         limited = f", limited by {limit_name(now.limited_by)}" if now.limited_by else ""
         flight = "" if now.finished else f", {now.in_flight:,} in flight"
         return (

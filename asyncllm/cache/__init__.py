@@ -1,12 +1,12 @@
-"""The cache of answers: a SQLite file that several processes share, and the fingerprints of what was asked.
+"""The cache of answers: in a SQLite file that processes share, or in Redis, by fingerprints of what was asked.
 
 It knows nothing of clients and pipelines; `pipeline.cached_pipeline` puts it before a provider.
 """
 
-from .answer_store import AnswerStore, StoredAnswer
 from .fingerprint import fingerprint
 from .open_stores import close_store, open_store
 from .replay import ReplayedStream
 from .single_flight import PendingCall
+from .stored_answer import Store, StoredAnswer
 
-__all__ = ["AnswerStore", "PendingCall", "ReplayedStream", "StoredAnswer", "close_store", "fingerprint", "open_store"]
+__all__ = ["PendingCall", "ReplayedStream", "Store", "StoredAnswer", "close_store", "fingerprint", "open_store"]

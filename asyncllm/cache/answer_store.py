@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import queue
 import sqlite3
 import threading
 import time
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic_core import from_json
-
-from .single_flight import SingleFlight
+from .single_flight import PendingCall, SingleFlight
+from .stored_answer import CacheFigures, Claim, StoredAnswer
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -34,62 +29,13 @@ _APPLICATION_ID = 0x6C6C6D63  # "llmc", at its place in the header of a SQLite f
 _BUSY_S = 5.0
 # Answers are rarely used again within so many seconds of their last use, which need not be exact.
 _USE_WRITTEN_EVERY_S = 10.0
+# Least time between two commits, each of which costs more than writing an answer; a kill loses the answers of it.
+_WRITTEN_EVERY_S = 0.1
 # Room that is made at a time when the file is full, as a share of its bound.
 _EVICTED_SHARE = 0.1
 # Answers that wait for a slow disk; further ones are not stored.
 _MOST_UNWRITTEN = 10_000
 _SELECT = "SELECT answer, model, cost_usd, made FROM answers WHERE key = ?"
-# What a row takes beside its answer: key, indexes and the overhead of its pages.
-_ROW_BYTES = 150
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """An answer as it is kept.
-
-    Attributes:
-        data: The answer in the chat-completions form, encoded.
-        model: The model as litellm names it.
-        cost_usd: What it cost; None when unknown.
-        made_at: Unix time in seconds.
-    """
-
-    data: bytes
-    model: str
-    cost_usd: float | None
-    made_at: float
-
-    @property
-    def size(self) -> int:
-        """The bytes that it takes in the file."""
-        return len(self.data) + _ROW_BYTES
-
-    def decoded(self) -> dict[str, Any]:
-        """Return the answer in the chat-completions form."""
-        try:
-            answer: dict[str, Any] = from_json(self.data)
-        except ValueError:
-            answer = json.loads(self.data)  # a lone surrogate
-        return answer
-
-
-@dataclass(frozen=True, slots=True)
-class CacheFigures:
-    """What a cache holds.
-
-    Attributes:
-        answers: The number of answers.
-        size_bytes: The bytes that they take.
-        cost_usd: What they cost, those with a known price.
-        oldest_at: Unix time in seconds of the oldest; None when there is none.
-        models: The number of answers by model, the most frequent first.
-    """
-
-    answers: int
-    size_bytes: int
-    cost_usd: float
-    oldest_at: float | None
-    models: dict[str, int]
 
 
 class AnswerStore:
@@ -102,15 +48,19 @@ class AnswerStore:
         max_bytes: The size of the answers above which those that were not used for longest are removed.
     """
 
+    claim: Claim | None = None
+
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
+        self.name = str(path)
         self.max_bytes = max_bytes
         self.single_flight = SingleFlight()
         self._lock = threading.Lock()
         self._unwritten: dict[bytes, StoredAnswer] = {}
         self._used: dict[bytes, float] = {}
         self._used_written_at = time.monotonic()
-        self._work: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._work = threading.Event()
+        self._closing = threading.Event()
         self._writer: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
         self._failed = False
@@ -125,7 +75,7 @@ class AnswerStore:
             found = self._unwritten.get(key)
             if found is None:
                 found = self._read(key)
-            if found is None or (max_age_s is not None and time.time() - found.made_at > max_age_s):
+            if found is None or not found.is_younger(max_age_s):
                 return None
             self._used[key] = time.time()
             wake = time.monotonic() - self._used_written_at > _USE_WRITTEN_EVERY_S
@@ -133,8 +83,17 @@ class AnswerStore:
             self._wake()
         return found
 
-    def put(self, key: bytes, answer: StoredAnswer) -> bool:
+    async def find(self, key: bytes, *, max_age_s: float | None) -> StoredAnswer | None:
+        """Return what `get` does."""
+        return self.get(key, max_age_s=max_age_s)
+
+    def put(self, key: bytes, answer: StoredAnswer, *, max_age_s: float | None = None) -> bool:
         """Store the answer of a request; it can be read at once, and is on the disk a moment later.
+
+        Args:
+            key: The fingerprint of the request.
+            answer: The answer.
+            max_age_s: Unused: each reader has an age of its own, and old answers leave by `prune`, or for others.
 
         Returns:
             Whether it is stored: it is not when it alone is larger than the cache, or the file has failed.
@@ -148,11 +107,16 @@ class AnswerStore:
         self._wake()
         return True
 
+    def land(self, key: bytes, flight: PendingCall) -> None:
+        """Wake those who wait for a call that has ended."""
+        self.single_flight.land(key, flight)
+
     def close(self) -> None:
         """Write what is left, and close the file."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            self._work.put(False)
+            self._closing.set()
+            self._work.set()
             writer.join()
         with self._lock:
             if self._reader is not None:
@@ -175,19 +139,20 @@ class AnswerStore:
             if self._writer is None and not self._failed:
                 self._writer = threading.Thread(target=self._write, name="asyncllm-cache", daemon=True)
                 self._writer.start()
-        self._work.put(True)
+        self._work.set()
 
     def _write(self) -> None:
         """Write what has come since the last time, until the end."""
         try:
             connection = _open(self.path)
             try:
-                goes_on = True
-                while goes_on and not self._failed:
-                    goes_on = self._work.get()
-                    while not self._work.empty():
-                        goes_on = self._work.get() and goes_on
+                is_last = False
+                while not is_last and not self._failed:
+                    self._work.wait()
+                    self._work.clear()
+                    is_last = self._closing.is_set()
                     self._write_out(connection)
+                    self._closing.wait(_WRITTEN_EVERY_S)
             finally:
                 connection.close()
         except (sqlite3.Error, OSError) as error:

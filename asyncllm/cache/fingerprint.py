@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ..parameters import WITHOUT_EFFECT
@@ -46,6 +47,7 @@ def fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
+@lru_cache(maxsize=64)
 def endpoint_identity(base_url: str | None) -> str | None:
     """Return an endpoint as its scheme, host, port and path, without a query, which may hold a key."""
     if base_url is None:

@@ -51,6 +51,13 @@ class SingleFlight:
         await event.wait()
         return flight
 
+    def answered(self, key: bytes) -> None:
+        """Note that an answer has been stored: a call for it that is under way leaves it to those who wait."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None:
+                flight.is_answered = True
+
     def land(self, key: bytes, flight: PendingCall) -> None:
         """Wake those who wait for a call that has ended."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Selection:
         words: Words of the prompt or the answer, in the syntax of SQLite's FTS5.
         model: A part of the model's name.
         profile: The profile.
+        tenant: The tenant.
         status: `answered`, `failed`, `interrupted` or `cancelled`.
         since: Unix time in seconds.
     """
@@ -47,6 +48,7 @@ class Selection:
     words: str | None = None
     model: str | None = None
     profile: str | None = None
+    tenant: str | None = None
     status: str | None = None
     since: float | None = None
 
@@ -58,6 +60,7 @@ class Selection:
             ("id IN (SELECT rowid FROM words WHERE words MATCH ?)", self.words),
             ("instr(model, ?)", self.model),
             ("profile = ?", self.profile),
+            ("tenant = ?", self.tenant),
             ("status = ?", self.status),
             ("at >= ?", self.since),
         ):
@@ -72,25 +75,37 @@ class Total:
     """Calls added up.
 
     Attributes:
-        key: What they have in common: a day, a model or a profile.
+        key: What they have in common: a day, a model, a profile or a tenant; None for calls without a tenant.
         calls: Their number.
         failed: How many of them were not answered.
+        cached: How many of them were answered from the cache.
         input_tokens: Tokens sent.
         output_tokens: Tokens received.
         cost_usd: Their cost in US dollars, of those whose cost is known.
+        saved_usd: What answers of the cache cost when they were asked for, in US dollars.
         elapsed_s: The mean of their seconds.
     """
 
-    key: str
+    key: str | None
     calls: int
     failed: int
+    cached: int
     input_tokens: int
     output_tokens: int
     cost_usd: float
+    saved_usd: float
     elapsed_s: float
 
 
-_KEYS = {"day": "date(at, 'unixepoch', 'localtime')", "model": "model", "profile": "profile"}
+TOTALS = {
+    "day": "date(at, 'unixepoch', 'localtime')",
+    "model": "model",
+    "profile": "profile",
+    "tenant": "tenant",
+}
+"""What calls are added up by, with its expression in SQL."""
+# Answers of the cache took no tokens.
+_SENT = "CASE WHEN transport = 'cache' THEN 0 ELSE {} END"
 
 
 class CallDatabase:
@@ -119,7 +134,7 @@ class CallDatabase:
         """Close the file."""
         self._connection.close()
 
-    def add(self, calls: Sequence[LoggedCall], *, max_bytes: int, max_age_days: float | None) -> None:
+    def add(self, calls: Iterable[LoggedCall], *, max_bytes: int, max_age_days: float | None) -> None:
         """Add calls, and remove the oldest where they would not fit or are too old."""
         connection = self._connection
         with connection:
@@ -147,15 +162,15 @@ class CallDatabase:
         return None if row is None else _loaded(row)
 
     def totals(self, selection: Selection, by: str) -> list[Total]:
-        """Return calls added up by `day`, `model` or `profile`: days in order, others by cost."""
+        """Return calls added up by one of `TOTALS`: days in order, others by cost."""
         where, values = selection.where()
-        order = "1" if by == "day" else "6 DESC, 2 DESC"
+        order = "1" if by == "day" else "total(cost_usd) DESC, count(*) DESC, 1"
         query = (
-            f"SELECT {_KEYS[by]}, count(*), total(status != 'answered'), total(input_tokens), total(output_tokens), "
-            f"total(cost_usd), avg(elapsed_s) FROM calls {where} GROUP BY 1 ORDER BY {order}"
+            f"SELECT {TOTALS[by]}, count(*), sum(status != 'answered'), sum(transport = 'cache'), "
+            f"sum({_SENT.format('ifnull(input_tokens, 0)')}), sum({_SENT.format('ifnull(output_tokens, 0)')}), "
+            f"total(cost_usd), total(saved_usd), avg(elapsed_s) FROM calls {where} GROUP BY 1 ORDER BY {order}"
         )
-        rows = self._connection.execute(query, values).fetchall()
-        return [Total(key, calls, int(bad), int(sent), int(got), usd, s) for key, calls, bad, sent, got, usd, s in rows]
+        return [Total(*row) for row in self._connection.execute(query, values)]
 
     def _prepare(self) -> None:
         connection = self._connection

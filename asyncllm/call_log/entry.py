@@ -25,10 +25,12 @@ class LoggedCall:
         output_tokens: Tokens of the answer.
         cached_tokens: Tokens of the prompt that the provider had in its cache.
         reasoning_tokens: Tokens of the answer spent on reasoning.
-        cost_usd: The cost of the answer in US dollars.
+        cost_usd: The cost of the answer in US dollars; 0 for one of the cache.
+        saved_usd: What an answer of the cache cost when it was asked for, in US dollars.
         finish_reason: Why the model stopped.
         error: The name of the error class.
         message: The message of the error.
+        tenant: Whom it was made for.
         params: The parameters of the call, without headers.
         messages: The prompt, with `log_prompts`.
         answer: The answer's message, with `log_prompts`.
@@ -50,9 +52,11 @@ class LoggedCall:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
+    saved_usd: float | None = None
     finish_reason: str | None = None
     error: str | None = None
     message: str | None = None
+    tenant: str | None = None
     params: Mapping[str, object] | None = None
     messages: Sequence[Mapping[str, object]] | None = None
     answer: Mapping[str, object] | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from .database import Selection
+from .database import CallDatabase, Selection, Total
 from .entry import FIELDS, LoggedCall
 
 
@@ -55,6 +58,13 @@ class CallFolder:
                     left = None if left is None else left - 1
                     yield call
 
+    def totals(self, selection: Selection, by: str) -> list[Total]:
+        """Return calls added up, as `CallDatabase.totals` does."""
+        without_texts = (replace(call, messages=None, answer=None) for call in self.calls(selection))
+        with closing(CallDatabase(Path(":memory:"), create=True)) as database:
+            database.add(without_texts, max_bytes=sys.maxsize, max_age_days=None)
+            return database.totals(Selection(), by)
+
     def _keep_within(self, max_bytes: int, max_age_days: float | None) -> None:
         files = sorted(self._path.glob("*.jsonl"))
         if max_age_days is not None:
@@ -84,6 +94,7 @@ def _matches(call: LoggedCall, selection: Selection) -> bool:
         (selection.words is None or all(word in text for word in selection.words.lower().split()))
         and (selection.model is None or selection.model in call.model)
         and selection.profile in (None, call.profile)
+        and selection.tenant in (None, call.tenant)
         and selection.status in (None, call.status)
         and (selection.since is None or call.at >= selection.since)
     )

@@ -14,7 +14,7 @@ from .entry import LoggedCall
 from .folder import CallFolder
 
 # A process that is killed loses the calls of this time, at the most.
-_WRITTEN_EVERY_S = 0.5
+_WRITTEN_EVERY_S = 0.25
 # Entries that wait for a slow disk; further ones are lost, rather than the memory.
 _MOST_UNWRITTEN = 100_000
 

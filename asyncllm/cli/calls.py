@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..call_log.folder import CallFolder
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SUMS = ("day", "model", "profile")
+# Calls in a table: at the terminal, and on a page.
+_LISTED, _ON_A_PAGE = 20, 500
 _STATUSES = ("answered", "failed", "interrupted", "cancelled")
 
 
@@ -44,27 +45,33 @@ def run(
     status: Annotated[
         str | None, typer.Option(metavar="STATUS", help="answered, failed, interrupted or cancelled.")
     ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Calls of this tenant.")] = None,
     since: Annotated[str | None, typer.Option(metavar="AGE", help="Not older than this: 30m, 12h, 7d.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="Calls to list.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", metavar="N", min=1, help="Calls to list; 20 without it, 500 on a page."),
+    ] = None,
     total_by: Annotated[
-        str | None, typer.Option("--sum", metavar="BY", help="Add up by day, model or profile.")
+        str | None, typer.Option("--sum", metavar="BY", help="Add up by day, model, profile or tenant.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     export: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Write all that match to a file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write sums and the newest calls to a page.")
+    ] = None,
 ) -> int:
-    """List the calls in the log, the newest first; search them, show one, add them up, export them.
+    """List the calls in the log, the newest first; search them, show one, add them up, export them, or make a page.
 
     A profile keeps a log with call_log = "calls.sqlite"; prompts and answers are in it with log_prompts = true.
     """
-    from ..call_log.database import Selection
+    from ..call_log.database import TOTALS, Selection
 
-    if total_by not in (None, *_SUMS):
-        raise UsageProblem(f"--sum {total_by}: calls are added up by day, model or profile.")
+    if total_by not in (None, *TOTALS):
+        raise UsageProblem(f"--sum {total_by}: calls are added up by day, model, profile or tenant.")
     if status not in (None, *_STATUSES):
         raise UsageProblem(f"there is no status {status!r}.", f"It is {', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.")
-    chosen = Selection(
-        search, model, settings.profile, status, None if since is None else time.time() - _seconds(since)
-    )
+    since_at = None if since is None else time.time() - _seconds(since)
+    chosen = Selection(search, model, settings.profile, tenant, status, since_at)
     with _log(settings, file) as log:
         if show_id is not None:
             return _show(log, show_id, as_json)
@@ -72,8 +79,10 @@ def run(
             _show_totals(log, chosen, total_by, as_json)
         elif export is not None:
             _export(log, chosen, export)
+        elif html is not None:
+            _write_page(log, chosen, limit or _ON_A_PAGE, html, _path(settings) if file is None else file)
         else:
-            _list(log, chosen, limit, as_json)
+            _list(log, chosen, limit or _LISTED, as_json)
     return DONE
 
 
@@ -112,16 +121,12 @@ def _seconds(age: str) -> float:
     return float(parsed[1]) * _UNITS_S[parsed[2]]
 
 
-def _database(log: CallDatabase | CallFolder, option: str) -> CallDatabase:
+def _show(log: CallDatabase | CallFolder, id: int, as_json: bool) -> int:
     from ..call_log.database import CallDatabase
 
     if not isinstance(log, CallDatabase):
-        raise UsageProblem(f"{option} needs a log in a SQLite file; this one is a folder of JSON Lines.")
-    return log
-
-
-def _show(log: CallDatabase | CallFolder, id: int, as_json: bool) -> int:
-    call = _database(log, "--show").call(id)
+        raise UsageProblem("--show needs a log in a SQLite file; this one is a folder of JSON Lines.")
+    call = log.call(id)
     if call is None:
         note(f"there is no call {id}")
         return SOME_FAILED
@@ -144,17 +149,31 @@ def _show(log: CallDatabase | CallFolder, id: int, as_json: bool) -> int:
 def _show_totals(log: CallDatabase | CallFolder, chosen: Selection, by: str, as_json: bool) -> None:
     from ..batch.formatting import dollars, duration
 
-    totals: list[Total] = _database(log, "--sum").totals(chosen, by)
+    totals: list[Total] = log.totals(chosen, by)
     if as_json:
         write_json([{slot: getattr(total, slot) for slot in total.__slots__} for total in totals])
         return
-    table = grid(True, True, True, True, True, True)
-    table.add_row(by, "calls", "failed", "tokens in / out", "cost", "mean")
+    table = grid(*[True] * 8)
+    table.add_row(by, "calls", "failed", "cached", "tokens in / out", "cost", "saved", "mean")
     for total in totals:
         tokens = f"{total.input_tokens:,} / {total.output_tokens:,}"
-        cost = dollars(total.cost_usd)
-        table.add_row(total.key, f"{total.calls:,}", f"{total.failed:,}", tokens, cost, duration(total.elapsed_s))
+        counts = (f"{count:,}" for count in (total.calls, total.failed, total.cached))
+        money = (dollars(total.cost_usd), dollars(total.saved_usd))
+        table.add_row(total.key or "-", *counts, tokens, *money, duration(total.elapsed_s))
     show(table)
+
+
+def _write_page(log: CallDatabase | CallFolder, chosen: Selection, limit: int, target: Path, path: str) -> None:
+    from .. import __version__
+    from ..call_log.page import page
+    from .terminal.replaced_file import replacing
+
+    if target.is_dir():
+        raise UsageProblem(f"{target} is a directory.", "Name a file.")
+    html = page(log, chosen, limit, Path(path).name, __version__)
+    with replacing(target) as file:
+        file.write(html.encode())
+    note(f"the page is in {target}")
 
 
 def _export(log: CallDatabase | CallFolder, chosen: Selection, target: Path) -> None:

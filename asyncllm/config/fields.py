@@ -8,10 +8,20 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SecretStr,
+    Strict,
+)
 
 from ..narrowing import is_mapping
-from ..redis_connection import check_redis_url
+from ..redis_connection import check_redis_url, is_redis_url, shown_url
 
 # HTTP clients refuse a header value outside printable ASCII, and some quote it in their error.
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -68,15 +78,36 @@ def _usable_url(url: str) -> str:
 
 def _usable_file(path: str) -> str:
     if "://" in path:
-        raise ValueError('must be the name of a file, for example "answers.sqlite"')
+        raise ValueError('must be the name of a file, for example "calls.sqlite"')
     return path
 
 
-def _usable_store(url: SecretStr) -> SecretStr:
+def _usable_limits_store(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     if text.partition("://")[0] != "ray":  # a store that `asyncllm.distributed` makes
         check_redis_url(text)
     return url
+
+
+class _MaskedUrl(str):
+    """A URL that shows without its password where it is printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_without_password(self))
+
+
+def _without_password(location: str) -> str:
+    return shown_url(location) if isinstance(location, _MaskedUrl) else location
+
+
+def _usable_store(location: str) -> str:
+    if "://" not in location:
+        return location
+    if not is_redis_url(location):
+        raise ValueError('must be the name of a file, or a URL of Redis such as "redis://localhost:6379/0"')
+    return _MaskedUrl(check_redis_url(location))
 
 
 def _split(url: str) -> SplitResult | None:
@@ -91,7 +122,7 @@ def _split(url: str) -> SplitResult | None:
 String = Annotated[str, Strict(), Field(min_length=1)]
 Strings = tuple[String, ...]
 Url = Annotated[String, AfterValidator(_usable_url)]
-StoreUrl = Annotated[SecretStr, AfterValidator(_usable_store)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_usable_limits_store)]
 Key = Annotated[SecretStr, AfterValidator(_usable_key)]
 Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_usable_headers)]
 Table = Mapping[str, JsonValue]
@@ -242,9 +273,12 @@ class Fields(BaseModel):
         "money", "Price of a cached input token, for this profile only.", unit="USD", shown="the model's"
     )
 
-    cache: Annotated[String, AfterValidator(_usable_file)] | None = _field(
+    cache: (
+        Annotated[String, AfterValidator(_usable_store), PlainSerializer(_without_password, when_used="json")] | None
+    ) = _field(
         "cache",
-        "File of answers that are not asked for again; relative to config.toml where it is set there.",
+        "Answers that are not asked for again: a file, relative to config.toml where it is set there, or a URL of "
+        "Redis.",
         shown="none",
     )
     cache_mode: CacheMode = _field(
@@ -257,7 +291,8 @@ class Fields(BaseModel):
     )
     cache_max_bytes: Positive = _field(
         "cache",
-        "Size of the cache above which answers that were not used for longest are removed.",
+        "Size of the cache above which answers that were not used for longest are removed; in Redis, that of one "
+        "answer.",
         default=1_000_000_000,
         unit="bytes",
     )
@@ -313,7 +348,11 @@ CONNECTION_GROUP = CREDENTIALS | ENDPOINTS | {"api_version", "custom_llm_provide
 TABLE_FIELDS = frozenset({"extra_headers", "extra_body", "safety_settings"})
 """Fields that are tables in TOML."""
 
-HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS | {"limits_url"}
+HIDDEN = (
+    CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"}
+    | TABLE_FIELDS
+    | {"cache", "limits_url"}
+)
 """Fields whose values are never shown in messages."""
 
 _SHARED = """

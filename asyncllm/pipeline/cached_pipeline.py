@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from pydantic_core import PydanticSerializationError, to_json
 
 from .. import telemetry
-from ..cache import AnswerStore, PendingCall, ReplayedStream, StoredAnswer, fingerprint
+from ..cache import ReplayedStream, Store, StoredAnswer, fingerprint
 from ..completions.call_record import CallRecord
 from ..completions.completion import Completion
 from ..completions.stream import Opened
@@ -33,6 +33,8 @@ from .pipeline import BatchPolicy, Counters, Pipeline
 if TYPE_CHECKING:
     from ..structured import TypedForms
 
+T = TypeVar("T")
+
 # Only answers that the model itself brought to an end are kept.
 _WHOLE = frozenset(("stop", "tool_calls", "function_call"))
 
@@ -44,13 +46,13 @@ class CachedPipeline(Pipeline):
         store: The answers; shared with other clients and processes.
     """
 
-    def __init__(
-        self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters, store: AnswerStore
-    ) -> None:
+    def __init__(self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters, store: Store) -> None:
         super().__init__(config, endpoint, slots, counters)
         self._store = store
         connection = endpoint.connection
         base_url = None if connection.is_embedded else connection.options.get("base_url")
+        # Those of the requests under way, by identity: it takes as long as storing the answer.
+        self._keys: dict[int, bytes] = {}
         self._fingerprint = partial(fingerprint, endpoint.provider, endpoint.model, base_url)
 
     async def complete(
@@ -66,26 +68,42 @@ class CachedPipeline(Pipeline):
         send = partial(super().complete, request, deadline, policy, turn, forms)
         if key is None or self.config.cache_mode == "refresh":
             return await send()
+        self._keys[id(request)] = key
+        try:
+            return await self._found_or_sent(key, request, send, deadline, policy, turn)
+        finally:
+            self._keys.pop(id(request), None)
+
+    async def _found_or_sent(
+        self,
+        key: bytes,
+        request: Request,
+        send: Callable[[], Awaitable[Completion]],
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+        turn: FallbackTurn | None,
+    ) -> Completion:
         while True:
-            found = self._found(key)
+            found = await self._found(key)
             if found is not None:
                 return self._completion(request, found, policy, turn)
             flight = self._store.single_flight.take_off(key)
-            if flight is not None:
-                break
-            if not await self._answered_elsewhere(key, deadline):
-                return await send()
-        try:
-            completion = await send()
-            flight.is_answered = self._store.get(key) is not None
-        except AsyncLLMError:
-            raise
-        except BaseException:
-            flight.is_cancelled = True
-            raise
-        finally:
-            self._store.single_flight.land(key, flight)
-        return completion
+            if flight is None:
+                if not await self._answered_elsewhere(key, deadline):
+                    return await send()
+                continue
+            try:
+                claim = self._store.claim
+                if claim is None or await self._within(deadline, claim(key, max_age_s=self.config.cache_ttl)):
+                    return await send()
+                flight.is_answered = True
+            except AsyncLLMError:
+                raise
+            except BaseException:
+                flight.is_cancelled = True
+                raise
+            finally:
+                self._store.land(key, flight)
 
     async def open(
         self,
@@ -97,7 +115,7 @@ class CachedPipeline(Pipeline):
         """Return the stored answer of a request as a stream, or open one; arguments as of `Pipeline`."""
         key = self._key(request)
         if key is not None and self.config.cache_mode != "refresh":
-            found = self._found(key)
+            found = await self._found(key)
             if found is not None:
                 return self._opened(request, found, deadline, turn)
         opened = await super().open(request, deadline, turn, forms)
@@ -116,38 +134,42 @@ class CachedPipeline(Pipeline):
         """Return the fingerprint of a request; None for one that is not kept."""
         if self.config.cache_mode == "off":
             return None
-        return self._fingerprint(request.messages, self.endpoint.params(request))
+        known = self._keys.get(id(request))
+        return known if known is not None else self._fingerprint(request.messages, self.endpoint.params(request))
 
-    def _found(self, key: bytes) -> StoredAnswer | None:
+    async def _found(self, key: bytes) -> StoredAnswer | None:
         """Return the stored answer.
 
         Raises:
             NotCachedError: There is none, and none may be asked for.
         """
-        found = self._store.get(key, max_age_s=self.config.cache_ttl)
+        found = await self._store.find(key, max_age_s=self.config.cache_ttl)
         if found is None and self.config.cache_mode == "only":
             raise NotCachedError(
-                f"the answer of {self.config.model} to this request is not in the cache {self._store.path}.",
+                f"the answer of {self.config.model} to this request is not in the cache {self._store.name}.",
                 hint='Call without cache = "only", and it will be.',
             )
         return found
 
     async def _answered_elsewhere(self, key: bytes, deadline: Deadline) -> bool:
         """Wait for an equal call; return whether its answer is stored now, or another call has to replace it."""
-        flight: PendingCall | None = None
-        with anyio.move_on_after(deadline.clip(math.inf)) as scope:
-            flight = await self._store.single_flight.wait(key)
-        if scope.cancelled_caught:
-            raise deadline.error("waiting for the answer to an equal call")
+        flight = await self._within(deadline, self._store.single_flight.wait(key))
         return flight is None or flight.is_answered or flight.is_cancelled
+
+    async def _within(self, deadline: Deadline, waiting: Awaitable[T]) -> T:
+        """Wait for an equal call, until the deadline."""
+        with anyio.move_on_after(deadline.clip(math.inf)):
+            return await waiting
+        raise deadline.error("waiting for the answer to an equal call")
 
     def _keep(self, key: bytes, completion: Completion) -> None:
         data = completion.to_dict()
         if _is_kept(data):
             # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
             with suppress(PydanticSerializationError, ValueError):
-                cost = completion.cost_usd
-                self._store.put(key, StoredAnswer(to_json(data), self.endpoint.model, cost, time.time()))
+                answer = StoredAnswer(to_json(data), self.endpoint.config.model, completion.cost_usd, time.time())
+                if self._store.put(key, answer, max_age_s=self.config.cache_ttl):
+                    self._store.single_flight.answered(key)
 
     def _completion(
         self, request: Request, found: StoredAnswer, policy: BatchPolicy | None, turn: FallbackTurn | None

@@ -41,6 +41,8 @@ def logged_call(
         record.request_id,
         error=None if error is None else ending(error),
         message=error.message if isinstance(error, AsyncLLMError) else None,
+        saved_usd=record.saved_usd,
+        tenant=request.tenant,
         params=params or None,
         messages=request.messages if with_texts else None,
     )

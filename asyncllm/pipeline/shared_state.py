@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -28,7 +27,7 @@ from .pipeline import Counters, Pipeline
 if TYPE_CHECKING:
     from aiohttp import ClientSession  # noqa: TID251  # a name for type checkers; nothing is imported
 
-    from ..cache import AnswerStore
+    from ..cache import Store
     from ..call_log import CallLog
     from ..limits.shared.session import LimitsSession
     from ..simulator import Simulator
@@ -61,7 +60,7 @@ class SharedState:
         self.closed = False
         self._transports: dict[str, Transport] = {}
         self._endpoints: dict[object, Endpoint] = {}
-        self._stores: dict[Path, AnswerStore] = {}
+        self._stores: dict[str, Store] = {}
         self._call_logs: dict[str, CallLog] = {}
         self._limits: dict[str, LimitsSession] = {}
         self._simulator: Simulator | None = None
@@ -136,17 +135,17 @@ class SharedState:
             )
         return self._call_logs[path]
 
-    async def _answer_store(self, config: LLMConfig) -> AnswerStore:
+    async def _answer_store(self, config: LLMConfig) -> Store:
         from ..cache import open_store
 
-        path = Path(file_of(config, "cache"))
+        location = file_of(config, "cache")
         async with self._lock():
             if self.closed:
                 raise RuntimeError(_CLOSED)
-            if path not in self._stores:
-                opening = partial(open_store, path, config.cache_max_bytes)
-                self._stores[path] = await run_in_own_thread(opening)
-        return self._stores[path]
+            if location not in self._stores:
+                opening = partial(open_store, location, config.cache_max_bytes)
+                self._stores[location] = await run_in_own_thread(opening)
+        return self._stores[location]
 
     def model_info(self, config: LLMConfig) -> ModelInfo:
         """Return the properties of a profile's model; those that a proxy names, once its endpoint has been made."""
@@ -293,10 +292,12 @@ async def _proxied(config: LLMConfig, connection: Connection, model: str) -> Mod
 
 
 def file_of(config: LLMConfig, field: str) -> str:
-    """Return the file that a field names; one that config.toml names is relative to config.toml."""
-    origin = config.provenance[field]
+    """Return the file that a field names, one of config.toml relative to config.toml; a URL as it is."""
+    value, origin = str(getattr(config, field)), config.provenance[field]
+    if "://" in value:
+        return value
     folder = "" if origin.path is None else str(origin.path.parent)
-    return os.path.join(folder, os.path.expanduser(str(getattr(config, field))))
+    return os.path.join(folder, os.path.expanduser(value))
 
 
 def _signs_in_otherwise(provider: str) -> bool:
@@ -324,7 +325,7 @@ def _make_transport(name: str, http_session: ClientSession | None) -> Transport:
 def _close_now(
     endpoints: Sequence[Endpoint],
     simulator: Simulator | None,
-    stores: dict[Path, AnswerStore],
+    stores: dict[str, Store],
     call_logs: dict[str, CallLog],
     limits: dict[str, LimitsSession],
 ) -> None:
@@ -335,9 +336,7 @@ def _close_now(
     _close_rest(stores, call_logs, limits)
 
 
-def _close_rest(
-    stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog], limits: dict[str, LimitsSession]
-) -> None:
+def _close_rest(stores: dict[str, Store], call_logs: dict[str, CallLog], limits: dict[str, LimitsSession]) -> None:
     if limits:
         from ..limits.shared.stores import close_session
 

@@ -1,4 +1,4 @@
-"""pytest's way to recordings: the marker `asyncllm_recorded` and the option `--asyncllm-record`.
+"""pytest's way to recordings: the marker `asyncllm_recorded`, a fixture, and the option `--asyncllm-record`.
 
 It is loaded in every run of pytest where asyncllm is installed, and imports nothing until a test is marked.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from .recordings import Recording
+
+_FIXTURE = "asyncllm_recording"
 _MARKER = "asyncllm_recorded"
 
 
@@ -38,15 +42,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Record or replay the calls of a marked test."""
     marker = item.get_closest_marker(_MARKER)
-    if marker is None:
+    if marker is None or _FIXTURE in getattr(item, "fixturenames", ()):
         return (yield)
     with _recorded(item, *marker.args, **marker.kwargs):
         return (yield)
 
 
+@pytest.fixture
+def asyncllm_recording(request: pytest.FixtureRequest) -> Generator[Recording]:
+    """The recording of a test, which begins with its fixtures; file and mode are those of its marker, if it has one."""
+    marker = request.node.get_closest_marker(_MARKER)
+    args, kwargs = ((), {}) if marker is None else (marker.args, marker.kwargs)
+    with _recorded(request.node, *args, **kwargs) as recording:
+        yield recording
+
+
 def _recorded(
     item: pytest.Item, file: str | None = None, mode: str = "once", *, timings: bool = False
-) -> AbstractContextManager[object]:
+) -> AbstractContextManager[Recording]:
     from .recordings import recorded
 
     name = file if file is not None else f"cassettes/{item.path.stem}/{item.name}.jsonl"

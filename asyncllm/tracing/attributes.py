@@ -116,15 +116,19 @@ def of_answer(completion: Completion, *, is_latest: bool) -> Attributes:
     reasons = _finish_reasons(completion)
     if reasons:
         found["gen_ai.response.finish_reasons"] = reasons
-    usage = completion.usage
-    for name, attribute in _USAGE.items():
-        value: int | None = getattr(usage, name)
-        if value is not None:
-            found[attribute if is_latest else _OLDER.get(attribute, attribute)] = value
-    found["asyncllm.usage.basis"] = usage.basis
+    usage, record = completion.usage, completion.record
+    if record.cached:  # without tokens, which those who read the spans would price
+        found["asyncllm.cached"] = True
+        if record.saved_usd is not None:
+            found["asyncllm.saved_usd"] = record.saved_usd
+    else:
+        for name, attribute in _USAGE.items():
+            value: int | None = getattr(usage, name)
+            if value is not None:
+                found[attribute if is_latest else _OLDER.get(attribute, attribute)] = value
+        found["asyncllm.usage.basis"] = usage.basis
     if (cost := completion.cost_usd) is not None:
         found["asyncllm.cost_usd"] = cost
-    record = completion.record
     found["asyncllm.transport"] = record.transport
     found["asyncllm.profile"] = record.profile
     if record.first_token_s is not None:

@@ -106,6 +106,8 @@ class CallSpan:
     def answered(self, completion: Completion, error: BaseException | None = None) -> None:
         """End the span of a call with an answer, or with part of one."""
         span, attributes = self.span, {**self._common, "gen_ai.response.model": completion.model}
+        if completion.record.cached:
+            attributes["asyncllm.cached"] = True
         if span.is_recording():
             span.set_attributes(of_answer(completion, is_latest=self._settings.is_latest))
             if self._settings.captures_content:

@@ -53,6 +53,10 @@ class Metrics:
         self._retries = ObservedTotal(meter, "asyncllm.retries", "{attempt}", "Attempts after the first.").add
         self._throttled = ObservedTotal(meter, "asyncllm.throttled", "{response}", "Answers with status 429.").add
         self._cost = ObservedTotal(meter, "asyncllm.cost", "USD", "The cost of answers whose price is known.").add
+        self._cached = ObservedTotal(meter, "asyncllm.cached", "{answer}", "Answers of the cache.").add
+        self._saved = ObservedTotal(
+            meter, "asyncllm.saved", "USD", "What answers of the cache cost when asked for."
+        ).add
         self.clients: WeakSet[AsyncLLM] = WeakSet()
         self.endpoints: WeakSet[Endpoint] = WeakSet()
         gauge = meter.create_observable_gauge
@@ -79,7 +83,9 @@ class Metrics:
         """Record a call that ended, with its attempts, and with what its answer took and cost."""
         usage: Usage | None = None
         if completion is not None:
-            if completion.usage.basis == "known" and not completion.record.cached:
+            if completion.record.cached:
+                self._answered_before(attributes, completion)
+            elif completion.usage.basis == "known":
                 usage = completion.usage
             if completion.cost_usd:
                 self._cost(completion.cost_usd, attributes)
@@ -96,6 +102,11 @@ class Metrics:
                 self._throttled(1, attributes)
         if count > 0:
             self._retries(count, attributes)
+
+    def _answered_before(self, attributes: Attributes, completion: Completion) -> None:
+        self._cached(1, attributes)
+        if completion.record.saved_usd:
+            self._saved(completion.record.saved_usd, attributes)
 
     def _observe(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncllm.cache.answer_store import AnswerStore, StoredAnswer, figures, prune
+from asyncllm.cache import StoredAnswer
+from asyncllm.cache.answer_store import AnswerStore, figures, prune
 
 
 def answer(text: str = "x", *, made_at: float | None = None) -> StoredAnswer:
@@ -115,7 +116,8 @@ def test_a_file_that_is_damaged_later(path: Path) -> None:
 WORKER = """
 import random, sys
 from pathlib import Path
-from asyncllm.cache.answer_store import AnswerStore, StoredAnswer
+from asyncllm.cache import StoredAnswer
+from asyncllm.cache.answer_store import AnswerStore
 import time
 store = AnswerStore(Path(sys.argv[1]), 1_000_000)
 chance = random.Random(int(sys.argv[2]))

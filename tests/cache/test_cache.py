@@ -11,7 +11,8 @@ import anyio
 import pytest
 from pydantic import AfterValidator, BaseModel
 
-from asyncllm import LLM, AsyncLLM, ConfigError, NotCachedError, ServerError, load_config
+from asyncllm import LLM, AsyncLLM, ConfigError, NotCachedError, Request, ServerError, load_config
+from asyncllm.pipeline.cached_pipeline import CachedPipeline
 from asyncllm.simulator import Fault, Latency, Simulator
 from tests.support.waiting import until
 
@@ -182,6 +183,37 @@ async def test_answers_that_were_cut_are_not_kept(llm: AsyncLLM, simulator: Simu
     assert simulator.seen.requests == 2
 
 
+async def test_answers_that_the_model_refused_are_not_kept(llm: AsyncLLM, transport: str) -> None:
+    """It may answer another time; Claude's refusals are a finish reason."""
+    if transport == "claude":
+        pytest.skip("the simulator has no refusals of Claude")
+    script = {"simulator": {"refusal": "I would rather not."}}
+    for _ in range(2):
+        completion = await llm.acompletion("hi", extra_body=script)
+        assert (completion.refusal, completion.record.cached) == ("I would rather not.", False)
+
+
+async def test_seeds_are_samples_of_their_own(llm: AsyncLLM, simulator: Simulator) -> None:
+    """Each is asked for once."""
+    for seed in (1, 2, 1, 2):
+        await llm.acompletion("hi", temperature=1.0, seed=seed)
+    assert (simulator.seen.requests, llm.stats().cached) == (2, 2)
+
+
+async def test_one_client_at_its_own_endpoint_does_not_find_the_answers_of_another(
+    options: dict[str, Any],
+) -> None:
+    """The model's name and the endpoint separate."""
+    others: list[dict[str, Any]] = [{}, {"model": f"{options['model']}-2024"}, {"base_url": f"{options['base_url']}/x"}]
+    keys: list[bytes | None] = []
+    for other in others:
+        async with AsyncLLM(**(options | other)) as llm:
+            pipeline = await llm._pipeline()
+            assert isinstance(pipeline, CachedPipeline)
+            keys.append(pipeline._key(Request("hi")))
+    assert len(set(keys)) == 3
+
+
 async def test_each_use_of_a_call(llm: AsyncLLM, simulator: Simulator) -> None:
     """False neither reads nor writes, "refresh" asks again and replaces, "only" never asks."""
     await llm.acompletion("hi", cache=False)
@@ -247,7 +279,7 @@ def _params(**params: Any) -> Any:
     return params
 
 
-def test_a_url_is_no_file() -> None:
+def test_a_url_is_that_of_redis() -> None:
     """The message says what it may be."""
-    with pytest.raises(ConfigError, match="must be the name of a file"):
-        AsyncLLM(model="openai/a", api_key="k", cache="redis://localhost")
+    with pytest.raises(ConfigError, match="must be the name of a file, or a URL of Redis"):
+        AsyncLLM(model="openai/a", api_key="k", cache="https://localhost")

@@ -85,6 +85,8 @@ def test_each_parameter_separates(name: str) -> None:
         of("hi "),
         of([Message("user", ["hi", Image.from_bytes(PNG + b"1")])]),
         of([Message("user", ["hi", Image.from_bytes(PNG + b"2")])]),
+        of([Message("user", ["hi", Image.from_url("https://a.example/1.png")])]),
+        of([Message("user", "hi"), Message("assistant", "Hello."), Message("user", "hi")]),
         of(tools=[WEATHER, TIME]),
         of(tools=[TIME, WEATHER]),
     ],
@@ -94,6 +96,8 @@ def test_what_separates(other: bytes | None) -> None:
     assert other is not None
     assert other != of()
     assert of(tools=[WEATHER, TIME]) != of(tools=[TIME, WEATHER])
+    images = [of([Message("user", ["hi", Image.from_bytes(PNG + number)])]) for number in (b"1", b"2", b"1")]
+    assert (images[0] == images[2], images[0] == images[1]) == (True, False)
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_EFFECT))

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,14 @@ async def test_prompts_and_answers_with_log_prompts(options: dict[str, Any], log
     """They can be searched; a batch and a cached answer are in it as well."""
     options |= {"call_log": log, "log_prompts": True, "cache": f"{log.rstrip('/')}.cache"}
     async with AsyncLLM(**options) as llm:
-        await llm.acompletion("A question about whales")
-        await llm.acompletion("A question about whales")
+        await llm.acompletion("A question about whales", tenant="acme")
+        again = await llm.acompletion("A question about whales", tenant="zoo")
         await llm.gather(["A question about owls"])
     found = calls(log, Selection(words="whales"))
     assert [(one.transport == "cache", one.cost_usd == 0) for one in found] == [(False, False), (True, True)]
+    assert [one.tenant for one in found] == ["acme", "zoo"]
+    assert [one.saved_usd for one in found] == [None, again.record.saved_usd]
+    assert [one.tenant for one in calls(log, Selection(tenant="zoo"))] == ["zoo"]
     assert found[0].prompt_text == "A question about whales"
     assert "whales" in found[0].answer_text
     assert len(calls(log, Selection(words="owls", model="/", profile="default", status="answered"))) == 1
@@ -118,15 +122,25 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
     log.close()
 
 
-def test_totals(tmp_path: Path) -> None:
-    """Calls, tokens and cost by day, model and profile."""
-    log = CallDatabase(tmp_path / "calls.sqlite", create=True)
-    log.add(
-        [call(0.0, cost_usd=0.25, input_tokens=3), call(86_400.0, cost_usd=0.5)], max_bytes=10_000, max_age_days=None
+def test_totals(log: str) -> None:
+    """Calls, tokens and cost by day, model, profile and tenant, of a database and of a folder."""
+    opened = open_log(log, create=True)
+    opened.add(
+        [
+            call(0.0, cost_usd=0.25, input_tokens=3, tenant="acme"),
+            call(86_400.0, cost_usd=0.5),
+            replace(call(86_400.0, cost_usd=0.0, input_tokens=3, saved_usd=0.25), transport="cache", tenant="acme"),
+        ],
+        max_bytes=10_000,
+        max_age_days=None,
     )
-    assert [(total.calls, total.cost_usd, total.input_tokens) for total in log.totals(EVERY, "model")] == [(2, 0.75, 3)]
-    assert [total.cost_usd for total in log.totals(EVERY, "day")] == [0.25, 0.5]
-    log.close()
+    [one] = opened.totals(EVERY, "model")
+    assert (one.calls, one.cached, one.cost_usd, one.saved_usd, one.input_tokens) == (3, 1, 0.75, 0.25, 3)
+    assert [total.cost_usd for total in opened.totals(EVERY, "day")] == [0.25, 0.5]
+    by_tenant = [(total.key, total.calls, total.cost_usd) for total in opened.totals(EVERY, "tenant")]
+    assert by_tenant == [(None, 1, 0.5), ("acme", 2, 0.25)]
+    assert [total.calls for total in opened.totals(Selection(tenant="acme"), "profile")] == [2]
+    opened.close()
 
 
 @pytest.mark.parametrize("content", [b"no database" * 100, b""])

@@ -39,9 +39,19 @@ def test_calls_are_added_up_and_exported(run: Run, logged: Path) -> None:
     assert (total["key"], total["calls"], total["failed"]) == ("simulated/demo", 2, 0)
     assert "simulated/demo" in run("calls", "--sum", "model").out
     assert len(run("calls", "--sum", "day").out.splitlines()) == 2
+    assert [total["key"] for total in run("calls", "--sum", "tenant", "--json").json] == [None]
+    assert run("calls", "--tenant", "acme", "--json").json == []
     assert "2 calls are in out.jsonl" in run("calls", "--export", "out.jsonl").err
     lines = [json.loads(line) for line in (logged / "out.jsonl").read_text().splitlines()]
     assert [line["messages"][0]["content"] for line in lines] == ["Name an owl.", "Name a whale."]
+
+
+def test_calls_as_a_page(run: Run, logged: Path) -> None:
+    """Sums and calls in one file, of those that match."""
+    assert "the page is in page.html" in run("calls", "--search", "whale", "--html", "page.html").err
+    page = (logged / "page.html").read_text()
+    assert "<h1>calls.sqlite</h1>" in page
+    assert ["Name a whale." in page, "Name an owl." in page] == [True, False]
 
 
 def test_a_conversation_goes_on(run: Run, logged: Path) -> None:
@@ -58,10 +68,11 @@ def test_a_conversation_goes_on(run: Run, logged: Path) -> None:
         (["calls", "missing.sqlite"], "there is no call log missing.sqlite"),
         (["calls", "config.toml"], "config.toml is not a call log, or damaged"),
         (["calls"], "the profile keeps no log of calls"),
-        (["calls", "--sum", "hour"], "by day, model or profile"),
+        (["calls", "--sum", "hour"], "by day, model, profile or tenant"),
         (["calls", "--status", "good"], "there is no status 'good'"),
         (["calls", "--since", "yesterday"], "a number and a unit"),
-        (["calls", ".", "--sum", "day"], "needs a log in a SQLite file"),
+        (["calls", ".", "--show", "1"], "needs a log in a SQLite file"),
+        (["calls", ".", "--html", "."], ". is a directory"),
         (["ask", "hi", "-c"], "--continue needs a log with prompts"),
         (["ask", "hi", "-c", "--set", "call_log=new.sqlite", "--set", "log_prompts=true"], "there is no call log"),
     ],

@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+UNCLOSED_STREAMS = "ignore:Unclosed <MemoryObject:ResourceWarning"
+"""A filter for what coredis leaves to the garbage collector of a connection that was refused."""
+
 MISSING = "redis-server is not installed; .ci/install-redis does it"
 # Far more than it takes to start, on a machine that does much else.
 _STARTS_WITHIN_S = 20.0

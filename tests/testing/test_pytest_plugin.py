@@ -30,6 +30,15 @@ def test_streams(llm, number):
     with llm.stream("Count.") as stream:
         assert "".join(chunk.text for chunk in stream)
 
+@pytest.fixture
+def answer(asyncllm_recording, llm):
+    return llm.completion("Name a colour.").text
+
+@pytest.mark.asyncllm_recorded("fixture.jsonl")
+def test_fixture(answer, asyncllm_recording):
+    assert "Name a colour." in answer
+    assert asyncllm_recording.added + asyncllm_recording.played == 1
+
 def test_without():
     pass
 """
@@ -44,19 +53,19 @@ def test_a_suite_is_recorded_and_replayed(
     monkeypatch.setenv("URL", simulator.url)
     monkeypatch.setenv("KEY", SECRET)
     plugin = ("-p", "asyncllm.testing.pytest_plugin", "-q", "--strict-markers")
-    pytester.runpytest_subprocess(*plugin).assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*plugin).assert_outcomes(passed=4)
     files = sorted(str(file.relative_to(pytester.path)) for file in pytester.path.rglob("*.jsonl"))
-    assert files == ["cassettes/test_shop/test_refunds.jsonl", "own.jsonl"]
+    assert files == ["cassettes/test_shop/test_refunds.jsonl", "fixture.jsonl", "own.jsonl"]
     assert SECRET not in "".join(file.read_text() for file in pytester.path.rglob("*.jsonl"))
-    assert simulator.seen.requests == 2
+    assert simulator.seen.requests == 3
     monkeypatch.setenv("URL", "http://127.0.0.1:1/v1")
     monkeypatch.delenv("KEY")
-    pytester.runpytest_subprocess(*plugin, "--asyncllm-record=none").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*plugin, "--asyncllm-record=none").assert_outcomes(passed=4)
     suite.write_text(suite.read_text().replace("May I have", "Can I get"))
     changed = pytester.runpytest_subprocess(*plugin)
-    changed.assert_outcomes(passed=2, failed=1)
+    changed.assert_outcomes(passed=3, failed=1)
     changed.stdout.fnmatch_lines(["*is not in the recording*", '*+   "content": "Can I get a refund?"*'])
-    assert simulator.seen.requests == 2
+    assert simulator.seen.requests == 3
 
 
 def test_pytest_finds_the_plugin() -> None:

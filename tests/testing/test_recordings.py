@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 from pydantic import BaseModel
 
@@ -78,6 +80,35 @@ async def test_every_kind_of_call_is_replayed(
         assert await use(offline) == first
     assert (recording.added, recording.played) == (0, 6)
     assert simulator.seen.requests == requests
+
+
+async def test_gemini_is_replayed(simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its own format over the wire."""
+    options: dict[str, Any] = {"model": "gemini/gemini-2.5-flash", "base_url": simulator.root_url, "api_key": SECRET}
+    with recorded(path):
+        first = await use(options)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with recorded(path, mode="none") as recording:
+        assert await use({**options, "base_url": "http://127.0.0.1:1", "api_key": None}) == first
+    assert recording.played == 5
+    assert SECRET not in content(path)
+
+
+async def test_waits_are_replayed_with_timings(options: dict[str, Any], path: Path) -> None:
+    """A stream takes as long between its chunks as it did; without them, nothing waits."""
+    async with AsyncLLM(**options) as llm:
+        with recorded(path):
+            await llm.stream("hi").collect()
+        lines = [json.loads(line) for line in content(path).splitlines()]
+        chunks = [line for line in lines if "chunk" in line]
+        assert all(line["after_s"] >= 0 for line in chunks)
+        chunks[1]["after_s"] = 0.1
+        await anyio.Path(path).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        began = time.monotonic()
+        with recorded(path, timings=True):
+            await llm.stream("hi").collect()
+        assert time.monotonic() - began >= 0.1
 
 
 async def test_an_error_and_a_cut_stream_are_replayed(

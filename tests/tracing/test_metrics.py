@@ -150,3 +150,24 @@ async def test_closed_clients_are_not_observed(options: Options, recording: Reco
 
     collect([])
     assert not recording.points("asyncllm.in_flight")
+
+
+async def test_answers_of_the_cache_are_measured_apart(options: Options, recording: Recording, tmp_path: Path) -> None:
+    """They are counted with what they save, and add neither tokens nor cost; their span says so."""
+    cached_options: Options = {**options, "cache": str(tmp_path / "answers.sqlite")}
+    async with AsyncLLM(**cached_options) as llm:
+        first = await llm.acompletion("hi")
+        await llm.acompletion("hi")
+        await llm.stream("hi").collect()
+    (cached,), (saved,) = recording.points("asyncllm.cached"), recording.points("asyncllm.saved")
+    assert (cached.value, saved.value) == (2, pytest.approx(2 * (first.cost_usd or 0.0)))
+    assert sum(point.count for point in recording.points("gen_ai.client.token.usage")) == 2
+    assert [point.value for point in recording.points("asyncllm.cost")] == [pytest.approx(first.cost_usd)]
+    durations = recording.points("gen_ai.client.operation.duration")
+    assert {point.attributes.get("asyncllm.cached"): point.count for point in durations} == {None: 1, True: 2}
+    asked, *others = [dict(span.attributes or {}) for span in recording.spans]
+    assert ["asyncllm.cached" in asked, "gen_ai.usage.input_tokens" in asked] == [False, True]
+    for other in others:
+        assert (other["asyncllm.cached"], other["asyncllm.cost_usd"]) == (True, 0.0)
+        assert other["asyncllm.saved_usd"] == first.cost_usd
+        assert "gen_ai.usage.input_tokens" not in other

@@ -46,6 +46,7 @@ class AnswerRow(NamedTuple):
         """Return the row of an item that has ended, without its version and its checksum."""
         completion, usage = outcome.completion, outcome.usage
         is_cut = completion is not None and completion.finish_reason == "length"
+        is_cached = completion is not None and completion.record.cached
         return cls(
             number=number,
             checksum=0,
@@ -57,8 +58,8 @@ class AnswerRow(NamedTuple):
             settings=fingerprint.settings.digest,
             state=FAILED if not outcome.ok else TRUNCATED if is_cut else DONE,
             error=None if outcome.ok else type(outcome.error).__name__,
-            input_tokens=None if usage is None else usage.input_tokens,
-            output_tokens=None if usage is None else usage.output_tokens,
+            input_tokens=None if usage is None or is_cached else usage.input_tokens,
+            output_tokens=None if usage is None or is_cached else usage.output_tokens,
             cost_usd=outcome.cost_usd,
             entry=entry,
         )

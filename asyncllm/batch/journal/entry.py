@@ -46,6 +46,8 @@ class JournalEntry:
         answer: The last answer in the chat-completions form; None when there was none.
         answer_usage: The tokens of that alone.
         answer_cost_usd: The cost of that alone.
+        cached: Whether that comes from the cache of answers.
+        saved_usd: What it cost when it was asked for, then.
         data: The `data` of its `Request`, where the journal keeps it.
         prompt: The messages, where the journal keeps them.
     """
@@ -75,6 +77,8 @@ class JournalEntry:
     answer: dict[str, Any] | None = None
     answer_usage: Usage = UNKNOWN_USAGE
     answer_cost_usd: float | None = None
+    cached: bool = False
+    saved_usd: float | None = None
     data: Any = None
     prompt: Any = None
 
@@ -91,6 +95,8 @@ class JournalEntry:
             first_token_s=self.first_token_s,
             elapsed_s=self.elapsed_s or 0.0,
             started_at=self.started_at or 0.0,
+            cached=self.cached,
+            saved_usd=self.saved_usd,
         )
         return Completion(self.answer, record, usage=self.answer_usage, price=lambda _: self.answer_cost_usd)
 
@@ -135,6 +141,8 @@ def encode(
             "provider": record.provider,
             "profile": record.profile,
             "first_token_s": record.first_token_s,
+            "cached": record.cached or None,
+            "saved_usd": record.saved_usd,
         }
     return _to_json({name: value for name, value in entry.items() if value is not None})
 
@@ -168,6 +176,7 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         answer=answer,
         answer_usage=answer_usage,
         answer_cost_usd=known.get("answer_cost_usd", cost),
+        cached=known.get("cached", False),
         **{name: known.get(name) for name in _AS_WRITTEN},
     )
 
@@ -175,7 +184,7 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
 # Fields of an entry that are read as they were written.
 _AS_WRITTEN = (
     *("error", "message", "model", "provider", "profile"),
-    *("started_at", "first_token_s", "elapsed_s", "duplicate_of", "data", "prompt"),
+    *("started_at", "first_token_s", "elapsed_s", "duplicate_of", "saved_usd", "data", "prompt"),
 )
 _NO_RECORD = CallRecord("", "", "", "journal", started_at=0.0)
 _NAMELESS: Mapping[str, Any] = {"profile": "", "model": ""}

@@ -57,6 +57,7 @@ class ModelTotal:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class Figures:
         runs_s: The start of each run, in seconds of running time.
         cost_usd: The cost of all runs, as far as it is known.
         unpriced: Answers whose cost is not known.
+        cached: Answers of the cache, which took no tokens.
+        saved_usd: What these cost when they were asked for, as far as it is known.
         unsettled: Requests whose outcome is unknown, because a run was killed or stopped; they may have been paid for.
         limits: The spans in which something limited the pace.
         latency: Seconds from the start of an item to its end, waits included.
@@ -104,6 +107,8 @@ class Figures:
     runs_s: list[float] = field(default_factory=list)
     cost_usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
+    saved_usd: float = 0.0
     unsettled: int = 0
     unsettled_usd: float = 0.0
     running: bool = False
@@ -174,6 +179,9 @@ def _count(found: Figures, entry: JournalEntry) -> None:
     if entry.ok:
         found.done += 1
         found.truncated += entry.finish_reason == "length"
+        if entry.cached and entry.duplicate_of is None:
+            found.cached += 1
+            found.saved_usd += entry.saved_usd or 0.0
     else:
         found.failed += 1
         kind = found.errors.setdefault(entry.error or "unknown", ErrorKind())
@@ -184,8 +192,11 @@ def _count(found: Figures, entry: JournalEntry) -> None:
     if entry.model is not None and (entry.ok or usage.input_tokens is not None):
         total = found.models.setdefault(entry.model, ModelTotal())
         total.answers += 1
-        total.input_tokens += usage.input_tokens or 0
-        total.output_tokens += usage.output_tokens or 0
+        if entry.cached:
+            total.cached += 1
+        else:
+            total.input_tokens += usage.input_tokens or 0
+            total.output_tokens += usage.output_tokens or 0
         total.cost_usd += entry.cost_usd or 0.0
         total.unpriced += entry.cost_usd is None
 

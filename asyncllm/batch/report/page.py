@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
-
-from asyncllm.errors import not_installed
 
 from ..formatting import dollars, duration, number
 from .charts import charts
 from .figures import Figures, ItemFigures
+from .rendering import Tile, render
 
 ITEM_COLUMNS = ("item", "took", "attempts", "tokens", "cost", "ended")
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One of the figures at the top; a bad one stands out."""
-
-    name: str
-    value: str
-    note: str = ""
-    bad: bool = False
-
-
 def page(figures: Figures, name: str, version: str) -> str:
     """Return the report as HTML."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise not_installed("the page needs", "report", "; or take --text, which needs none") from None
-    source = files("asyncllm.batch.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    return template.render(
+    return render(
+        "batch/report/page.html.jinja",
+        "; or take --text, which needs none",
         name=name,
         version=version,
         headline=headline(figures),
@@ -69,6 +52,8 @@ def tiles(figures: Figures) -> list[Tile]:
         Tile("Cost", dollars(figures.cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""),
         Tile("Tokens", number(figures.tokens), "in and out"),
     ]
+    if figures.cached:
+        made.append(Tile("From the cache", f"{figures.cached:,}", f"{dollars(figures.saved_usd)} saved"))
     if figures.elapsed_s:
         made.append(Tile("Rate", f"{number(items / figures.elapsed_s)}/s", "items, on average"))
     if figures.latency.count:
@@ -84,17 +69,14 @@ def tiles(figures: Figures) -> list[Tile]:
 
 def model_rows(figures: Figures) -> list[Sequence[str]]:
     """Return the table of models, as text."""
-    return [
-        (
-            name,
-            f"{total.answers:,}",
-            f"{total.input_tokens:,}",
-            f"{total.output_tokens:,}",
-            dollars(total.cost_usd if total.unpriced < total.answers else None),
-            dollars(total.cost_usd / (total.answers - total.unpriced) if total.unpriced < total.answers else None),
-        )
-        for name, total in figures.models.items()
-    ]
+    rows: list[Sequence[str]] = []
+    for name, total in figures.models.items():
+        priced = total.answers - total.unpriced
+        paid = priced - total.cached
+        counts = (f"{count:,}" for count in (total.answers, total.input_tokens, total.output_tokens))
+        cost, each = total.cost_usd if priced else None, total.cost_usd / paid if paid else None
+        rows.append((name, *counts, dollars(cost), "-" if priced and not paid else dollars(each)))
+    return rows
 
 
 def item_rows(items: Sequence[ItemFigures]) -> list[Sequence[str]]:

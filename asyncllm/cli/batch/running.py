@@ -271,7 +271,9 @@ class _BatchRun:
         tally, target = self.tally, self.job.target
         where = f", in {target.path}" if target.path is not None else ""
         begin = f"{early}: " if early is not None else ""
-        before = f" ({tally.from_journal:,} of them before)" if tally.from_journal else ""
+        sources = (("before", tally.from_journal), ("from the cache", tally.cached))
+        before = ", ".join(f"{count:,} of them {source}" for source, count in sources if count)
+        before = f" ({before})" if before else ""
         yield (
             f"{begin}{tally.done:,} done{before}, {tally.failed:,} failed, {self._cost()}, {duration(elapsed_s)}{where}"
         )
