@@ -136,8 +136,16 @@ class BatchProvider(Protocol):
         """
         ...
 
-    async def states(self, ids: Sequence[str]) -> Mapping[str, ProviderBatch]:
-        """Return batches by their ids, in one request where the API has one for it."""
+    async def latest(self) -> Sequence[ProviderBatch]:
+        """Return the latest batches of the account, as many as one request lists."""
+        ...
+
+    async def get(self, id: str) -> ProviderBatch:
+        """Return a batch.
+
+        Raises:
+            NotFoundError: There is none of the id.
+        """
         ...
 
     async def cancel(self, id: str) -> None:
