@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .batch.item import BatchItem
     from .batch.journal.entry import JournalEntry
     from .batch.journal.fingerprint import Fingerprinter
-    from .batch.options import BatchOptions, JournalLike, OnExpired
+    from .batch.options import BatchOptions, DeferredOptions, JournalLike
     from .batch.outcome import Outcome
     from .structured import Check, Extraction, ItemStream, Mode, OnInvalid, PartialStream, Prepared, TypedForms
 
@@ -557,9 +557,7 @@ class AsyncLLM:
         journal: JournalLike,
         *,
         response_model: TypeForm[T],
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[T]: ...
 
     @overload
@@ -568,9 +566,7 @@ class AsyncLLM:
         journal: JournalLike,
         *,
         response_model: Mapping[str, object] | None = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]: ...
 
     def deferred(
@@ -578,24 +574,20 @@ class AsyncLLM:
         journal: JournalLike,
         *,
         response_model: Any = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]:
         """Return the deferred job that a journal has, in another process or on another day.
 
         Args:
             journal: The journal, or its path.
             response_model: The type of the answers, as it was given to `submit`.
-            on_expired: As for `submit`.
-            poll_s: As for `submit`.
-            **params: As for `acompletion`, for requests that go out live.
+            **options: As for `submit`; parameters of requests are for those that go out live.
         """
         from .batch.deferred.job import DeferredJob
         from .batch.options import BatchSettings
 
+        settings, params = BatchSettings.split({**options, "journal": journal, "deferred": True})
         check(params, PER_CALL)
-        settings = BatchSettings(journal=journal, deferred=True, on_expired=on_expired, poll_s=poll_s)
         opened = settings.open_journal()
         assert opened is not None, "it was given"
         return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred())

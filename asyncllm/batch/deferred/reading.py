@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
 from asyncllm.completions.call_record import Attempt, CallRecord
-from asyncllm.completions.completion import Completion
+from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.surrogates import mend_answer
 from asyncllm.completions.usage import Usage
 from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
 from asyncllm.structured import TypedForms, extract
+from asyncllm.structured.errors import total_cost, total_usage
 
 from ..engine import Done, failed
 from ..item import BatchItem
@@ -25,7 +27,7 @@ from ..journal.fingerprint import id_of
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
 from .providers.provider import BatchProvider, BatchResult
-from .requests import DeferredCalls, KeptRequest
+from .requests import AskedAgain, DeferredCalls, KeptRequest
 from .rows import BatchRow, ItemRow
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ Ended = tuple[ItemRow, Outcome[T]]
 Send = Callable[[], Awaitable[Done[T]]]
 # The end of a kept request without a type.
 _NO_TYPE = b'"mode":null}'
+# A request whose answer was refused before has this, and others seldom.
+_REFUSED = b'"refused":[['
 
 
 class Given:
@@ -90,16 +94,33 @@ class Item:
 
 
 class Reader(Generic[T]):
-    """Makes outcomes of what a provider sends for the items of one job."""
+    """Makes outcomes of what a provider sends for the items of one job.
+
+    Args:
+        path: The journal, beside which the file of results lies while it is read.
+        defers_reasks: Whether a refused typed answer is asked for again in another batch, rather than live.
+
+    Attributes:
+        asked_again: Items that go into another batch for it; the caller packs them.
+    """
 
     def __init__(
-        self, provider: BatchProvider, pipeline: Pipeline, calls: DeferredCalls[T], given: Given, path: Path
+        self,
+        provider: BatchProvider,
+        pipeline: Pipeline,
+        calls: DeferredCalls[T],
+        given: Given,
+        path: Path,
+        *,
+        defers_reasks: bool,
     ) -> None:
         self._provider = provider
         self._pipeline = pipeline
         self._calls = calls
         self._given = given
         self._file = path.with_name(f"{path.name}-results")
+        self._defers_reasks = defers_reasks
+        self.asked_again: list[tuple[ItemRow, AskedAgain]] = []
         self._stall = Stall()
         prices = pipeline.endpoint.info.prices
         self._prices: Prices | None = None if prices is None else batch_prices(prices)[0]
@@ -164,7 +185,7 @@ class Reader(Generic[T]):
                     typed.append((item, self._extracting(item, wanted, completion)))
                     continue
             except Exception as error:
-                ended.append((item_row, failed(item, error)))
+                ended.append((item_row, _failed(item, error)))
             else:
                 ended.append(
                     (item_row, self._done(item, Done(cast(T, completion.text), completion, completion.cost_usd)))
@@ -181,11 +202,16 @@ class Reader(Generic[T]):
                 sending.append((item, self._sending(item)))
             except UnsupportedError as error:
                 ended.append((row, failed(item, error)))
-        return ended + await self._together(sending)
+        ended += await self._together(sending)
+        return [(row, _with_refused(Item(row, self._given), outcome)) for row, outcome in ended]
 
     def failed(self, row: ItemRow, error: ProviderError) -> Ended[T]:
         """Return the outcome of an item that was not answered."""
-        return row, failed(Item(row, self._given), self._described(error))
+        return row, _failed(Item(row, self._given), self._described(error))
+
+    def not_asked_again(self, row: ItemRow, again: AskedAgain, error: Exception) -> Ended[T]:
+        """Return the outcome of an item whose answer was refused, and that cannot be asked for again."""
+        return row, _plus(failed(Item(row, self._given), error), again.kept.refused)
 
     async def _together(self, work: Sequence[tuple[Item, Send[T]]]) -> list[Ended[T]]:
         ended: list[Ended[T]] = []
@@ -193,6 +219,8 @@ class Reader(Generic[T]):
         async def run(item: Item, send: Send[T]) -> None:
             try:
                 done: Done[T] = await send()
+            except AskedAgain as again:
+                self.asked_again.append((item.row, again))
             except Exception as error:
                 ended.append((item.row, failed(item, error)))
             else:
@@ -232,14 +260,19 @@ class Reader(Generic[T]):
         answers = [completion]
 
         async def ask(forms: TypedForms[Any]) -> Completion:
-            if not answers:
+            if not answers and not self._defers_reasks:
                 return await self._calls.complete(forms)
-            await forms.request(self._pipeline.endpoint)  # the form that it was asked in
-            return answers.pop()
+            request = await forms.request(self._pipeline.endpoint)
+            if answers:  # the form that it was asked in has been made
+                return answers.pop()
+            assert forms.bad is not None, "an answer was refused"
+            raise AskedAgain(request, replace(item.kept, refused=(*item.kept.refused, forms.bad)))
 
         async def run() -> Done[T]:
             kept, most = item.kept, self._pipeline.config.max_reasks
-            found = await extract(cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=most)
+            found = await extract(
+                cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=most, refused=kept.refused
+            )
             return Done(found.value, found.completion, found.cost_usd, found.usage)
 
         return run
@@ -286,6 +319,23 @@ class Reader(Generic[T]):
             ),
         )
         return error
+
+
+def _failed(item: Item, error: Exception) -> Outcome[Any]:
+    return _with_refused(item, failed(item, error))
+
+
+def _with_refused(item: Item, outcome: Outcome[T]) -> Outcome[T]:
+    """Return an outcome with what the refused answers before it have cost."""
+    return _plus(outcome, item.kept.refused) if _REFUSED in item.row.request and item.kept.refused else outcome
+
+
+def _plus(outcome: Outcome[T], refused: Sequence[ExtractionAttempt]) -> Outcome[T]:
+    cost, usage = total_cost(refused), total_usage(refused)
+    if outcome.usage is not None:
+        cost = None if cost is None or outcome.cost_usd is None else cost + outcome.cost_usd
+        usage += outcome.usage
+    return replace(outcome, cost_usd=cost, usage=usage)
 
 
 def _complete_lines(path: Path, at: int, *, is_whole: bool) -> Iterator[tuple[list[bytes], int]]:

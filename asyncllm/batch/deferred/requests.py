@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
-from asyncllm.completions.completion import Completion
+from asyncllm.completions.call_record import CallRecord
+from asyncllm.completions.completion import Completion, ExtractionAttempt
+from asyncllm.completions.usage import Usage
 from asyncllm.config import LLMConfig
 from asyncllm.errors import BudgetExceededError, RequestTooLargeError, UnsupportedError
 from asyncllm.messages import Messages, Request
@@ -61,17 +63,45 @@ class KeptRequest:
     Attributes:
         mode: The mode in which its type was asked for; None for a text.
         data: The caller's own, where the journal keeps it.
+        refused: The answers that were refused before.
     """
 
     request: Request
     mode: str | None
     data: object = None
+    refused: tuple[ExtractionAttempt, ...] = ()
 
     @classmethod
     def read(cls, item: ItemRow) -> KeptRequest:
         """Return the request of an item."""
         kept = cast("dict[str, Any]", from_json(item.request))
-        return cls(Request(kept["messages"], **kept["params"]), kept["mode"], kept.get("data"))
+        refused = tuple(_refused(*one) for one in kept.get("refused", ()))
+        return cls(Request(kept["messages"], **kept["params"]), kept["mode"], kept.get("data"), refused)
+
+    def encode(self) -> bytes:
+        """Return its form in the journal."""
+        kept: dict[str, object] = {"messages": self.request.messages, "params": dict(self.request.params)}
+        if self.data is not None:
+            kept["data"] = self.data
+        if self.refused:
+            answers = ((one.completion, one.error) for one in self.refused)
+            kept["refused"] = [(c.to_dict(), asdict(c.usage), c.cost_usd, error) for c, error in answers]
+        kept["mode"] = self.mode  # the last, where the reader looks for it
+        return to_json(kept, serialize_unknown=True)
+
+
+class AskedAgain(Exception):
+    """A typed answer was refused, and its request goes into another batch.
+
+    Attributes:
+        request: What is sent, with the reason.
+        kept: What is kept of it.
+    """
+
+    def __init__(self, request: Request, kept: KeptRequest) -> None:
+        super().__init__()
+        self.request = request
+        self.kept = kept
 
 
 class RequestMaker(Generic[T]):
@@ -116,32 +146,42 @@ class RequestMaker(Generic[T]):
             forms: TypedForms[Any] = TypedForms(cast(Any, wanted), request, config.structured_mode)
             formed = await forms.request(endpoint)
             mode = forms.form.mode
-        call = endpoint.call(formed, config.timeout)
+        data = item.data if self._keep_data else None
+        identity = item.number, item.occurrence, item.fingerprint.sent, item.fingerprint.prompt
+        return self._new(*identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data))
+
+    def make_again(self, item: ItemRow, again: AskedAgain) -> NewItem:
+        """Return what is sent for an item whose answer was refused.
+
+        Raises:
+            Exception: It cannot be sent in a batch.
+        """
+        identity = item.number, item.occurrence, item.sent, item.prompt, item.settings
+        return self._new(*identity, again.request, again.kept)
+
+    def _new(
+        self,
+        number: int,
+        occurrence: int,
+        sent: bytes,
+        prompt: bytes,
+        settings: bytes,
+        formed: Request,
+        kept: KeptRequest,
+    ) -> NewItem:
+        endpoint = self._endpoint
+        call = endpoint.call(formed, endpoint.config.timeout)
         if call.request is None:
             raise UnsupportedError(
-                f"the request is one that litellm serves for {config.model}, which has no batches here.",
+                f"the request is one that litellm serves for {endpoint.config.model}, which has no batches here.",
                 hint="Send it live.",
             )
         body = call.request.encode()
         if len(body) + AROUND_BYTES > self._provider.limits.size_bytes:
             raise RequestTooLargeError(f"the request has {len(body):,} bytes, which is more than a batch may have.")
-        kept: dict[str, object] = {"messages": request.messages, "params": dict(request.params)}
-        if self._keep_data and item.data is not None:
-            kept["data"] = item.data
-        kept["mode"] = mode  # the last, where the reader looks for it
-        fingerprint = item.fingerprint
-        return NewItem(
-            item.number,
-            item.occurrence,
-            fingerprint.sent,
-            fingerprint.prompt,
-            fingerprint.settings.digest,
-            0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call)),
-            self._provider.reading_of(call.request),
-            self._provider.headers_of(call.request),
-            to_json(kept, serialize_unknown=True),
-            body,
-        )
+        worst_usd = 0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call))
+        reading, headers = self._provider.reading_of(call.request), self._provider.headers_of(call.request)
+        return NewItem(number, occurrence, sent, prompt, settings, worst_usd, reading, headers, kept.encode(), body)
 
     def _reserve(self, worst_usd: float) -> float:
         """Take the worst case of a request, at the prices of batches, from the budget."""
@@ -165,3 +205,10 @@ def price_ratio(endpoint: Endpoint) -> float:
     live, deferred = prices.standard, batch_prices(prices)[0].standard
     pairs = ((live.input, deferred.input), (live.output, deferred.output))
     return max((below / above for above, below in pairs if above and below is not None), default=1.0)
+
+
+def _refused(
+    answer: dict[str, object], usage: Mapping[str, Any], cost_usd: float | None, reason: str
+) -> ExtractionAttempt:
+    record = CallRecord("", "", "", "journal", started_at=0.0)
+    return ExtractionAttempt(Completion(answer, record, usage=Usage(**usage), price=lambda _: cost_usd), reason)

@@ -28,7 +28,7 @@ _TABLES = (
     batch INTEGER PRIMARY KEY, mark TEXT NOT NULL, state TEXT NOT NULL, requests INTEGER NOT NULL DEFAULT 0,
     size_bytes INTEGER NOT NULL DEFAULT 0, headers TEXT NOT NULL DEFAULT '{}', provider_id TEXT,
     status TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL DEFAULT 0,
-    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0
+    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0, reasks INTEGER NOT NULL DEFAULT 0
 )""",
     """CREATE TABLE IF NOT EXISTS deferred_items (
     number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, occurrence INTEGER NOT NULL, sent BLOB NOT NULL,
@@ -53,6 +53,7 @@ class BatchRow(NamedTuple):
         headers: Headers that it is created with, as JSON.
         status: How it is, or how it ended.
         noted_at: When its creation was begun, in Unix time.
+        reasks: How often the answers to its requests were refused before.
     """
 
     batch: int
@@ -67,6 +68,7 @@ class BatchRow(NamedTuple):
     created_at: float
     expires_at: float
     noted_at: float
+    reasks: int
 
 
 class NewItem(NamedTuple):
@@ -123,10 +125,10 @@ def create_tables(database: Database) -> None:
 
 
 def drop_unsent(database: Database) -> None:
-    """Forget batches that were never sent: their requests come again with the input."""
-    unsent = f"(SELECT batch FROM deferred_batches WHERE state IN {_UNSENT})"
-    database.execute(f"DELETE FROM deferred_items WHERE batch IN {unsent}")
-    database.execute(f"DELETE FROM deferred_batches WHERE state IN {_UNSENT}")
+    """Forget batches that were never sent: their requests come again with the input, without the answers of re-asks."""
+    unsent = f"WHERE state IN {_UNSENT} AND reasks = 0"
+    database.execute(f"DELETE FROM deferred_items WHERE batch IN (SELECT batch FROM deferred_batches {unsent})")
+    database.execute(f"DELETE FROM deferred_batches {unsent}")
 
 
 def reserved_usd(database: Database) -> float:
@@ -144,20 +146,22 @@ def waiting_among(database: Database, items: Sequence[tuple[int, bytes]]) -> set
     return {number for number, as_sent in found if sent[number] == as_sent}
 
 
-def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int) -> None:
+def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int, reasks: int = 0) -> None:
     """Put requests into batches, and begin a new one where a limit is reached.
 
     Args:
         around_bytes: The bytes that stand around each body.
+        reasks: How often their answers were refused.
     """
-    row = next(batches(database, "filling"), None) or _begin(database)
+    filling = (row for row in batches(database, "filling") if row.reasks == reasks)
+    row = next(filling, None) or _begin(database, reasks)
     requests, size, headers = row.requests, row.size_bytes, json.loads(row.headers)
     for item in items:
         item_bytes = len(item.body) + around_bytes
         if requests >= limits.requests or (requests and size + item_bytes > limits.size_bytes):
             _save(database, row.batch, requests, size, headers)
             set_state(database, row.batch, "ready")
-            row, requests, size, headers = _begin(database), 0, 0, {}
+            row, requests, size, headers = _begin(database, reasks), 0, 0, {}
         requests, size = requests + 1, size + item_bytes
         headers = _with(headers, item.headers)
         database.execute(
@@ -202,7 +206,7 @@ def split(database: Database, batch: int) -> bool:
     if requests < 2:
         return False
     row = next(BatchRow(*row) for row in database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (batch,)))
-    other, half = _begin(database), requests // 2
+    other, half = _begin(database, row.reasks), requests // 2
     at: int = database.execute(
         "SELECT number FROM deferred_items WHERE batch = ? ORDER BY number LIMIT 1 OFFSET ?", (batch, half)
     ).fetchone()[0]
@@ -258,6 +262,8 @@ def note_fates(database: Database, fates: Sequence[tuple[str, int]]) -> None:
 def close_batch(database: Database, row: BatchRow, status: str, again: int) -> None:
     """Note that a batch is read, and put its expired items into another batch, or among those that are sent live.
 
+    Batches of its re-asks take no more requests.
+
     Args:
         again: How many rounds an item may have in batches.
     """
@@ -266,7 +272,7 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         f"SELECT count(*) FROM deferred_items WHERE {found} AND round < ?", (row.batch, again)
     ).fetchone()[0]
     if count:
-        other = _begin(database)
+        other = _begin(database, row.reasks)
         database.execute(
             f"UPDATE deferred_items SET batch = ?, round = round + 1, fate = NULL WHERE {found} AND round < ?",
             (other.batch, row.batch, again),
@@ -275,6 +281,7 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         set_state(database, other.batch, "ready")
     database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE {found}", (row.batch,))
     set_state(database, row.batch, "closed", status=status)
+    finish_packing(database)
 
 
 def drop_items(database: Database, numbers: Sequence[int]) -> None:
@@ -287,9 +294,9 @@ def new_mark() -> str:
     return os.urandom(10).hex()
 
 
-def _begin(database: Database) -> BatchRow:
+def _begin(database: Database, reasks: int) -> BatchRow:
     number = database.execute(
-        "INSERT INTO deferred_batches (mark, state) VALUES (?, 'filling')", (new_mark(),)
+        "INSERT INTO deferred_batches (mark, state, reasks) VALUES (?, 'filling', ?)", (new_mark(), reasks)
     ).lastrowid
     return BatchRow(*database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (number,)).fetchone())
 

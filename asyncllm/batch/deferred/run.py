@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,14 +15,11 @@ from asyncllm.messages import Request
 
 from ..engine import Flow
 from ..input import Requests, on_thread
-from ..journal.answer_row import AnswerRow
-from ..journal.entry import JournalEntry, encode
-from ..journal.fingerprint import Fingerprint, RequestSettings
+from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from ..journal.resumption import Resumed
 from ..journal.session import JournalSession
-from ..journal.store import JournalStore
-from ..options import OnExpired
+from ..options import OnExpired, Reasks
 from ..outcome import Outcome
 from . import rows
 from .ends import error_of, states_of, unanswered
@@ -32,9 +28,10 @@ from .pauses import Pauses
 from .providers.opening import open_provider
 from .providers.provider import BatchResult, ProviderBatch
 from .reading import AT_ONCE, Ended, Given, Reader
-from .requests import DeferredCalls, KeptRequest, RequestMaker
+from .requests import AROUND_BYTES, DeferredCalls, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
+from .settling import Settler
 
 T = TypeVar("T")
 
@@ -52,11 +49,13 @@ class DeferredSettings:
 
     Attributes:
         on_expired: What becomes of a request for which the provider's window ended.
+        reask: Where a typed answer that is not valid is asked for again.
         poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
         budget_usd: What all runs of the journal may spend.
     """
 
     on_expired: OnExpired = "resubmit"
+    reask: Reasks = "live"
     poll_s: float | None = None
     budget_usd: float | None = None
 
@@ -99,7 +98,9 @@ class DeferredRun(Generic[T]):
             opened=self._opened,
             resumes=requests is None,
         )
+        self._settler = Settler[T](self._session, journal, self._given, has_input=requests is not None)
         self._reader: Reader[T]
+        self._maker: RequestMaker[T]
         self._sender: Sender[T]
         self._pauses = Pauses(settings.poll_s)
         self.is_over = False
@@ -127,7 +128,12 @@ class DeferredRun(Generic[T]):
             raise
         self._pipeline = pipeline
         path, config = self._journal.path, pipeline.config
-        self._reader = Reader(self._provider, pipeline, self._calls, self._given, path)
+        self._reader = Reader(
+            self._provider, pipeline, self._calls, self._given, path, defers_reasks=self.settings.reask == "deferred"
+        )
+        self._maker = RequestMaker(
+            self._calls, pipeline.endpoint, self._provider, await self._left_usd(), keep_data=self._given.is_journaled
+        )
         self._sender = Sender(
             self._provider,
             self._session,
@@ -185,7 +191,7 @@ class DeferredRun(Generic[T]):
         for row in await self._batches("filling", "ready"):
             items = await self._next_items(row.batch)
             while items:
-                await self._settle([self._reader.failed(item, unanswered("cancelled")) for item in items])
+                await self._settler.settle([self._reader.failed(item, unanswered("cancelled")) for item in items])
                 items = await self._next_items(row.batch)
             await self._change(row, "closed", status="cancelled")
         await self._poll()
@@ -197,13 +203,7 @@ class DeferredRun(Generic[T]):
     async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
         """Take the input, pack what has to be sent, send what is full, and yield what is known of it."""
         assert self._requests is not None
-        session, left_usd = self._session, self.settings.budget_usd
-        if left_usd is not None:
-            left_usd -= self._spent_usd + await session.execute(lambda store: rows.reserved_usd(store.connection))
-        maker = RequestMaker(
-            self._calls, self._pipeline.endpoint, self._provider, left_usd, keep_data=self._given.is_journaled
-        )
-        intake = Intake(session, maker, self._given, self._provider.limits, self.flow)
+        intake = Intake(self._session, self._maker, self._given, self._provider.limits, self.flow)
         async with aclosing(intake.take(self._requests)) as taken:
             async for known in taken:
                 for outcome in known:
@@ -211,6 +211,13 @@ class DeferredRun(Generic[T]):
                 if await self._batches("ready"):
                     for outcome in await self._send_ready():
                         yield outcome
+
+    async def _left_usd(self) -> float | None:
+        """Return what is left of the budget; None where there is none."""
+        if self.settings.budget_usd is None:
+            return None
+        reserved_usd = await self._session.execute(lambda store: rows.reserved_usd(store.connection))
+        return self.settings.budget_usd - self._spent_usd - reserved_usd
 
     async def _from_journal(self) -> AsyncGenerator[Outcome[T], None]:
         """Yield the outcomes that the journal has."""
@@ -252,17 +259,17 @@ class DeferredRun(Generic[T]):
         for row, found in await self._poll():
             async with aclosing(self._read(row, found)) as chunks:
                 async for chunk in chunks:
-                    for outcome in await self._settle(chunk):
+                    for outcome in await self._settler.settle(chunk):
                         yield outcome
         while items := await self._next_items(rows.LIVE, most=2 * self._pipeline.config.max_concurrency):
-            for outcome in await self._settle(await self._reader.live(items)):
+            for outcome in await self._settler.settle(await self._reader.live(items)):
                 yield outcome
 
     async def _send_ready(self) -> list[Outcome[T]]:
         """Send what is ready, and return the outcomes of requests that the provider refused."""
         await self._sender.send()
         refused, self._sender.refused = self._sender.refused, []
-        return await self._settle([self._reader.failed(item, error) for item, error in refused])
+        return await self._settler.settle([self._reader.failed(item, error) for item, error in refused])
 
     async def _poll(self) -> list[tuple[BatchRow, ProviderBatch]]:
         """Ask for the state of the batches, note it, and return those that have ended."""
@@ -313,7 +320,22 @@ class DeferredRun(Generic[T]):
                 ended.append((item, result))
         if fates:
             await self._session.execute(lambda store: rows.note_fates(store.connection, fates))
-        return await self._reader.outcomes(row, ended)
+        return await self._reader.outcomes(row, ended) + await self._ask_again(row.reasks + 1)
+
+    async def _ask_again(self, reasks: int) -> list[Ended[T]]:
+        """Pack the items whose answers were refused once more, and return the outcomes of those that cannot be sent."""
+        again, self._reader.asked_again = self._reader.asked_again, []
+        made: list[rows.NewItem] = []
+        ended: list[Ended[T]] = []
+        for item, asked in again:
+            try:
+                made.append(self._maker.make_again(item, asked))
+            except Exception as error:
+                ended.append(self._reader.not_asked_again(item, asked, error))
+        if made:
+            limits = self._provider.limits
+            await self._session.execute(lambda store: rows.pack(store.connection, made, limits, AROUND_BYTES, reasks))
+        return ended
 
     async def _refused(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
         """Handle a batch that the provider refused as a whole."""
@@ -330,34 +352,6 @@ class DeferredRun(Generic[T]):
         while items := await self._next_items(row.batch):
             yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
         await self._change(row, "closed", status="failed")
-
-    async def _settle(self, ended: Sequence[Ended[T]]) -> list[Outcome[T]]:
-        """Write down how items ended, and return the outcomes of those that belong to this input."""
-        if not ended:
-            return []
-        now, run, keeps_prompts = time.time(), self._session.run, self._journal.keep_prompts
-        written: list[tuple[AnswerRow, RequestSettings]] = []
-        for item, outcome in ended:
-            settings = RequestSettings(item.settings, {})
-            fingerprint = Fingerprint(item.key, item.sent, item.prompt, settings)
-            elapsed_s = outcome.attempts[-1].elapsed_s if outcome.attempts else 0.0
-            entry = encode(
-                outcome,
-                run,
-                started_at=now - elapsed_s,
-                elapsed_s=elapsed_s,
-                data=outcome.data if self._journal.keep_data else None,
-                prompt=KeptRequest.read(item).request.messages if keeps_prompts else None,
-            )
-            written.append((AnswerRow.of(item.number, item.occurrence, fingerprint, outcome, entry), settings))
-
-        def settle(store: JournalStore) -> None:
-            for row, settings in written:
-                store.record(row, settings, was_sent=True)
-            rows.drop_items(store.connection, [item.number for item, _ in ended])
-
-        await self._session.execute(settle)
-        return [outcome for item, outcome in ended if self._requests is None or item.run == run]
 
     async def _batches(self, *states: rows.State) -> list[BatchRow]:
         return await self._session.execute(lambda store: list(rows.batches(store.connection, *states)))

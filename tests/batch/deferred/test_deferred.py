@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
-from asyncllm import LLM, AsyncLLM, BudgetExceededError, Journal, Request, UnsupportedError
+from asyncllm import LLM, AsyncLLM, BudgetExceededError, ExtractionError, Journal, Request, UnsupportedError
 from asyncllm.batch.deferred.providers import limits
 from asyncllm.batch.progress import Progress
 from asyncllm.models import batch_prices
@@ -130,6 +131,74 @@ async def test_a_typed_answer_that_is_not_valid_is_asked_for_again_live(
     assert "try again" in str(simulator.seen.bodies[-1])
 
 
+class Fussy(Ticket):
+    """A type that refuses the first answers that it is given."""
+
+    refusals: ClassVar[list[int]] = []
+
+    @field_validator("number")
+    @classmethod
+    def is_refused(cls, value: int) -> int:
+        if cls.refusals:
+            cls.refusals.pop()
+            raise ValueError("try again")
+        return value
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_typed_answer_that_is_not_valid_goes_into_another_round(
+    llm: AsyncLLM, simulator: Simulator, path: Path, refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `reask="deferred"` nothing is sent live, the reason goes along, and every answer counts in the cost."""
+    monkeypatch.setattr(Fussy, "refusals", [0] * refusals)
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    done = await llm.gather(["a", "b"], response_model=Fussy, **options)
+    assert [(o.error, type(o.value)) for o in done] == [(None, Fussy)] * 2
+    assert not any(map(is_live, simulator.seen.paths))
+    assert sum(simulator.batches.billed.values()) == 2 + refusals
+    # Both answers of the first batch may have been refused, or one of them twice.
+    spent = sum(o.cost_usd or 0 for o in done)
+    assert spent > 1.5 * min(o.cost_usd or 0 for o in await llm.gather(["a", "b"], response_model=Ticket))
+    assert Journal(path).summary().cost_usd == pytest.approx(spent)
+
+
+async def test_an_answer_that_is_never_valid_ends_with_all_its_attempts(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `max_reasks` rounds the error has every answer."""
+    monkeypatch.setattr(Fussy, "refusals", [0] * 9)
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    (outcome,) = await llm.gather(["a"], response_model=Fussy, **options)
+    assert isinstance(outcome.error, ExtractionError)
+    assert len(outcome.error.attempts) == 3
+    assert [b.requests for b in llm.deferred(path).status.batches] == [1, 1, 1]
+
+
+async def test_a_round_of_re_asks_is_continued_by_another_run(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an answer has cost that was refused is not lost, and not paid again, when the run ends in between."""
+    monkeypatch.setattr(Fussy, "refusals", [0])
+    options: dict[str, Any] = {"journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    simulator.batches.takes_s = 1000
+    job = await llm.submit(["a"], response_model=Fussy, **options)
+    simulator.batches.advance(1000)
+    again = partial(llm.gather, ["a"], response_model=Fussy, deferred=True, **options)
+    async with anyio.create_task_group() as group:
+        group.start_soon(again)
+        with anyio.fail_after(10):
+            while [b.state for b in job.status.batches] != ["ended", "sent"]:
+                await anyio.sleep(POLL_S)
+        group.cancel_scope.cancel()
+    simulator.batches.advance(1000)
+    (outcome,) = await again()
+    assert outcome.ok
+    assert sum(simulator.batches.billed.values()) == 2
+    assert outcome.usage is not None
+    assert outcome.completion is not None
+    assert (outcome.usage.input_tokens or 0) > (outcome.completion.usage.input_tokens or 0)
+
+
 async def test_requests_are_split_by_the_limits(
     llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +263,7 @@ def test_a_blocking_client_submits_and_waits(simulator: Simulator, secret_key: s
         ({}, "needs journal"),
         ({"journal": "x.journal", "deduplicate": True}, "deduplicate"),
         ({"journal": "x.journal", "on_expired": "wait"}, "on_expired is one of"),
+        ({"journal": "x.journal", "reask": "later"}, "reask is one of"),
         ({"journal": "x.journal", "poll_s": 0}, "poll_s"),
     ],
 )
