@@ -65,6 +65,7 @@ class BatchOptions(DeferredOptions, total=False):
             is left is not sent, and fails with BudgetExceededError.
         adaptive: Find and follow the provider's limit.
         deferred: Send it by the provider's batch API, which answers within a day at half the price; needs a journal.
+            `auto` sends live what the limits leave free, and the rest so.
         on_expired: Of a deferred batch; as in `DeferredOptions`, with `reask` and `poll_s`.
     """
 
@@ -77,7 +78,7 @@ class BatchOptions(DeferredOptions, total=False):
     progress: bool | Report
     budget_usd: float | None
     adaptive: bool
-    deferred: bool
+    deferred: bool | Literal["auto"]
 
 
 OF_THE_BATCH = frozenset(BatchOptions.__annotations__) - frozenset(CallOptions.__annotations__)
@@ -96,7 +97,7 @@ class BatchSettings:
     progress: bool | Report = False
     budget_usd: float | None = None
     adaptive: bool = True
-    deferred: bool = False
+    deferred: bool | Literal["auto"] = False
     on_expired: OnExpired = "resubmit"
     reask: Reasks = "live"
     poll_s: float | None = None
@@ -137,10 +138,10 @@ class BatchSettings:
             raise ValueError(f"poll_s must be more than 0 seconds, and is {self.poll_s}")
         if not self.deferred:
             return
-        if self.deferred is not True:
-            raise ValueError(f"deferred is True or False, not {self.deferred!r}")
+        if self.deferred not in (True, "auto"):
+            raise ValueError(f"deferred is True, False or 'auto', not {self.deferred!r}")
         if self.journal is None:
-            raise ValueError("deferred=True needs journal=: without one, a batch would be paid for again after a crash")
+            raise ValueError("deferred needs journal=: without one, a batch would be paid for again after a crash")
         if self.deduplicate:
             raise ValueError("deduplicate=True is for live batches; leave out one of it and deferred=True")
 
@@ -155,7 +156,11 @@ class BatchSettings:
         from .deferred.run import DeferredSettings
 
         return DeferredSettings(
-            on_expired=self.on_expired, reask=self.reask, poll_s=self.poll_s, budget_usd=self.budget_usd
+            on_expired=self.on_expired,
+            reask=self.reask,
+            poll_s=self.poll_s,
+            budget_usd=self.budget_usd,
+            is_mixed=self.deferred == "auto",
         )
 
     def meter(self, requests: Requests, limited_by: Callable[[], str | None]) -> Meter:

@@ -110,6 +110,7 @@ class RequestMaker(Generic[T]):
     Args:
         left_usd: What may be spent; None for any sum.
         keep_data: Whether the `data` of requests is kept too.
+        at_live_prices: Whether the budget is taken at the prices of live calls, as some may go out live.
     """
 
     def __init__(
@@ -120,12 +121,14 @@ class RequestMaker(Generic[T]):
         left_usd: float | None,
         *,
         keep_data: bool,
+        at_live_prices: bool = False,
     ) -> None:
         self._calls = calls
         self._endpoint = endpoint
         self._provider = provider
         self._left_usd = left_usd
         self._keep_data = keep_data
+        self._price_ratio = 1.0 if at_live_prices else price_ratio(endpoint)
 
     async def make(self, item: BatchItem) -> NewItem:
         """Return what is sent for an item.
@@ -184,9 +187,9 @@ class RequestMaker(Generic[T]):
         return NewItem(number, occurrence, sent, prompt, settings, worst_usd, reading, headers, kept.encode(), body)
 
     def _reserve(self, worst_usd: float) -> float:
-        """Take the worst case of a request, at the prices of batches, from the budget."""
+        """Take the worst case of a request from the budget."""
         assert self._left_usd is not None
-        worst_usd *= price_ratio(self._endpoint)
+        worst_usd *= self._price_ratio
         if worst_usd > self._left_usd:
             raise BudgetExceededError(
                 f"the request may cost ${worst_usd:.4f}, and of the budget ${self._left_usd:.4f} is left; it was not "

@@ -200,6 +200,16 @@ def send_again(database: Database, batch: int) -> None:
     set_state(database, batch, "ready", mark=new_mark(), provider_id=None, status="", requests=requests)
 
 
+def take_live(database: Database, most: int) -> None:
+    """Put the first requests that are not with the provider among those that are sent live."""
+    unsent = "SELECT batch FROM deferred_batches WHERE state = 'ready' AND reasks = 0"
+    first = f"SELECT number FROM deferred_items WHERE batch IN ({unsent}) ORDER BY number LIMIT ?"
+    if database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE number IN ({first})", (most,)).rowcount:
+        left = "(SELECT count(*) FROM deferred_items d WHERE d.batch = deferred_batches.batch)"
+        database.execute(f"UPDATE deferred_batches SET requests = {left} WHERE state = 'ready' AND reasks = 0")
+        database.execute("DELETE FROM deferred_batches WHERE state = 'ready' AND requests = 0")
+
+
 def split(database: Database, batch: int) -> bool:
     """Divide a batch that was never sent into two; return False where it has one request."""
     requests = count_items(database, batch)
@@ -221,6 +231,14 @@ def count_items(database: Database, batch: int) -> int:
     """Return the number of requests of a batch that have not ended."""
     count: int = database.execute("SELECT count(*) FROM deferred_items WHERE batch = ?", (batch,)).fetchone()[0]
     return count
+
+
+def mean_bytes(database: Database) -> float:
+    """Return the mean size of the requests that are not with the provider; 0 where there are none."""
+    count, size = database.execute(
+        "SELECT sum(requests), sum(size_bytes) FROM deferred_batches WHERE state = 'ready'"
+    ).fetchone()
+    return size / count if count else 0.0
 
 
 def bodies(database: Database, batch: int, after: int, most: int) -> list[tuple[int, bytes]]:

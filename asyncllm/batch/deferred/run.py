@@ -24,6 +24,7 @@ from ..outcome import Outcome
 from . import rows
 from .ends import error_of, states_of, unanswered
 from .intake import Intake
+from .live_share import LiveShare
 from .pauses import Pauses
 from .providers.opening import open_provider
 from .providers.provider import BatchResult, ProviderBatch
@@ -52,12 +53,14 @@ class DeferredSettings:
         reask: Where a typed answer that is not valid is asked for again.
         poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
         budget_usd: What all runs of the journal may spend.
+        is_mixed: Whether what the limits of live calls leave free is sent live.
     """
 
     on_expired: OnExpired = "resubmit"
     reask: Reasks = "live"
     poll_s: float | None = None
     budget_usd: float | None = None
+    is_mixed: bool = False
 
 
 class DeferredRun(Generic[T]):
@@ -127,12 +130,18 @@ class DeferredRun(Generic[T]):
                 await self.close()
             raise
         self._pipeline = pipeline
+        self._live_share = LiveShare(pipeline)
         path, config = self._journal.path, pipeline.config
         self._reader = Reader(
             self._provider, pipeline, self._calls, self._given, path, defers_reasks=self.settings.reask == "deferred"
         )
         self._maker = RequestMaker(
-            self._calls, pipeline.endpoint, self._provider, await self._left_usd(), keep_data=self._given.is_journaled
+            self._calls,
+            pipeline.endpoint,
+            self._provider,
+            await self._left_usd(),
+            keep_data=self._given.is_journaled,
+            at_live_prices=self.settings.is_mixed,
         )
         self._sender = Sender(
             self._provider,
@@ -267,6 +276,8 @@ class DeferredRun(Generic[T]):
 
     async def _send_ready(self) -> list[Outcome[T]]:
         """Send what is ready, and return the outcomes of requests that the provider refused."""
+        if self.settings.is_mixed:
+            await self._session.execute(lambda store: self._live_share.take(store.connection))
         await self._sender.send()
         refused, self._sender.refused = self._sender.refused, []
         return await self._settler.settle([self._reader.failed(item, error) for item, error in refused])

@@ -187,7 +187,7 @@ async def test_a_round_of_re_asks_is_continued_by_another_run(
     async with anyio.create_task_group() as group:
         group.start_soon(again)
         with anyio.fail_after(10):
-            while [b.state for b in job.status.batches] != ["ended", "sent"]:
+            while [b.state for b in job.status.batches] != ["ended", "sent"]:  # noqa: ASYNC110  # read from the disk
                 await anyio.sleep(POLL_S)
         group.cancel_scope.cancel()
     simulator.batches.advance(1000)
@@ -230,6 +230,45 @@ async def test_a_batch_that_never_fits_into_the_queue_is_divided(
     done = await llm.gather(questions(8), deferred=True, journal=path, poll_s=POLL_S)
     assert [o.error for o in done] == [None] * 8
     assert sorted(simulator.batches.billed.values()) == [1] * 8
+
+
+@pytest.mark.parametrize(
+    ("own", "live"), [({"max_concurrency": 3}, 3), ({"requests_per_minute": 60_000}, 8)], ids=["slots", "rate"]
+)
+async def test_what_the_limits_leave_free_goes_out_live(
+    simulator: Simulator, secret_key: str, path: Path, anyio_backend: str, own: dict[str, Any], live: int
+) -> None:
+    """With `deferred="auto"`, as many requests as there is room for are sent live, and the others in a batch."""
+    options: dict[str, Any] = {"deferred": "auto", "journal": path, "poll_s": POLL_S}
+    async with AsyncLLM(**options_of("openai", simulator, secret_key), **own) as llm:
+        done = await llm.gather(questions(8), **options)
+        again = await llm.gather(questions(8), **options)
+    assert [(o.id, o.error) for o in done] == [(f"q-{n}", None) for n in range(8)]
+    transports = [o.completion.record.transport if o.completion else "" for o in done]
+    assert transports == ["wire"] * live + ["deferred"] * (8 - live)
+    assert sum(map(is_live, simulator.seen.paths)) == live
+    assert sum(simulator.batches.billed.values()) == 8 - live
+    assert all(o.from_journal for o in again)
+
+
+async def test_a_full_queue_leaves_requests_to_be_sent_live(
+    provider: str,
+    simulator: Simulator,
+    secret_key: str,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    anyio_backend: str,
+) -> None:
+    """While batches wait for room in the provider's queue, `auto` goes on live."""
+    monkeypatch.setitem(limits.LIMITS, provider, replace(limits.LIMITS[provider], requests=2))
+    simulator.batches.max_enqueued_tokens = 7
+    simulator.batches.takes_s = 10
+    simulator.batches.speed_up(1000)
+    async with AsyncLLM(**options_of(provider, simulator, secret_key), max_concurrency=1) as llm:
+        done = await llm.gather(questions(6), deferred="auto", journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None] * 6
+    assert 0 < sum(map(is_live, simulator.seen.paths)) < 6
+    assert sum(map(is_live, simulator.seen.paths)) + sum(simulator.batches.billed.values()) == 6
 
 
 async def test_the_budget_is_reserved_at_the_prices_of_batches(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
