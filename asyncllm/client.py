@@ -556,6 +556,7 @@ class AsyncLLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: TypeForm[T],
         **options: Unpack[DeferredOptions],
     ) -> DeferredJob[T]: ...
@@ -565,6 +566,7 @@ class AsyncLLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Mapping[str, object] | None = None,
         **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]: ...
@@ -573,6 +575,7 @@ class AsyncLLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Any = None,
         **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]:
@@ -580,6 +583,8 @@ class AsyncLLM:
 
         Args:
             journal: The journal, or its path.
+            batch: The id of a batch that something else created, such as the provider's SDK: it is read into the
+                journal. An outcome's id is the `custom_id`; the model of this client is taken to be the batch's.
             response_model: The type of the answers, as it was given to `submit`.
             **options: As for `submit`; parameters of requests are for those that go out live.
         """
@@ -590,7 +595,7 @@ class AsyncLLM:
         check(params, PER_CALL)
         opened = settings.open_journal()
         assert opened is not None, "it was given"
-        return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred())
+        return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred(batch))
 
     @property
     def model_info(self) -> ModelInfo:

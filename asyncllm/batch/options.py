@@ -151,8 +151,8 @@ class BatchSettings:
             return self.journal
         return Journal(self.journal, durability=self.durability or "normal")
 
-    def of_deferred(self) -> DeferredSettings:
-        """Return the settings of a deferred batch."""
+    def of_deferred(self, batch: str | None = None) -> DeferredSettings:
+        """Return the settings of a deferred batch; with the id of one that something else created."""
         from .deferred.run import DeferredSettings
 
         return DeferredSettings(
@@ -160,6 +160,7 @@ class BatchSettings:
             reask=self.reask,
             poll_s=self.poll_s,
             budget_usd=self.budget_usd,
+            batch=batch,
             is_mixed=self.deferred == "auto",
         )
 

@@ -327,6 +327,7 @@ class LLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: TypeForm[T],
         **options: Unpack[DeferredOptions],
     ) -> BlockingJob[T]: ...
@@ -336,6 +337,7 @@ class LLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Mapping[str, object] | None = None,
         **options: Unpack[DeferredOptions],
     ) -> BlockingJob[Any]: ...
@@ -344,11 +346,12 @@ class LLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Any = None,
         **options: Unpack[DeferredOptions],
     ) -> BlockingJob[Any]:
         """Return the deferred job that a journal has; as `AsyncLLM.deferred`."""
-        job: DeferredJob[Any] = self._async.deferred(journal, response_model=response_model, **options)
+        job: DeferredJob[Any] = self._async.deferred(journal, batch=batch, response_model=response_model, **options)
         return BlockingJob(job, self._loop)
 
     def warm_up(self) -> None:

@@ -83,7 +83,7 @@ class DeferredJob(Generic[T]):
 
     @property
     def status(self) -> JobStatus:
-        """Its state when the provider was last asked; `refresh` asks again.
+        """Its state when the provider was last asked; `refresh` asks again, and adopts a batch that was given.
 
         Raises:
             JournalError: There is no journal, or it cannot be read.
@@ -157,8 +157,7 @@ def read_status(path: str | os.PathLike[str]) -> JobStatus:
         if not _has_batches(database):
             return JobStatus((), 0)
         found = tuple(_status(row) for row in rows.batches(database))
-        waiting: int = database.execute("SELECT count(*) FROM deferred_items").fetchone()[0]
-    return JobStatus(found, waiting)
+        return JobStatus(found, rows.waiting(database))
 
 
 def _has_batches(database: sqlite3.Connection) -> bool:
@@ -166,7 +165,14 @@ def _has_batches(database: sqlite3.Connection) -> bool:
     return database.execute(name).fetchone() is not None
 
 
-_STATES = {"filling": "waiting", "ready": "waiting", "sending": "waiting", "open": "sent", "closed": "ended"}
+_STATES = {
+    "filling": "waiting",
+    "ready": "waiting",
+    "sending": "waiting",
+    "adopted": "sent",
+    "open": "sent",
+    "closed": "ended",
+}
 
 
 def _status(row: rows.BatchRow) -> BatchStatus:

@@ -158,17 +158,15 @@ class Reader(Generic[T]):
                 raise cut
             await anyio.sleep(config.retry_min_wait)
 
-    def results(self, row: BatchRow, lines: Sequence[bytes]) -> dict[int, BatchResult]:
-        """Return the results of a batch's requests by their numbers; the first where there is more than one."""
-        found: dict[int, BatchResult] = {}
+    def results(self, lines: Sequence[bytes]) -> dict[str, BatchResult]:
+        """Return the results of requests by the ids that they were sent with; of several, the first."""
+        found: dict[str, BatchResult] = {}
         for line in lines:
             try:
                 result = self._provider.read_result(line)
             except ValueError:
                 continue  # its request has no result then
-            mark, _, number = result.custom_id.rpartition("-")
-            if mark == row.mark and number.isdecimal():
-                found.setdefault(int(number), result)
+            found.setdefault(result.custom_id, result)
         return found
 
     async def outcomes(self, row: BatchRow, results: Sequence[tuple[ItemRow, BatchResult]]) -> list[Ended[T]]:
@@ -269,9 +267,11 @@ class Reader(Generic[T]):
             raise AskedAgain(request, replace(item.kept, refused=(*item.kept.refused, forms.bad)))
 
         async def run() -> Done[T]:
-            kept, most = item.kept, self._pipeline.config.max_reasks
+            kept = item.kept
+            mode = kept.mode or ("tools" if completion.tool_calls else "md_json")  # of a batch of something else
+            most = self._pipeline.config.max_reasks if kept.is_known else 0
             found = await extract(
-                cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=most, refused=kept.refused
+                cast(Any, wanted), kept.request, ask, mode=mode, max_reasks=most, refused=kept.refused
             )
             return Done(found.value, found.completion, found.cost_usd, found.usage)
 

@@ -64,19 +64,22 @@ class KeptRequest:
         mode: The mode in which its type was asked for; None for a text.
         data: The caller's own, where the journal keeps it.
         refused: The answers that were refused before.
+        is_known: Whether it is known; of a batch that something else created, it may not be.
     """
 
     request: Request
     mode: str | None
     data: object = None
     refused: tuple[ExtractionAttempt, ...] = ()
+    is_known: bool = True
 
     @classmethod
     def read(cls, item: ItemRow) -> KeptRequest:
         """Return the request of an item."""
         kept = cast("dict[str, Any]", from_json(item.request))
         refused = tuple(_refused(*one) for one in kept.get("refused", ()))
-        return cls(Request(kept["messages"], **kept["params"]), kept["mode"], kept.get("data"), refused)
+        request = Request(kept["messages"], **kept["params"])
+        return cls(request, kept["mode"], kept.get("data"), refused, "unknown" not in kept)
 
     def encode(self) -> bytes:
         """Return its form in the journal."""
@@ -86,6 +89,8 @@ class KeptRequest:
         if self.refused:
             answers = ((one.completion, one.error) for one in self.refused)
             kept["refused"] = [(c.to_dict(), asdict(c.usage), c.cost_usd, error) for c, error in answers]
+        if not self.is_known:
+            kept["unknown"] = True
         kept["mode"] = self.mode  # the last, where the reader looks for it
         return to_json(kept, serialize_unknown=True)
 

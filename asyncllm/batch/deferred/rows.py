@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .providers.limits import BatchLimits
+from .providers.provider import ProviderBatch
 
-State = Literal["filling", "ready", "sending", "open", "closed"]
-"""`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read."""
+State = Literal["filling", "ready", "sending", "adopted", "open", "closed"]
+"""`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read.
+Of a batch that something else created, `adopted` is one whose requests are being read."""
 
 Database = sqlite3.Connection
 Operation = Callable[[Database], object]
@@ -48,7 +50,7 @@ class BatchRow(NamedTuple):
     """A batch; the fields are the columns, in their order.
 
     Attributes:
-        mark: The text by which it is found at the provider.
+        mark: The text by which it is found at the provider; empty for one that something else created.
         size_bytes: The bytes of its bodies, and what stands around them.
         headers: Headers that it is created with, as JSON.
         status: How it is, or how it ended.
@@ -164,12 +166,53 @@ def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, arou
             row, requests, size, headers = _begin(database, reasks), 0, 0, {}
         requests, size = requests + 1, size + item_bytes
         headers = _with(headers, item.headers)
-        database.execute(
-            "INSERT OR REPLACE INTO deferred_items (number, batch, occurrence, sent, prompt, terms, worst_usd, "
-            "reading, request, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (item.number, row.batch, *item[1:7], *item[8:]),
-        )
+        insert(database, row.batch, item)
     _save(database, row.batch, requests, size, headers)
+
+
+def insert(database: Database, batch: int, item: NewItem) -> None:
+    """Put a request into a batch."""
+    database.execute(
+        "INSERT OR REPLACE INTO deferred_items (number, batch, occurrence, sent, prompt, terms, worst_usd, "
+        "reading, request, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (item.number, batch, *item[1:7], *item[8:]),
+    )
+
+
+def adopt(database: Database, found: ProviderBatch) -> int | None:
+    """Begin to adopt a batch that something else created, and return it; None when that is done."""
+    for row in batches(database):
+        if row.provider_id == found.id and row.state != "adopted":
+            return None
+    for row in batches(database, "adopted"):  # the run before has not come to the end of its requests
+        database.execute("DELETE FROM deferred_items WHERE batch = ?", (row.batch,))
+        database.execute("DELETE FROM deferred_batches WHERE batch = ?", (row.batch,))
+    return database.execute(
+        "INSERT INTO deferred_batches (mark, state, requests, provider_id, created_at, expires_at) "
+        "VALUES ('', 'adopted', ?, ?, ?, ?)",
+        (found.requests, found.id, found.created_at, found.expires_at),
+    ).lastrowid
+
+
+def numbers_of(database: Database, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """Return the numbers of the items that a journal has, by their keys."""
+    found = database.execute(f"SELECT stem, number FROM items WHERE stem IN ({_marks(keys)})", keys)
+    return dict(found)
+
+
+def count_all(database: Database) -> int:
+    """Return the number of all items."""
+    count: int = database.execute("SELECT count(*) FROM items").fetchone()[0]
+    return count
+
+
+def waiting(database: Database) -> int:
+    """Return the number of requests without an outcome; of an adopted batch, also of those that are not known yet."""
+    count: int = database.execute(
+        "SELECT (SELECT count(*) FROM deferred_items) + coalesce(sum(requests), 0) FROM deferred_batches "
+        "WHERE mark = '' AND state = 'open' AND batch NOT IN (SELECT batch FROM deferred_items)"
+    ).fetchone()[0]
+    return count
 
 
 def finish_packing(database: Database) -> None:
@@ -268,8 +311,8 @@ def item_at(database: Database, batch: int, line: int) -> ItemRow | None:
 
 
 def expired(status: str) -> str:
-    """Return the condition of items that have expired, of a batch that ended so."""
-    return "coalesce(fate, '') = 'expired'" if status != "expired" else "coalesce(fate, 'expired') = 'expired'"
+    """Return the condition of items that have expired, of a batch that ended so, and that can be sent again."""
+    return f"coalesce(fate, '{'expired' if status == 'expired' else ''}') = 'expired' AND body != x''"
 
 
 def note_fates(database: Database, fates: Sequence[tuple[str, int]]) -> None:

@@ -22,6 +22,7 @@ from ..journal.session import JournalSession
 from ..options import OnExpired, Reasks
 from ..outcome import Outcome
 from . import rows
+from .adoption import Adoption
 from .ends import error_of, states_of, unanswered
 from .intake import Intake
 from .live_share import LiveShare
@@ -53,6 +54,7 @@ class DeferredSettings:
         reask: Where a typed answer that is not valid is asked for again.
         poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
         budget_usd: What all runs of the journal may spend.
+        batch: A batch that something else created, to be read into the journal.
         is_mixed: Whether what the limits of live calls leave free is sent live.
     """
 
@@ -60,6 +62,7 @@ class DeferredSettings:
     reask: Reasks = "live"
     poll_s: float | None = None
     budget_usd: float | None = None
+    batch: str | None = None
     is_mixed: bool = False
 
 
@@ -120,37 +123,43 @@ class DeferredRun(Generic[T]):
         """
         pipeline = await self._calls.pipeline()
         self._provider = open_provider(pipeline.endpoint)
+        self._pipeline = pipeline
         await self._session.open(pipeline.config.max_concurrency)
         try:
-            await self._session.execute(lambda store: rows.create_tables(store.connection))
-            if self._requests is not None:
-                await self._session.execute(lambda store: rows.drop_unsent(store.connection))
+            await self._prepare()
         except BaseException:
             with CancelScope(shield=True):
                 await self.close()
             raise
-        self._pipeline = pipeline
+
+    async def _prepare(self) -> None:
+        """Make what works on the journal, and bring its tables up to date."""
+        session, provider, pipeline, path = self._session, self._provider, self._pipeline, self._journal.path
+        await session.execute(lambda store: rows.create_tables(store.connection))
+        if self._requests is not None:
+            await session.execute(lambda store: rows.drop_unsent(store.connection))
         self._live_share = LiveShare(pipeline)
-        path, config = self._journal.path, pipeline.config
-        self._reader = Reader(
-            self._provider, pipeline, self._calls, self._given, path, defers_reasks=self.settings.reask == "deferred"
-        )
+        defers_reasks = self.settings.reask == "deferred"
+        self._reader = Reader(provider, pipeline, self._calls, self._given, path, defers_reasks=defers_reasks)
         self._maker = RequestMaker(
             self._calls,
             pipeline.endpoint,
-            self._provider,
+            provider,
             await self._left_usd(),
             keep_data=self._given.is_journaled,
             at_live_prices=self.settings.is_mixed,
         )
         self._sender = Sender(
-            self._provider,
-            self._session,
+            provider,
+            session,
             path,
-            retries=config.num_retries,
+            retries=pipeline.config.num_retries,
             is_retryable=self._calls.is_retryable,
             settle_s=SETTLE_S,
         )
+        self._adoption = Adoption(session, provider, self._reader, is_typed=self._calls.response_model is not None)
+        if self.settings.batch is not None:
+            await self._adoption.begin(self.settings.batch)
 
     async def close(self) -> None:
         """Close the journal; what is with the provider stays there."""
@@ -319,7 +328,7 @@ class DeferredRun(Generic[T]):
         await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
 
     async def _chunk(self, row: BatchRow, lines: Sequence[bytes]) -> list[Ended[T]]:
-        results = self._reader.results(row, lines)
+        results = await self._adoption.numbered(row, self._reader.results(lines))
         found = await self._session.execute(lambda store: rows.items_of(store.connection, row.batch, list(results)))
         fates: list[tuple[str, int]] = []
         ended: list[tuple[ItemRow, BatchResult]] = []

@@ -87,6 +87,7 @@ def page(items: list[dict[str, object]], query: Mapping[str, str]) -> dict[str, 
 
 
 def _shown_file(file: BatchFile) -> dict[str, object]:
+    is_given = file.purpose == "batch"
     return {
         "id": file.id,
         "object": "file",
@@ -95,6 +96,9 @@ def _shown_file(file: BatchFile) -> dict[str, object]:
         "filename": file.filename,
         "purpose": file.purpose,
         "status": "processed",
+        # Mistral's own
+        "sample_type": "batch_request" if is_given else "batch_result",
+        "source": "upload" if is_given else "mistral",
     }
 
 

@@ -40,6 +40,7 @@ class MistralBatchApi(OpenAIBatchApi):
 
     def _read(self, batch: Mapping[str, object]) -> ProviderBatch:
         created_at, problems = time_of(batch.get("created_at")), list_or_empty(batch.get("errors"))
+        sources = list_or_empty(batch.get("input_files"))
         files = (text_of(batch.get(name)) for name in ("output_file", "error_file"))
         return ProviderBatch(
             id=text_of(batch.get("id")),
@@ -49,5 +50,6 @@ class MistralBatchApi(OpenAIBatchApi):
             created_at=created_at,
             expires_at=created_at + self.limits.window_s if created_at else 0.0,
             results=tuple(filter(None, files)),
+            source=text_of(sources[0]) if sources else "",
             reason=text_of(mapping_or_empty(problems[0] if problems else None).get("message")),
         )

@@ -114,6 +114,17 @@ class OpenAIBatchApi:
         """Write a file of results to a file."""
         await self._api.download(self._urls("files", source, "content"), path)
 
+    def read_request(self, line: bytes) -> tuple[str, Mapping[str, object]]:
+        """Read a line of a file of requests into its id and its body.
+
+        Raises:
+            ValueError: It is none.
+        """
+        read: object = decode(line)
+        if not is_mapping(read) or not is_mapping(body := read.get("body")):
+            raise ValueError("a line of the file is no request")
+        return text_of(read.get("custom_id")), body
+
     def read_result(self, line: bytes) -> BatchResult:
         """Read a line of results."""
         read: object = decode(line)
@@ -161,6 +172,7 @@ class OpenAIBatchApi:
             reason=text_of(problem.get("message")),
             code=text_of(problem.get("code")),
             line=line - 1 if isinstance(line, int) and line > 0 else None,
+            source=text_of(batch.get("input_file_id")),
         )
 
 

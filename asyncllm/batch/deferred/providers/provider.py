@@ -30,6 +30,7 @@ class ProviderBatch:
         reason: Why it failed as a whole.
         code: The provider's code for that.
         line: The request that is to blame for it, from 0.
+        source: The file of its requests, where the provider shows it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class ProviderBatch:
     reason: str = ""
     code: str = ""
     line: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
