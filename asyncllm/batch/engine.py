@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,7 +18,7 @@ from ..errors import JournalError, StalledError
 from .input import Requests, input_of
 from .item import BatchItem
 from .journal.session import JournalSession
-from .outcome import Outcome
+from .outcome import Identified, Outcome
 from .progress import Meter
 
 T = TypeVar("T")
@@ -311,19 +311,6 @@ class OutcomeStream(Generic[T]):
         if not self._to_run and not flow.exhausted and flow.running < self._slots:
             return "input"
         return None
-
-
-class Identified(Protocol):
-    """An item of a batch."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def id(self) -> str | None: ...
-
-    @property
-    def data(self) -> object: ...
 
 
 def failed(item: Identified, error: Exception) -> Outcome[Any]:

@@ -24,7 +24,7 @@ from .stall import ItemPolicy, Stall
 if TYPE_CHECKING:
     # Names for type checkers: live batches need nothing of deferred ones.
     from .deferred.requests import DeferredCalls
-    from .deferred.run import DeferredSettings
+    from .deferred.settings import DeferredSettings
 
 T = TypeVar("T")
 JournalLike = Journal | str | os.PathLike[str]
@@ -142,8 +142,6 @@ class BatchSettings:
             raise ValueError(f"deferred is True, False or 'auto', not {self.deferred!r}")
         if self.journal is None:
             raise ValueError("deferred needs journal=: without one, a batch would be paid for again after a crash")
-        if self.deduplicate:
-            raise ValueError("deduplicate=True is for live batches; leave out one of it and deferred=True")
 
     def open_journal(self) -> Journal | None:
         """Return the journal, from its path where that was given."""
@@ -153,13 +151,14 @@ class BatchSettings:
 
     def of_deferred(self, batch: str | None = None) -> DeferredSettings:
         """Return the settings of a deferred batch; with the id of one that something else created."""
-        from .deferred.run import DeferredSettings
+        from .deferred.settings import DeferredSettings
 
         return DeferredSettings(
             on_expired=self.on_expired,
             reask=self.reask,
             poll_s=self.poll_s,
             budget_usd=self.budget_usd,
+            deduplicates=self.deduplicate,
             batch=batch,
             is_mixed=self.deferred == "auto",
         )

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..completions.call_record import Attempt
 from ..completions.completion import Completion
 from ..completions.usage import Usage
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class Identified(Protocol):
+    """An item of a batch."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def data(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +77,13 @@ class Outcome(Generic[T_co]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # an item without an error has one
+
+
+def duplicate(outcome: Outcome[T], item: Identified, index: int) -> Outcome[T]:
+    """Return the outcome of an item that shares the answer of an identical one, and cost nothing.
+
+    Args:
+        outcome: That of the other.
+        index: The index of the other.
+    """
+    return replace(outcome, index=item.index, id=item.id, data=item.data, cost_usd=0.0, usage=None, duplicate_of=index)

@@ -17,7 +17,8 @@ from ..journal.journal_file import failures, open_to_read
 from ..progress import Meter
 from . import rows
 from .requests import DeferredCalls
-from .run import DeferredRun, DeferredSettings
+from .run import DeferredRun
+from .settings import DeferredSettings
 from .stream import DeferredOutcomes
 
 T = TypeVar("T")

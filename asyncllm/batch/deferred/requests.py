@@ -158,6 +158,13 @@ class RequestMaker(Generic[T]):
         identity = item.number, item.occurrence, item.fingerprint.sent, item.fingerprint.prompt
         return self._new(*identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data))
 
+    def duplicate(self, item: BatchItem) -> NewItem:
+        """Return what is kept of an item that shares the answer of another."""
+        _, request = self._calls.prepare(item.messages)
+        fingerprint, kept = item.fingerprint, KeptRequest(request, None, item.data if self._keep_data else None)
+        identity = item.number, item.occurrence, fingerprint.sent, fingerprint.prompt, fingerprint.settings.digest
+        return NewItem(*identity, 0.0, "", {}, kept.encode(), b"")
+
     def make_again(self, item: ItemRow, again: AskedAgain) -> NewItem:
         """Return what is sent for an item whose answer was refused.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from anyio import CancelScope, sleep
 
 from asyncllm import telemetry
-from asyncllm.errors import BadRequestError, ProviderError
+from asyncllm.errors import ProviderError
 from asyncllm.messages import Request
 
 from ..engine import Flow
@@ -19,51 +18,27 @@ from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from ..journal.resumption import Resumed
 from ..journal.session import JournalSession
-from ..options import OnExpired, Reasks
 from ..outcome import Outcome
 from . import rows
 from .adoption import Adoption
+from .ended_batches import EndedBatches
 from .ends import error_of, states_of, unanswered
 from .intake import Intake
 from .live_share import LiveShare
 from .pauses import Pauses
 from .providers.opening import open_provider
-from .providers.provider import BatchResult, ProviderBatch
-from .reading import AT_ONCE, Ended, Given, Reader
-from .requests import AROUND_BYTES, DeferredCalls, RequestMaker
+from .providers.provider import ProviderBatch
+from .reading import AT_ONCE, Given, Reader
+from .requests import DeferredCalls, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
+from .settings import DeferredSettings
 from .settling import Settler
 
 T = TypeVar("T")
 
-# How many batches an expired item may be in, before it is sent live.
-_ROUNDS = 2
 # A list of batches is up to date after this long, by what providers show.
 SETTLE_S = 10.0
-# What the codes say by which a batch does not fit into the account's queue. Source: OpenAI's and Azure's answers.
-_QUEUE_IS_FULL = ("token_limit_exceeded", "enqueued")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeferredSettings:
-    """The settings of a deferred batch.
-
-    Attributes:
-        on_expired: What becomes of a request for which the provider's window ended.
-        reask: Where a typed answer that is not valid is asked for again.
-        poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
-        budget_usd: What all runs of the journal may spend.
-        batch: A batch that something else created, to be read into the journal.
-        is_mixed: Whether what the limits of live calls leave free is sent live.
-    """
-
-    on_expired: OnExpired = "resubmit"
-    reask: Reasks = "live"
-    poll_s: float | None = None
-    budget_usd: float | None = None
-    batch: str | None = None
-    is_mixed: bool = False
 
 
 class DeferredRun(Generic[T]):
@@ -103,6 +78,8 @@ class DeferredRun(Generic[T]):
             requests=() if requests is None else requests,
             opened=self._opened,
             resumes=requests is None,
+            deduplicate=settings.deduplicates,
+            keeps_leaders=False,
         )
         self._settler = Settler[T](self._session, journal, self._given, has_input=requests is not None)
         self._reader: Reader[T]
@@ -138,6 +115,8 @@ class DeferredRun(Generic[T]):
         await session.execute(lambda store: rows.create_tables(store.connection))
         if self._requests is not None:
             await session.execute(lambda store: rows.drop_unsent(store.connection))
+        if self.settings.deduplicates:
+            await session.execute(lambda store: rows.index_duplicates(store.connection))
         self._live_share = LiveShare(pipeline)
         defers_reasks = self.settings.reask == "deferred"
         self._reader = Reader(provider, pipeline, self._calls, self._given, path, defers_reasks=defers_reasks)
@@ -157,9 +136,12 @@ class DeferredRun(Generic[T]):
             is_retryable=self._calls.is_retryable,
             settle_s=SETTLE_S,
         )
-        self._adoption = Adoption(session, provider, self._reader, is_typed=self._calls.response_model is not None)
+        adoption = Adoption(session, provider, self._reader, is_typed=self._calls.response_model is not None)
+        self._ended = EndedBatches(
+            session, self._reader, self._maker, self._sender, adoption, provider.limits, self.settings.on_expired
+        )
         if self.settings.batch is not None:
-            await self._adoption.begin(self.settings.batch)
+            await adoption.begin(self.settings.batch)
 
     async def close(self) -> None:
         """Close the journal; what is with the provider stays there."""
@@ -221,7 +203,8 @@ class DeferredRun(Generic[T]):
     async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
         """Take the input, pack what has to be sent, send what is full, and yield what is known of it."""
         assert self._requests is not None
-        intake = Intake(self._session, self._maker, self._given, self._provider.limits, self.flow)
+        limits, deduplicates = self._provider.limits, self.settings.deduplicates
+        intake = Intake(self._session, self._maker, self._given, limits, self.flow, deduplicates=deduplicates)
         async with aclosing(intake.take(self._requests)) as taken:
             async for known in taken:
                 for outcome in known:
@@ -275,7 +258,7 @@ class DeferredRun(Generic[T]):
         for outcome in await self._send_ready():
             yield outcome
         for row, found in await self._poll():
-            async with aclosing(self._read(row, found)) as chunks:
+            async with aclosing(self._ended.read(row, found)) as chunks:
                 async for chunk in chunks:
                     for outcome in await self._settler.settle(chunk):
                         yield outcome
@@ -311,67 +294,6 @@ class DeferredRun(Generic[T]):
         self.flow.running = sum(state.requests - state.answered for state in states.values() if state.status == "open")
         self.polled()
         return [(open_rows[id], state) for id, state in states.items() if state.status != "open"]
-
-    async def _read(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
-        """Read a batch that has ended, and yield the outcomes of its items."""
-        if found.status == "failed":
-            async for failures in self._refused(row, found):
-                yield failures
-            return
-        async with aclosing(self._reader.lines(found.results)) as chunks:
-            async for lines in chunks:
-                yield await self._chunk(row, lines)
-        leaving = "0" if self.settings.on_expired == "fail" else rows.expired(found.status)
-        while items := await self._next_items(row.batch, leaving=leaving):
-            yield [self._reader.failed(item, unanswered(item.fate or found.status)) for item in items]
-        again = _ROUNDS if self.settings.on_expired == "resubmit" else 0
-        await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
-
-    async def _chunk(self, row: BatchRow, lines: Sequence[bytes]) -> list[Ended[T]]:
-        results = await self._adoption.numbered(row, self._reader.results(lines))
-        found = await self._session.execute(lambda store: rows.items_of(store.connection, row.batch, list(results)))
-        fates: list[tuple[str, int]] = []
-        ended: list[tuple[ItemRow, BatchResult]] = []
-        for number, item in found.items():
-            result = results[number]
-            if result.fate is not None:
-                fates.append((result.fate, number))
-            else:
-                ended.append((item, result))
-        if fates:
-            await self._session.execute(lambda store: rows.note_fates(store.connection, fates))
-        return await self._reader.outcomes(row, ended) + await self._ask_again(row.reasks + 1)
-
-    async def _ask_again(self, reasks: int) -> list[Ended[T]]:
-        """Pack the items whose answers were refused once more, and return the outcomes of those that cannot be sent."""
-        again, self._reader.asked_again = self._reader.asked_again, []
-        made: list[rows.NewItem] = []
-        ended: list[Ended[T]] = []
-        for item, asked in again:
-            try:
-                made.append(self._maker.make_again(item, asked))
-            except Exception as error:
-                ended.append(self._reader.not_asked_again(item, asked, error))
-        if made:
-            limits = self._provider.limits
-            await self._session.execute(lambda store: rows.pack(store.connection, made, limits, AROUND_BYTES, reasks))
-        return ended
-
-    async def _refused(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
-        """Handle a batch that the provider refused as a whole."""
-        reason = found.reason or "the provider gave no reason"
-        if any(word in f"{found.code} {found.reason}".lower() for word in _QUEUE_IS_FULL):
-            await self._sender.postpone(row)
-            return
-        error = BadRequestError(f"the provider refused the batch: {reason}")
-        item = None if found.line is None else await self._sender.item_at(row, found.line)
-        if item is not None:
-            yield [self._reader.failed(item, error)]
-            await self._session.execute(lambda store: rows.send_again(store.connection, row.batch))
-            return
-        while items := await self._next_items(row.batch):
-            yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
-        await self._change(row, "closed", status="failed")
 
     async def _batches(self, *states: rows.State) -> list[BatchRow]:
         return await self._session.execute(lambda store: list(rows.batches(store.connection, *states)))

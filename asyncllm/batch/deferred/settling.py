@@ -12,9 +12,9 @@ from ..journal.fingerprint import Fingerprint, RequestSettings
 from ..journal.journal import Journal
 from ..journal.session import JournalSession
 from ..journal.store import JournalStore
-from ..outcome import Outcome
+from ..outcome import Outcome, duplicate
 from . import rows
-from .reading import Ended, Given
+from .reading import Ended, Given, Item
 from .requests import KeptRequest
 from .rows import ItemRow
 
@@ -38,6 +38,7 @@ class Settler(Generic[T]):
         """Write down how items ended, and return the outcomes of those that belong to this input."""
         if not ended:
             return []
+        ended = [*ended, *await self._duplicates(ended)]
         settings = {item.settings: RequestSettings(item.settings, {}) for item, _ in ended}
         written = [(self._row(item, outcome, settings[item.settings]), outcome) for item, outcome in ended]
 
@@ -48,6 +49,13 @@ class Settler(Generic[T]):
 
         await self._session.execute(settle)
         return [outcome for item, outcome in ended if not self._has_input or item.run == self._session.run]
+
+    async def _duplicates(self, ended: Sequence[Ended[T]]) -> list[Ended[T]]:
+        """Return the outcomes of the items that share an answer with others."""
+        by_sent = {item.sent: outcome for item, outcome in ended}
+        found = await self._session.execute(lambda store: rows.duplicates_of(store.connection, list(by_sent)))
+        answered = ((row, by_sent[row.sent]) for row in found)
+        return [(row, duplicate(outcome, Item(row, self._given), outcome.index)) for row, outcome in answered]
 
     def _row(self, item: ItemRow, outcome: Outcome[T], settings: RequestSettings) -> AnswerRow:
         journal, elapsed_s = self._journal, outcome.attempts[-1].elapsed_s if outcome.attempts else 0.0

@@ -175,6 +175,7 @@ class _BatchRun:
                 response_model=job.response_model,
                 journal=self._journal,
                 budget_usd=job.budget_usd,
+                deduplicate=job.deduplicate,
                 **job.params,
             )
         finally:

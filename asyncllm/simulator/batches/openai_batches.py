@@ -61,7 +61,7 @@ class OpenAIBatches:
         file = self._files.get(file_id)
         if file is None or wrong is not None:
             return refused(400, wrong or "there is no such file")
-        lines, error = read_lines(file.content, self._behaviour)
+        lines, error = read_lines(file.content, self._behaviour, body.get("model"))
         tokens = sum(line.prompt_tokens for line in lines)
         limit = self._behaviour.max_enqueued_tokens
         waiting = sum(batch.prompt_tokens for batch in self._batches.values() if batch.status == "in_progress")
@@ -135,15 +135,21 @@ class ReadLine:
     prompt_tokens: int
 
 
-def read_lines(content: bytes, behaviour: BatchSimulation) -> tuple[list[ReadLine], tuple[str, str, int | None] | None]:
-    """Read the requests of a file; with what is wrong with it: code, message and line."""
+def read_lines(
+    content: bytes, behaviour: BatchSimulation, model: object
+) -> tuple[list[ReadLine], tuple[str, str, int | None] | None]:
+    """Read the requests of a file; with what is wrong with it: code, message and line.
+
+    Args:
+        model: The model of requests that name none, where the batch has one.
+    """
     read: list[ReadLine] = []
     seen: set[str] = set()
     for number, text in enumerate(content.splitlines(), 1):
         if number > behaviour.max_requests:
             return read, ("too_many_tasks", "The file has too many requests.", None)
         try:
-            one = _line_of(text)
+            one = _line_of(text, model)
         except InvalidRequestError as error:
             return read, ("invalid_request", error.message, number)
         if number == behaviour.faults.invalid_line:
@@ -155,7 +161,7 @@ def read_lines(content: bytes, behaviour: BatchSimulation) -> tuple[list[ReadLin
     return read, None if read else ("empty_file", "The file is empty.", None)
 
 
-def _line_of(text: bytes) -> ReadLine:
+def _line_of(text: bytes, model: object) -> ReadLine:
     try:
         decoded: object = json.loads(text)
     except ValueError:
@@ -163,6 +169,8 @@ def _line_of(text: bytes) -> ReadLine:
     body = decoded.get("body") if is_object(decoded) else None
     if not is_object(decoded) or not is_object(body) or not isinstance(decoded.get("custom_id"), str):
         raise InvalidRequestError("This line lacks custom_id or body.")
+    if model is not None:
+        body = {"model": model, **body}
     url = str(decoded.get("url", "/chat/completions"))  # Mistral's lines name none
     # Azure's name it without its prefix.
     line = BatchLine(str(decoded["custom_id"]), url if url.startswith("/v1") else f"/v1{url}", body)

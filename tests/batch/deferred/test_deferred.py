@@ -209,6 +209,37 @@ async def test_requests_are_split_by_the_limits(
     assert [b.requests for b in llm.deferred(path).status.batches] == [3, 3, 1]
 
 
+async def test_identical_requests_are_sent_once(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """With `deduplicate`, duplicates share the answer of the first, cost nothing, and are in the journal."""
+    requests = [Request(f"question {n % 2}", id=f"q-{n}", data=n) for n in range(6)]
+    options: dict[str, Any] = {"deferred": True, "deduplicate": True, "journal": path, "poll_s": POLL_S}
+    done = await llm.gather(requests, **options)
+    assert [(o.id, o.data, o.error, o.duplicate_of) for o in done] == [
+        (f"q-{n}", n, None, None if n < 2 else n % 2) for n in range(6)
+    ]
+    assert all(f"question {n % 2}" in o.text for n, o in enumerate(done))
+    assert [o.cost_usd for o in done[2:]] == [0.0] * 4
+    assert simulator.batches.billed == {"question 0": 1, "question 1": 1}
+    more = await llm.gather([*requests, Request("question 0", id="new")], **options)
+    assert [(o.ok, o.from_journal, o.duplicate_of) for o in more[5:]] == [(True, True, 1), (True, True, 0)]
+    assert sum(simulator.batches.billed.values()) == 2
+
+
+async def test_duplicates_of_what_is_with_the_provider_wait_for_it(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A job that is continued finds identical requests that are under way, also in another process's input."""
+    simulator.batches.takes_s = 1000
+    options: dict[str, Any] = {"deduplicate": True, "journal": path, "poll_s": POLL_S}
+    job = await llm.submit([Request("same", id="one"), Request("same", id="two")], **options)
+    assert ([b.requests for b in job.status.batches], job.status.waiting) == ([1], 2)
+    simulator.batches.advance(1000)
+    three = [Request("same", id=id) for id in ("one", "two", "three")]
+    done = await llm.gather(three, deferred=True, **options)
+    assert [(o.id, o.ok, o.duplicate_of) for o in done] == [("one", True, None), ("two", True, 0), ("three", True, 0)]
+    assert simulator.batches.billed == {"same": 1}
+
+
 async def test_a_full_queue_is_waited_out(
     llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +331,6 @@ def test_a_blocking_client_submits_and_waits(simulator: Simulator, secret_key: s
     ("options", "says"),
     [
         ({}, "needs journal"),
-        ({"journal": "x.journal", "deduplicate": True}, "deduplicate"),
         ({"journal": "x.journal", "on_expired": "wait"}, "on_expired is one of"),
         ({"journal": "x.journal", "reask": "later"}, "reask is one of"),
         ({"journal": "x.journal", "poll_s": 0}, "poll_s"),

@@ -1,44 +1,18 @@
-"""The tables of a journal that hold deferred batches: what is with the provider, and what will be.
-
-They are beside the tables of every journal, and only in those of deferred batches. What a request needs to be sent
-again, or to be asked for live, is kept until it has ended.
-"""
+"""Operations on the tables of deferred batches."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from .providers.limits import BatchLimits
-from .providers.provider import ProviderBatch
+from ..providers.limits import BatchLimits
+from ..providers.provider import ProviderBatch
+from .tables import DUPLICATES, LIVE, BatchRow, Database, ItemRow, NewItem, State
 
-State = Literal["filling", "ready", "sending", "adopted", "open", "closed"]
-"""`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read.
-Of a batch that something else created, `adopted` is one whose requests are being read."""
-
-Database = sqlite3.Connection
 Operation = Callable[[Database], object]
 
-LIVE = 0
-"""The batch of items that are sent live."""
-
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS deferred_batches (
-    batch INTEGER PRIMARY KEY, mark TEXT NOT NULL, state TEXT NOT NULL, requests INTEGER NOT NULL DEFAULT 0,
-    size_bytes INTEGER NOT NULL DEFAULT 0, headers TEXT NOT NULL DEFAULT '{}', provider_id TEXT,
-    status TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL DEFAULT 0,
-    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0, reasks INTEGER NOT NULL DEFAULT 0
-)""",
-    """CREATE TABLE IF NOT EXISTS deferred_items (
-    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, occurrence INTEGER NOT NULL, sent BLOB NOT NULL,
-    prompt BLOB NOT NULL, terms BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 1, fate TEXT, worst_usd REAL NOT NULL,
-    reading TEXT NOT NULL, request BLOB NOT NULL, body BLOB NOT NULL
-)""",
-    "CREATE INDEX IF NOT EXISTS deferred_items_by_batch ON deferred_items (batch, number)",
-)
 _UNSENT = "('filling', 'ready')"
 _ITEM = (
     "SELECT d.number, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, d.reading, "
@@ -46,91 +20,29 @@ _ITEM = (
 )
 
 
-class BatchRow(NamedTuple):
-    """A batch; the fields are the columns, in their order.
-
-    Attributes:
-        mark: The text by which it is found at the provider; empty for one that something else created.
-        size_bytes: The bytes of its bodies, and what stands around them.
-        headers: Headers that it is created with, as JSON.
-        status: How it is, or how it ended.
-        noted_at: When its creation was begun, in Unix time.
-        reasks: How often the answers to its requests were refused before.
-    """
-
-    batch: int
-    mark: str
-    state: State
-    requests: int
-    size_bytes: int
-    headers: str
-    provider_id: str | None
-    status: str
-    answered: int
-    created_at: float
-    expires_at: float
-    noted_at: float
-    reasks: int
-
-
-class NewItem(NamedTuple):
-    """A request that is packed into a batch.
-
-    Attributes:
-        headers: Headers that its batch has to be created with.
-        reading: What has to be known to read its answer.
-        request: The request as it was made, for a re-ask; see `requests`.
-        body: The body in the provider's format.
-    """
-
-    number: int
-    occurrence: int
-    sent: bytes
-    prompt: bytes
-    settings: bytes
-    worst_usd: float
-    reading: str
-    headers: Mapping[str, str]
-    request: bytes
-    body: bytes
-
-
-class ItemRow(NamedTuple):
-    """A request that has not ended.
-
-    Attributes:
-        position: Its index in the input.
-        run: The run whose input had it last.
-        key: Its key in the journal.
-        round: How often it was put into a batch.
-        fate: Why the provider did not answer it.
-    """
-
-    number: int
-    position: int
-    run: int
-    key: bytes
-    occurrence: int
-    sent: bytes
-    prompt: bytes
-    settings: bytes
-    round: int
-    fate: str | None
-    reading: str
-    request: bytes
-
-
-def create_tables(database: Database) -> None:
-    """Add the tables to a journal that has none."""
-    for statement in _TABLES:
-        database.execute(statement)
-
-
 def drop_unsent(database: Database) -> None:
     """Forget batches that were never sent: their requests come again with the input, without the answers of re-asks."""
     unsent = f"WHERE state IN {_UNSENT} AND reasks = 0"
     database.execute(f"DELETE FROM deferred_items WHERE batch IN (SELECT batch FROM deferred_batches {unsent})")
     database.execute(f"DELETE FROM deferred_batches {unsent}")
+    database.execute(
+        f"DELETE FROM deferred_items WHERE batch = {DUPLICATES} AND sent NOT IN "
+        f"(SELECT sent FROM deferred_items WHERE batch != {DUPLICATES})"
+    )
+
+
+def under_way(database: Database, sent: Sequence[bytes]) -> set[bytes]:
+    """Return those of the hashes of what is sent of which a request is under way."""
+    found = database.execute(f"SELECT DISTINCT sent FROM deferred_items WHERE sent IN ({_marks(sent)})", sent)
+    return {one for (one,) in found}
+
+
+def duplicates_of(database: Database, sent: Sequence[bytes]) -> list[ItemRow]:
+    """Return the items that share the answers of requests, by the hashes of what is sent."""
+    if not count_items(database, DUPLICATES, most=1):
+        return []
+    found = database.execute(f"{_ITEM} WHERE d.batch = {DUPLICATES} AND d.sent IN ({_marks(sent)})", sent)
+    return [ItemRow(*row) for row in found]
 
 
 def reserved_usd(database: Database) -> float:
@@ -270,9 +182,10 @@ def split(database: Database, batch: int) -> bool:
     return True
 
 
-def count_items(database: Database, batch: int) -> int:
-    """Return the number of requests of a batch that have not ended."""
-    count: int = database.execute("SELECT count(*) FROM deferred_items WHERE batch = ?", (batch,)).fetchone()[0]
+def count_items(database: Database, batch: int, *, most: int = -1) -> int:
+    """Return the number of requests of a batch that have not ended; at most so many."""
+    counted = "SELECT count(*) FROM (SELECT 1 FROM deferred_items WHERE batch = ? LIMIT ?)"
+    count: int = database.execute(counted, (batch, most)).fetchone()[0]
     return count
 
 
