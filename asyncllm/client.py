@@ -767,9 +767,10 @@ class AsyncLLM:
             client, request = self._prepare(messages, params, own_first=True)
             return client.config, request
 
+        view = self if "cache" not in params else self.with_options(cache_mode=cache_mode(params["cache"]))
         return DeferredCalls(
             self.config,
-            self._pipeline,
+            view._pipeline,
             prepare,
             partial(self._send_item, response_model, params),
             lambda forms: self._complete(forms, Deadline(self.config.deadline), None),

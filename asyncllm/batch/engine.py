@@ -46,6 +46,11 @@ class Done(Generic[T]):
     cost_usd: float | None
     usage: Usage | None = None
 
+    def outcome(self, item: Identified) -> Outcome[T]:
+        """Return the outcome of an item that ended so."""
+        usage = self.usage if self.usage is not None or self.completion is None else self.completion.usage
+        return Outcome(item.index, item.id, item.data, self.value, self.completion, None, self.cost_usd, usage)
+
 
 @dataclass(slots=True)
 class Flow:
@@ -281,8 +286,7 @@ class OutcomeStream(Generic[T]):
             raise  # it is not this item's fault, and every other item would fail too
         except Exception as error:
             return failed(item, error)
-        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
-        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
+        return done.outcome(item)
 
     def _ended(self, outcome: Outcome[T]) -> None:
         flow = self._flow

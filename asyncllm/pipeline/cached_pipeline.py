@@ -47,6 +47,8 @@ class CachedPipeline(Pipeline):
         store: The answers; shared with other clients and processes.
     """
 
+    has_cache = True
+
     def __init__(
         self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters, store: AnswerStore
     ) -> None:
@@ -105,12 +107,26 @@ class CachedPipeline(Pipeline):
                 return self._opened(request, found, deadline, turn)
         return await super().open(request, deadline, turn, forms)
 
+    def answers_alone(self, request: Request) -> bool:
+        """Return whether the answer of a request is stored, or may come from nowhere else."""
+        if self.config.cache_mode == "only":
+            return True
+        key = self._key(request)
+        return key is not None and self.config.cache_mode != "refresh" and self._found(key) is not None
+
+    def keep(self, request: Request, completion: Completion) -> None:
+        """Store an answer that is whole."""
+        key, data = self._key(request), completion.to_dict()
+        if key is not None and _is_kept(data):
+            # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
+            with suppress(PydanticSerializationError, ValueError):
+                cost = completion.cost_usd
+                self._store.put(key, StoredAnswer(to_json(data), self.endpoint.model, cost, time.time()))
+
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
-        """Store an answer that is whole, under the request that was sent last, whose form may have changed."""
+        """Store an answer under the request that was sent last, whose form may have changed."""
         if error is None and not completion.record.cached:
-            key = self._key(request)
-            if key is not None:
-                self._keep(key, completion)
+            self.keep(request, completion)
         super().ended(request, completion, error)
 
     def _key(self, request: Request) -> bytes | None:
@@ -141,14 +157,6 @@ class CachedPipeline(Pipeline):
         if scope.cancelled_caught:
             raise deadline.error("waiting for the answer to an equal call")
         return flight is None or flight.is_answered or flight.is_cancelled
-
-    def _keep(self, key: bytes, completion: Completion) -> None:
-        data = completion.to_dict()
-        if _is_kept(data):
-            # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
-            with suppress(PydanticSerializationError, ValueError):
-                cost = completion.cost_usd
-                self._store.put(key, StoredAnswer(to_json(data), self.endpoint.model, cost, time.time()))
 
     def _completion(
         self, request: Request, found: StoredAnswer, policy: BatchPolicy | None, turn: FallbackTurn | None

@@ -65,11 +65,14 @@ class Intake(Generic[T]):
         made: list[rows.NewItem] = []
         for item in new:
             try:
-                made.append(await self._maker.make(item))
+                if (one := await self._maker.make(item)) is not None:
+                    made.append(one)
+                    continue
+                outcome = await self._maker.answered(item)
             except Exception as error:
-                outcome: Outcome[T] = failed(item, error)
-                await self._session.record(item, outcome)
-                outcomes.append(outcome)
+                outcome = failed(item, error)
+            await self._session.record(item, outcome)
+            outcomes.append(outcome)
         shared = [self._maker.duplicate(item) for item in duplicates]
         settings = {item.fingerprint.settings.digest: item.fingerprint.settings for item in (*new, *duplicates)}
 

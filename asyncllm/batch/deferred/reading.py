@@ -185,9 +185,10 @@ class Reader(Generic[T]):
             except Exception as error:
                 ended.append((item_row, _failed(item, error)))
             else:
-                ended.append(
-                    (item_row, self._done(item, Done(cast(T, completion.text), completion, completion.cost_usd)))
-                )
+                if self._pipeline.has_cache:
+                    self._pipeline.keep(item.kept.request, completion)
+                done = Done(cast(T, completion.text), completion, completion.cost_usd)
+                ended.append((item_row, done.outcome(item)))
         return ended + await self._together(typed) if typed else ended
 
     async def live(self, items: Sequence[ItemRow]) -> list[Ended[T]]:
@@ -222,16 +223,12 @@ class Reader(Generic[T]):
             except Exception as error:
                 ended.append((item.row, failed(item, error)))
             else:
-                ended.append((item.row, self._done(item, done)))
+                ended.append((item.row, done.outcome(item)))
 
         async with anyio.create_task_group() as group:
             for item, send in work:
                 group.start_soon(run, item, send)
         return ended
-
-    def _done(self, item: Item, done: Done[T]) -> Outcome[T]:
-        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
-        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
 
     def _sending(self, item: Item) -> Send[T]:
         own = self._given.response_model(item.index) if self._type_of(item) is not None else None
@@ -262,6 +259,7 @@ class Reader(Generic[T]):
                 return await self._calls.complete(forms)
             request = await forms.request(self._pipeline.endpoint)
             if answers:  # the form that it was asked in has been made
+                self._pipeline.keep(request, answers[0])
                 return answers.pop()
             assert forms.bad is not None, "an answer was refused"
             raise AskedAgain(request, replace(item.kept, refused=(*item.kept.refused, forms.bad)))

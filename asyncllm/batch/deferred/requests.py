@@ -21,6 +21,8 @@ from ..engine import Done
 from ..item import BatchItem
 from ..journal.fingerprint import Fingerprinter
 from ..journal.session import Restore
+from ..outcome import Outcome
+from ..stall import ItemPolicy, Stall
 from .providers.provider import BatchProvider
 from .rows import ItemRow, NewItem
 
@@ -121,7 +123,7 @@ class RequestMaker(Generic[T]):
     def __init__(
         self,
         calls: DeferredCalls[T],
-        endpoint: Endpoint,
+        pipeline: Pipeline,
         provider: BatchProvider,
         left_usd: float | None,
         *,
@@ -129,14 +131,15 @@ class RequestMaker(Generic[T]):
         at_live_prices: bool = False,
     ) -> None:
         self._calls = calls
-        self._endpoint = endpoint
+        self._pipeline = pipeline
+        self._endpoint = endpoint = pipeline.endpoint
         self._provider = provider
         self._left_usd = left_usd
         self._keep_data = keep_data
         self._price_ratio = 1.0 if at_live_prices else price_ratio(endpoint)
 
-    async def make(self, item: BatchItem) -> NewItem:
-        """Return what is sent for an item.
+    async def make(self, item: BatchItem) -> NewItem | None:
+        """Return what is sent for an item; None where the cache has its answer.
 
         Raises:
             Exception: It cannot be sent in a batch.
@@ -154,9 +157,16 @@ class RequestMaker(Generic[T]):
             forms: TypedForms[Any] = TypedForms(cast(Any, wanted), request, config.structured_mode)
             formed = await forms.request(endpoint)
             mode = forms.form.mode
+        if self._pipeline.answers_alone(formed):
+            return None
         data = item.data if self._keep_data else None
         identity = item.number, item.occurrence, item.fingerprint.sent, item.fingerprint.prompt
         return self._new(*identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data))
+
+    async def answered(self, item: BatchItem) -> Outcome[T]:
+        """Return the outcome of an item whose answer is in the cache."""
+        done = await self._calls.send(item, ItemPolicy(Stall(), None, item))
+        return done.outcome(item)
 
     def duplicate(self, item: BatchItem) -> NewItem:
         """Return what is kept of an item that shares the answer of another."""

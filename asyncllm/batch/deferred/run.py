@@ -122,7 +122,7 @@ class DeferredRun(Generic[T]):
         self._reader = Reader(provider, pipeline, self._calls, self._given, path, defers_reasks=defers_reasks)
         self._maker = RequestMaker(
             self._calls,
-            pipeline.endpoint,
+            pipeline,
             provider,
             await self._left_usd(),
             keep_data=self._given.is_journaled,

@@ -240,6 +240,31 @@ async def test_duplicates_of_what_is_with_the_provider_wait_for_it(
     assert simulator.batches.billed == {"same": 1}
 
 
+async def test_answers_come_from_the_cache_and_go_into_it(
+    provider: str, simulator: Simulator, secret_key: str, tmp_path: Path, anyio_backend: str
+) -> None:
+    """What was answered live is in no batch, and what a batch answered is not sent again, live or deferred."""
+    own = {**options_of(provider, simulator, secret_key), "cache": str(tmp_path / "answers.db")}
+    options: dict[str, Any] = {"deferred": True, "poll_s": POLL_S}
+    async with AsyncLLM(**own) as llm:
+        live = await llm.acompletion("question 0")
+        done = await llm.gather(questions(3), journal=tmp_path / "a.journal", **options)
+        assert [o.completion.record.cached for o in done if o.completion] == [True, False, False]
+        assert (done[0].text, done[0].cost_usd) == (live.text, 0.0)
+        assert sum(simulator.batches.billed.values()) == 2
+        assert (await llm.acompletion("question 1")).record.cached
+        again = await llm.gather(questions(3), journal=tmp_path / "b.journal", **options)
+        assert [(o.text, o.cost_usd) for o in again] == [(o.text, 0.0) for o in done]
+        typed = await llm.gather(["a"], response_model=Ticket, journal=tmp_path / "c.journal", **options)
+        assert await llm.extract(Ticket, "a") == typed[0].value
+        assert sum(simulator.batches.billed.values()) == 3
+        only = await llm.gather(["question 1", "new"], journal=tmp_path / "d.journal", cache="only", **options)
+        assert [type(o.error).__name__ for o in only] == ["NoneType", "NotCachedError"]
+        fresh = await llm.gather(["question 1"], journal=tmp_path / "e.journal", cache="refresh", **options)
+        assert [o.completion.record.cached for o in fresh if o.completion] == [False]
+    assert sum(map(is_live, simulator.seen.paths)) == 1
+
+
 async def test_a_full_queue_is_waited_out(
     llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
