@@ -19,7 +19,7 @@ from .input import Requests, input_of
 from .item import BatchItem
 from .journal.session import JournalSession
 from .outcome import Identified, Outcome
-from .progress import Meter
+from .progress import DeferredProgress, Meter
 
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
@@ -62,6 +62,7 @@ class Flow:
     running: int = 0
     failed: int = 0
     exhausted: bool = False
+    deferred: DeferredProgress | None = None
     broken: bool = False
 
     @property

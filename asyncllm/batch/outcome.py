@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..completions.call_record import Attempt
 from ..completions.completion import Completion
-from ..completions.usage import Usage
+from ..completions.usage import Basis, Usage
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -64,6 +64,14 @@ class Outcome(Generic[T_co]):
     def text(self) -> str:
         """The text of the answer; empty when there is none."""
         return self.completion.text if self.completion is not None else ""
+
+    @property
+    def cost_basis(self) -> Basis:
+        """Whether `cost_usd` is known, estimated (from an estimated usage or price) or unknown."""
+        if self.cost_usd is None:
+            return "unknown"
+        bases = (self.usage and self.usage.basis, self.completion and self.completion.cost_basis)
+        return "estimated" if "estimated" in bases else "known"
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -26,6 +26,27 @@ Sample = Sequence[float | str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredProgress:
+    """The batches of a deferred batch, when the provider was last asked.
+
+    Attributes:
+        waiting: Batches that are not with the provider yet.
+        sent: Batches that are.
+        ended: Batches whose results have been read.
+        at_provider: Requests in those that were sent.
+        oldest_at: When the oldest of these was created, in Unix time; 0 when there is none.
+        window_ends_at: When the first of their windows ends, likewise.
+    """
+
+    waiting: int
+    sent: int
+    ended: int
+    at_provider: int
+    oldest_at: float
+    window_ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of a batch.
 
@@ -42,6 +63,7 @@ class Progress:
         output_tokens: Tokens that this run has received, likewise.
         cost_usd: The cost of this run, as far as it is known.
         unpriced: Answers of this run whose cost is not known.
+        saved_usd: What its answers would have cost more, live and without a cache, as far as it is known.
         errors: The number of items that ended with each kind of error.
         last_errors: The last few errors, each with its kind and its message.
         elapsed_s: Seconds since it began.
@@ -50,6 +72,7 @@ class Progress:
         limited_by: What limits the pace; None when it is not known.
         resumed: The state of the journal when it began; None without one. It is there before anything is sent.
         finished: Whether this is the last report.
+        deferred: The batches of a deferred one.
     """
 
     total: int | None = None
@@ -64,6 +87,7 @@ class Progress:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    saved_usd: float = 0.0
     errors: Mapping[str, int] = field(default_factory=dict[str, int])
     last_errors: Sequence[str] = ()
     elapsed_s: float = 0.0
@@ -72,6 +96,7 @@ class Progress:
     limited_by: str | None = None
     resumed: Resumed | None = None
     finished: bool = False
+    deferred: DeferredProgress | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +111,7 @@ class Tally:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    saved_usd: float = 0.0
     errors: dict[str, int] = field(default_factory=dict[str, int])
     last_errors: tuple[str, ...] = ()
 
@@ -115,6 +141,8 @@ class Tally:
         if outcome.duplicate_of is not None:
             self.duplicates += 1
             return
+        if outcome.completion is not None:
+            self.saved_usd += outcome.completion.record.saved_usd or 0.0
         usage = outcome.usage
         if usage is not None:
             self.input_tokens += usage.input_tokens or 0
@@ -194,6 +222,7 @@ class Meter:
             limited_by=None if finished else self._limited_by_batch() or self._limited_by(),
             resumed=self._resumed,
             finished=finished,
+            deferred=None if flow is None else flow.deferred,
             **asdict(tally),
         )
 

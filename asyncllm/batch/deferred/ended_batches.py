@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
@@ -76,9 +77,9 @@ class EndedBatches(Generic[T]):
                 ended.append((item, result))
         if fates:
             await self._session.execute(lambda store: rows.note_fates(store.connection, fates))
-        return await self._reader.outcomes(row, ended) + await self._ask_again(row.reasks + 1)
+        return await self._reader.outcomes(row, ended) + await self._ask_again(row)
 
-    async def _ask_again(self, reasks: int) -> list[Ended[T]]:
+    async def _ask_again(self, row: BatchRow) -> list[Ended[T]]:
         """Pack the items whose answers were refused once more, and return the outcomes of those that cannot be sent."""
         again, self._reader.asked_again = self._reader.asked_again, []
         made: list[rows.NewItem] = []
@@ -90,7 +91,7 @@ class EndedBatches(Generic[T]):
                 ended.append(self._reader.not_asked_again(item, asked, error))
         if made:
             limits = self._limits
-            await self._session.execute(lambda store: rows.pack(store.connection, made, limits, AROUND_BYTES, reasks))
+            await self._session.execute(lambda store: rows.pack(store.connection, made, limits, AROUND_BYTES, row))
         return ended
 
     async def _refused(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
@@ -108,7 +109,7 @@ class EndedBatches(Generic[T]):
         while items := await self._items_of(row, "0"):
             yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
         await self._session.execute(
-            lambda store: rows.set_state(store.connection, row.batch, "closed", status="failed")
+            lambda store: rows.set_state(store.connection, row.batch, "closed", status="failed", ended_at=time.time())
         )
 
     async def _items_of(self, row: BatchRow, leaving: str) -> list[ItemRow]:

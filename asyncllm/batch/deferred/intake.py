@@ -20,7 +20,7 @@ from .requests import AROUND_BYTES, RequestMaker
 
 T = TypeVar("T")
 # Items that are packed in one transaction.
-_AT_ONCE = 500
+_AT_ONCE = 200
 
 
 class Intake(Generic[T]):

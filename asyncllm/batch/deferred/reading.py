@@ -14,7 +14,7 @@ import anyio
 from asyncllm.completions.call_record import Attempt, CallRecord
 from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.surrogates import mend_answer
-from asyncllm.completions.usage import Usage
+from asyncllm.completions.usage import Basis, Usage
 from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Lines that are read, and whose outcomes are written down, at once.
-AT_ONCE = 500
+AT_ONCE = 200
 Ended = tuple[ItemRow, Outcome[T]]
 Send = Callable[[], Awaitable[Done[T]]]
 # The end of a kept request without a type.
@@ -122,8 +122,10 @@ class Reader(Generic[T]):
         self._defers_reasks = defers_reasks
         self.asked_again: list[tuple[ItemRow, AskedAgain]] = []
         self._stall = Stall()
-        prices = pipeline.endpoint.info.prices
-        self._prices: Prices | None = None if prices is None else batch_prices(prices)[0]
+        self._live_prices = prices = pipeline.endpoint.info.prices
+        self._prices: Prices | None
+        self._prices, is_known = (None, True) if prices is None else batch_prices(prices)
+        self._price_basis: Basis = "known" if is_known else "estimated"
 
     async def lines(self, sources: Sequence[str]) -> AsyncGenerator[list[bytes], None]:
         """Yield the lines of results, as they come; a download that is cut goes on where it was."""
@@ -290,10 +292,13 @@ class Reader(Generic[T]):
             attempts=[attempt],
             elapsed_s=elapsed_s,
         )
-        completion = Completion(data, record, price=self._price)
+        completion = Completion(data, record, price=self._price, price_basis=self._price_basis)
         if completion.usage.basis == "unknown":
             sent = estimate_tokens(item.kept.request.messages)
             completion.usage = Usage(sent, estimate_tokens(completion.text), basis="estimated")
+        live_usd = cost_usd(completion.usage, self._live_prices)
+        if live_usd is not None and completion.cost_usd is not None:
+            record.saved_usd = live_usd - completion.cost_usd
         self._pipeline.counters.calls += 1
         self._pipeline.counters.succeeded += 1
         self._pipeline.counters.add(completion)

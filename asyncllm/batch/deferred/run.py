@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ from ..journal.journal import Journal
 from ..journal.resumption import Resumed
 from ..journal.session import JournalSession
 from ..outcome import Outcome
+from ..progress import DeferredProgress
 from . import rows
 from .adoption import Adoption
 from .ended_batches import EndedBatches
@@ -289,6 +290,7 @@ class DeferredRun(Generic[T]):
         for id, state in states.items():
             row, expires_at = open_rows[id], state.expires_at or open_rows[id].expires_at
             await self._change(row, "open", status=state.status, answered=state.answered, expires_at=expires_at)
+        self.flow.deferred = _progress(await self._batches())
         answered = sum(state.answered for state in states.values())
         telemetry.emit(telemetry.INFO, "deferred.polled", open=len(states), answered=answered)
         self.flow.running = sum(state.requests - state.answered for state in states.values() if state.status == "open")
@@ -305,3 +307,12 @@ class DeferredRun(Generic[T]):
 
     async def _change(self, row: BatchRow, state: rows.State, **columns: object) -> None:
         await self._session.execute(lambda store: rows.set_state(store.connection, row.batch, state, **columns))
+
+
+def _progress(batches: Sequence[BatchRow]) -> DeferredProgress:
+    sent = [row for row in batches if row.state == "open"]
+    ended = sum(row.state == "closed" for row in batches)
+    requests = sum(row.requests for row in sent)
+    oldest_at = min((row.created_at for row in sent), default=0.0)
+    window_ends_at = min((row.expires_at for row in sent if row.expires_at), default=0.0)
+    return DeferredProgress(len(batches) - len(sent) - ended, len(sent), ended, requests, oldest_at, window_ends_at)

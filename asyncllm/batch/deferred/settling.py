@@ -42,9 +42,17 @@ class Settler(Generic[T]):
         settings = {item.settings: RequestSettings(item.settings, {}) for item, _ in ended}
         written = [(self._row(item, outcome, settings[item.settings]), outcome) for item, outcome in ended]
 
+        saved: dict[int, float] = {}
+        for item, outcome in ended:
+            if outcome.duplicate_of is None and outcome.completion is not None:
+                saved_usd = outcome.completion.record.saved_usd or 0.0
+                saved[item.batch] = saved.get(item.batch, 0.0) + saved_usd
+
         def settle(store: JournalStore) -> None:
             for row, outcome in written:
                 store.record(row, settings[row.settings], was_sent=outcome.duplicate_of is None)
+            for batch, usd in saved.items():
+                rows.add_saving(store.connection, batch, usd)
             rows.drop_items(store.connection, [item.number for item, _ in ended])
 
         await self._session.execute(settle)

@@ -14,7 +14,7 @@ from .arguments import BatchArguments
 from .job import Job
 
 if TYPE_CHECKING:
-    from asyncllm.batch.deferred.job import JobStatus
+    from asyncllm.batch.deferred.status import JobStatus
 
     from .plan import Plan
 

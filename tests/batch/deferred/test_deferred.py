@@ -15,6 +15,8 @@ from pydantic import BaseModel, field_validator
 from asyncllm import LLM, AsyncLLM, BudgetExceededError, ExtractionError, Journal, Request, UnsupportedError
 from asyncllm.batch.deferred.providers import limits
 from asyncllm.batch.progress import Progress
+from asyncllm.batch.report import figures
+from asyncllm.batch.report.text import text
 from asyncllm.models import batch_prices
 from asyncllm.simulator import Simulator
 
@@ -413,7 +415,34 @@ async def test_an_async_input_and_a_progress_report(llm: AsyncLLM, simulator: Si
             yield f"question {n}"
 
     reports: list[Progress] = []
+    simulator.batches.speed_up(1000)
+    simulator.batches.takes_s = 1
     done = await llm.gather(coming(), deferred=True, journal=path, poll_s=POLL_S, progress=reports.append)
     assert [o.ok for o in done] == [True] * 3
     assert (reports[-1].finished, reports[-1].done, reports[-1].taken) == (True, 3, 3)
     assert reports[0].resumed is not None
+    first = next(report.deferred for report in reports if report.deferred is not None)
+    assert (first.waiting, first.sent, first.at_provider) == (0, 1, 3)
+    assert first.window_ends_at > first.oldest_at > 0
+    assert reports[-1].saved_usd == pytest.approx(reports[-1].cost_usd)
+
+
+async def test_the_report_has_rounds_waiting_and_saving(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its figures are those of the batches at the provider, and half of the cost is saved."""
+    monkeypatch.setattr(Fussy, "refusals", [0])
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    done = await llm.gather(["a", "b"], response_model=Fussy, **options)
+    found = figures(Journal(path))
+    assert found.deferred is not None
+    assert (found.deferred.batches, found.deferred.rounds, found.deferred.unread) == (2, 2, 0)
+    assert found.deferred.waited_s >= found.deferred.longest_s > 0
+    assert found.deferred.saved_usd > 0
+    shown = text(found, "night")
+    assert "in 2 rounds at the provider" in shown
+    assert "beside the same answers live" in shown
+    is_known = batch_prices(llm.model_info.prices)[1] if llm.model_info.prices is not None else False
+    basis = "known" if is_known else "estimated"
+    assert [o.cost_basis for o in done] == [basis] * 2
+    assert [entry.cost_basis for entry in Journal(path).outcomes()] == [basis] * 2

@@ -2,6 +2,7 @@
 
 from .queries import (
     Operation,
+    add_saving,
     adopt,
     batches,
     bodies,
@@ -52,6 +53,7 @@ __all__ = [
     "NewItem",
     "Operation",
     "State",
+    "add_saving",
     "adopt",
     "batches",
     "bodies",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ Operation = Callable[[Database], object]
 
 _UNSENT = "('filling', 'ready')"
 _ITEM = (
-    "SELECT d.number, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, d.reading, "
-    "d.request FROM deferred_items d JOIN items i USING (number)"
+    "SELECT d.number, d.batch, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, "
+    "d.reading, d.request FROM deferred_items d JOIN items i USING (number)"
 )
 
 
@@ -60,22 +61,25 @@ def waiting_among(database: Database, items: Sequence[tuple[int, bytes]]) -> set
     return {number for number, as_sent in found if sent[number] == as_sent}
 
 
-def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int, reasks: int = 0) -> None:
+def pack(
+    database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int, after: BatchRow | None = None
+) -> None:
     """Put requests into batches, and begin a new one where a limit is reached.
 
     Args:
         around_bytes: The bytes that stand around each body.
-        reasks: How often their answers were refused.
+        after: The batch in which their answers were refused.
     """
-    filling = (row for row in batches(database, "filling") if row.reasks == reasks)
-    row = next(filling, None) or _begin(database, reasks)
+    reasks, round = (0, 1) if after is None else (after.reasks + 1, after.round + 1)
+    filling = (row for row in batches(database, "filling") if (row.reasks, row.round) == (reasks, round))
+    row = next(filling, None) or _begin(database, reasks, round)
     requests, size, headers = row.requests, row.size_bytes, json.loads(row.headers)
     for item in items:
         item_bytes = len(item.body) + around_bytes
         if requests >= limits.requests or (requests and size + item_bytes > limits.size_bytes):
             _save(database, row.batch, requests, size, headers)
             set_state(database, row.batch, "ready")
-            row, requests, size, headers = _begin(database, reasks), 0, 0, {}
+            row, requests, size, headers = _begin(database, reasks, round), 0, 0, {}
         requests, size = requests + 1, size + item_bytes
         headers = _with(headers, item.headers)
         insert(database, row.batch, item)
@@ -171,7 +175,7 @@ def split(database: Database, batch: int) -> bool:
     if requests < 2:
         return False
     row = next(BatchRow(*row) for row in database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (batch,)))
-    other, half = _begin(database, row.reasks), requests // 2
+    other, half = _begin(database, row.reasks, row.round), requests // 2
     at: int = database.execute(
         "SELECT number FROM deferred_items WHERE batch = ? ORDER BY number LIMIT 1 OFFSET ?", (batch, half)
     ).fetchone()[0]
@@ -246,7 +250,7 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         f"SELECT count(*) FROM deferred_items WHERE {found} AND round < ?", (row.batch, again)
     ).fetchone()[0]
     if count:
-        other = _begin(database, row.reasks)
+        other = _begin(database, row.reasks, row.round + 1)
         database.execute(
             f"UPDATE deferred_items SET batch = ?, round = round + 1, fate = NULL WHERE {found} AND round < ?",
             (other.batch, row.batch, again),
@@ -254,8 +258,13 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         _save(database, other.batch, count, row.size_bytes, json.loads(row.headers))
         set_state(database, other.batch, "ready")
     database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE {found}", (row.batch,))
-    set_state(database, row.batch, "closed", status=status)
+    set_state(database, row.batch, "closed", status=status, ended_at=time.time())
     finish_packing(database)
+
+
+def add_saving(database: Database, batch: int, saved_usd: float) -> None:
+    """Add to what the answers of a batch would have cost more live."""
+    database.execute("UPDATE deferred_batches SET saved_usd = saved_usd + ? WHERE batch = ?", (saved_usd, batch))
 
 
 def drop_items(database: Database, numbers: Sequence[int]) -> None:
@@ -268,9 +277,10 @@ def new_mark() -> str:
     return os.urandom(10).hex()
 
 
-def _begin(database: Database, reasks: int) -> BatchRow:
+def _begin(database: Database, reasks: int, round: int) -> BatchRow:
+    values = (new_mark(), reasks, round)
     number = database.execute(
-        "INSERT INTO deferred_batches (mark, state, reasks) VALUES (?, 'filling', ?)", (new_mark(), reasks)
+        "INSERT INTO deferred_batches (mark, state, reasks, round) VALUES (?, 'filling', ?, ?)", values
     ).lastrowid
     return BatchRow(*database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (number,)).fetchone())
 

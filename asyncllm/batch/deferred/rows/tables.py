@@ -24,7 +24,8 @@ _TABLES = (
     batch INTEGER PRIMARY KEY, mark TEXT NOT NULL, state TEXT NOT NULL, requests INTEGER NOT NULL DEFAULT 0,
     size_bytes INTEGER NOT NULL DEFAULT 0, headers TEXT NOT NULL DEFAULT '{}', provider_id TEXT,
     status TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL DEFAULT 0,
-    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0, reasks INTEGER NOT NULL DEFAULT 0
+    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0, reasks INTEGER NOT NULL DEFAULT 0,
+    round INTEGER NOT NULL DEFAULT 1, ended_at REAL NOT NULL DEFAULT 0, saved_usd REAL NOT NULL DEFAULT 0
 )""",
     """CREATE TABLE IF NOT EXISTS deferred_items (
     number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, occurrence INTEGER NOT NULL, sent BLOB NOT NULL,
@@ -45,6 +46,9 @@ class BatchRow(NamedTuple):
         status: How it is, or how it ended.
         noted_at: When its creation was begun, in Unix time.
         reasks: How often the answers to its requests were refused before.
+        round: In which round of batches it is, from 1.
+        ended_at: When its results were read, in Unix time; 0 before.
+        saved_usd: What its answers would have cost more live.
     """
 
     batch: int
@@ -60,6 +64,9 @@ class BatchRow(NamedTuple):
     expires_at: float
     noted_at: float
     reasks: int
+    round: int
+    ended_at: float
+    saved_usd: float
 
 
 class NewItem(NamedTuple):
@@ -96,6 +103,7 @@ class ItemRow(NamedTuple):
     """
 
     number: int
+    batch: int
     position: int
     run: int
     key: bytes
