@@ -24,7 +24,7 @@ from .stall import ItemPolicy, Stall
 if TYPE_CHECKING:
     # Names for type checkers: live batches need nothing of deferred ones.
     from .deferred.requests import DeferredCalls
-    from .deferred.settings import DeferredSettings
+    from .deferred.run import DeferredSettings
 
 T = TypeVar("T")
 JournalLike = Journal | str | os.PathLike[str]
@@ -151,7 +151,7 @@ class BatchSettings:
 
     def of_deferred(self, batch: str | None = None) -> DeferredSettings:
         """Return the settings of a deferred batch; with the id of one that something else created."""
-        from .deferred.settings import DeferredSettings
+        from .deferred.run import DeferredSettings
 
         return DeferredSettings(
             on_expired=self.on_expired,

@@ -10,8 +10,7 @@ from ..input import Requests
 from ..journal.journal import Journal
 from ..progress import Meter
 from .requests import DeferredCalls
-from .run import DeferredRun
-from .settings import DeferredSettings
+from .run import DeferredRun, DeferredSettings
 from .status import JobStatus, read_status
 from .stream import DeferredOutcomes
 

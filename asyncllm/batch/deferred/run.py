@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from anyio import CancelScope, sleep
@@ -18,6 +19,7 @@ from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from ..journal.resumption import Resumed
 from ..journal.session import JournalSession
+from ..options import OnExpired, Reasks
 from ..outcome import Outcome
 from ..progress import DeferredProgress
 from . import rows
@@ -33,13 +35,35 @@ from .reading import AT_ONCE, Given, Reader
 from .requests import DeferredCalls, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
-from .settings import DeferredSettings
 from .settling import Settler
 
 T = TypeVar("T")
 
 # A list of batches is up to date after this long, by what providers show.
 SETTLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredSettings:
+    """The settings of a deferred batch.
+
+    Attributes:
+        on_expired: What becomes of a request for which the provider's window ended.
+        reask: Where a typed answer that is not valid is asked for again.
+        poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
+        budget_usd: What all runs of the journal may spend.
+        deduplicates: Whether identical requests are sent once.
+        batch: A batch that something else created, to be read into the journal.
+        is_mixed: Whether what the limits of live calls leave free is sent live.
+    """
+
+    on_expired: OnExpired = "resubmit"
+    reask: Reasks = "live"
+    poll_s: float | None = None
+    budget_usd: float | None = None
+    deduplicates: bool = False
+    batch: str | None = None
+    is_mixed: bool = False
 
 
 class DeferredRun(Generic[T]):
