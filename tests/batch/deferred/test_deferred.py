@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,17 @@ import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
-from asyncllm import LLM, AsyncLLM, BudgetExceededError, ExtractionError, Journal, Request, UnsupportedError
+from asyncllm import (
+    LLM,
+    AsyncLLM,
+    BudgetExceededError,
+    ExtractionError,
+    Journal,
+    JournalError,
+    Request,
+    UnsupportedError,
+)
+from asyncllm.batch.deferred.job import DeferredJob
 from asyncllm.batch.deferred.providers import limits
 from asyncllm.batch.progress import Progress
 from asyncllm.batch.report import figures
@@ -27,6 +37,24 @@ pytestmark = pytest.mark.anyio
 
 def questions(count: int) -> list[Request]:
     return [Request(f"question {n}", id=f"q-{n}", data=n) for n in range(count)]
+
+
+def states_of(job: DeferredJob[Any]) -> list[str]:
+    """Return the states of a job's batches; none before its journal is there."""
+    try:
+        return [batch.state for batch in job.status.batches]
+    except JournalError:
+        return []
+
+
+async def cancelled_when(states: list[str], job: DeferredJob[Any], run: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Run something, and cancel it when the batches of a job are in some states."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        with anyio.fail_after(30):
+            while states_of(job) != states:  # noqa: ASYNC110
+                await anyio.sleep(POLL_S)  # the journal is read from the disk
+        group.cancel_scope.cancel()
 
 
 async def test_a_deferred_batch_has_the_outcomes_of_a_live_one(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
@@ -186,12 +214,7 @@ async def test_a_round_of_re_asks_is_continued_by_another_run(
     job = await llm.submit(["a"], response_model=Fussy, **options)
     simulator.batches.advance(1000)
     again = partial(llm.gather, ["a"], response_model=Fussy, deferred=True, **options)
-    async with anyio.create_task_group() as group:
-        group.start_soon(again)
-        with anyio.fail_after(10):
-            while [b.state for b in job.status.batches] != ["ended", "sent"]:  # noqa: ASYNC110  # read from the disk
-                await anyio.sleep(POLL_S)
-        group.cancel_scope.cancel()
+    await cancelled_when(["ended", "sent"], job, again)
     simulator.batches.advance(1000)
     (outcome,) = await again()
     assert outcome.ok
@@ -399,8 +422,9 @@ async def test_leaving_the_block_early_keeps_what_is_with_the_provider(
 ) -> None:
     """A run that is cancelled while it waits loses nothing: the next takes the results."""
     simulator.batches.takes_s = 1000
-    with anyio.move_on_after(0.3):
-        await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    await cancelled_when(
+        ["sent"], llm.deferred(path), partial(llm.gather, questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    )
     assert llm.deferred(path).status.is_with_provider
     simulator.batches.advance(1000)
     assert all(o.ok for o in await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S))
