@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .batch.item import BatchItem
     from .batch.journal.entry import JournalEntry
     from .batch.journal.fingerprint import Fingerprinter
-    from .batch.options import BatchOptions, JournalLike, OnExpired
+    from .batch.options import BatchOptions, DeferredOptions, JournalLike
     from .batch.outcome import Outcome
     from .structured import Check, Extraction, ItemStream, Mode, OnInvalid, PartialStream, Prepared, TypedForms
 
@@ -557,10 +557,9 @@ class AsyncLLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: TypeForm[T],
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[T]: ...
 
     @overload
@@ -568,38 +567,36 @@ class AsyncLLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Mapping[str, object] | None = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]: ...
 
     def deferred(
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Any = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> DeferredJob[Any]:
         """Return the deferred job that a journal has, in another process or on another day.
 
         Args:
             journal: The journal, or its path.
+            batch: The id of a batch that something else created, such as the provider's SDK: it is read into the
+                journal. An outcome's id is the `custom_id`; the model of this client is taken to be the batch's.
             response_model: The type of the answers, as it was given to `submit`.
-            on_expired: As for `submit`.
-            poll_s: As for `submit`.
-            **params: As for `acompletion`, for requests that go out live.
+            **options: As for `submit`; parameters of requests are for those that go out live.
         """
         from .batch.deferred.job import DeferredJob
         from .batch.options import BatchSettings
 
+        settings, params = BatchSettings.split({**options, "journal": journal, "deferred": True})
         check(params, PER_CALL)
-        settings = BatchSettings(journal=journal, deferred=True, on_expired=on_expired, poll_s=poll_s)
         opened = settings.open_journal()
         assert opened is not None, "it was given"
-        return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred())
+        return DeferredJob(self._deferred_calls(response_model, params), opened, settings.of_deferred(batch))
 
     @property
     def model_info(self) -> ModelInfo:
@@ -771,9 +768,10 @@ class AsyncLLM:
             client, request = self._prepare(messages, params, own_first=True)
             return client.config, request
 
+        view = self if "cache" not in params else self.with_options(cache_mode=cache_mode(params["cache"]))
         return DeferredCalls(
             self.config,
-            self._pipeline,
+            view._pipeline,
             prepare,
             partial(self._send_item, response_model, params),
             lambda forms: self._complete(forms, Deadline(self.config.deadline), None),

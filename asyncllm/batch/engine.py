@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,8 +18,8 @@ from ..errors import JournalError, StalledError
 from .input import Requests, input_of
 from .item import BatchItem
 from .journal.session import JournalSession
-from .outcome import Outcome
-from .progress import Meter
+from .outcome import Identified, Outcome
+from .progress import DeferredProgress, Meter
 
 T = TypeVar("T")
 OnError = Literal["return", "raise"]
@@ -46,6 +46,11 @@ class Done(Generic[T]):
     cost_usd: float | None
     usage: Usage | None = None
 
+    def outcome(self, item: Identified) -> Outcome[T]:
+        """Return the outcome of an item that ended so."""
+        usage = self.usage if self.usage is not None or self.completion is None else self.completion.usage
+        return Outcome(item.index, item.id, item.data, self.value, self.completion, None, self.cost_usd, usage)
+
 
 @dataclass(slots=True)
 class Flow:
@@ -57,6 +62,7 @@ class Flow:
     running: int = 0
     failed: int = 0
     exhausted: bool = False
+    deferred: DeferredProgress | None = None
     broken: bool = False
 
     @property
@@ -281,8 +287,7 @@ class OutcomeStream(Generic[T]):
             raise  # it is not this item's fault, and every other item would fail too
         except Exception as error:
             return failed(item, error)
-        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
-        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
+        return done.outcome(item)
 
     def _ended(self, outcome: Outcome[T]) -> None:
         flow = self._flow
@@ -311,19 +316,6 @@ class OutcomeStream(Generic[T]):
         if not self._to_run and not flow.exhausted and flow.running < self._slots:
             return "input"
         return None
-
-
-class Identified(Protocol):
-    """An item of a batch."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def id(self) -> str | None: ...
-
-    @property
-    def data(self) -> object: ...
 
 
 def failed(item: Identified, error: Exception) -> Outcome[Any]:

@@ -31,9 +31,25 @@ JournalLike = Journal | str | os.PathLike[str]
 _JOURNAL_LIKE: tuple[type, ...] = (Journal, str, os.PathLike)
 Report = Callable[[Progress], object]
 OnExpired = Literal["resubmit", "live", "fail"]
+Reasks = Literal["live", "deferred"]
 
 
-class BatchOptions(CallOptions, total=False):
+class DeferredOptions(CallOptions, total=False):
+    """`CallOptions` for the requests of a deferred batch that go out live, and options of the batch itself.
+
+    Attributes:
+        on_expired: What becomes of a request for which the provider's window ends: `resubmit` it once and then send it
+            live, send it `live`, or let it `fail`.
+        reask: How a typed answer that is not valid is asked for again: `live` at once, or in another `deferred` batch.
+        poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
+    """
+
+    on_expired: OnExpired
+    reask: Reasks
+    poll_s: float | None
+
+
+class BatchOptions(DeferredOptions, total=False):
     """`CallOptions` for every request of a batch, and the options of the batch itself.
 
     Attributes:
@@ -49,9 +65,8 @@ class BatchOptions(CallOptions, total=False):
             is left is not sent, and fails with BudgetExceededError.
         adaptive: Find and follow the provider's limit.
         deferred: Send it by the provider's batch API, which answers within a day at half the price; needs a journal.
-        on_expired: Of a deferred batch, what becomes of a request for which the provider's window ends: `resubmit` it
-            once and then send it live, send it `live`, or let it `fail`.
-        poll_s: Of a deferred batch, seconds between two questions; None for pauses that grow from seconds to minutes.
+            `auto` sends live what the limits leave free, and the rest so.
+        on_expired: Of a deferred batch; as in `DeferredOptions`, with `reask` and `poll_s`.
     """
 
     max_concurrency: int | None
@@ -63,9 +78,7 @@ class BatchOptions(CallOptions, total=False):
     progress: bool | Report
     budget_usd: float | None
     adaptive: bool
-    deferred: bool
-    on_expired: OnExpired
-    poll_s: float | None
+    deferred: bool | Literal["auto"]
 
 
 OF_THE_BATCH = frozenset(BatchOptions.__annotations__) - frozenset(CallOptions.__annotations__)
@@ -84,8 +97,9 @@ class BatchSettings:
     progress: bool | Report = False
     budget_usd: float | None = None
     adaptive: bool = True
-    deferred: bool = False
+    deferred: bool | Literal["auto"] = False
     on_expired: OnExpired = "resubmit"
+    reask: Reasks = "live"
     poll_s: float | None = None
 
     @classmethod
@@ -117,18 +131,17 @@ class BatchSettings:
             raise TypeError(f"progress is True, False or a function, not {self.progress!r}")
 
     def _check_deferred(self) -> None:
-        if self.on_expired not in get_args(OnExpired):
-            raise ValueError(f"on_expired is one of {', '.join(get_args(OnExpired))}, not {self.on_expired!r}")
+        for name, kind in (("on_expired", OnExpired), ("reask", Reasks)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} is one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         if self.poll_s is not None and self.poll_s <= 0:
             raise ValueError(f"poll_s must be more than 0 seconds, and is {self.poll_s}")
         if not self.deferred:
             return
-        if self.deferred is not True:
-            raise ValueError(f"deferred is True or False, not {self.deferred!r}")
+        if self.deferred not in (True, "auto"):
+            raise ValueError(f"deferred is True, False or 'auto', not {self.deferred!r}")
         if self.journal is None:
-            raise ValueError("deferred=True needs journal=: without one, a batch would be paid for again after a crash")
-        if self.deduplicate:
-            raise ValueError("deduplicate=True is for live batches; leave out one of it and deferred=True")
+            raise ValueError("deferred needs journal=: without one, a batch would be paid for again after a crash")
 
     def open_journal(self) -> Journal | None:
         """Return the journal, from its path where that was given."""
@@ -136,11 +149,19 @@ class BatchSettings:
             return self.journal
         return Journal(self.journal, durability=self.durability or "normal")
 
-    def of_deferred(self) -> DeferredSettings:
-        """Return the settings of a deferred batch."""
+    def of_deferred(self, batch: str | None = None) -> DeferredSettings:
+        """Return the settings of a deferred batch; with the id of one that something else created."""
         from .deferred.run import DeferredSettings
 
-        return DeferredSettings(on_expired=self.on_expired, poll_s=self.poll_s, budget_usd=self.budget_usd)
+        return DeferredSettings(
+            on_expired=self.on_expired,
+            reask=self.reask,
+            poll_s=self.poll_s,
+            budget_usd=self.budget_usd,
+            deduplicates=self.deduplicate,
+            batch=batch,
+            is_mixed=self.deferred == "auto",
+        )
 
     def meter(self, requests: Requests, limited_by: Callable[[], str | None]) -> Meter:
         """Return what measures and reports the progress."""

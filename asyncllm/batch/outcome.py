@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..completions.call_record import Attempt
 from ..completions.completion import Completion
-from ..completions.usage import Usage
+from ..completions.usage import Basis, Usage
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class Identified(Protocol):
+    """An item of a batch."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def data(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,14 @@ class Outcome(Generic[T_co]):
         return self.completion.text if self.completion is not None else ""
 
     @property
+    def cost_basis(self) -> Basis:
+        """Whether `cost_usd` is known, estimated (from an estimated usage or price) or unknown."""
+        if self.cost_usd is None:
+            return "unknown"
+        bases = (self.usage and self.usage.basis, self.completion and self.completion.cost_basis)
+        return "estimated" if "estimated" in bases else "known"
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The requests that were sent for its last answer or error, in order."""
         if self.completion is not None:
@@ -63,3 +85,13 @@ class Outcome(Generic[T_co]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # an item without an error has one
+
+
+def duplicate(outcome: Outcome[T], item: Identified, index: int) -> Outcome[T]:
+    """Return the outcome of an item that shares the answer of an identical one, and cost nothing.
+
+    Args:
+        outcome: That of the other.
+        index: The index of the other.
+    """
+    return replace(outcome, index=item.index, id=item.id, data=item.data, cost_usd=0.0, usage=None, duplicate_of=index)

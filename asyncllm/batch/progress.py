@@ -26,6 +26,27 @@ Sample = Sequence[float | str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredProgress:
+    """The batches of a deferred batch, when the provider was last asked.
+
+    Attributes:
+        waiting: Batches that are not with the provider yet.
+        sent: Batches that are.
+        ended: Batches whose results have been read.
+        at_provider: Requests in those that were sent.
+        oldest_at: When the oldest of these was created, in Unix time; 0 when there is none.
+        window_ends_at: When the first of their windows ends, likewise.
+    """
+
+    waiting: int
+    sent: int
+    ended: int
+    at_provider: int
+    oldest_at: float
+    window_ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of a batch.
 
@@ -43,7 +64,7 @@ class Progress:
         cost_usd: The cost of this run, as far as it is known.
         unpriced: Answers of this run whose cost is not known.
         cached: Answers of the cache, which took no tokens.
-        saved_usd: What these cost when they were asked for, in US dollars.
+        saved_usd: What its answers would have cost more, live and without a cache, as far as it is known.
         errors: The number of items that ended with each kind of error.
         last_errors: The last few errors, each with its kind and its message.
         elapsed_s: Seconds since it began.
@@ -52,6 +73,7 @@ class Progress:
         limited_by: What limits the pace; None when it is not known.
         resumed: The state of the journal when it began; None without one. It is there before anything is sent.
         finished: Whether this is the last report.
+        deferred: The batches of a deferred one.
     """
 
     total: int | None = None
@@ -76,6 +98,7 @@ class Progress:
     limited_by: str | None = None
     resumed: Resumed | None = None
     finished: bool = False
+    deferred: DeferredProgress | None = None
 
 
 @dataclass(slots=True)
@@ -122,10 +145,10 @@ class Tally:
             self.duplicates += 1
             return
         usage, completion = outcome.usage, outcome.completion
-        if completion is not None and completion.record.cached:
-            self.cached += 1
+        if completion is not None:
+            self.cached += completion.record.cached
             self.saved_usd += completion.record.saved_usd or 0.0
-        elif usage is not None:
+        if usage is not None and not (completion is not None and completion.record.cached):
             self.input_tokens += usage.input_tokens or 0
             self.output_tokens += usage.output_tokens or 0
         if outcome.cost_usd is not None:
@@ -203,6 +226,7 @@ class Meter:
             limited_by=None if finished else self._limited_by_batch() or self._limited_by(),
             resumed=self._resumed,
             finished=finished,
+            deferred=None if flow is None else flow.deferred,
             **asdict(tally),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -130,11 +131,25 @@ class ProgressLine:
         known = ", ".join(f"{count:,} from {name}" for name, count in sources if count)
         known = f" ({known})" if known else ""
         limited = f", limited by {limit_name(now.limited_by)}" if now.limited_by else ""
-        flight = "" if now.finished else f", {now.in_flight:,} in flight"
+        flight = "" if now.finished else f", {self._under_way()}"
         return (
             f"{now.done:,} done{known}, {now.failed:,} failed{self._kinds()}, {number(now.per_s)}/s",
             f"{self._money()}, {now.input_tokens + now.output_tokens:,} tokens{flight}{limited}",
         )
+
+    def _under_way(self) -> str:
+        now, deferred = self._progress, self._progress.deferred
+        if deferred is None:
+            return f"{now.in_flight:,} in flight"
+        time_s = time.time()
+        states = {"not sent yet": deferred.waiting, "sent": deferred.sent, "ended": deferred.ended}
+        parts = [f"batches: {', '.join(f'{count:,} {state}' for state, count in states.items() if count) or 'none'}"]
+        if deferred.sent:
+            age_s = max(time_s - deferred.oldest_at, 0.0)
+            parts.append(f"{deferred.at_provider:,} requests sent {duration(age_s)} ago")
+            if deferred.window_ends_at > time_s:
+                parts.append(f"the window ends in {duration(deferred.window_ends_at - time_s)}")
+        return ", ".join(parts)
 
     def _shown(self, share: float) -> str:
         left = None if self._progress.finished else self._time_left.shown(1.0 - share)

@@ -55,7 +55,8 @@ class CallRecord:
         rate_limits: The provider's `x-ratelimit-*` headers, lower case.
         started_at: Unix time in seconds.
         cached: Whether the answer comes from the cache.
-        saved_usd: What an answer of the cache cost when it was asked for, in US dollars; None when unknown.
+        saved_usd: What an answer of the cache cost when it was asked for, or what a deferred one would have cost more
+            live, in US dollars; None when unknown.
     """
 
     profile: str

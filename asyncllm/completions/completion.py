@@ -27,7 +27,7 @@ class Completion:
         record: The record of the call.
     """
 
-    __slots__ = ("_build_response", "_cost", "_data", "_price", "record", "usage")
+    __slots__ = ("_build_response", "_cost", "_data", "_price", "_price_basis", "record", "usage")
 
     record: CallRecord
     usage: Usage
@@ -39,12 +39,14 @@ class Completion:
         *,
         usage: Usage | None = None,
         price: Callable[[Usage], float | None] | None = None,
+        price_basis: Basis = "known",
         build_response: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self._data = data
         self.record = record
         self.usage = Usage.from_dict(data.get("usage")) if usage is None else usage
         self._price = price
+        self._price_basis: Basis = price_basis
         self._cost: float | None = None
         self._build_response = build_response
 
@@ -114,8 +116,10 @@ class Completion:
 
     @property
     def cost_basis(self) -> Basis:
-        """Whether `cost_usd` is known, estimated (from an estimated usage) or unknown."""
-        return "unknown" if self.cost_usd is None else self.usage.basis
+        """Whether `cost_usd` is known, estimated (from an estimated usage or price) or unknown."""
+        if self.cost_usd is None:
+            return "unknown"
+        return self.usage.basis if self._price_basis == "known" else self._price_basis
 
     @property
     def response(self) -> ModelResponse:
@@ -145,11 +149,13 @@ class Completion:
         return f"<Completion {self.model} {self.finish_reason}: {shown!r}>"
 
     def __getstate__(self) -> dict[str, object]:
-        return {"data": self._data, "record": self.record, "usage": self.usage, "cost": self.cost_usd}
+        cost, basis = self.cost_usd, self._price_basis
+        return {"data": self._data, "record": self.record, "usage": self.usage, "cost": cost, "price_basis": basis}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._data, self.record, self.usage = state["data"], state["record"], state["usage"]
         self._cost, self._price, self._build_response = state["cost"], None, None
+        self._price_basis = state["price_basis"]
 
     @property
     def _choice(self) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class CachedPipeline(Pipeline):
         store: The answers; shared with other clients and processes.
     """
 
+    has_cache = True
+
     def __init__(self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters, store: Store) -> None:
         super().__init__(config, endpoint, slots, counters)
         self._store = store
@@ -122,12 +124,27 @@ class CachedPipeline(Pipeline):
         opened.needs_text = opened.needs_text or key is not None
         return opened
 
+    async def answers_alone(self, request: Request) -> bool:
+        """Return whether the answer of a request is stored, or may come from nowhere else."""
+        if self.config.cache_mode == "only":
+            return True
+        key = self._key(request)
+        return key is not None and self.config.cache_mode != "refresh" and await self._found(key) is not None
+
+    def keep(self, request: Request, completion: Completion) -> None:
+        """Store an answer that is whole."""
+        key, data = self._key(request), completion.to_dict()
+        if key is not None and _is_kept(data):
+            # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
+            with suppress(PydanticSerializationError, ValueError):
+                answer = StoredAnswer(to_json(data), self.endpoint.config.model, completion.cost_usd, time.time())
+                if self._store.put(key, answer, max_age_s=self.config.cache_ttl):
+                    self._store.single_flight.answered(key)
+
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
-        """Store an answer that is whole, under the request that was sent last, whose form may have changed."""
+        """Store an answer under the request that was sent last, whose form may have changed."""
         if error is None and not completion.record.cached:
-            key = self._key(request)
-            if key is not None:
-                self._keep(key, completion)
+            self.keep(request, completion)
         super().ended(request, completion, error)
 
     def _key(self, request: Request) -> bytes | None:
@@ -161,15 +178,6 @@ class CachedPipeline(Pipeline):
         with anyio.move_on_after(deadline.clip(math.inf)):
             return await waiting
         raise deadline.error("waiting for the answer to an equal call")
-
-    def _keep(self, key: bytes, completion: Completion) -> None:
-        data = completion.to_dict()
-        if _is_kept(data):
-            # A lone surrogate has no form in UTF-8, and what JSON cannot express comes from no provider.
-            with suppress(PydanticSerializationError, ValueError):
-                answer = StoredAnswer(to_json(data), self.endpoint.config.model, completion.cost_usd, time.time())
-                if self._store.put(key, answer, max_age_s=self.config.cache_ttl):
-                    self._store.single_flight.answered(key)
 
     def _completion(
         self, request: Request, found: StoredAnswer, policy: BatchPolicy | None, turn: FallbackTurn | None

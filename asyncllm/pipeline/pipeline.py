@@ -92,6 +92,7 @@ class Pipeline:
 
     Attributes:
         call_log: The log of its calls; None without one.
+        has_cache: Whether it keeps answers.
 
     Args:
         config: The profile, with the timeouts and retries of its calls.
@@ -99,6 +100,8 @@ class Pipeline:
         slots: The client's slots.
         counters: The client's counters.
     """
+
+    has_cache = False
 
     def __init__(self, config: LLMConfig, endpoint: Endpoint, slots: Slots, counters: Counters) -> None:
         self.config = config
@@ -165,6 +168,13 @@ class Pipeline:
         (stream, first), admission = await run.attempts(run.open_stream, limit, stream=True)
         admission.answered(rate_limits(stream.headers))
         return run.opened(stream, first, admission)
+
+    async def answers_alone(self, request: Request) -> bool:
+        """Return whether the answer of a request is in the cache, or may come from nowhere else."""
+        return False
+
+    def keep(self, request: Request, completion: Completion) -> None:
+        """Store the whole answer of a request in the cache, where there is one."""
 
     def ended(self, request: Request, completion: Completion, error: BaseException | None) -> None:
         """Count a call that ended with an answer, or with part of one, and emit its event."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..completions.completion import Completion, ExtractionAttempt
 from ..completions.usage import Basis, Usage
 from ..messages import Request
-from .errors import Asked, ended_early, refused, total_cost, total_usage
+from .errors import Asked, ended_early, total_cost, total_usage
+from .errors import refused as refused_error
 from .forms import TypedForms
 from .schema.readers import BadAnswerError
 
@@ -70,6 +71,7 @@ async def extract(
     max_reasks: int,
     check: Check[T] | None = None,
     context: object = None,
+    refused: Sequence[ExtractionAttempt] = (),
 ) -> Extraction[T]:
     """Ask for a value of a type, and again with the reason while the answer is invalid.
 
@@ -81,6 +83,7 @@ async def extract(
         max_reasks: How often a bad answer is asked for again.
         check: Examines a value of the type.
         context: For pydantic's validators.
+        refused: The answers that were refused before, of which the last is asked for again.
 
     Raises:
         RefusalError: The model declined.
@@ -90,7 +93,9 @@ async def extract(
         TypeError: It is no type that can be asked for.
     """
     forms = TypedForms(response_model, request, mode)
-    attempts: list[ExtractionAttempt] = []
+    attempts = [*refused]
+    if attempts:
+        forms.reask(attempts[-1].completion, attempts[-1].error or "")
     while True:
         completion = await ask(forms)
         form = forms.form
@@ -107,5 +112,5 @@ async def extract(
         attempts.append(ExtractionAttempt(completion, reason))
         if len(attempts) > max_reasks:
             wanted = Asked(form.answer_type.title, form.mode, request)
-            raise refused(wanted, attempts, form.partial(completion))
+            raise refused_error(wanted, attempts, form.partial(completion))
         forms.reask(completion, reason)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 from typing_extensions import TypeVar
 
 from .. import telemetry
-from ..completions.completion import Completion
+from ..completions.completion import Completion, ExtractionAttempt
 from ..errors import AsyncLLMError, BadRequestError, NotFoundError, ProviderError, ServerError
 from ..messages import Request
 from ..models import ModelInfo
@@ -91,6 +91,11 @@ class TypedForms(Generic[T]):
         """The form of the last request."""
         assert self._form is not None
         return self._form
+
+    @property
+    def bad(self) -> ExtractionAttempt | None:
+        """The answer that is asked for again."""
+        return None if self._bad is None else ExtractionAttempt(*self._bad)
 
     def reask(self, completion: Completion, reason: str) -> None:
         """Add a bad answer to the next request, and the reason it was refused."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..batch.deferred.job import DeferredJob
     from ..batch.input import Requests
-    from ..batch.options import BatchOptions, JournalLike, OnExpired
+    from ..batch.options import BatchOptions, DeferredOptions, JournalLike
     from ..batch.outcome import Outcome
     from ..completions.completion import Completion
     from ..completions.stream import OnInterrupt
@@ -327,10 +327,9 @@ class LLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: TypeForm[T],
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> BlockingJob[T]: ...
 
     @overload
@@ -338,25 +337,21 @@ class LLM:
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Mapping[str, object] | None = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> BlockingJob[Any]: ...
 
     def deferred(
         self,
         journal: JournalLike,
         *,
+        batch: str | None = None,
         response_model: Any = None,
-        on_expired: OnExpired = "resubmit",
-        poll_s: float | None = None,
-        **params: Unpack[CallOptions],
+        **options: Unpack[DeferredOptions],
     ) -> BlockingJob[Any]:
         """Return the deferred job that a journal has; as `AsyncLLM.deferred`."""
-        job: DeferredJob[Any] = self._async.deferred(
-            journal, response_model=response_model, on_expired=on_expired, poll_s=poll_s, **params
-        )
+        job: DeferredJob[Any] = self._async.deferred(journal, batch=batch, response_model=response_model, **options)
         return BlockingJob(job, self._loop)
 
     def warm_up(self) -> None:

@@ -9,7 +9,8 @@ from .streams import BlockingOutcomes
 
 if TYPE_CHECKING:
     # Names for type checkers; nothing is imported.
-    from ..batch.deferred.job import DeferredJob, JobStatus
+    from ..batch.deferred.job import DeferredJob
+    from ..batch.deferred.status import JobStatus
 
 T = TypeVar("T")
 

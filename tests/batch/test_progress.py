@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.console import Console
 from asyncllm import AsyncLLM
 from asyncllm.batch.journal.resumption import Resumed
 from asyncllm.batch.outcome import Outcome
-from asyncllm.batch.progress import Meter, Progress
+from asyncllm.batch.progress import DeferredProgress, Meter, Progress
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.batch.time_left import TimeLeft
 from asyncllm.completions.usage import Usage
@@ -27,7 +28,7 @@ def test_a_meter_counts_what_ends() -> None:
     """Answers, failures, what the journal had, duplicates, tokens and costs are counted apart."""
     now = 0.0
     meter = Meter(100, clock=lambda: now)
-    flow: Any = SimpleNamespace(taken=10, running=3)
+    flow: Any = SimpleNamespace(taken=10, running=3, deferred=None)
     meter.begin(flow, lambda: "input")
     usage = Usage(10, 5, basis="known")
     meter.add(Outcome(0, usage=usage, cost_usd=0.5))
@@ -248,3 +249,11 @@ async def test_what_a_callback_raises_ends_the_batch(llm: AsyncLLM, simulator: S
         with pytest.raises(LookupError, match="too dear"):
             await llm.gather(["a"], progress=refuse, journal=journal)
     assert simulator.seen.requests == 0
+
+
+def test_a_deferred_batch_shows_where_its_batches_are() -> None:
+    """Counts by state, the age of what is with the provider, and when its window ends."""
+    deferred = DeferredProgress(1, 2, 3, 4000, time.time() - 1800, time.time() + 7200)
+    line = shown(ProgressLine(), [Progress(done=5, taken=9, deferred=deferred)])
+    assert "batches: 1 not sent yet, 2 sent, 3 ended, 4,000 requests sent 30 min ago" in line
+    assert "the window ends in" in line

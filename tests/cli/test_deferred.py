@@ -78,7 +78,6 @@ def test_the_plan_shows_both_prices(run: Run, rows: Path, at_provider: list[str]
     [
         (["--no-wait"], "belong to --deferred"),
         (["--deferred", "--poll", "soon"], "--poll takes a time"),
-        (["--deferred", "--deduplicate"], "--deduplicate is for live batches"),
         (["--deferred", "--cancel"], "nothing to cancel"),
     ],
 )

@@ -32,17 +32,17 @@ def unanswered(end: str) -> ProviderError:
 
 
 async def states_of(provider: BatchProvider, ids: Collection[str]) -> Mapping[str, ProviderBatch]:
-    """Return batches by their ids; one that the provider does not have has failed."""
-    if not ids:
-        return {}
-    try:
-        return await provider.states([*ids])
-    except NotFoundError:
-        if len(ids) == 1:
-            return {id: ProviderBatch(id, "failed", 0, reason=_GONE) for id in ids}
+    """Return batches by their ids, in one request where there are several; one that is gone has failed."""
     found: dict[str, ProviderBatch] = {}
+    if len(ids) > 1:
+        found = {batch.id: batch for batch in await provider.latest() if batch.id in ids}
     for id in ids:
-        found |= await states_of(provider, (id,))
+        if id in found:
+            continue
+        try:  # older than the latest, or alone
+            found[id] = await provider.get(id)
+        except NotFoundError:
+            found[id] = ProviderBatch(id, "failed", 0, reason=_GONE)
     return found
 
 

@@ -10,7 +10,6 @@ from asyncllm.messages import Messages
 from ..engine import Flow, failed
 from ..input import BatchInput, Requests, input_of
 from ..item import BatchItem
-from ..journal.fingerprint import RequestSettings
 from ..journal.session import JournalSession
 from ..journal.store import JournalStore
 from ..outcome import Outcome
@@ -21,20 +20,28 @@ from .requests import AROUND_BYTES, RequestMaker
 
 T = TypeVar("T")
 # Items that are packed in one transaction.
-_AT_ONCE = 500
+_AT_ONCE = 200
 
 
 class Intake(Generic[T]):
     """Takes the input of one run."""
 
     def __init__(
-        self, session: JournalSession[T], maker: RequestMaker[T], given: Given, limits: BatchLimits, flow: Flow
+        self,
+        session: JournalSession[T],
+        maker: RequestMaker[T],
+        given: Given,
+        limits: BatchLimits,
+        flow: Flow,
+        *,
+        deduplicates: bool,
     ) -> None:
         self._session = session
         self._maker = maker
         self._given = given
         self._limits = limits
         self._flow = flow
+        self._deduplicates = deduplicates
 
     async def take(self, requests: Requests) -> AsyncGenerator[list[Outcome[T]], None]:
         """Pack requests, and yield the outcomes of those that are known, or cannot be sent."""
@@ -50,33 +57,51 @@ class Intake(Generic[T]):
         yield []
 
     async def _pack(self, items: Sequence[BatchItem]) -> list[Outcome[T]]:
-        to_send, ended = await self._session.register(items)
-        outcomes = [outcome for _, outcome in ended]
-        numbers = [(item.number, item.fingerprint.sent) for item in to_send]
-        waiting = await self._session.execute(lambda store: rows.waiting_among(store.connection, numbers))
-        made: list[rows.NewItem] = []
-        settings: dict[bytes, RequestSettings] = {}
         for item in items:
             self._given.add(item.index, item.messages)
-        for item in to_send:
-            if item.number in waiting:
-                continue
+        to_send, ended = await self._session.register(items)
+        outcomes = [outcome for _, outcome in ended]
+        new, duplicates = await self._divided(to_send)
+        made: list[rows.NewItem] = []
+        for item in new:
             try:
-                made.append(await self._maker.make(item))
-                settings[item.fingerprint.settings.digest] = item.fingerprint.settings
+                if (one := await self._maker.make(item)) is not None:
+                    made.append(one)
+                    continue
+                outcome = await self._maker.answered(item)
             except Exception as error:
-                outcome: Outcome[T] = failed(item, error)
-                await self._session.record(item, outcome)
-                outcomes.append(outcome)
+                outcome = failed(item, error)
+            await self._session.record(item, outcome)
+            outcomes.append(outcome)
+        shared = [self._maker.duplicate(item) for item in duplicates]
+        settings = {item.fingerprint.settings.digest: item.fingerprint.settings for item in (*new, *duplicates)}
 
         def pack(store: JournalStore) -> None:
             for one in settings.values():
                 store.note_settings(one)
             rows.pack(store.connection, made, self._limits, AROUND_BYTES)
+            for item in shared:
+                rows.insert(store.connection, rows.DUPLICATES, item)
 
-        if made:
+        if made or shared:
             await self._session.execute(pack)
         return outcomes
+
+    async def _divided(self, items: Sequence[BatchItem]) -> tuple[list[BatchItem], list[BatchItem]]:
+        """Return the items that are not with the provider yet, and those that share the answer of another."""
+        numbers = [(item.number, item.fingerprint.sent) for item in items]
+        waiting = await self._session.execute(lambda store: rows.waiting_among(store.connection, numbers))
+        left = [item for item in items if item.number not in waiting]
+        if not self._deduplicates:
+            return left, []
+        sent = [item.fingerprint.sent for item in left]
+        under_way = await self._session.execute(lambda store: rows.under_way(store.connection, sent))
+        new: list[BatchItem] = []
+        duplicates: list[BatchItem] = []
+        for item in left:
+            (duplicates if item.fingerprint.sent in under_way else new).append(item)
+            under_way.add(item.fingerprint.sent)
+        return new, duplicates
 
 
 async def _chunk(source: BatchInput) -> list[Messages]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
 from asyncllm.completions.call_record import Attempt, CallRecord
-from asyncllm.completions.completion import Completion
+from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.surrogates import mend_answer
-from asyncllm.completions.usage import Usage
+from asyncllm.completions.usage import Basis, Usage
 from asyncllm.errors import ProviderError, UnsupportedError
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
 from asyncllm.structured import TypedForms, extract
+from asyncllm.structured.errors import total_cost, total_usage
 
 from ..engine import Done, failed
 from ..item import BatchItem
@@ -25,7 +27,7 @@ from ..journal.fingerprint import id_of
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
 from .providers.provider import BatchProvider, BatchResult
-from .requests import DeferredCalls, KeptRequest
+from .requests import AskedAgain, DeferredCalls, KeptRequest
 from .rows import BatchRow, ItemRow
 
 if TYPE_CHECKING:
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Lines that are read, and whose outcomes are written down, at once.
-AT_ONCE = 500
+AT_ONCE = 200
 Ended = tuple[ItemRow, Outcome[T]]
 Send = Callable[[], Awaitable[Done[T]]]
 # The end of a kept request without a type.
 _NO_TYPE = b'"mode":null}'
+# A request whose answer was refused before has this, and others seldom.
+_REFUSED = b'"refused":[['
 
 
 class Given:
@@ -90,19 +94,38 @@ class Item:
 
 
 class Reader(Generic[T]):
-    """Makes outcomes of what a provider sends for the items of one job."""
+    """Makes outcomes of what a provider sends for the items of one job.
+
+    Args:
+        path: The journal, beside which the file of results lies while it is read.
+        defers_reasks: Whether a refused typed answer is asked for again in another batch, rather than live.
+
+    Attributes:
+        asked_again: Items that go into another batch for it; the caller packs them.
+    """
 
     def __init__(
-        self, provider: BatchProvider, pipeline: Pipeline, calls: DeferredCalls[T], given: Given, path: Path
+        self,
+        provider: BatchProvider,
+        pipeline: Pipeline,
+        calls: DeferredCalls[T],
+        given: Given,
+        path: Path,
+        *,
+        defers_reasks: bool,
     ) -> None:
         self._provider = provider
         self._pipeline = pipeline
         self._calls = calls
         self._given = given
         self._file = path.with_name(f"{path.name}-results")
+        self._defers_reasks = defers_reasks
+        self.asked_again: list[tuple[ItemRow, AskedAgain]] = []
         self._stall = Stall()
-        prices = pipeline.endpoint.info.prices
-        self._prices: Prices | None = None if prices is None else batch_prices(prices)[0]
+        self._live_prices = prices = pipeline.endpoint.info.prices
+        self._prices: Prices | None
+        self._prices, is_known = (None, True) if prices is None else batch_prices(prices)
+        self._price_basis: Basis = "known" if is_known else "estimated"
 
     async def lines(self, sources: Sequence[str]) -> AsyncGenerator[list[bytes], None]:
         """Yield the lines of results, as they come; a download that is cut goes on where it was."""
@@ -137,17 +160,15 @@ class Reader(Generic[T]):
                 raise cut
             await anyio.sleep(config.retry_min_wait)
 
-    def results(self, row: BatchRow, lines: Sequence[bytes]) -> dict[int, BatchResult]:
-        """Return the results of a batch's requests by their numbers; the first where there is more than one."""
-        found: dict[int, BatchResult] = {}
+    def results(self, lines: Sequence[bytes]) -> dict[str, BatchResult]:
+        """Return the results of requests by the ids that they were sent with; of several, the first."""
+        found: dict[str, BatchResult] = {}
         for line in lines:
             try:
                 result = self._provider.read_result(line)
             except ValueError:
                 continue  # its request has no result then
-            mark, _, number = result.custom_id.rpartition("-")
-            if mark == row.mark and number.isdecimal():
-                found.setdefault(int(number), result)
+            found.setdefault(result.custom_id, result)
         return found
 
     async def outcomes(self, row: BatchRow, results: Sequence[tuple[ItemRow, BatchResult]]) -> list[Ended[T]]:
@@ -164,11 +185,12 @@ class Reader(Generic[T]):
                     typed.append((item, self._extracting(item, wanted, completion)))
                     continue
             except Exception as error:
-                ended.append((item_row, failed(item, error)))
+                ended.append((item_row, _failed(item, error)))
             else:
-                ended.append(
-                    (item_row, self._done(item, Done(cast(T, completion.text), completion, completion.cost_usd)))
-                )
+                if self._pipeline.has_cache:
+                    self._pipeline.keep(item.kept.request, completion)
+                done = Done(cast(T, completion.text), completion, completion.cost_usd)
+                ended.append((item_row, done.outcome(item)))
         return ended + await self._together(typed) if typed else ended
 
     async def live(self, items: Sequence[ItemRow]) -> list[Ended[T]]:
@@ -181,11 +203,16 @@ class Reader(Generic[T]):
                 sending.append((item, self._sending(item)))
             except UnsupportedError as error:
                 ended.append((row, failed(item, error)))
-        return ended + await self._together(sending)
+        ended += await self._together(sending)
+        return [(row, _with_refused(Item(row, self._given), outcome)) for row, outcome in ended]
 
     def failed(self, row: ItemRow, error: ProviderError) -> Ended[T]:
         """Return the outcome of an item that was not answered."""
-        return row, failed(Item(row, self._given), self._described(error))
+        return row, _failed(Item(row, self._given), self._described(error))
+
+    def not_asked_again(self, row: ItemRow, again: AskedAgain, error: Exception) -> Ended[T]:
+        """Return the outcome of an item whose answer was refused, and that cannot be asked for again."""
+        return row, _plus(failed(Item(row, self._given), error), again.kept.refused)
 
     async def _together(self, work: Sequence[tuple[Item, Send[T]]]) -> list[Ended[T]]:
         ended: list[Ended[T]] = []
@@ -193,19 +220,17 @@ class Reader(Generic[T]):
         async def run(item: Item, send: Send[T]) -> None:
             try:
                 done: Done[T] = await send()
+            except AskedAgain as again:
+                self.asked_again.append((item.row, again))
             except Exception as error:
                 ended.append((item.row, failed(item, error)))
             else:
-                ended.append((item.row, self._done(item, done)))
+                ended.append((item.row, done.outcome(item)))
 
         async with anyio.create_task_group() as group:
             for item, send in work:
                 group.start_soon(run, item, send)
         return ended
-
-    def _done(self, item: Item, done: Done[T]) -> Outcome[T]:
-        usage = done.usage if done.usage is not None or done.completion is None else done.completion.usage
-        return Outcome(item.index, item.id, item.data, done.value, done.completion, None, done.cost_usd, usage)
 
     def _sending(self, item: Item) -> Send[T]:
         own = self._given.response_model(item.index) if self._type_of(item) is not None else None
@@ -232,14 +257,22 @@ class Reader(Generic[T]):
         answers = [completion]
 
         async def ask(forms: TypedForms[Any]) -> Completion:
-            if not answers:
+            if not answers and not self._defers_reasks:
                 return await self._calls.complete(forms)
-            await forms.request(self._pipeline.endpoint)  # the form that it was asked in
-            return answers.pop()
+            request = await forms.request(self._pipeline.endpoint)
+            if answers:  # the form that it was asked in has been made
+                self._pipeline.keep(request, answers[0])
+                return answers.pop()
+            assert forms.bad is not None, "an answer was refused"
+            raise AskedAgain(request, replace(item.kept, refused=(*item.kept.refused, forms.bad)))
 
         async def run() -> Done[T]:
-            kept, most = item.kept, self._pipeline.config.max_reasks
-            found = await extract(cast(Any, wanted), kept.request, ask, mode=str(kept.mode), max_reasks=most)
+            kept = item.kept
+            mode = kept.mode or ("tools" if completion.tool_calls else "md_json")  # of a batch of something else
+            most = self._pipeline.config.max_reasks if kept.is_known else 0
+            found = await extract(
+                cast(Any, wanted), kept.request, ask, mode=mode, max_reasks=most, refused=kept.refused
+            )
             return Done(found.value, found.completion, found.cost_usd, found.usage)
 
         return run
@@ -259,10 +292,13 @@ class Reader(Generic[T]):
             attempts=[attempt],
             elapsed_s=elapsed_s,
         )
-        completion = Completion(data, record, price=self._price)
+        completion = Completion(data, record, price=self._price, price_basis=self._price_basis)
         if completion.usage.basis == "unknown":
             sent = estimate_tokens(item.kept.request.messages)
             completion.usage = Usage(sent, estimate_tokens(completion.text), basis="estimated")
+        live_usd = cost_usd(completion.usage, self._live_prices)
+        if live_usd is not None and completion.cost_usd is not None:
+            record.saved_usd = live_usd - completion.cost_usd
         self._pipeline.counters.calls += 1
         self._pipeline.counters.succeeded += 1
         self._pipeline.counters.add(completion)
@@ -286,6 +322,23 @@ class Reader(Generic[T]):
             ),
         )
         return error
+
+
+def _failed(item: Item, error: Exception) -> Outcome[Any]:
+    return _with_refused(item, failed(item, error))
+
+
+def _with_refused(item: Item, outcome: Outcome[T]) -> Outcome[T]:
+    """Return an outcome with what the refused answers before it have cost."""
+    return _plus(outcome, item.kept.refused) if _REFUSED in item.row.request and item.kept.refused else outcome
+
+
+def _plus(outcome: Outcome[T], refused: Sequence[ExtractionAttempt]) -> Outcome[T]:
+    cost, usage = total_cost(refused), total_usage(refused)
+    if outcome.usage is not None:
+        cost = None if cost is None or outcome.cost_usd is None else cost + outcome.cost_usd
+        usage += outcome.usage
+    return replace(outcome, cost_usd=cost, usage=usage)
 
 
 def _complete_lines(path: Path, at: int, *, is_whole: bool) -> Iterator[tuple[list[bytes], int]]:

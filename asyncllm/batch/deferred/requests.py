@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
-from asyncllm.completions.completion import Completion
+from asyncllm.completions.call_record import CallRecord
+from asyncllm.completions.completion import Completion, ExtractionAttempt
+from asyncllm.completions.usage import Usage
 from asyncllm.config import LLMConfig
 from asyncllm.errors import BudgetExceededError, RequestTooLargeError, UnsupportedError
 from asyncllm.messages import Messages, Request
@@ -19,6 +21,8 @@ from ..engine import Done
 from ..item import BatchItem
 from ..journal.fingerprint import Fingerprinter
 from ..journal.session import Restore
+from ..outcome import Outcome
+from ..stall import ItemPolicy, Stall
 from .providers.provider import BatchProvider
 from .rows import ItemRow, NewItem
 
@@ -61,17 +65,50 @@ class KeptRequest:
     Attributes:
         mode: The mode in which its type was asked for; None for a text.
         data: The caller's own, where the journal keeps it.
+        refused: The answers that were refused before.
+        is_known: Whether it is known; of a batch that something else created, it may not be.
     """
 
     request: Request
     mode: str | None
     data: object = None
+    refused: tuple[ExtractionAttempt, ...] = ()
+    is_known: bool = True
 
     @classmethod
     def read(cls, item: ItemRow) -> KeptRequest:
         """Return the request of an item."""
         kept = cast("dict[str, Any]", from_json(item.request))
-        return cls(Request(kept["messages"], **kept["params"]), kept["mode"], kept.get("data"))
+        refused = tuple(_refused(*one) for one in kept.get("refused", ()))
+        request = Request(kept["messages"], **kept["params"])
+        return cls(request, kept["mode"], kept.get("data"), refused, "unknown" not in kept)
+
+    def encode(self) -> bytes:
+        """Return its form in the journal."""
+        kept: dict[str, object] = {"messages": self.request.messages, "params": dict(self.request.params)}
+        if self.data is not None:
+            kept["data"] = self.data
+        if self.refused:
+            answers = ((one.completion, one.error) for one in self.refused)
+            kept["refused"] = [(c.to_dict(), asdict(c.usage), c.cost_usd, error) for c, error in answers]
+        if not self.is_known:
+            kept["unknown"] = True
+        kept["mode"] = self.mode  # the last, where the reader looks for it
+        return to_json(kept, serialize_unknown=True)
+
+
+class AskedAgain(Exception):
+    """A typed answer was refused, and its request goes into another batch.
+
+    Attributes:
+        request: What is sent, with the reason.
+        kept: What is kept of it.
+    """
+
+    def __init__(self, request: Request, kept: KeptRequest) -> None:
+        super().__init__()
+        self.request = request
+        self.kept = kept
 
 
 class RequestMaker(Generic[T]):
@@ -80,25 +117,29 @@ class RequestMaker(Generic[T]):
     Args:
         left_usd: What may be spent; None for any sum.
         keep_data: Whether the `data` of requests is kept too.
+        at_live_prices: Whether the budget is taken at the prices of live calls, as some may go out live.
     """
 
     def __init__(
         self,
         calls: DeferredCalls[T],
-        endpoint: Endpoint,
+        pipeline: Pipeline,
         provider: BatchProvider,
         left_usd: float | None,
         *,
         keep_data: bool,
+        at_live_prices: bool = False,
     ) -> None:
         self._calls = calls
-        self._endpoint = endpoint
+        self._pipeline = pipeline
+        self._endpoint = endpoint = pipeline.endpoint
         self._provider = provider
         self._left_usd = left_usd
         self._keep_data = keep_data
+        self._price_ratio = 1.0 if at_live_prices else price_ratio(endpoint)
 
-    async def make(self, item: BatchItem) -> NewItem:
-        """Return what is sent for an item.
+    async def make(self, item: BatchItem) -> NewItem | None:
+        """Return what is sent for an item; None where the cache has its answer.
 
         Raises:
             Exception: It cannot be sent in a batch.
@@ -116,37 +157,61 @@ class RequestMaker(Generic[T]):
             forms: TypedForms[Any] = TypedForms(cast(Any, wanted), request, config.structured_mode)
             formed = await forms.request(endpoint)
             mode = forms.form.mode
-        call = endpoint.call(formed, config.timeout)
+        if await self._pipeline.answers_alone(formed):
+            return None
+        data = item.data if self._keep_data else None
+        identity = item.number, item.occurrence, item.fingerprint.sent, item.fingerprint.prompt
+        return self._new(*identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data))
+
+    async def answered(self, item: BatchItem) -> Outcome[T]:
+        """Return the outcome of an item whose answer is in the cache."""
+        done = await self._calls.send(item, ItemPolicy(Stall(), None, item))
+        return done.outcome(item)
+
+    def duplicate(self, item: BatchItem) -> NewItem:
+        """Return what is kept of an item that shares the answer of another."""
+        _, request = self._calls.prepare(item.messages)
+        fingerprint, kept = item.fingerprint, KeptRequest(request, None, item.data if self._keep_data else None)
+        identity = item.number, item.occurrence, fingerprint.sent, fingerprint.prompt, fingerprint.settings.digest
+        return NewItem(*identity, 0.0, "", {}, kept.encode(), b"")
+
+    def make_again(self, item: ItemRow, again: AskedAgain) -> NewItem:
+        """Return what is sent for an item whose answer was refused.
+
+        Raises:
+            Exception: It cannot be sent in a batch.
+        """
+        identity = item.number, item.occurrence, item.sent, item.prompt, item.settings
+        return self._new(*identity, again.request, again.kept)
+
+    def _new(
+        self,
+        number: int,
+        occurrence: int,
+        sent: bytes,
+        prompt: bytes,
+        settings: bytes,
+        formed: Request,
+        kept: KeptRequest,
+    ) -> NewItem:
+        endpoint = self._endpoint
+        call = endpoint.call(formed, endpoint.config.timeout)
         if call.request is None:
             raise UnsupportedError(
-                f"the request is one that litellm serves for {config.model}, which has no batches here.",
+                f"the request is one that litellm serves for {endpoint.config.model}, which has no batches here.",
                 hint="Send it live.",
             )
         body = call.request.encode()
         if len(body) + AROUND_BYTES > self._provider.limits.size_bytes:
             raise RequestTooLargeError(f"the request has {len(body):,} bytes, which is more than a batch may have.")
-        kept: dict[str, object] = {"messages": request.messages, "params": dict(request.params)}
-        if self._keep_data and item.data is not None:
-            kept["data"] = item.data
-        kept["mode"] = mode  # the last, where the reader looks for it
-        fingerprint = item.fingerprint
-        return NewItem(
-            item.number,
-            item.occurrence,
-            fingerprint.sent,
-            fingerprint.prompt,
-            fingerprint.settings.digest,
-            0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call)),
-            self._provider.reading_of(call.request),
-            self._provider.headers_of(call.request),
-            to_json(kept, serialize_unknown=True),
-            body,
-        )
+        worst_usd = 0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call))
+        reading, headers = self._provider.reading_of(call.request), self._provider.headers_of(call.request)
+        return NewItem(number, occurrence, sent, prompt, settings, worst_usd, reading, headers, kept.encode(), body)
 
     def _reserve(self, worst_usd: float) -> float:
-        """Take the worst case of a request, at the prices of batches, from the budget."""
+        """Take the worst case of a request from the budget."""
         assert self._left_usd is not None
-        worst_usd *= price_ratio(self._endpoint)
+        worst_usd *= self._price_ratio
         if worst_usd > self._left_usd:
             raise BudgetExceededError(
                 f"the request may cost ${worst_usd:.4f}, and of the budget ${self._left_usd:.4f} is left; it was not "
@@ -165,3 +230,10 @@ def price_ratio(endpoint: Endpoint) -> float:
     live, deferred = prices.standard, batch_prices(prices)[0].standard
     pairs = ((live.input, deferred.input), (live.output, deferred.output))
     return max((below / above for above, below in pairs if above and below is not None), default=1.0)
+
+
+def _refused(
+    answer: dict[str, object], usage: Mapping[str, Any], cost_usd: float | None, reason: str
+) -> ExtractionAttempt:
+    record = CallRecord("", "", "", "journal", started_at=0.0)
+    return ExtractionAttempt(Completion(answer, record, usage=Usage(**usage), price=lambda _: cost_usd), reason)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,39 +10,37 @@ from typing import Generic, TypeVar
 from anyio import CancelScope, sleep
 
 from asyncllm import telemetry
-from asyncllm.errors import BadRequestError, ProviderError
+from asyncllm.errors import ProviderError
 from asyncllm.messages import Request
 
 from ..engine import Flow
 from ..input import Requests, on_thread
-from ..journal.answer_row import AnswerRow
-from ..journal.entry import JournalEntry, encode
-from ..journal.fingerprint import Fingerprint, RequestSettings
+from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from ..journal.resumption import Resumed
 from ..journal.session import JournalSession
-from ..journal.store import JournalStore
-from ..options import OnExpired
+from ..options import OnExpired, Reasks
 from ..outcome import Outcome
+from ..progress import DeferredProgress
 from . import rows
+from .adoption import Adoption
+from .ended_batches import EndedBatches
 from .ends import error_of, states_of, unanswered
 from .intake import Intake
+from .live_share import LiveShare
 from .pauses import Pauses
 from .providers.opening import open_provider
-from .providers.provider import BatchResult, ProviderBatch
-from .reading import AT_ONCE, Ended, Given, Reader
-from .requests import DeferredCalls, KeptRequest, RequestMaker
+from .providers.provider import ProviderBatch
+from .reading import AT_ONCE, Given, Reader
+from .requests import DeferredCalls, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
+from .settling import Settler
 
 T = TypeVar("T")
 
-# How many batches an expired item may be in, before it is sent live.
-_ROUNDS = 2
 # A list of batches is up to date after this long, by what providers show.
 SETTLE_S = 10.0
-# What the codes say by which a batch does not fit into the account's queue. Source: OpenAI's and Azure's answers.
-_QUEUE_IS_FULL = ("token_limit_exceeded", "enqueued")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +49,21 @@ class DeferredSettings:
 
     Attributes:
         on_expired: What becomes of a request for which the provider's window ended.
+        reask: Where a typed answer that is not valid is asked for again.
         poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
         budget_usd: What all runs of the journal may spend.
+        deduplicates: Whether identical requests are sent once.
+        batch: A batch that something else created, to be read into the journal.
+        is_mixed: Whether what the limits of live calls leave free is sent live.
     """
 
     on_expired: OnExpired = "resubmit"
+    reask: Reasks = "live"
     poll_s: float | None = None
     budget_usd: float | None = None
+    deduplicates: bool = False
+    batch: str | None = None
+    is_mixed: bool = False
 
 
 class DeferredRun(Generic[T]):
@@ -98,8 +103,12 @@ class DeferredRun(Generic[T]):
             requests=() if requests is None else requests,
             opened=self._opened,
             resumes=requests is None,
+            deduplicate=settings.deduplicates,
+            keeps_leaders=False,
         )
+        self._settler = Settler[T](self._session, journal, self._given, has_input=requests is not None)
         self._reader: Reader[T]
+        self._maker: RequestMaker[T]
         self._sender: Sender[T]
         self._pauses = Pauses(settings.poll_s)
         self.is_over = False
@@ -116,26 +125,48 @@ class DeferredRun(Generic[T]):
         """
         pipeline = await self._calls.pipeline()
         self._provider = open_provider(pipeline.endpoint)
+        self._pipeline = pipeline
         await self._session.open(pipeline.config.max_concurrency)
         try:
-            await self._session.execute(lambda store: rows.create_tables(store.connection))
-            if self._requests is not None:
-                await self._session.execute(lambda store: rows.drop_unsent(store.connection))
+            await self._prepare()
         except BaseException:
             with CancelScope(shield=True):
                 await self.close()
             raise
-        self._pipeline = pipeline
-        path, config = self._journal.path, pipeline.config
-        self._reader = Reader(self._provider, pipeline, self._calls, self._given, path)
+
+    async def _prepare(self) -> None:
+        """Make what works on the journal, and bring its tables up to date."""
+        session, provider, pipeline, path = self._session, self._provider, self._pipeline, self._journal.path
+        await session.execute(lambda store: rows.create_tables(store.connection))
+        if self._requests is not None:
+            await session.execute(lambda store: rows.drop_unsent(store.connection))
+        if self.settings.deduplicates:
+            await session.execute(lambda store: rows.index_duplicates(store.connection))
+        self._live_share = LiveShare(pipeline)
+        defers_reasks = self.settings.reask == "deferred"
+        self._reader = Reader(provider, pipeline, self._calls, self._given, path, defers_reasks=defers_reasks)
+        self._maker = RequestMaker(
+            self._calls,
+            pipeline,
+            provider,
+            await self._left_usd(),
+            keep_data=self._given.is_journaled,
+            at_live_prices=self.settings.is_mixed,
+        )
         self._sender = Sender(
-            self._provider,
-            self._session,
+            provider,
+            session,
             path,
-            retries=config.num_retries,
+            retries=pipeline.config.num_retries,
             is_retryable=self._calls.is_retryable,
             settle_s=SETTLE_S,
         )
+        adoption = Adoption(session, provider, self._reader, is_typed=self._calls.response_model is not None)
+        self._ended = EndedBatches(
+            session, self._reader, self._maker, self._sender, adoption, provider.limits, self.settings.on_expired
+        )
+        if self.settings.batch is not None:
+            await adoption.begin(self.settings.batch)
 
     async def close(self) -> None:
         """Close the journal; what is with the provider stays there."""
@@ -185,7 +216,7 @@ class DeferredRun(Generic[T]):
         for row in await self._batches("filling", "ready"):
             items = await self._next_items(row.batch)
             while items:
-                await self._settle([self._reader.failed(item, unanswered("cancelled")) for item in items])
+                await self._settler.settle([self._reader.failed(item, unanswered("cancelled")) for item in items])
                 items = await self._next_items(row.batch)
             await self._change(row, "closed", status="cancelled")
         await self._poll()
@@ -197,13 +228,8 @@ class DeferredRun(Generic[T]):
     async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
         """Take the input, pack what has to be sent, send what is full, and yield what is known of it."""
         assert self._requests is not None
-        session, left_usd = self._session, self.settings.budget_usd
-        if left_usd is not None:
-            left_usd -= self._spent_usd + await session.execute(lambda store: rows.reserved_usd(store.connection))
-        maker = RequestMaker(
-            self._calls, self._pipeline.endpoint, self._provider, left_usd, keep_data=self._given.is_journaled
-        )
-        intake = Intake(session, maker, self._given, self._provider.limits, self.flow)
+        limits, deduplicates = self._provider.limits, self.settings.deduplicates
+        intake = Intake(self._session, self._maker, self._given, limits, self.flow, deduplicates=deduplicates)
         async with aclosing(intake.take(self._requests)) as taken:
             async for known in taken:
                 for outcome in known:
@@ -211,6 +237,13 @@ class DeferredRun(Generic[T]):
                 if await self._batches("ready"):
                     for outcome in await self._send_ready():
                         yield outcome
+
+    async def _left_usd(self) -> float | None:
+        """Return what is left of the budget; None where there is none."""
+        if self.settings.budget_usd is None:
+            return None
+        reserved_usd = await self._session.execute(lambda store: rows.reserved_usd(store.connection))
+        return self.settings.budget_usd - self._spent_usd - reserved_usd
 
     async def _from_journal(self) -> AsyncGenerator[Outcome[T], None]:
         """Yield the outcomes that the journal has."""
@@ -250,19 +283,21 @@ class DeferredRun(Generic[T]):
         for outcome in await self._send_ready():
             yield outcome
         for row, found in await self._poll():
-            async with aclosing(self._read(row, found)) as chunks:
+            async with aclosing(self._ended.read(row, found)) as chunks:
                 async for chunk in chunks:
-                    for outcome in await self._settle(chunk):
+                    for outcome in await self._settler.settle(chunk):
                         yield outcome
         while items := await self._next_items(rows.LIVE, most=2 * self._pipeline.config.max_concurrency):
-            for outcome in await self._settle(await self._reader.live(items)):
+            for outcome in await self._settler.settle(await self._reader.live(items)):
                 yield outcome
 
     async def _send_ready(self) -> list[Outcome[T]]:
         """Send what is ready, and return the outcomes of requests that the provider refused."""
+        if self.settings.is_mixed:
+            await self._session.execute(lambda store: self._live_share.take(store.connection))
         await self._sender.send()
         refused, self._sender.refused = self._sender.refused, []
-        return await self._settle([self._reader.failed(item, error) for item, error in refused])
+        return await self._settler.settle([self._reader.failed(item, error) for item, error in refused])
 
     async def _poll(self) -> list[tuple[BatchRow, ProviderBatch]]:
         """Ask for the state of the batches, note it, and return those that have ended."""
@@ -279,85 +314,12 @@ class DeferredRun(Generic[T]):
         for id, state in states.items():
             row, expires_at = open_rows[id], state.expires_at or open_rows[id].expires_at
             await self._change(row, "open", status=state.status, answered=state.answered, expires_at=expires_at)
+        self.flow.deferred = _progress(await self._batches())
         answered = sum(state.answered for state in states.values())
         telemetry.emit(telemetry.INFO, "deferred.polled", open=len(states), answered=answered)
         self.flow.running = sum(state.requests - state.answered for state in states.values() if state.status == "open")
         self.polled()
         return [(open_rows[id], state) for id, state in states.items() if state.status != "open"]
-
-    async def _read(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
-        """Read a batch that has ended, and yield the outcomes of its items."""
-        if found.status == "failed":
-            async for failures in self._refused(row, found):
-                yield failures
-            return
-        async with aclosing(self._reader.lines(found.results)) as chunks:
-            async for lines in chunks:
-                yield await self._chunk(row, lines)
-        leaving = "0" if self.settings.on_expired == "fail" else rows.expired(found.status)
-        while items := await self._next_items(row.batch, leaving=leaving):
-            yield [self._reader.failed(item, unanswered(item.fate or found.status)) for item in items]
-        again = _ROUNDS if self.settings.on_expired == "resubmit" else 0
-        await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
-
-    async def _chunk(self, row: BatchRow, lines: Sequence[bytes]) -> list[Ended[T]]:
-        results = self._reader.results(row, lines)
-        found = await self._session.execute(lambda store: rows.items_of(store.connection, row.batch, list(results)))
-        fates: list[tuple[str, int]] = []
-        ended: list[tuple[ItemRow, BatchResult]] = []
-        for number, item in found.items():
-            result = results[number]
-            if result.fate is not None:
-                fates.append((result.fate, number))
-            else:
-                ended.append((item, result))
-        if fates:
-            await self._session.execute(lambda store: rows.note_fates(store.connection, fates))
-        return await self._reader.outcomes(row, ended)
-
-    async def _refused(self, row: BatchRow, found: ProviderBatch) -> AsyncGenerator[list[Ended[T]], None]:
-        """Handle a batch that the provider refused as a whole."""
-        reason = found.reason or "the provider gave no reason"
-        if any(word in f"{found.code} {found.reason}".lower() for word in _QUEUE_IS_FULL):
-            await self._sender.postpone(row)
-            return
-        error = BadRequestError(f"the provider refused the batch: {reason}")
-        item = None if found.line is None else await self._sender.item_at(row, found.line)
-        if item is not None:
-            yield [self._reader.failed(item, error)]
-            await self._session.execute(lambda store: rows.send_again(store.connection, row.batch))
-            return
-        while items := await self._next_items(row.batch):
-            yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
-        await self._change(row, "closed", status="failed")
-
-    async def _settle(self, ended: Sequence[Ended[T]]) -> list[Outcome[T]]:
-        """Write down how items ended, and return the outcomes of those that belong to this input."""
-        if not ended:
-            return []
-        now, run, keeps_prompts = time.time(), self._session.run, self._journal.keep_prompts
-        written: list[tuple[AnswerRow, RequestSettings]] = []
-        for item, outcome in ended:
-            settings = RequestSettings(item.settings, {})
-            fingerprint = Fingerprint(item.key, item.sent, item.prompt, settings)
-            elapsed_s = outcome.attempts[-1].elapsed_s if outcome.attempts else 0.0
-            entry = encode(
-                outcome,
-                run,
-                started_at=now - elapsed_s,
-                elapsed_s=elapsed_s,
-                data=outcome.data if self._journal.keep_data else None,
-                prompt=KeptRequest.read(item).request.messages if keeps_prompts else None,
-            )
-            written.append((AnswerRow.of(item.number, item.occurrence, fingerprint, outcome, entry), settings))
-
-        def settle(store: JournalStore) -> None:
-            for row, settings in written:
-                store.record(row, settings, was_sent=True)
-            rows.drop_items(store.connection, [item.number for item, _ in ended])
-
-        await self._session.execute(settle)
-        return [outcome for item, outcome in ended if self._requests is None or item.run == run]
 
     async def _batches(self, *states: rows.State) -> list[BatchRow]:
         return await self._session.execute(lambda store: list(rows.batches(store.connection, *states)))
@@ -369,3 +331,12 @@ class DeferredRun(Generic[T]):
 
     async def _change(self, row: BatchRow, state: rows.State, **columns: object) -> None:
         await self._session.execute(lambda store: rows.set_state(store.connection, row.batch, state, **columns))
+
+
+def _progress(batches: Sequence[BatchRow]) -> DeferredProgress:
+    sent = [row for row in batches if row.state == "open"]
+    ended = sum(row.state == "closed" for row in batches)
+    requests = sum(row.requests for row in sent)
+    oldest_at = min((row.created_at for row in sent), default=0.0)
+    window_ends_at = min((row.expires_at for row in sent if row.expires_at), default=0.0)
+    return DeferredProgress(len(batches) - len(sent) - ended, len(sent), ended, requests, oldest_at, window_ends_at)

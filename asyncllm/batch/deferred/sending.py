@@ -25,7 +25,7 @@ from .rows import BatchRow, ItemRow
 
 T = TypeVar("T")
 # Bodies that are read from the journal at once.
-_AT_ONCE = 500
+_AT_ONCE = 200
 # A refused batch is divided after so many refusals with none of this job under way: others of the account pass first.
 _REFUSALS = 3
 _FAILED = "the provider did not take the batch"

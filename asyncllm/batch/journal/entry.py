@@ -98,7 +98,9 @@ class JournalEntry:
             cached=self.cached,
             saved_usd=self.saved_usd,
         )
-        return Completion(self.answer, record, usage=self.answer_usage, price=lambda _: self.answer_cost_usd)
+        basis: Basis = "estimated" if self.cost_basis == "estimated" else "known"
+        price = self.answer_cost_usd
+        return Completion(self.answer, record, usage=self.answer_usage, price=lambda _: price, price_basis=basis)
 
 
 def encode(
@@ -143,6 +145,7 @@ def encode(
             "first_token_s": record.first_token_s,
             "cached": record.cached or None,
             "saved_usd": record.saved_usd,
+            "cost_basis": "estimated" if outcome.cost_basis == "estimated" != completion.usage.basis else None,
         }
     return _to_json({name: value for name, value in entry.items() if value is not None})
 
@@ -168,7 +171,7 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         finish_reason=finish_reason,
         usage=usage,
         cost_usd=cost,
-        cost_basis="unknown" if cost is None else usage.basis if usage.basis != "unknown" else "known",
+        cost_basis="unknown" if cost is None else known.get("cost_basis") or _known_unless(usage.basis),
         attempts=attempts,
         queued_s=sum(attempt.queued_s for attempt in attempts),
         waited_s=sum(attempt.waited_s for attempt in attempts),
@@ -179,6 +182,10 @@ def decode(entry: bytes, index: int, id: str | None) -> JournalEntry:
         cached=known.get("cached", False),
         **{name: known.get(name) for name in _AS_WRITTEN},
     )
+
+
+def _known_unless(basis: Basis) -> Basis:
+    return "estimated" if basis == "estimated" else "known"
 
 
 # Fields of an entry that are read as they were written.

@@ -115,9 +115,12 @@ def settings_of(parts: Mapping[str, str], own: frozenset[str] = frozenset()) -> 
 
 def key_of(id: str | None, prompt: bytes, settings: RequestSettings) -> bytes:
     """Return the key of an item."""
-    if id is not None:
-        return _BY_ID + str(id).encode("utf-8", "surrogatepass")
-    return _BY_HASH + _sent(prompt, settings)
+    return _BY_HASH + _sent(prompt, settings) if id is None else key_of_id(str(id))
+
+
+def key_of_id(id: str) -> bytes:
+    """Return the key of an item with an id."""
+    return _BY_ID + id.encode("utf-8", "surrogatepass")
 
 
 def id_of(key: bytes) -> str | None:

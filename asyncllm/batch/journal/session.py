@@ -14,7 +14,7 @@ from asyncllm.messages import Messages, Request
 
 from ..input import Requests, items_in_memory
 from ..item import BatchItem
-from ..outcome import Outcome
+from ..outcome import Outcome, duplicate
 from .answer_row import AnswerRow
 from .entry import JournalEntry, encode
 from .fingerprint import Fingerprint, Fingerprinter, changes
@@ -44,6 +44,7 @@ class JournalSession(Generic[T]):
         opened: Called with what the journal has, before anything is sent.
         charged: Returns what the run has taken out of its budget, requests that were lost on the way included.
         resumes: Whether it goes on with the latest run, without an input.
+        keeps_leaders: Whether identical requests under way are found here; else the caller finds them.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class JournalSession(Generic[T]):
         opened: Callable[[Resumed], object] = lambda resumed: None,
         charged: Callable[[], float] = lambda: 0.0,
         resumes: bool = False,
+        keeps_leaders: bool = True,
     ) -> None:
         self._journal = journal
         self._path = None if journal is None else journal.path
@@ -67,6 +69,7 @@ class JournalSession(Generic[T]):
         self._opened = opened
         self._charged = charged
         self._resumes = resumes
+        self._keeps_leaders = keeps_leaders
         self._lock: JournalLock | None = None
         self._in_flight: InFlightFile | None = None
         self._writer: JournalWriter
@@ -149,7 +152,7 @@ class JournalSession(Generic[T]):
             self._leaders.pop(sent, None)
             # Kept until the next items are registered: those that are being looked up now would not find it.
             self._just_ended[sent] = outcome
-            ended += [(follower, _duplicate(follower, outcome, item.index)) for follower in item.followers]
+            ended += [(follower, duplicate(outcome, follower, item.index)) for follower in item.followers]
         await self._write(ended)
         return ended
 
@@ -182,9 +185,7 @@ class JournalSession(Generic[T]):
         connection = open_to_write(self._path, "normal" if self._journal is None else self._journal.durability)
         store = JournalStore(connection, self._path, find_duplicates=self._deduplicate)
         try:
-            if self._resumes:
-                store.resume()
-            else:
+            if not self._resumes or not store.resume():
                 in_flight = {} if self._path is None else read_in_flight(self._path)
                 self._unknown = store.begin(self._fingerprinter.base.parts, in_flight, time.time())
         except BaseException:
@@ -231,7 +232,7 @@ class JournalSession(Generic[T]):
         usage, of = entry.usage, entry.duplicate_of
         return Outcome(item.index, item.id, item.data, value, completion, None, entry.cost_usd, usage, True, of)
 
-    async def _follows(self, item: BatchItem, duplicate: JournalEntry | None, duplicates: list[Ended[T]]) -> bool:
+    async def _follows(self, item: BatchItem, answered: JournalEntry | None, duplicates: list[Ended[T]]) -> bool:
         """Return whether an item shares the answer of an identical one; if so, register it for that."""
         sent = item.fingerprint.sent
         leader = self._leaders.get(sent)
@@ -240,15 +241,16 @@ class JournalSession(Generic[T]):
             return True
         outcome = self._just_ended.get(sent)
         if outcome is not None and outcome.ok:
-            duplicates.append((item, _duplicate(item, outcome, outcome.index)))
+            duplicates.append((item, duplicate(outcome, item, outcome.index)))
             return True
-        if duplicate is not None:
-            restored = await self._restored(item, duplicate)
+        if answered is not None:
+            restored = await self._restored(item, answered)
             if restored is not None:
-                restored = replace(restored, from_journal=duplicate.run != self.run)
-                duplicates.append((item, _duplicate(item, restored, duplicate.index)))
+                restored = replace(restored, from_journal=answered.run != self.run)
+                duplicates.append((item, duplicate(restored, item, answered.index)))
                 return True
-        self._leaders[sent] = item
+        if self._keeps_leaders:
+            self._leaders[sent] = item
         return False
 
     async def _write(self, ended: Sequence[Ended[T]]) -> None:
@@ -278,8 +280,3 @@ class JournalSession(Generic[T]):
             data=outcome.data if journal is not None and journal.keep_data else None,
             prompt=prompt if journal is not None and journal.keep_prompts else None,
         )
-
-
-def _duplicate(item: BatchItem, outcome: Outcome[T], index: int) -> Outcome[T]:
-    """Return the outcome of an item that shares the answer of an identical one, and cost nothing."""
-    return replace(outcome, index=item.index, id=item.id, data=item.data, cost_usd=0.0, usage=None, duplicate_of=index)

@@ -84,14 +84,15 @@ class JournalStore:
             self.commit()
         return 0 if before is None else before[1]
 
-    def resume(self) -> None:
-        """Go on with the latest run, which has no input of its own this time."""
+    def resume(self) -> bool:
+        """Go on with the latest run, which has no input of its own this time; return False when there was none."""
         with failures(self._path):
             self.transaction()
             self._version = self._execute("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
             self.run = self._execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
             self._execute("UPDATE runs SET ended = NULL, ended_at = NULL WHERE run = ?", (self.run,))
             self.commit()
+        return self.run > 0
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+from ..deferred.status import JobStatus, read_status
 from ..journal.entry import JournalEntry
 from ..journal.journal import Journal
 from .timeline import Limited, Moment, Timeline
@@ -61,6 +62,27 @@ class ModelTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredFigures:
+    """The figures of a deferred batch.
+
+    Attributes:
+        batches: Batches at the provider.
+        rounds: Rounds of them: what expires, and typed answers that are refused, may go into another.
+        unread: Batches whose results have not been read.
+        waited_s: Seconds from the creation of the first to the reading of the last that has ended.
+        longest_s: The longest of these times of one batch.
+        saved_usd: What the answers would have cost more live, as far as it is known.
+    """
+
+    batches: int
+    rounds: int
+    unread: int
+    waited_s: float
+    longest_s: float
+    saved_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class ItemFigures:
     """An item that stands out.
 
@@ -97,6 +119,7 @@ class Figures:
         first_token: Seconds to the first chunk, of streams.
         errors: The kinds of errors, the most frequent first.
         models: The totals of each model, the one with the most answers first.
+        deferred: The batches of a deferred one.
     """
 
     done: int = 0
@@ -121,6 +144,7 @@ class Figures:
     models: dict[str, ModelTotal] = field(default_factory=dict)
     slowest: list[ItemFigures] = field(default_factory=list)
     dearest: list[ItemFigures] = field(default_factory=list)
+    deferred: DeferredFigures | None = None
 
     @property
     def tokens(self) -> int:
@@ -150,7 +174,23 @@ def figures(journal: Journal) -> Figures:
     _add_items(found, journal.outcomes(), timeline)
     found.began_at, found.elapsed_s, found.runs_s = timeline.began_at, timeline.elapsed_s, timeline.runs_s
     found.moments, found.limits = timeline.moments(), timeline.limits()
+    found.deferred = _deferred(read_status(journal.path))
     return found
+
+
+def _deferred(status: JobStatus) -> DeferredFigures | None:
+    batches = [batch for batch in status.batches if batch.id is not None]
+    if not batches:
+        return None
+    read = [(batch.created_at or batch.ended_at, batch.ended_at) for batch in batches if batch.ended_at]
+    return DeferredFigures(
+        len(batches),
+        max(batch.round for batch in batches),
+        sum(batch.state == "sent" for batch in batches),
+        max((end for _, end in read), default=0.0) - min((start for start, _ in read), default=0.0),
+        max((end - start for start, end in read), default=0.0),
+        sum(batch.saved_usd for batch in batches),
+    )
 
 
 def _add_items(found: Figures, entries: Iterable[JournalEntry], timeline: Timeline) -> None:

@@ -61,6 +61,14 @@ def tiles(figures: Figures) -> list[Tile]:
         made.append(Tile("Half within", duration(shares["p50"]), f"99 of 100 within {duration(shares['p99'])}"))
     if figures.attempts > items:
         made.append(Tile("Requests", f"{figures.attempts:,}", f"{figures.attempts - items:,} more than items"))
+    if (deferred := figures.deferred) is not None:
+        rounds = f"in {deferred.rounds} round{'s' * (deferred.rounds > 1)}"
+        unread = f", {deferred.unread:,} still with the provider" if deferred.unread else ""
+        made += [
+            Tile("Batches", f"{deferred.batches:,}", f"{rounds} at the provider{unread}"),
+            Tile("Waited", duration(deferred.waited_s), f"for them; {duration(deferred.longest_s)} for the slowest"),
+            Tile("Saved", dollars(deferred.saved_usd), "beside the same answers live"),
+        ]
     if figures.unsettled:
         cost = f"in flight when a run ended; about {dollars(figures.unsettled_usd)} if paid"
         made.append(Tile("Outcome unknown", f"{figures.unsettled:,}", cost, bad=True))

@@ -14,7 +14,7 @@ from .arguments import BatchArguments
 from .job import Job
 
 if TYPE_CHECKING:
-    from asyncllm.batch.deferred.job import JobStatus
+    from asyncllm.batch.deferred.status import JobStatus
 
     from .plan import Plan
 
@@ -45,8 +45,6 @@ class Deferral:
             if given.no_wait or given.cancel or given.poll is not None:
                 raise UsageProblem("--no-wait, --poll and --cancel belong to --deferred.", "Give --deferred too.")
             return None
-        if given.deduplicate:
-            raise UsageProblem("--deduplicate is for live batches.", "Leave it out, or --deferred.")
         if given.output == "-" and given.journal is None:
             raise UsageProblem("--deferred needs a journal.", "Write to a file, or give --journal FILE.")
         return cls(not given.no_wait, None if given.poll is None else _seconds(given.poll))

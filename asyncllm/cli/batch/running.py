@@ -175,6 +175,7 @@ class _BatchRun:
                 response_model=job.response_model,
                 journal=self._journal,
                 budget_usd=job.budget_usd,
+                deduplicate=job.deduplicate,
                 **job.params,
             )
         finally:
@@ -296,7 +297,8 @@ class _BatchRun:
             return "cost unknown"
         before = f" now and {dollars(self._spent_before_usd)} before" if self._spent_before_usd else ""
         unknown = f" and {tally.unpriced:,} answers of unknown cost" if tally.unpriced else ""
-        return f"{dollars(tally.cost_usd)}{before}{unknown}"
+        saved = f", {dollars(tally.saved_usd)} saved" if tally.saved_usd > 0 else ""
+        return f"{dollars(tally.cost_usd)}{before}{unknown}{saved}"
 
 
 def _again(arguments: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ..terminal.exit_codes import DONE
 from ..terminal.output import note, write, write_json
 
 if TYPE_CHECKING:
-    from asyncllm.batch.deferred.job import BatchStatus, JobStatus
+    from asyncllm.batch.deferred.status import BatchStatus, JobStatus
 
 
 @command_without_profile
@@ -29,7 +29,7 @@ def run(
 
     The command that began a batch asks again, and continues it.
     """
-    from asyncllm.batch.deferred.job import read_status
+    from asyncllm.batch.deferred.status import read_status
     from asyncllm.batch.journal.lock import is_locked
 
     from ..batch.job_record import tidy
@@ -68,6 +68,8 @@ def _line(batch: BatchStatus) -> str:
         parts.append(f"its window ends in {duration(batch.expires_at - now)}")
     if batch.state == "ended":
         parts.append(batch.status)
+    if batch.round > 1:
+        parts.append(f"round {batch.round}")
     return ", ".join(parts)
 
 

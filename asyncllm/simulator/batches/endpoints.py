@@ -8,12 +8,16 @@ from typing import Protocol
 
 from .anthropic_batches import AnthropicBatches
 from .behaviour import BatchSimulation
+from .files import BatchFiles
 from .gemini_batches import GeminiBatches
+from .mistral_batches import MistralBatches
 from .openai_batches import OpenAIBatches
 from .requests import BatchCall, BatchReply
 
 # OpenAI's SDK and servers of their own prefix, Azure's two forms.
-_OPENAI = re.compile(r"(/v1|/openai/v1|/openai|)(/(?:files|batches)(?:/.*)?)")
+_OPENAI = re.compile(r"(/v1|/openai/v1|/openai|)(/batches(?:/.*)?)")
+_FILES = re.compile(r"(/v1|/openai/v1|/openai|)(/files(?:/.*)?)")  # OpenAI's, and Mistral's
+_MISTRAL = re.compile(r"(/v1)(/batch/jobs(?:/.*)?)")
 # Files go to an address beside the API, before its version.
 _GEMINI = re.compile(
     r"((?:/upload|/download)/v1(?:beta|alpha)?|/v1(?:beta|alpha))"
@@ -30,10 +34,13 @@ class BatchEndpoints:
     """Answers requests about files and batches."""
 
     def __init__(self, behaviour: BatchSimulation) -> None:
+        files = BatchFiles(behaviour)
         self._served: tuple[tuple[re.Pattern[str], _Batches], ...] = (
             (_ANTHROPIC, AnthropicBatches(behaviour)),
             (_GEMINI, GeminiBatches(behaviour)),
-            (_OPENAI, OpenAIBatches(behaviour)),
+            (_OPENAI, OpenAIBatches(behaviour, files)),
+            (_MISTRAL, MistralBatches(behaviour, files)),
+            (_FILES, files),
         )
 
     def serves(self, path: str) -> bool:

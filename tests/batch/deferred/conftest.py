@@ -26,10 +26,11 @@ def options_of(provider: str, simulator: Simulator, key: str) -> dict[str, Any]:
         "openai": "openai/gpt-4o-mini",
         "azure": "azure/gpt-4o-mini",
         "anthropic": "anthropic/claude-sonnet-4-5",
+        "mistral": "mistral/mistral-small-latest",
         "gemini": "gemini/gemini-2.5-flash",
     }
     options = {"model": models[provider], "api_key": key, "retry_min_wait": 0.001, "retry_max_wait": 0.002}
-    paths = {"openai": "/v1", "gemini": "/v1beta"}
+    paths = {"openai": "/v1", "mistral": "/v1", "gemini": "/v1beta"}
     options["base_url"] = f"{simulator.root_url}{paths.get(provider, '')}"
     return options
 
@@ -39,7 +40,7 @@ def is_live(path: str) -> bool:
     return path.partition("?")[0].endswith(("/chat/completions", "/messages", ":generateContent"))
 
 
-@pytest.fixture(params=["openai", "azure", "anthropic", "gemini"])
+@pytest.fixture(params=["openai", "azure", "anthropic", "gemini", "mistral"])
 def provider(request: pytest.FixtureRequest) -> str:
     """The provider whose format is spoken."""
     name: str = request.param

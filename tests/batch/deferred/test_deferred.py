@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import anyio
 import pytest
 from pydantic import BaseModel, field_validator
 
-from asyncllm import LLM, AsyncLLM, BudgetExceededError, Journal, Request, UnsupportedError
+from asyncllm import (
+    LLM,
+    AsyncLLM,
+    BudgetExceededError,
+    ExtractionError,
+    Journal,
+    JournalError,
+    Request,
+    UnsupportedError,
+)
+from asyncllm.batch.deferred.job import DeferredJob
 from asyncllm.batch.deferred.providers import limits
 from asyncllm.batch.progress import Progress
+from asyncllm.batch.report import figures
+from asyncllm.batch.report.text import text
 from asyncllm.models import batch_prices
 from asyncllm.simulator import Simulator
 
@@ -24,6 +37,24 @@ pytestmark = pytest.mark.anyio
 
 def questions(count: int) -> list[Request]:
     return [Request(f"question {n}", id=f"q-{n}", data=n) for n in range(count)]
+
+
+def states_of(job: DeferredJob[Any]) -> list[str]:
+    """Return the states of a job's batches; none before its journal is there."""
+    try:
+        return [batch.state for batch in job.status.batches]
+    except JournalError:
+        return []
+
+
+async def cancelled_when(states: list[str], job: DeferredJob[Any], run: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Run something, and cancel it when the batches of a job are in some states."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        with anyio.fail_after(30):
+            while states_of(job) != states:  # noqa: ASYNC110
+                await anyio.sleep(POLL_S)  # the journal is read from the disk
+        group.cancel_scope.cancel()
 
 
 async def test_a_deferred_batch_has_the_outcomes_of_a_live_one(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
@@ -130,6 +161,69 @@ async def test_a_typed_answer_that_is_not_valid_is_asked_for_again_live(
     assert "try again" in str(simulator.seen.bodies[-1])
 
 
+class Fussy(Ticket):
+    """A type that refuses the first answers that it is given."""
+
+    refusals: ClassVar[list[int]] = []
+
+    @field_validator("number")
+    @classmethod
+    def is_refused(cls, value: int) -> int:
+        if cls.refusals:
+            cls.refusals.pop()
+            raise ValueError("try again")
+        return value
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_typed_answer_that_is_not_valid_goes_into_another_round(
+    llm: AsyncLLM, simulator: Simulator, path: Path, refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `reask="deferred"` nothing is sent live, the reason goes along, and every answer counts in the cost."""
+    monkeypatch.setattr(Fussy, "refusals", [0] * refusals)
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    done = await llm.gather(["a", "b"], response_model=Fussy, **options)
+    assert [(o.error, type(o.value)) for o in done] == [(None, Fussy)] * 2
+    assert not any(map(is_live, simulator.seen.paths))
+    assert sum(simulator.batches.billed.values()) == 2 + refusals
+    # Both answers of the first batch may have been refused, or one of them twice.
+    spent = sum(o.cost_usd or 0 for o in done)
+    assert spent > 1.5 * min(o.cost_usd or 0 for o in await llm.gather(["a", "b"], response_model=Ticket))
+    assert Journal(path).summary().cost_usd == pytest.approx(spent)
+
+
+async def test_an_answer_that_is_never_valid_ends_with_all_its_attempts(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `max_reasks` rounds the error has every answer."""
+    monkeypatch.setattr(Fussy, "refusals", [0] * 9)
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    (outcome,) = await llm.gather(["a"], response_model=Fussy, **options)
+    assert isinstance(outcome.error, ExtractionError)
+    assert len(outcome.error.attempts) == 3
+    assert [b.requests for b in llm.deferred(path).status.batches] == [1, 1, 1]
+
+
+async def test_a_round_of_re_asks_is_continued_by_another_run(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an answer has cost that was refused is not lost, and not paid again, when the run ends in between."""
+    monkeypatch.setattr(Fussy, "refusals", [0])
+    options: dict[str, Any] = {"journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    simulator.batches.takes_s = 1000
+    job = await llm.submit(["a"], response_model=Fussy, **options)
+    simulator.batches.advance(1000)
+    again = partial(llm.gather, ["a"], response_model=Fussy, deferred=True, **options)
+    await cancelled_when(["ended", "sent"], job, again)
+    simulator.batches.advance(1000)
+    (outcome,) = await again()
+    assert outcome.ok
+    assert sum(simulator.batches.billed.values()) == 2
+    assert outcome.usage is not None
+    assert outcome.completion is not None
+    assert (outcome.usage.input_tokens or 0) > (outcome.completion.usage.input_tokens or 0)
+
+
 async def test_requests_are_split_by_the_limits(
     llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +232,62 @@ async def test_requests_are_split_by_the_limits(
     done = await llm.gather(questions(7), deferred=True, journal=path, poll_s=POLL_S)
     assert [o.id for o in done if o.ok] == [f"q-{n}" for n in range(7)]
     assert [b.requests for b in llm.deferred(path).status.batches] == [3, 3, 1]
+
+
+async def test_identical_requests_are_sent_once(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
+    """With `deduplicate`, duplicates share the answer of the first, cost nothing, and are in the journal."""
+    requests = [Request(f"question {n % 2}", id=f"q-{n}", data=n) for n in range(6)]
+    options: dict[str, Any] = {"deferred": True, "deduplicate": True, "journal": path, "poll_s": POLL_S}
+    done = await llm.gather(requests, **options)
+    assert [(o.id, o.data, o.error, o.duplicate_of) for o in done] == [
+        (f"q-{n}", n, None, None if n < 2 else n % 2) for n in range(6)
+    ]
+    assert all(f"question {n % 2}" in o.text for n, o in enumerate(done))
+    assert [o.cost_usd for o in done[2:]] == [0.0] * 4
+    assert simulator.batches.billed == {"question 0": 1, "question 1": 1}
+    more = await llm.gather([*requests, Request("question 0", id="new")], **options)
+    assert [(o.ok, o.from_journal, o.duplicate_of) for o in more[5:]] == [(True, True, 1), (True, True, 0)]
+    assert sum(simulator.batches.billed.values()) == 2
+
+
+async def test_duplicates_of_what_is_with_the_provider_wait_for_it(
+    llm: AsyncLLM, simulator: Simulator, path: Path
+) -> None:
+    """A job that is continued finds identical requests that are under way, also in another process's input."""
+    simulator.batches.takes_s = 1000
+    options: dict[str, Any] = {"deduplicate": True, "journal": path, "poll_s": POLL_S}
+    job = await llm.submit([Request("same", id="one"), Request("same", id="two")], **options)
+    assert ([b.requests for b in job.status.batches], job.status.waiting) == ([1], 2)
+    simulator.batches.advance(1000)
+    three = [Request("same", id=id) for id in ("one", "two", "three")]
+    done = await llm.gather(three, deferred=True, **options)
+    assert [(o.id, o.ok, o.duplicate_of) for o in done] == [("one", True, None), ("two", True, 0), ("three", True, 0)]
+    assert simulator.batches.billed == {"same": 1}
+
+
+async def test_answers_come_from_the_cache_and_go_into_it(
+    provider: str, simulator: Simulator, secret_key: str, tmp_path: Path, anyio_backend: str
+) -> None:
+    """What was answered live is in no batch, and what a batch answered is not sent again, live or deferred."""
+    own = {**options_of(provider, simulator, secret_key), "cache": str(tmp_path / "answers.db")}
+    options: dict[str, Any] = {"deferred": True, "poll_s": POLL_S}
+    async with AsyncLLM(**own) as llm:
+        live = await llm.acompletion("question 0")
+        done = await llm.gather(questions(3), journal=tmp_path / "a.journal", **options)
+        assert [o.completion.record.cached for o in done if o.completion] == [True, False, False]
+        assert (done[0].text, done[0].cost_usd) == (live.text, 0.0)
+        assert sum(simulator.batches.billed.values()) == 2
+        assert (await llm.acompletion("question 1")).record.cached
+        again = await llm.gather(questions(3), journal=tmp_path / "b.journal", **options)
+        assert [(o.text, o.cost_usd) for o in again] == [(o.text, 0.0) for o in done]
+        typed = await llm.gather(["a"], response_model=Ticket, journal=tmp_path / "c.journal", **options)
+        assert await llm.extract(Ticket, "a") == typed[0].value
+        assert sum(simulator.batches.billed.values()) == 3
+        only = await llm.gather(["question 1", "new"], journal=tmp_path / "d.journal", cache="only", **options)
+        assert [type(o.error).__name__ for o in only] == ["NoneType", "NotCachedError"]
+        fresh = await llm.gather(["question 1"], journal=tmp_path / "e.journal", cache="refresh", **options)
+        assert [o.completion.record.cached for o in fresh if o.completion] == [False]
+    assert sum(map(is_live, simulator.seen.paths)) == 1
 
 
 async def test_a_full_queue_is_waited_out(
@@ -161,6 +311,45 @@ async def test_a_batch_that_never_fits_into_the_queue_is_divided(
     done = await llm.gather(questions(8), deferred=True, journal=path, poll_s=POLL_S)
     assert [o.error for o in done] == [None] * 8
     assert sorted(simulator.batches.billed.values()) == [1] * 8
+
+
+@pytest.mark.parametrize(
+    ("own", "live"), [({"max_concurrency": 3}, 3), ({"requests_per_minute": 60_000}, 8)], ids=["slots", "rate"]
+)
+async def test_what_the_limits_leave_free_goes_out_live(
+    simulator: Simulator, secret_key: str, path: Path, anyio_backend: str, own: dict[str, Any], live: int
+) -> None:
+    """With `deferred="auto"`, as many requests as there is room for are sent live, and the others in a batch."""
+    options: dict[str, Any] = {"deferred": "auto", "journal": path, "poll_s": POLL_S}
+    async with AsyncLLM(**options_of("openai", simulator, secret_key), **own) as llm:
+        done = await llm.gather(questions(8), **options)
+        again = await llm.gather(questions(8), **options)
+    assert [(o.id, o.error) for o in done] == [(f"q-{n}", None) for n in range(8)]
+    transports = [o.completion.record.transport if o.completion else "" for o in done]
+    assert transports == ["wire"] * live + ["deferred"] * (8 - live)
+    assert sum(map(is_live, simulator.seen.paths)) == live
+    assert sum(simulator.batches.billed.values()) == 8 - live
+    assert all(o.from_journal for o in again)
+
+
+async def test_a_full_queue_leaves_requests_to_be_sent_live(
+    provider: str,
+    simulator: Simulator,
+    secret_key: str,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    anyio_backend: str,
+) -> None:
+    """While batches wait for room in the provider's queue, `auto` goes on live."""
+    monkeypatch.setitem(limits.LIMITS, provider, replace(limits.LIMITS[provider], requests=2))
+    simulator.batches.max_enqueued_tokens = 7
+    simulator.batches.takes_s = 10
+    simulator.batches.speed_up(1000)
+    async with AsyncLLM(**options_of(provider, simulator, secret_key), max_concurrency=1) as llm:
+        done = await llm.gather(questions(6), deferred="auto", journal=path, poll_s=POLL_S)
+    assert [o.error for o in done] == [None] * 6
+    assert 0 < sum(map(is_live, simulator.seen.paths)) < 6
+    assert sum(map(is_live, simulator.seen.paths)) + sum(simulator.batches.billed.values()) == 6
 
 
 async def test_the_budget_is_reserved_at_the_prices_of_batches(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
@@ -192,8 +381,8 @@ def test_a_blocking_client_submits_and_waits(simulator: Simulator, secret_key: s
     ("options", "says"),
     [
         ({}, "needs journal"),
-        ({"journal": "x.journal", "deduplicate": True}, "deduplicate"),
         ({"journal": "x.journal", "on_expired": "wait"}, "on_expired is one of"),
+        ({"journal": "x.journal", "reask": "later"}, "reask is one of"),
         ({"journal": "x.journal", "poll_s": 0}, "poll_s"),
     ],
 )
@@ -233,8 +422,9 @@ async def test_leaving_the_block_early_keeps_what_is_with_the_provider(
 ) -> None:
     """A run that is cancelled while it waits loses nothing: the next takes the results."""
     simulator.batches.takes_s = 1000
-    with anyio.move_on_after(0.3):
-        await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    await cancelled_when(
+        ["sent"], llm.deferred(path), partial(llm.gather, questions(3), deferred=True, journal=path, poll_s=POLL_S)
+    )
     assert llm.deferred(path).status.is_with_provider
     simulator.batches.advance(1000)
     assert all(o.ok for o in await llm.gather(questions(3), deferred=True, journal=path, poll_s=POLL_S))
@@ -249,7 +439,34 @@ async def test_an_async_input_and_a_progress_report(llm: AsyncLLM, simulator: Si
             yield f"question {n}"
 
     reports: list[Progress] = []
+    simulator.batches.speed_up(1000)
+    simulator.batches.takes_s = 1
     done = await llm.gather(coming(), deferred=True, journal=path, poll_s=POLL_S, progress=reports.append)
     assert [o.ok for o in done] == [True] * 3
     assert (reports[-1].finished, reports[-1].done, reports[-1].taken) == (True, 3, 3)
     assert reports[0].resumed is not None
+    first = next(report.deferred for report in reports if report.deferred is not None)
+    assert (first.waiting, first.sent, first.at_provider) == (0, 1, 3)
+    assert first.window_ends_at > first.oldest_at > 0
+    assert reports[-1].saved_usd == pytest.approx(reports[-1].cost_usd)
+
+
+async def test_the_report_has_rounds_waiting_and_saving(
+    llm: AsyncLLM, simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its figures are those of the batches at the provider, and half of the cost is saved."""
+    monkeypatch.setattr(Fussy, "refusals", [0])
+    options: dict[str, Any] = {"deferred": True, "journal": path, "poll_s": POLL_S, "reask": "deferred"}
+    done = await llm.gather(["a", "b"], response_model=Fussy, **options)
+    found = figures(Journal(path))
+    assert found.deferred is not None
+    assert (found.deferred.batches, found.deferred.rounds, found.deferred.unread) == (2, 2, 0)
+    assert found.deferred.waited_s >= found.deferred.longest_s > 0
+    assert found.deferred.saved_usd > 0
+    shown = text(found, "night")
+    assert "in 2 rounds at the provider" in shown
+    assert "beside the same answers live" in shown
+    is_known = batch_prices(llm.model_info.prices)[1] if llm.model_info.prices is not None else False
+    basis = "known" if is_known else "estimated"
+    assert [o.cost_basis for o in done] == [basis] * 2
+    assert [entry.cost_basis for entry in Journal(path).outcomes()] == [basis] * 2

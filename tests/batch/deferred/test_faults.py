@@ -15,6 +15,8 @@ from .conftest import POLL_S, is_live
 pytestmark = pytest.mark.anyio
 
 COUNT = 40
+# The addresses of single batches, of Mistral the second.
+ASKED_AT = ("*/batches/*", "*/batch/jobs/*")
 
 
 async def run(llm: AsyncLLM, path: Path, **options: Any) -> list[Outcome[Any]]:
@@ -97,7 +99,7 @@ async def test_the_window_ends_for_a_slow_batch(llm: AsyncLLM, simulator: Simula
     assert live_calls(simulator) == 2
 
 
-@pytest.mark.parametrize("provider", ["openai", "azure", "anthropic"])  # Gemini names no line
+@pytest.mark.parametrize("provider", ["openai", "azure", "anthropic"])  # the others name no line
 async def test_a_request_that_spoils_its_batch_is_left_out(llm: AsyncLLM, simulator: Simulator, path: Path) -> None:
     """The provider refuses the whole batch and names a line: that request fails, the others are sent again."""
     simulator.batches.faults = BatchFaults(invalid_line=COUNT)  # the second batch has no such line
@@ -122,7 +124,7 @@ async def test_a_batch_whose_creation_fails_after_it_was_created_is_found(
     llm: AsyncLLM, provider: str, simulator: Simulator, path: Path, kind: str
 ) -> None:
     """The batch is found in the provider's list, and not created again."""
-    created_at = "*:batchGenerateContent" if provider == "gemini" else "*/batches"
+    created_at = {"gemini": "*:batchGenerateContent", "mistral": "*/batch/jobs"}.get(provider, "*/batches")
     simulator.faults(Fault(kind, path=created_at, times=1))
     done = await run(llm, path)
     assert all(o.ok for o in done)
@@ -137,7 +139,7 @@ async def test_a_provider_that_is_down_while_it_is_asked_ends_nothing(
     simulator.batches.takes_s = 1000
     job = await llm.submit(["a"], journal=path, poll_s=POLL_S)
     simulator.batches.advance(1000)
-    simulator.faults(Fault("status", code=503, path="*/batches/*", times=10))
+    simulator.faults(*[Fault("status", code=503, path=at, times=10) for at in ASKED_AT])
     async with job.outcomes() as outcomes:
         assert [o.ok async for o in outcomes] == [True]
     assert simulator.seen.faults_played == 10
@@ -149,7 +151,7 @@ async def test_a_batch_that_is_gone_is_an_error_of_its_requests(
     """A batch that the provider does not have any more ends its requests, and the next run sends them again."""
     simulator.batches.takes_s = 1000
     job = await llm.submit(["a", "b"], journal=path)
-    simulator.faults(Fault("status", code=404, path="*/batches/*", times=1))
+    simulator.faults(*[Fault("status", code=404, path=at, times=1) for at in ASKED_AT])
     async with job.outcomes() as outcomes:
         errors = [str(o.error) async for o in outcomes]
     assert len(errors) == 2

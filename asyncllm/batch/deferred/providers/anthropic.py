@@ -15,6 +15,7 @@ from asyncllm.transports.bodies import decode, encode
 from asyncllm.transports.errors import failure
 from asyncllm.transports.wire.api_requests import Upload
 from asyncllm.transports.wire.formats.anthropic.answers import read_answer
+from asyncllm.transports.wire.formats.anthropic.errors import STATUSES
 from asyncllm.transports.wire.formats.anthropic.requests import AnthropicFormat
 from asyncllm.transports.wire.formats.anthropic.tools import JSON_TOOL
 from asyncllm.transports.wire.formats.format import FormatRequest
@@ -29,17 +30,6 @@ _PAGE = 100
 _EARLIER_S = 3_600.0  # clocks differ
 # An error at the creation of a batch that names the request to blame: `requests.12.params.max_tokens: ...`.
 _TO_BLAME = re.compile(r"requests\.(\d+)\.")
-# The statuses of errors in results, which have none of their own. Source: Anthropic, "Errors".
-_STATUS_OF = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "overloaded_error": 529,
-}
 
 
 class AnthropicBatchApi:
@@ -108,16 +98,13 @@ class AnthropicBatchApi:
             raise UndecidedError
         return None
 
-    async def states(self, ids: Sequence[str]) -> Mapping[str, ProviderBatch]:
-        """Return batches by their ids."""
-        found: dict[str, ProviderBatch] = {}
-        if len(ids) > 1:
-            listed = (self._read(batch) for batch in await self._page(""))
-            found = {batch.id: batch for batch in listed if batch.id in ids}
-        for id in ids:
-            if id not in found:  # older than the first page
-                found[id] = self._read(await self._api.get(f"{self._url}/{id}"))
-        return found
+    async def latest(self) -> Sequence[ProviderBatch]:
+        """Return the latest batches of the account."""
+        return [self._read(batch) for batch in await self._page("")]
+
+    async def get(self, id: str) -> ProviderBatch:
+        """Return a batch."""
+        return self._read(await self._api.get(f"{self._url}/{id}"))
 
     async def cancel(self, id: str) -> None:
         """Cancel a batch."""
@@ -142,7 +129,7 @@ class AnthropicBatchApi:
             return BatchResult(custom_id, fate="cancelled")
         error = mapping_or_empty(result.get("error"))
         said = mapping_or_empty(error.get("error")) or error
-        status = _STATUS_OF.get(text_of(said.get("type")), 500)
+        status = STATUSES.get(said.get("type"), 500)
         return BatchResult(custom_id, error=failure(status, encode({"error": said}), secrets=self._api.secrets))
 
     def read_answer(self, body: bytes, reading: str) -> dict[str, object]:

@@ -105,17 +105,14 @@ class GeminiBatchApi:
             if not token:
                 return None
 
-    async def states(self, ids: Sequence[str]) -> Mapping[str, ProviderBatch]:
-        """Return batches by their ids."""
-        found: dict[str, ProviderBatch] = {}
-        if len(ids) > 1:
-            page = await self._page("")
-            listed = (self._read(mapping_or_empty(batch)) for batch in list_or_empty(page.get("operations")))
-            found = {batch.id: batch for batch in listed if batch.id in ids}
-        for id in ids:
-            if id not in found:  # older than the first page
-                found[id] = self._read(await self._api.get(f"{self._base}/{id}"))
-        return found
+    async def latest(self) -> Sequence[ProviderBatch]:
+        """Return the latest batches of the account."""
+        page = await self._page("")
+        return [self._read(mapping_or_empty(batch)) for batch in list_or_empty(page.get("operations"))]
+
+    async def get(self, id: str) -> ProviderBatch:
+        """Return a batch."""
+        return self._read(await self._api.get(f"{self._base}/{id}"))
 
     async def cancel(self, id: str) -> None:
         """Cancel a batch."""

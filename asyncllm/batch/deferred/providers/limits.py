@@ -38,6 +38,7 @@ LIMITS: Mapping[str, BatchLimits] = {
     "anthropic": BatchLimits(100_000, 256 * _MB, _DAY_S, "Anthropic, Batch processing, Batch limitations"),
     # The page names no number of requests; as many as others take.
     "gemini": BatchLimits(100_000, 2_000 * _MB, 2 * _DAY_S, "Gemini API, Rate limits, Batch API rate limits"),
+    "mistral": BatchLimits(1_000_000, 512 * _MB, _DAY_S, "Mistral, Batch Inference; of the size, Files"),
     "groq": BatchLimits(50_000, 200 * _MB, _DAY_S, "Groq, Batch processing, Limits"),
     "hosted_vllm": _COMPATIBLE,
     "litellm_proxy": _COMPATIBLE,

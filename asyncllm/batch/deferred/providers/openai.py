@@ -7,6 +7,7 @@ Source: OpenAI, API reference of batches and files; Azure OpenAI, "Getting start
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,7 +27,7 @@ from .provider import BatchResult, BatchStatus, Fate, ProviderBatch, Submission,
 MARK = "asyncllm"
 """The key of the metadata under which a batch has its mark."""
 
-_CHATS = "/chat/completions"
+CHATS = "/chat/completions"
 _STATUSES: Mapping[str, BatchStatus] = {
     "completed": "completed",
     "expired": "expired",
@@ -34,7 +35,7 @@ _STATUSES: Mapping[str, BatchStatus] = {
     "failed": "failed",
 }
 _FATES: Mapping[str, Fate] = {"batch_expired": "expired", "batch_cancelled": "cancelled"}
-_PAGE = 100
+PAGE = 100
 # Clocks differ, and a listing is in the order of creation.
 _EARLIER_S = 3_600.0
 
@@ -48,6 +49,7 @@ class OpenAIBatchApi:
     """
 
     frame: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    _batches: tuple[str, ...] = ("batches",)
 
     def __init__(self, api: BatchApi, format_: OpenAIFormat, limits: BatchLimits, *, azure: bool) -> None:
         self.limits = limits
@@ -55,7 +57,7 @@ class OpenAIBatchApi:
         self._format = format_
         self._urls = _Urls(format_.url, azure=azure)
         # Azure names the path without the version of OpenAI's.
-        self._path = _CHATS if azure else f"/v1{_CHATS}"
+        self._path = CHATS if azure else f"/v1{CHATS}"
         self._before = b',"method":"POST","url":"%b","body":' % self._path.encode()
 
     def line(self, custom_id: str, body: bytes) -> bytes:
@@ -76,13 +78,8 @@ class OpenAIBatchApi:
         """Upload the file, and create the batch."""
         upload = Upload(submission.path, {"purpose": "batch"}, f"asyncllm-{submission.mark}.jsonl")
         file = await self._api.upload(self._urls("files"), upload)
-        body = {
-            "input_file_id": text_of(file.get("id")),
-            "endpoint": self._path,
-            "completion_window": "24h",
-            "metadata": {MARK: submission.mark},
-        }
-        return self._read(await self._api.post(self._urls("batches"), body))
+        body = {**self._creation(text_of(file.get("id"))), "endpoint": self._path, "metadata": {MARK: submission.mark}}
+        return self._read(await self._api.post(self._urls(*self._batches), body))
 
     def to_blame(self, error: ProviderError) -> int | None:
         """Return None: a file is checked after the batch is created."""
@@ -91,33 +88,42 @@ class OpenAIBatchApi:
     async def find(self, submission: Submission) -> ProviderBatch | None:
         """Return the batch with the mark."""
         after = ""
-        while True:
-            page = await self._page(after)
+        for number in count():
+            page = await self._page(number, after)
             for batch in page:
                 if mapping_or_empty(batch.get("metadata")).get(MARK) == submission.mark:
                     return self._read(batch)
-            if len(page) < _PAGE or time_of(page[-1].get("created_at")) < submission.since - _EARLIER_S:
+            if len(page) < PAGE or time_of(page[-1].get("created_at")) < submission.since - _EARLIER_S:
                 return None
             after = text_of(page[-1].get("id"))
+        return None
 
-    async def states(self, ids: Sequence[str]) -> Mapping[str, ProviderBatch]:
-        """Return batches by their ids."""
-        found: dict[str, ProviderBatch] = {}
-        if len(ids) > 1:
-            listed = (self._read(batch) for batch in await self._page(""))
-            found = {batch.id: batch for batch in listed if batch.id in ids}
-        for id in ids:
-            if id not in found:  # older than the first page
-                found[id] = self._read(await self._api.get(self._urls("batches", id)))
-        return found
+    async def latest(self) -> Sequence[ProviderBatch]:
+        """Return the latest batches of the account."""
+        return [self._read(batch) for batch in await self._page(0, "")]
+
+    async def get(self, id: str) -> ProviderBatch:
+        """Return a batch."""
+        return self._read(await self._api.get(self._urls(*self._batches, id)))
 
     async def cancel(self, id: str) -> None:
         """Cancel a batch."""
-        await self._api.post(self._urls("batches", id, "cancel"))
+        await self._api.post(self._urls(*self._batches, id, "cancel"))
 
     async def download(self, source: str, path: Path) -> None:
         """Write a file of results to a file."""
         await self._api.download(self._urls("files", source, "content"), path)
+
+    def read_request(self, line: bytes) -> tuple[str, Mapping[str, object]]:
+        """Read a line of a file of requests into its id and its body.
+
+        Raises:
+            ValueError: It is none.
+        """
+        read: object = decode(line)
+        if not is_mapping(read) or not is_mapping(body := read.get("body")):
+            raise ValueError("a line of the file is no request")
+        return text_of(read.get("custom_id")), body
 
     def read_result(self, line: bytes) -> BatchResult:
         """Read a line of results."""
@@ -140,8 +146,13 @@ class OpenAIBatchApi:
         """Read an answer."""
         return read_answer(body, self._api.secrets)
 
-    async def _page(self, after: str) -> list[Mapping[str, object]]:
-        page = await self._api.get(self._urls("batches", limit=_PAGE, after=after))
+    def _creation(self, file_id: str) -> dict[str, object]:
+        """Return what creates a batch of a file, beside its endpoint and its mark."""
+        return {"input_file_id": file_id, "completion_window": "24h"}
+
+    async def _page(self, number: int, after: str) -> list[Mapping[str, object]]:
+        """Return a page of the list of batches, the latest first, by its number or the id before it."""
+        page = await self._api.get(self._urls(*self._batches, limit=PAGE, after=after))
         return [batch for batch in list_or_empty(page.get("data")) if is_mapping(batch)]
 
     def _read(self, batch: Mapping[str, object]) -> ProviderBatch:
@@ -161,6 +172,7 @@ class OpenAIBatchApi:
             reason=text_of(problem.get("message")),
             code=text_of(problem.get("code")),
             line=line - 1 if isinstance(line, int) and line > 0 else None,
+            source=text_of(batch.get("input_file_id")),
         )
 
 
@@ -169,11 +181,11 @@ class _Urls:
 
     def __init__(self, chats: str, *, azure: bool) -> None:
         parts = urlsplit(chats)
-        path = "/openai" if azure else parts.path.removesuffix(_CHATS)
+        path = "/openai" if azure else parts.path.removesuffix(CHATS)
         self._base = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
         self._query = parts.query
 
-    def __call__(self, *path: str, limit: int | None = None, after: str = "") -> str:
-        query = [self._query, f"limit={limit}" if limit else "", f"after={after}" if after else ""]
-        asked = "&".join(filter(None, query))
+    def __call__(self, *path: str, **query: object) -> str:
+        given = [f"{name}={value}" for name, value in query.items() if value != ""]
+        asked = "&".join(filter(None, (self._query, *given)))
         return f"{self._base}/{'/'.join(path)}{'?' if asked else ''}{asked}"

@@ -9,6 +9,7 @@ from asyncllm.transports.wire.formats.openai_requests import OpenAIFormat
 
 from .api import ApiTransport, BatchApi
 from .limits import limits_of
+from .mistral import MistralBatchApi
 from .openai import OpenAIBatchApi
 from .provider import BatchProvider
 
@@ -32,6 +33,8 @@ def open_provider(endpoint: Endpoint) -> BatchProvider:
     transport = cast("ApiTransport", endpoint.api_transport())
     api = BatchApi(transport, connection, format_.headers, endpoint.config.timeout)
     if isinstance(format_, OpenAIFormat):
+        if connection.provider == "mistral":
+            return MistralBatchApi(api, format_, limits, azure=False)
         return OpenAIBatchApi(api, format_, limits, azure=connection.provider == "azure")
     # The formats take a while to import, and are there by now where they are needed.
     if connection.provider == "gemini":

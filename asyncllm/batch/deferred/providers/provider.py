@@ -30,6 +30,7 @@ class ProviderBatch:
         reason: Why it failed as a whole.
         code: The provider's code for that.
         line: The request that is to blame for it, from 0.
+        source: The file of its requests, where the provider shows it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class ProviderBatch:
     reason: str = ""
     code: str = ""
     line: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,16 @@ class BatchProvider(Protocol):
         """
         ...
 
-    async def states(self, ids: Sequence[str]) -> Mapping[str, ProviderBatch]:
-        """Return batches by their ids, in one request where the API has one for it."""
+    async def latest(self) -> Sequence[ProviderBatch]:
+        """Return the latest batches of the account, as many as one request lists."""
+        ...
+
+    async def get(self, id: str) -> ProviderBatch:
+        """Return a batch.
+
+        Raises:
+            NotFoundError: There is none of the id.
+        """
         ...
 
     async def cancel(self, id: str) -> None:

@@ -1,132 +1,49 @@
-"""The tables of a journal that hold deferred batches: what is with the provider, and what will be.
-
-They are beside the tables of every journal, and only in those of deferred batches. What a request needs to be sent
-again, or to be asked for live, is kept until it has ended.
-"""
+"""Operations on the tables of deferred batches."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from .providers.limits import BatchLimits
+from ..providers.limits import BatchLimits
+from ..providers.provider import ProviderBatch
+from .tables import DUPLICATES, LIVE, BatchRow, Database, ItemRow, NewItem, State
 
-State = Literal["filling", "ready", "sending", "open", "closed"]
-"""`filling` takes requests; `ready` is complete; `sending` may exist at the provider; `open` does; `closed` is read."""
-
-Database = sqlite3.Connection
 Operation = Callable[[Database], object]
 
-LIVE = 0
-"""The batch of items that are sent live."""
-
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS deferred_batches (
-    batch INTEGER PRIMARY KEY, mark TEXT NOT NULL, state TEXT NOT NULL, requests INTEGER NOT NULL DEFAULT 0,
-    size_bytes INTEGER NOT NULL DEFAULT 0, headers TEXT NOT NULL DEFAULT '{}', provider_id TEXT,
-    status TEXT NOT NULL DEFAULT '', answered INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL DEFAULT 0,
-    expires_at REAL NOT NULL DEFAULT 0, noted_at REAL NOT NULL DEFAULT 0
-)""",
-    """CREATE TABLE IF NOT EXISTS deferred_items (
-    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, occurrence INTEGER NOT NULL, sent BLOB NOT NULL,
-    prompt BLOB NOT NULL, terms BLOB NOT NULL, round INTEGER NOT NULL DEFAULT 1, fate TEXT, worst_usd REAL NOT NULL,
-    reading TEXT NOT NULL, request BLOB NOT NULL, body BLOB NOT NULL
-)""",
-    "CREATE INDEX IF NOT EXISTS deferred_items_by_batch ON deferred_items (batch, number)",
-)
 _UNSENT = "('filling', 'ready')"
 _ITEM = (
-    "SELECT d.number, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, d.reading, "
-    "d.request FROM deferred_items d JOIN items i USING (number)"
+    "SELECT d.number, d.batch, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, "
+    "d.reading, d.request FROM deferred_items d JOIN items i USING (number)"
 )
-
-
-class BatchRow(NamedTuple):
-    """A batch; the fields are the columns, in their order.
-
-    Attributes:
-        mark: The text by which it is found at the provider.
-        size_bytes: The bytes of its bodies, and what stands around them.
-        headers: Headers that it is created with, as JSON.
-        status: How it is, or how it ended.
-        noted_at: When its creation was begun, in Unix time.
-    """
-
-    batch: int
-    mark: str
-    state: State
-    requests: int
-    size_bytes: int
-    headers: str
-    provider_id: str | None
-    status: str
-    answered: int
-    created_at: float
-    expires_at: float
-    noted_at: float
-
-
-class NewItem(NamedTuple):
-    """A request that is packed into a batch.
-
-    Attributes:
-        headers: Headers that its batch has to be created with.
-        reading: What has to be known to read its answer.
-        request: The request as it was made, for a re-ask; see `requests`.
-        body: The body in the provider's format.
-    """
-
-    number: int
-    occurrence: int
-    sent: bytes
-    prompt: bytes
-    settings: bytes
-    worst_usd: float
-    reading: str
-    headers: Mapping[str, str]
-    request: bytes
-    body: bytes
-
-
-class ItemRow(NamedTuple):
-    """A request that has not ended.
-
-    Attributes:
-        position: Its index in the input.
-        run: The run whose input had it last.
-        key: Its key in the journal.
-        round: How often it was put into a batch.
-        fate: Why the provider did not answer it.
-    """
-
-    number: int
-    position: int
-    run: int
-    key: bytes
-    occurrence: int
-    sent: bytes
-    prompt: bytes
-    settings: bytes
-    round: int
-    fate: str | None
-    reading: str
-    request: bytes
-
-
-def create_tables(database: Database) -> None:
-    """Add the tables to a journal that has none."""
-    for statement in _TABLES:
-        database.execute(statement)
 
 
 def drop_unsent(database: Database) -> None:
-    """Forget batches that were never sent: their requests come again with the input."""
-    unsent = f"(SELECT batch FROM deferred_batches WHERE state IN {_UNSENT})"
-    database.execute(f"DELETE FROM deferred_items WHERE batch IN {unsent}")
-    database.execute(f"DELETE FROM deferred_batches WHERE state IN {_UNSENT}")
+    """Forget batches that were never sent: their requests come again with the input, without the answers of re-asks."""
+    unsent = f"WHERE state IN {_UNSENT} AND reasks = 0"
+    database.execute(f"DELETE FROM deferred_items WHERE batch IN (SELECT batch FROM deferred_batches {unsent})")
+    database.execute(f"DELETE FROM deferred_batches {unsent}")
+    database.execute(
+        f"DELETE FROM deferred_items WHERE batch = {DUPLICATES} AND sent NOT IN "
+        f"(SELECT sent FROM deferred_items WHERE batch != {DUPLICATES})"
+    )
+
+
+def under_way(database: Database, sent: Sequence[bytes]) -> set[bytes]:
+    """Return those of the hashes of what is sent of which a request is under way."""
+    found = database.execute(f"SELECT DISTINCT sent FROM deferred_items WHERE sent IN ({_marks(sent)})", sent)
+    return {one for (one,) in found}
+
+
+def duplicates_of(database: Database, sent: Sequence[bytes]) -> list[ItemRow]:
+    """Return the items that share the answers of requests, by the hashes of what is sent."""
+    if not count_items(database, DUPLICATES, most=1):
+        return []
+    found = database.execute(f"{_ITEM} WHERE d.batch = {DUPLICATES} AND d.sent IN ({_marks(sent)})", sent)
+    return [ItemRow(*row) for row in found]
 
 
 def reserved_usd(database: Database) -> float:
@@ -144,28 +61,74 @@ def waiting_among(database: Database, items: Sequence[tuple[int, bytes]]) -> set
     return {number for number, as_sent in found if sent[number] == as_sent}
 
 
-def pack(database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int) -> None:
+def pack(
+    database: Database, items: Sequence[NewItem], limits: BatchLimits, around_bytes: int, after: BatchRow | None = None
+) -> None:
     """Put requests into batches, and begin a new one where a limit is reached.
 
     Args:
         around_bytes: The bytes that stand around each body.
+        after: The batch in which their answers were refused.
     """
-    row = next(batches(database, "filling"), None) or _begin(database)
+    reasks, round = (0, 1) if after is None else (after.reasks + 1, after.round + 1)
+    filling = (row for row in batches(database, "filling") if (row.reasks, row.round) == (reasks, round))
+    row = next(filling, None) or _begin(database, reasks, round)
     requests, size, headers = row.requests, row.size_bytes, json.loads(row.headers)
     for item in items:
         item_bytes = len(item.body) + around_bytes
         if requests >= limits.requests or (requests and size + item_bytes > limits.size_bytes):
             _save(database, row.batch, requests, size, headers)
             set_state(database, row.batch, "ready")
-            row, requests, size, headers = _begin(database), 0, 0, {}
+            row, requests, size, headers = _begin(database, reasks, round), 0, 0, {}
         requests, size = requests + 1, size + item_bytes
         headers = _with(headers, item.headers)
-        database.execute(
-            "INSERT OR REPLACE INTO deferred_items (number, batch, occurrence, sent, prompt, terms, worst_usd, "
-            "reading, request, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (item.number, row.batch, *item[1:7], *item[8:]),
-        )
+        insert(database, row.batch, item)
     _save(database, row.batch, requests, size, headers)
+
+
+def insert(database: Database, batch: int, item: NewItem) -> None:
+    """Put a request into a batch."""
+    database.execute(
+        "INSERT OR REPLACE INTO deferred_items (number, batch, occurrence, sent, prompt, terms, worst_usd, "
+        "reading, request, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (item.number, batch, *item[1:7], *item[8:]),
+    )
+
+
+def adopt(database: Database, found: ProviderBatch) -> int | None:
+    """Begin to adopt a batch that something else created, and return it; None when that is done."""
+    for row in batches(database):
+        if row.provider_id == found.id and row.state != "adopted":
+            return None
+    for row in batches(database, "adopted"):  # the run before has not come to the end of its requests
+        database.execute("DELETE FROM deferred_items WHERE batch = ?", (row.batch,))
+        database.execute("DELETE FROM deferred_batches WHERE batch = ?", (row.batch,))
+    return database.execute(
+        "INSERT INTO deferred_batches (mark, state, requests, provider_id, created_at, expires_at) "
+        "VALUES ('', 'adopted', ?, ?, ?, ?)",
+        (found.requests, found.id, found.created_at, found.expires_at),
+    ).lastrowid
+
+
+def numbers_of(database: Database, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """Return the numbers of the items that a journal has, by their keys."""
+    found = database.execute(f"SELECT stem, number FROM items WHERE stem IN ({_marks(keys)})", keys)
+    return dict(found)
+
+
+def count_all(database: Database) -> int:
+    """Return the number of all items."""
+    count: int = database.execute("SELECT count(*) FROM items").fetchone()[0]
+    return count
+
+
+def waiting(database: Database) -> int:
+    """Return the number of requests without an outcome; of an adopted batch, also of those that are not known yet."""
+    count: int = database.execute(
+        "SELECT (SELECT count(*) FROM deferred_items) + coalesce(sum(requests), 0) FROM deferred_batches "
+        "WHERE mark = '' AND state = 'open' AND batch NOT IN (SELECT batch FROM deferred_items)"
+    ).fetchone()[0]
+    return count
 
 
 def finish_packing(database: Database) -> None:
@@ -196,13 +159,23 @@ def send_again(database: Database, batch: int) -> None:
     set_state(database, batch, "ready", mark=new_mark(), provider_id=None, status="", requests=requests)
 
 
+def take_live(database: Database, most: int) -> None:
+    """Put the first requests that are not with the provider among those that are sent live."""
+    unsent = "SELECT batch FROM deferred_batches WHERE state = 'ready' AND reasks = 0"
+    first = f"SELECT number FROM deferred_items WHERE batch IN ({unsent}) ORDER BY number LIMIT ?"
+    if database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE number IN ({first})", (most,)).rowcount:
+        left = "(SELECT count(*) FROM deferred_items d WHERE d.batch = deferred_batches.batch)"
+        database.execute(f"UPDATE deferred_batches SET requests = {left} WHERE state = 'ready' AND reasks = 0")
+        database.execute("DELETE FROM deferred_batches WHERE state = 'ready' AND requests = 0")
+
+
 def split(database: Database, batch: int) -> bool:
     """Divide a batch that was never sent into two; return False where it has one request."""
     requests = count_items(database, batch)
     if requests < 2:
         return False
     row = next(BatchRow(*row) for row in database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (batch,)))
-    other, half = _begin(database), requests // 2
+    other, half = _begin(database, row.reasks, row.round), requests // 2
     at: int = database.execute(
         "SELECT number FROM deferred_items WHERE batch = ? ORDER BY number LIMIT 1 OFFSET ?", (batch, half)
     ).fetchone()[0]
@@ -213,10 +186,19 @@ def split(database: Database, batch: int) -> bool:
     return True
 
 
-def count_items(database: Database, batch: int) -> int:
-    """Return the number of requests of a batch that have not ended."""
-    count: int = database.execute("SELECT count(*) FROM deferred_items WHERE batch = ?", (batch,)).fetchone()[0]
+def count_items(database: Database, batch: int, *, most: int = -1) -> int:
+    """Return the number of requests of a batch that have not ended; at most so many."""
+    counted = "SELECT count(*) FROM (SELECT 1 FROM deferred_items WHERE batch = ? LIMIT ?)"
+    count: int = database.execute(counted, (batch, most)).fetchone()[0]
     return count
+
+
+def mean_bytes(database: Database) -> float:
+    """Return the mean size of the requests that are not with the provider; 0 where there are none."""
+    count, size = database.execute(
+        "SELECT sum(requests), sum(size_bytes) FROM deferred_batches WHERE state = 'ready'"
+    ).fetchone()
+    return size / count if count else 0.0
 
 
 def bodies(database: Database, batch: int, after: int, most: int) -> list[tuple[int, bytes]]:
@@ -246,8 +228,8 @@ def item_at(database: Database, batch: int, line: int) -> ItemRow | None:
 
 
 def expired(status: str) -> str:
-    """Return the condition of items that have expired, of a batch that ended so."""
-    return "coalesce(fate, '') = 'expired'" if status != "expired" else "coalesce(fate, 'expired') = 'expired'"
+    """Return the condition of items that have expired, of a batch that ended so, and that can be sent again."""
+    return f"coalesce(fate, '{'expired' if status == 'expired' else ''}') = 'expired' AND body != x''"
 
 
 def note_fates(database: Database, fates: Sequence[tuple[str, int]]) -> None:
@@ -258,6 +240,8 @@ def note_fates(database: Database, fates: Sequence[tuple[str, int]]) -> None:
 def close_batch(database: Database, row: BatchRow, status: str, again: int) -> None:
     """Note that a batch is read, and put its expired items into another batch, or among those that are sent live.
 
+    Batches of its re-asks take no more requests.
+
     Args:
         again: How many rounds an item may have in batches.
     """
@@ -266,7 +250,7 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         f"SELECT count(*) FROM deferred_items WHERE {found} AND round < ?", (row.batch, again)
     ).fetchone()[0]
     if count:
-        other = _begin(database)
+        other = _begin(database, row.reasks, row.round + 1)
         database.execute(
             f"UPDATE deferred_items SET batch = ?, round = round + 1, fate = NULL WHERE {found} AND round < ?",
             (other.batch, row.batch, again),
@@ -274,7 +258,13 @@ def close_batch(database: Database, row: BatchRow, status: str, again: int) -> N
         _save(database, other.batch, count, row.size_bytes, json.loads(row.headers))
         set_state(database, other.batch, "ready")
     database.execute(f"UPDATE deferred_items SET batch = {LIVE} WHERE {found}", (row.batch,))
-    set_state(database, row.batch, "closed", status=status)
+    set_state(database, row.batch, "closed", status=status, ended_at=time.time())
+    finish_packing(database)
+
+
+def add_saving(database: Database, batch: int, saved_usd: float) -> None:
+    """Add to what the answers of a batch would have cost more live."""
+    database.execute("UPDATE deferred_batches SET saved_usd = saved_usd + ? WHERE batch = ?", (saved_usd, batch))
 
 
 def drop_items(database: Database, numbers: Sequence[int]) -> None:
@@ -287,9 +277,10 @@ def new_mark() -> str:
     return os.urandom(10).hex()
 
 
-def _begin(database: Database) -> BatchRow:
+def _begin(database: Database, reasks: int, round: int) -> BatchRow:
+    values = (new_mark(), reasks, round)
     number = database.execute(
-        "INSERT INTO deferred_batches (mark, state) VALUES (?, 'filling')", (new_mark(),)
+        "INSERT INTO deferred_batches (mark, state, reasks, round) VALUES (?, 'filling', ?, ?)", values
     ).lastrowid
     return BatchRow(*database.execute("SELECT * FROM deferred_batches WHERE batch = ?", (number,)).fetchone())
 
