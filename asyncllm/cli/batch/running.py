@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequen
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from itertools import chain
 
-from asyncllm import AsyncLLM, AuthenticationError, Journal, NotFoundError, Outcome, QuotaExceededError, Request
+from asyncllm import AsyncLLM, Journal, Outcome, Request
 from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult, position_of
 from asyncllm.batch.formatting import dollars, draws, duration
 from asyncllm.batch.input import on_thread
 from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
+from asyncllm.batch.stall import is_hopeless
 from asyncllm.config.fields import CREDENTIALS
 
 from ..terminal import own_loop
@@ -27,8 +28,6 @@ from .job import Job
 from .job_record import JobRecord, claim, recorded, set_aside, tidy
 from .results import Rejected, ResultsFile, RowNumbers, to_stdout
 
-# The failures before the first success, for a reason that holds for every row, that end the run. One may be odd.
-_HOPELESS = 5
 _BY_AN_ERROR = "stopped"
 
 
@@ -262,9 +261,7 @@ class _BatchRun:
 
     def _end_if_hopeless(self, error: Exception | None) -> None:
         """Raise an error that every row will fail with, such as a wrong key."""
-        if self.tally.done or self.tally.failed < _HOPELESS:
-            return
-        if isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError):
+        if error is not None and is_hopeless(self.tally.done, self.tally.failed, error):
             raise error
 
     def _last_notes(self, early: str | None, elapsed_s: float, escaped: int) -> Iterator[str]:
