@@ -100,4 +100,6 @@ def is_hopeless(done: int, failed: int, error: Exception) -> bool:
         failed: The items that have failed.
         error: The last failure.
     """
-    return not done and failed >= _HOPELESS and isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError)
+    return (
+        not done and failed >= _HOPELESS and isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError)
+    )

@@ -162,13 +162,23 @@ def answer(
     if schema is not None:
         prompt.check(schema.names)
     arguments = {
-        **{"template": template, "messages": messages, "system": system, "image": image, "id": id},
-        **{"profile": profile, "config": config, "options": options, "response_model": response_model},
-        **{"max_concurrency": max_concurrency, "results": results, "run_id": run_id},
+        "template": template,
+        "messages": messages,
+        "system": system,
+        "image": image,
+        "id": id,
+        "profile": profile,
+        "config": config,
+        "options": options,
+        "response_model": response_model,
+        "max_concurrency": max_concurrency,
+        "results": results,
+        "run_id": run_id,
         "execution": uuid.uuid4().hex if results is not None else None,
         **params,
     }
-    return dataset.map_batches(
+    rows: Any = dataset  # the types of its methods are incomplete
+    answered: Dataset = rows.map_batches(
         Answerer,
         fn_constructor_kwargs=arguments,
         compute=strategy,
@@ -176,6 +186,7 @@ def answer(
         batch_format="pyarrow",
         num_cpus=cpus_per_worker,
     )
+    return answered
 
 
 def _pool(workers: int) -> Any:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]  # it has none
-
 from ..batch.files import AnswerSchema
 from ..narrowing import is_list, is_mapping, list_or_empty, mapping_or_empty
+from .packages import arrow
 
 Part: TypeAlias = Mapping[str, object]
 
@@ -75,16 +74,17 @@ def _object(schema: Part, root: Part, within: tuple[str, ...]) -> ArrowShape:
     def fit(value: Mapping[str, object]) -> object:
         return {name: _fitted(shape, value.get(name)) for name, shape in fields.items()}
 
-    return ArrowShape(pa.struct([(name, shape.type) for name, shape in fields.items()]), fit)
+    return ArrowShape(arrow.struct([(name, shape.type) for name, shape in fields.items()]), fit)
 
 
 def _list(items: ArrowShape) -> ArrowShape:
-    return ArrowShape(pa.list_(items.type), lambda value: [_fitted(items, item) for item in value])
+    return ArrowShape(arrow.list_(items.type), lambda value: [_fitted(items, item) for item in value])
 
 
 def _map(values: ArrowShape) -> ArrowShape:
     return ArrowShape(
-        pa.map_(pa.string(), values.type), lambda value: [(key, _fitted(values, item)) for key, item in value.items()]
+        arrow.map_(arrow.string(), values.type),
+        lambda value: [(key, _fitted(values, item)) for key, item in value.items()],
     )
 
 
@@ -128,10 +128,10 @@ def _integer(value: object) -> int:
     return number
 
 
-_JSON = ArrowShape(pa.string(), lambda value: _text(json.dumps(value, ensure_ascii=False)))
+_JSON = ArrowShape(arrow.string(), lambda value: _text(json.dumps(value, ensure_ascii=False)))
 _SCALARS: Mapping[str, ArrowShape] = {
-    "string": ArrowShape(pa.string(), _text),
-    "integer": ArrowShape(pa.int64(), _integer),
-    "number": ArrowShape(pa.float64(), float),
-    "boolean": ArrowShape(pa.bool_(), bool),
+    "string": ArrowShape(arrow.string(), _text),
+    "integer": ArrowShape(arrow.int64(), _integer),
+    "number": ArrowShape(arrow.float64(), float),
+    "boolean": ArrowShape(arrow.bool_(), bool),
 }

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]  # it has none
-
 from ..batch.files import RowResult, error_record
 from ..batch.files.columns import AnswerColumns, as_kind
 from .arrow_shapes import StructAnswers
+from .packages import arrow
 
-_TYPES = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+_TYPES = {"int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
 
 
 def as_table(batch: Any) -> Any:
     """Return a batch of Ray's, in any of its formats, as an Arrow table."""
-    if isinstance(batch, pa.Table):
+    if isinstance(batch, arrow.Table):
         return batch
     from ray.data.block import BlockAccessor
 
-    return BlockAccessor.for_block(BlockAccessor.batch_to_block(batch)).to_arrow()
+    blocks: Any = BlockAccessor  # its types are incomplete
+    return blocks.for_block(blocks.batch_to_block(batch)).to_arrow()
 
 
 def rows_of(table: Any) -> list[dict[str, object]]:
@@ -42,10 +42,10 @@ def with_outcomes(table: Any, results: Sequence[RowResult], answers: StructAnswe
     cells = [columns.cells(result) for result in results]
     for number, (name, kind) in enumerate(columns.kinds.items()):
         if number == 0 and answers is not None:
-            table = table.append_column(name, pa.array([cell[name] for cell in cells], type=answers.shape.type))
+            table = table.append_column(name, arrow.array([cell[name] for cell in cells], type=answers.shape.type))
             continue
         values = [as_kind(cell[name], kind) for cell in cells]
-        table = table.append_column(names[number], pa.array(values, type=_TYPES.get(kind, pa.string())))
+        table = table.append_column(names[number], arrow.array(values, type=_TYPES.get(kind, arrow.string())))
     return table
 
 

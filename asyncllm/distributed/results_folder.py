@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]  # it has none
-import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
 from ..batch.journal.fingerprint import Fingerprint
 from ..errors import JournalError
+from .packages import arrow, parquet, storages
 
 _SUFFIX = ".parquet"
 _PARTIAL = ".partial"
@@ -26,8 +26,8 @@ _MERGED = 64
 _READERS = 8
 # Files whose answers stay in memory: the rows of a batch were sealed at about the same time.
 _KEPT_FILES = 8
-_SCHEMA = pa.schema(
-    [("key", pa.binary(_KEY_BYTES)), ("ok", pa.bool_()), ("cost_usd", pa.float64()), ("entry", pa.binary())]
+_SCHEMA = arrow.schema(
+    [("key", arrow.binary(_KEY_BYTES)), ("ok", arrow.bool_()), ("cost_usd", arrow.float64()), ("entry", arrow.binary())]
 )
 
 
@@ -50,14 +50,12 @@ class Sealed:
     """The sealed answers of a folder, sorted by the first half of their keys: 24 bytes of memory for each.
 
     Attributes:
-        files: The files, whose numbers are in `at`.
-        spent_usd: What all of them cost, failed ones too, as far as it is known.
+        at: The number of the file of each, and of its row in there.
     """
 
     keys: Any
     at: Any
     files: Sequence[str]
-    spent_usd: float
 
 
 class ResultsFolder:
@@ -75,20 +73,18 @@ class ResultsFolder:
     def __init__(self, url: str, run_id: str, execution: str | None = None) -> None:
         if not run_id or set(run_id) & set("/\\") or run_id.startswith("."):
             raise JournalError(f"{run_id!r} cannot be the name of a run.", hint="Letters, digits and dashes are best.")
-        import fsspec  # pyright: ignore[reportMissingTypeStubs]  # it has none
-
-        self._fs: Any
-        self._fs, root = fsspec.core.url_to_fs(url)
+        storage: tuple[Any, str] = storages.core.url_to_fs(url)
+        self._fs, root = storage
         self._path = f"{root.rstrip('/')}/{run_id}"
         self._execution = execution or uuid.uuid4().hex
         self._worker = uuid.uuid4().hex[:12]
         self._number = 0
         self._small: list[tuple[str, Any]] = []
-        self._sealed = Sealed(np.empty(0, "u8"), np.empty((0, 2), "u4"), (), 0.0)
+        self._sealed = Sealed(np.empty(0, "u8"), np.empty((0, 2), "u4"), ())
         self._kept: dict[str, Any] = {}
 
     def load(self) -> float:
-        """Read which answers are there, and return what they cost in US dollars."""
+        """Read which answers are there, and return what all of them cost in US dollars, as far as it is known."""
         self._fs.makedirs(self._path, exist_ok=True)
         self._fs.invalidate_cache()
         while True:
@@ -97,19 +93,18 @@ class ResultsFolder:
                 heads = [*readers.map(self._head, files)]
             if all(head is not None for head in heads):
                 break  # otherwise a worker has merged some of them meanwhile
-        keys, at, spent_usd = [np.empty(0, "u8")], [np.empty((0, 2), "u4")], 0.0
+        keys, at, costs = [np.empty(0, "u8")], [np.empty((0, 2), "u4")], [0.0]
         for number, (name, head) in enumerate(zip(files, heads, strict=True)):
-            assert head is not None
-            halves = np.array([int.from_bytes(key[:8], "big") for key in head["key"].to_pylist()], "u8")
-            rows = np.arange(len(halves), dtype="u4")
-            counts = np.ones(len(halves), bool) if self._is_of_this_execution(name) else np.array(head["ok"].to_pylist())
-            keys.append(halves[counts])
-            at.append(np.stack([np.full(int(counts.sum()), number, "u4"), rows[counts]], axis=1))
-            spent_usd += sum(cost for cost in head["cost_usd"].to_pylist() if cost is not None)
+            halves = np.frombuffer(b"".join(head["key"].to_pylist()), ">u8")[::2].astype("u8")
+            counts = np.array(head["ok"].to_pylist(), bool) | self._is_of_this_execution(name)
+            rows = np.flatnonzero(counts).astype("u4")
+            keys.append(halves[rows])
+            at.append(np.stack([np.full(len(rows), number, "u4"), rows], axis=1))
+            costs.extend(cost for cost in head["cost_usd"].to_pylist() if cost is not None)
         joined, places = np.concatenate(keys), np.concatenate(at)
         order = np.argsort(joined, kind="stable")
-        self._sealed = Sealed(joined[order], places[order], tuple(files), spent_usd)
-        return spent_usd
+        self._sealed = Sealed(joined[order], places[order], tuple(files))
+        return math.fsum(costs)
 
     def __len__(self) -> int:
         return len(self._sealed.keys)
@@ -125,11 +120,10 @@ class ResultsFolder:
 
     def seal(self, answers: Sequence[SealedAnswer]) -> None:
         """Write answers as a file, and now and then one file for many."""
-        columns = [pa.array(column, type=field.type) for column, field in zip(zip(*answers, strict=True), _SCHEMA, strict=True)]
-        table = pa.table(columns, schema=_SCHEMA)
+        table: Any = arrow.Table.from_pylist([answer._asdict() for answer in answers], schema=_SCHEMA)
         self._small.append((self._write(table), table))
         if len(self._small) >= _MERGED:
-            self._write(pa.concat_tables([table for _, table in self._small]))
+            self._write(arrow.concat_tables([table for _, table in self._small]))
             for name, _ in self._small:
                 self._fs.rm_file(name)
             self._small.clear()
@@ -152,7 +146,7 @@ class ResultsFolder:
                 wanted.setdefault(int(file), []).append(int(row))
                 first += 1
         for file, rows in wanted.items():
-            table = self._kept_table(sealed.files[file]).take(pa.array(rows))
+            table = self._kept_table(sealed.files[file]).take(arrow.array(rows))
             for key, entry in zip(table["key"].to_pylist(), table["entry"].to_pylist(), strict=True):
                 if key in keys:
                     found[key] = entry
@@ -177,15 +171,15 @@ class ResultsFolder:
     def _read(self, name: str, columns: list[str] | None = None) -> Any:
         with self._fs.open(name, "rb") as file:
             try:
-                return pq.read_table(file, columns=columns)
-            except pa.ArrowInvalid as error:
+                return parquet.read_table(file, columns=columns)
+            except arrow.ArrowInvalid as error:
                 raise JournalError(
                     f"{name} is damaged: {str(error).partition('. ')[0]}.", hint="Remove it; its rows are sent again."
                 ) from None
 
     def _write(self, table: Any) -> str:
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
+        parquet.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
         name = f"{self._path}/{self._execution}-{self._worker}-{self._number:06}{_SUFFIX}"
         self._number += 1
         self._fs.pipe_file(f"{name}{_PARTIAL}", sink.getvalue())
@@ -199,4 +193,3 @@ class ResultsFolder:
 def row_key(fingerprint: Fingerprint) -> bytes:
     """Return the key of a row: a change of its id, of its prompt or of the settings makes it another one."""
     return hashlib.blake2b(fingerprint.key + fingerprint.sent, digest_size=_KEY_BYTES).digest()
-

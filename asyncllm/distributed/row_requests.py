@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,7 +38,9 @@ class RowPrompt:
 
     def __post_init__(self) -> None:
         if (self.template is None) == (self.messages is None):
-            raise ConfigError("rows need one of template and messages.", hint='For example template="Summarise: {text}".')
+            raise ConfigError(
+                "rows need one of template and messages.", hint='For example template="Summarise: {text}".'
+            )
         if self.template is None and (self.system is not None or self.image is not None):
             raise ConfigError("system and image belong to a template.", hint="Put both into the messages.")
         if self.template is not None:
@@ -71,10 +74,8 @@ class RowPrompt:
         assert self.messages is not None
         value = row.get(self.messages)
         if isinstance(value, str) and value.lstrip().startswith("["):
-            try:
+            with suppress(ValueError):  # a prompt that begins with a bracket
                 value = json.loads(value)
-            except ValueError:
-                pass  # a prompt that begins with a bracket
         if not isinstance(value, str):
             if not is_list(value) or not value:
                 raise RowProblem(f"has no messages in {self.messages!r}")

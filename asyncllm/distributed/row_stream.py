@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -23,20 +23,14 @@ from ..batch.stall import is_hopeless
 from ..client import AsyncLLM
 from ..messages import Request
 from ..parameters import profile_params
-from ..threads import ThreadEvent, run_in_own_thread
+from ..threads import ThreadEvent
 from .arrow_shapes import StructAnswers
 from .results_folder import ResultsFolder, SealedAnswer, row_key
+from .sealing import Sealing, seal
 from .worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
     from ..config import LLMConfig
-
-# A file is sealed when a part of what may be in flight has ended, so that few slots wait for it, and few files are
-# written; and after this time, so that little is lost where rows end slowly.
-_SEALED_PART = 4
-_SEAL_S = 1.0
-# Seconds before each other try at a storage that fails.
-_PAUSES_S = (0.5, 2.0)
 
 
 class RowBatch:
@@ -113,11 +107,11 @@ class RowStream:
         self._tally = Tally()
         self._queue: deque[tuple[RowBatch, list[int]]] = deque()
         self._open: set[RowBatch] = set()
-        self._sealing = Sealing(self._config.max_concurrency)
         self._failure: BaseException | None = None
         self._started = threading.Event()
         self._arrived: ThreadEvent
         self._stop: ThreadEvent
+        self._sealing: Sealing
         self._thread = threading.Thread(target=self._serve, name="asyncllm-rows", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -157,15 +151,23 @@ class RowStream:
                 to_send.append(row)
         if self._folder is None or not to_send:
             return to_send
-        keys = [row_key(self._fingerprint(request)) if isinstance(request, Request) else b"" for request in batch.requests]
+        keys = [
+            row_key(self._fingerprint(request)) if isinstance(request, Request) else b"" for request in batch.requests
+        ]
         batch.keys = keys
         found = self._folder.find(keys[row] for row in to_send) if len(self._folder) else {}
         for row in to_send:
             if (entry := found.get(keys[row])) is not None:
                 request = batch.requests[row]
                 known = decode(entry, row, request.id if isinstance(request, Request) else None)
-                batch.settle(row, RowResult.of_entry(row, known, typed=self._answers is not None))
+                result = RowResult.of_entry(row, known, typed=self._answers is not None)
+                completion = known.completion()
+                # The entry has the model that was asked for, a fresh result that which answered.
+                batch.settle(row, result if completion is None else replace(result, model=completion.model))
         return [row for row in to_send if keys[row] not in found]
+
+    def _key(self, request: Request | Exception) -> bytes:
+        return b"" if isinstance(request, Exception) else row_key(self._fingerprint(request))
 
     def _serve(self) -> None:
         use_uvloop = sys.platform != "win32" and find_spec("uvloop") is not None
@@ -178,6 +180,7 @@ class RowStream:
 
     async def _run(self) -> None:
         self._arrived, self._stop = ThreadEvent(), ThreadEvent()
+        self._sealing = Sealing(self._config.max_concurrency)
         async with AsyncLLM(self._config) as llm, anyio.create_task_group() as group:
             self._started.set()
             group.start_soon(self._send, llm)
@@ -244,70 +247,10 @@ class RowStream:
     async def _seal(self, folder: ResultsFolder) -> None:
         while True:
             answers, settle = await self._sealing.next()
-            await _sealed(folder, answers)
+            await seal(folder, answers)
             for function in settle:
                 function()
             self._sealing.sealed(len(answers))
-
-
-class Sealing:
-    """The answers that wait to be sealed, and the number of rows that are sent and not sealed.
-
-    Args:
-        limit: The most of these rows: as many are sent again at most when a worker is killed.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._sent = 0
-        self._answers: list[SealedAnswer] = []
-        self._settle: list[Callable[[], None]] = []
-        self._room = anyio.Event()
-        self._some = anyio.Event()
-        self._due = anyio.Event()
-
-    async def admit(self) -> None:
-        """Wait until one more row may be sent."""
-        while self._sent >= self._limit:
-            self._room = anyio.Event()
-            await self._room.wait()
-        self._sent += 1
-
-    def add(self, answer: SealedAnswer, settle: Callable[[], None]) -> None:
-        """Add an answer, and the function that is called when it is sealed."""
-        self._answers.append(answer)
-        self._settle.append(settle)
-        self._some.set()
-        waiting = len(self._answers)
-        if waiting * _SEALED_PART >= self._limit or waiting == self._sent:
-            self._due.set()
-
-    async def next(self) -> tuple[list[SealedAnswer], list[Callable[[], None]]]:
-        """Wait until a file is due, and return its answers."""
-        await self._some.wait()
-        with anyio.move_on_after(_SEAL_S):
-            await self._due.wait()
-        taken = self._answers, self._settle
-        self._answers, self._settle = [], []
-        self._some, self._due = anyio.Event(), anyio.Event()
-        return taken
-
-    def sealed(self, number: int) -> None:
-        """Note that answers are sealed."""
-        self._sent -= number
-        self._room.set()
-        if self._answers and len(self._answers) == self._sent:
-            self._due.set()
-
-
-async def _sealed(folder: ResultsFolder, answers: Sequence[SealedAnswer]) -> None:
-    """Seal answers; a storage that fails is tried again."""
-    for pause_s in _PAUSES_S:
-        try:
-            return await run_in_own_thread(partial(folder.seal, answers))
-        except OSError:
-            await anyio.sleep(pause_s)
-    await run_in_own_thread(partial(folder.seal, answers))
 
 
 def _fingerprinter(config: LLMConfig, settings: WorkerSettings) -> Fingerprinter:
@@ -318,5 +261,5 @@ def _fingerprinter(config: LLMConfig, settings: WorkerSettings) -> Fingerprinter
 def _only(error: BaseException) -> BaseException:
     """Return the error that ended a stream: the first that is no group."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error

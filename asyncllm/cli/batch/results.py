@@ -202,4 +202,3 @@ class ResultsFile:
             if sent and isinstance(row, Row):
                 yield item, row
                 item += 1
-
