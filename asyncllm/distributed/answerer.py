@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
-from ..errors import ConfigError, not_installed
+from ..errors import ConfigError
 from ..parameters import CallOptions
 from .row_requests import RowPrompt
 from .worker_settings import WorkerSettings
@@ -101,8 +101,8 @@ class Answerer:
             self._prompt.check(table.column_names)
             self._start()
         assert self._stream is not None
-        results = await self._stream.answer(self._prompt.requests(rows_of(table)))
-        return with_outcomes(table, results, self._answers)
+        answered = await self._stream.answer(self._prompt.requests(rows_of(table)))
+        return with_outcomes(table, answered.results, self._answers)
 
     def close(self) -> None:
         """End the client of this worker; rows in flight are cancelled. Ray ends workers by ending their processes."""
@@ -152,7 +152,7 @@ def answer(
         ConfigError: The arguments do not fit together, a column is missing, a secret is among them, or Ray is not
             installed.
     """
-    strategy = _pool(workers)
+    strategy = worker_pool(workers)
     prompt = RowPrompt(template, messages, system, image, id)
     settings = WorkerSettings(
         profile, None if config is None else str(config), options or {}, params, response_model, max_concurrency
@@ -189,14 +189,12 @@ def answer(
     return answered
 
 
-def _pool(workers: int) -> Any:
+def worker_pool(workers: int) -> Any:
     """Return the workers as Ray Data has them."""
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}.")
-    try:
-        from ray.data import ActorPoolStrategy
-    except ImportError:
-        raise not_installed("batches over many machines need", "ray") from None
-    return ActorPoolStrategy(
+    from .packages import ray_module
+
+    return ray_module().data.ActorPoolStrategy(
         size=workers, max_concurrent_calls_per_actor=_BLOCKS_AT_ONCE, max_tasks_in_flight_per_actor=_BLOCKS_AT_ONCE + 1
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
-from ..batch.files import RowResult, error_record
+from ..batch.files import AnswerSchema, RowResult, error_record
 from ..batch.journal.entry import decode, encode
 from ..batch.journal.fingerprint import Fingerprinter
 from ..batch.outcome import Outcome
@@ -24,7 +24,6 @@ from ..client import AsyncLLM
 from ..messages import Request
 from ..parameters import profile_params
 from ..threads import ThreadEvent
-from .arrow_shapes import StructAnswers
 from .results_folder import ResultsFolder, SealedAnswer, row_key
 from .sealing import Sealing, seal
 from .worker_settings import WorkerSettings
@@ -37,22 +36,23 @@ class RowBatch:
     """Rows that were submitted together; made in the loop that waits for them.
 
     Attributes:
-        results: Their results, in order, once it is done.
+        restored: The rows whose results are of an earlier run.
     """
 
-    __slots__ = ("_done", "_left", "error", "keys", "requests", "results")
+    __slots__ = ("_done", "_left", "_results", "error", "keys", "requests", "restored")
 
     def __init__(self, requests: Sequence[Request | Exception]) -> None:
         self.requests = requests
         self.keys: Sequence[bytes] = ()
-        self.results: list[RowResult | None] = [None] * len(requests)
+        self.restored: set[int] = set()
+        self._results: list[RowResult | None] = [None] * len(requests)
         self.error: BaseException | None = None
         self._left = len(requests)
         self._done = ThreadEvent()
 
     def settle(self, row: int, result: RowResult) -> None:
         """Set the result of a row."""
-        self.results[row] = result
+        self._results[row] = result
         self._left -= 1
         if not self._left:
             self._done.set()
@@ -67,13 +67,17 @@ class RowBatch:
         self.error = error
         self._done.set()
 
-    async def wait(self) -> list[RowResult]:
-        """Wait until all rows have ended, and return their results."""
+    @property
+    def results(self) -> list[RowResult]:
+        """The results of rows that have ended, in order."""
+        return [result for result in self._results if result is not None]
+
+    async def wait(self) -> None:
+        """Wait until all rows have ended."""
         if self._left:
             await self._done.wait()
         if self.error is not None:
             raise self.error
-        return [result for result in self.results if result is not None]
 
 
 class RowStream:
@@ -92,7 +96,7 @@ class RowStream:
     def __init__(
         self,
         settings: WorkerSettings,
-        answers: StructAnswers | None = None,
+        answers: AnswerSchema | None = None,
         report: Callable[[Progress], object] | None = None,
     ) -> None:
         self._settings = settings
@@ -118,8 +122,8 @@ class RowStream:
         if self._failure is not None:
             raise self._failure
 
-    async def answer(self, requests: Sequence[Request | Exception]) -> list[RowResult]:
-        """Return the results of rows; may be called from any loop, and by several tasks at once.
+    async def answer(self, requests: Sequence[Request | Exception]) -> RowBatch:
+        """Return rows with their results; may be called from any loop, and by several tasks at once.
 
         Raises:
             StalledError: Nothing has got through for 300 s.
@@ -134,7 +138,8 @@ class RowStream:
             self._arrived.set()
             if self._failure is not None:
                 batch.fail(self._failure)
-        return await batch.wait()
+        await batch.wait()
+        return batch
 
     def close(self) -> None:
         """End the stream; rows that have not ended are cancelled."""
@@ -161,6 +166,7 @@ class RowStream:
                 request = batch.requests[row]
                 known = decode(entry, row, request.id if isinstance(request, Request) else None)
                 result = RowResult.of_entry(row, known, typed=self._answers is not None)
+                batch.restored.add(row)
                 completion = known.completion()
                 # The entry has the model that was asked for, a fresh result that which answered.
                 batch.settle(row, result if completion is None else replace(result, model=completion.model))

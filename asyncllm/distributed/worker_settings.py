@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.fields import CREDENTIALS
+from ..config.fields import SECRETS
 from ..errors import ConfigError
 from ..parameters import CallOptions
 
 if TYPE_CHECKING:
     from ..config import LLMConfig
 
-# The credentials that only name where a secret is.
-_NAMES = frozenset({"api_key_env", "aws_profile_name", "aws_role_name", "aws_session_name"})
 _HOW = (
     "Workers read keys where they run: name the variable in api_key_env, or give each machine the key in its own "
     "config.toml, readable by its owner alone."
@@ -56,7 +54,7 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         if self.profile is not None and not isinstance(self.profile, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"profile is the name of a profile, not {type(self.profile).__name__}.", hint=_HOW)
-        if secrets := sorted((CREDENTIALS - _NAMES) & {*self.options, *self.params}):
+        if secrets := sorted(SECRETS & {*self.options, *self.params}):
             raise ConfigError(f"{', '.join(secrets)} is not sent to workers: Ray would keep and show it.", hint=_HOW)
         if (self.results is None) != (self.run_id is None):
             raise ConfigError("results and run_id belong together.", hint="Give both, or neither.")

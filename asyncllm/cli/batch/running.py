@@ -17,7 +17,7 @@ from asyncllm.batch.input import on_thread
 from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.batch.stall import is_hopeless
-from asyncllm.config.fields import CREDENTIALS
+from asyncllm.config.fields import SECRETS
 
 from ..terminal import own_loop
 from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
@@ -283,7 +283,7 @@ class _BatchRun:
         if escaped:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or tally.failed):
-            yield f"to continue: {shlex.join(['asyncllm', *_again(self._arguments)])}"
+            yield f"to continue: {shlex.join(['asyncllm', *again(self._arguments)])}"
 
     def _cost(self) -> str:
         tally = self.tally
@@ -294,18 +294,14 @@ class _BatchRun:
         return f"{dollars(tally.cost_usd)}{before}{unknown}"
 
 
-def _again(arguments: Sequence[str]) -> Iterator[str]:
+def again(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the arguments once more, without keys, and without what would begin anew."""
     for argument in arguments:
         name, equals, _ = argument.removeprefix("--set=").partition("=")
-        if equals and name.strip() in CREDENTIALS - _NAMES:
+        if equals and name.strip() in SECRETS:
             yield argument[: argument.index(name) + len(name)] + "=***"
         elif argument not in ("--fresh", "--overwrite"):
             yield argument
-
-
-# The credentials that only name where a secret is.
-_NAMES = frozenset({"api_key_env", "aws_profile_name", "aws_role_name", "aws_session_name"})
 
 
 @contextmanager
