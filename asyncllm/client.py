@@ -56,6 +56,7 @@ _OF_THE_CLIENT = {
     "tenant_max_queue": "whose tenants a view shares",
     "tenant_requests_per_minute": "whose tenants a view shares",
     "tenant_budget_usd": "whose tenants a view shares",
+    "limits_url": "whose limits a view shares",
     "budget_usd": "and a view spends of it",
 }
 
@@ -148,8 +149,8 @@ class AsyncLLM:
 
         Raises:
             ConfigError: An option is unknown, of the wrong type or impossible.
-            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`, and
-                those of tenants.
+            TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`,
+                `limits_url`, and those of tenants.
         """
         for name in _OF_THE_CLIENT.keys() & options.keys():
             raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")

@@ -125,6 +125,14 @@ async def open_redis(url: str, timeout_s: float = 5.0) -> AsyncGenerator[Redis[b
         raise error from error.__cause__
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Return whether a server cannot be reached at present, rather than refusing what it is asked for."""
+    from coredis import exceptions
+
+    passing = (exceptions.ConnectionError, exceptions.PrimaryNotFoundError, exceptions.RedisClusterError)
+    return isinstance(error, (*passing, TimeoutError, OSError))
+
+
 def redis_problem(error: BaseException) -> tuple[str, str] | None:
     """Return the problem that an error of coredis shows, and the remedy; None for an error that is not about Redis."""
     from coredis import exceptions

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr, Strict
 
 from ..narrowing import is_mapping
+from ..redis_connection import check_redis_url
 
 # HTTP clients refuse a header value outside printable ASCII, and some quote it in their error.
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -71,6 +72,13 @@ def _usable_file(path: str) -> str:
     return path
 
 
+def _usable_store(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if text.partition("://")[0] != "ray":  # a store that `asyncllm.distributed` makes
+        check_redis_url(text)
+    return url
+
+
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
@@ -83,6 +91,7 @@ def _split(url: str) -> SplitResult | None:
 String = Annotated[str, Strict(), Field(min_length=1)]
 Strings = tuple[String, ...]
 Url = Annotated[String, AfterValidator(_usable_url)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_usable_store)]
 Key = Annotated[SecretStr, AfterValidator(_usable_key)]
 Headers = Annotated[Mapping[str, SecretStr], AfterValidator(_usable_headers)]
 Table = Mapping[str, JsonValue]
@@ -213,6 +222,11 @@ class Fields(BaseModel):
     tokens_per_minute: PositiveNumber | None = _field(
         "limits", "Shared by all clients of the process with the same provider, endpoint and key.", shown="none"
     )
+    limits_url: StoreUrl | None = _field(
+        "limits",
+        "Redis where limits, cooldowns and budgets are shared with other processes.",
+        shown="none",
+    )
     adaptive: Boolean | None = _field("limits", "Find and follow the provider's limit.", shown="false; true in batches")
 
     budget_usd: PositiveNumber | None = _field(
@@ -302,7 +316,7 @@ CONNECTION_GROUP = CREDENTIALS | ENDPOINTS | {"api_version", "custom_llm_provide
 TABLE_FIELDS = frozenset({"extra_headers", "extra_body", "safety_settings"})
 """Fields that are tables in TOML."""
 
-HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS
+HIDDEN = CONNECTION_GROUP - {"api_version", "custom_llm_provider", "aws_region_name"} | TABLE_FIELDS | {"limits_url"}
 """Fields whose values are never shown in messages."""
 
 _SHARED = """
@@ -310,7 +324,7 @@ temperature top_p top_k seed stop reasoning_effort max_output_tokens
 timeout connect_timeout first_token_timeout idle_timeout deadline
 num_retries retry_min_wait retry_max_wait retry_multiplier
 drop_params disable_vision caching_prompt max_reasks log_prompts
-cache cache_mode cache_ttl cache_max_bytes call_log call_log_max_bytes call_log_max_age
+limits_url cache cache_mode cache_ttl cache_max_bytes call_log call_log_max_bytes call_log_max_age
 """
 SHARED_WITH_FALLBACKS = frozenset(_SHARED.split())
 """Fields that, set as an argument, apply to the fallbacks of the profile too: none of them says where requests go."""

@@ -56,6 +56,7 @@ class _OtherThanModel(TypedDict, total=False):
     tenant_budget_usd: float | None
     requests_per_minute: float | None
     tokens_per_minute: float | None
+    limits_url: str | SecretStr | None
     adaptive: bool | None
     budget_usd: float | None
     input_cost_per_token: float | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .admission import Admission, admit
 from .budget import Budget
-from .provider_limits import ProviderLimits, Reason, shared_provider_limits
+from .provider_limits import ProviderLimits, Reason, account_name, shared_provider_limits
 from .slots import Slots
 from .tenants import TenantLimits, TenantStats
 from .waiter import Needs, Waiter
@@ -25,6 +25,7 @@ __all__ = [
     "TenantLimits",
     "TenantStats",
     "Waiter",
+    "account_name",
     "admit",
     "shared_provider_limits",
 ]

@@ -105,6 +105,11 @@ class FairQueue:
                 head = self._lines[line][0]
                 heappush(self._heads, (head.rank, head))
 
+    def all_ready(self) -> None:
+        """Take back the lines of all tenants, whose limits were renewed."""
+        for line in list(self._held):
+            self.ready(line[0])
+
     def pass_time(self, now: float) -> None:
         """Take back the lines whose time has come."""
         if now < self._next_at:

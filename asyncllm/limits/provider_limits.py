@@ -15,6 +15,7 @@ from .adaptive.controller import AdaptiveController
 from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
 
 if TYPE_CHECKING:
+    from .shared.session import LimitsSession
     from .waiter import Waiter
 
 # Seconds after its time at which a request that has not been sent is overtaken: its loop is held up.
@@ -266,28 +267,50 @@ class ProviderLimits:
         now = self.clock()
         requests = min((r for r, _ in self._limits.values() if r is not None), default=None)
         tokens = min((t for _, t in self._limits.values() if t is not None), default=None)
-        self._requests = _rate(self._requests, requests, now, REQUESTS_BURST_S)
-        self._tokens = _rate(self._tokens, tokens, now, TOKENS_BURST_S)
+        self._requests = self._rate("requests", self._requests, requests, now, REQUESTS_BURST_S)
+        self._tokens = self._rate("tokens", self._tokens, tokens, now, TOKENS_BURST_S)
         self._wake_first()
 
+    def _rate(
+        self, name: str, current: TokenBucket | None, per_minute: float | None, now: float, burst_s: float
+    ) -> TokenBucket | None:
+        """Return the rate of a name with a limit: the current one, where the limit is the same."""
+        if per_minute is None:
+            return None
+        unchanged = current is not None and current.per_minute == per_minute
+        return current if unchanged else TokenBucket(per_minute, now, burst_s)
 
-_known: weakref.WeakValueDictionary[tuple[str, str, bytes], ProviderLimits] = weakref.WeakValueDictionary()
+
+_known: weakref.WeakValueDictionary[tuple[object, ...], ProviderLimits] = weakref.WeakValueDictionary()
 _known_lock = threading.Lock()
 
 
-def shared_provider_limits(provider: str, endpoint: str | None, key: str | None) -> ProviderLimits:
-    """Return the limits of a provider, endpoint and key; the same object for the whole process."""
-    digest = hashlib.blake2b((key or "").encode(), digest_size=16).digest()  # the key itself is not kept
-    name = (provider, endpoint or "", digest)
+def account_name(provider: str, endpoint: str | None, key: str | None) -> str:
+    """Return the name of a provider, endpoint and key: a hash, which shows none of them."""
+    parts = "\0".join((provider, endpoint or "", key or ""))
+    return hashlib.blake2b(parts.encode(), digest_size=16, person=b"asyncllm-limits").hexdigest()
+
+
+def shared_provider_limits(
+    provider: str, endpoint: str | None, key: str | None, session: LimitsSession | None = None
+) -> ProviderLimits:
+    """Return the limits of a provider, endpoint and key; the same object for the whole process.
+
+    Args:
+        provider: The name of the provider.
+        endpoint: Its URL; None for its own.
+        key: The key; None for none.
+        session: The store that other processes share them in; None for limits of this process alone.
+    """
+    account = account_name(provider, endpoint, key)
     with _known_lock:
-        limits = _known.get(name)
+        limits = _known.get((account, session))
         if limits is None:
-            limits = _known[name] = ProviderLimits()
+            if session is None:
+                limits = ProviderLimits()
+            else:
+                from .shared.shared_limits import SharedProviderLimits
+
+                limits = SharedProviderLimits(session.account(account))
+            _known[account, session] = limits
         return limits
-
-
-def _rate(current: TokenBucket | None, per_minute: float | None, now: float, burst_s: float) -> TokenBucket | None:
-    if per_minute is None:
-        return None
-    unchanged = current is not None and current.per_minute == per_minute
-    return current if unchanged else TokenBucket(per_minute, now, burst_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -16,6 +17,9 @@ from .fair_queue import FairQueue
 from .provider_limits import Reason
 from .tenants import TenantLimits, Tenants
 from .waiter import Waiter
+
+if TYPE_CHECKING:
+    from .shared.account import SharedAccount
 
 # Seconds between two log events: two limits may alternate quickly.
 TOLD_EVERY_S = 1.0
@@ -143,6 +147,19 @@ class Slots:
         self._log = LimitLog()
         self._pace = ReleasePace()
         self._soon: Soon | None = None
+        self._was_renewed = False
+
+    def share(self, account: SharedAccount, owner: str) -> None:
+        """Share the budget, and the rates and budgets of tenants, with other processes; before the first request.
+
+        Args:
+            account: The account in the store of shared limits.
+            owner: The name that those of other processes are shared under too: the profile.
+        """
+        if self.budget is not None:
+            self.budget = account.budget(owner, self.budget.limit_usd)
+        self.tenants.share(account, owner)
+        account.on_renewal(self._renewed)
 
     @property
     def waiting(self) -> int:
@@ -229,6 +246,10 @@ class Slots:
         """Admit the requests that can go, in the order of their ranks."""
         if self._soon is not None:
             self._soon.is_due = False
+        if self._was_renewed:
+            self._was_renewed = False
+            for queue in self._queues.values():
+                queue.all_ready()
         self._short.clear()
         blocked: set[tuple[int, ...]] = set()
         first: tuple[Reason, Waiter] | None = None
@@ -289,6 +310,12 @@ class Slots:
         """Have `serve` called in the loop of the slots, from any thread."""
         if self._soon is not None:
             self._soon.call(self.serve)
+
+    def _renewed(self, cooldown_until: float) -> None:
+        """Try all waiting requests again, after leases were renewed; from any thread."""
+        if self._queues:
+            self._was_renewed = True
+            self.wake()
 
     def _admit(self, waiter: Waiter) -> tuple[Reason | None, float]:
         """Take what a request needs, or return the limit that is missing and for how many seconds."""

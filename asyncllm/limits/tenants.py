@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import BudgetExceededError
 from .budget import Budget
 from .fair_queue import Turns
 from .token_bucket import REQUESTS_BURST_S, TokenBucket
+
+if TYPE_CHECKING:
+    from .shared.account import SharedAccount
 
 # A tenant without calls is forgotten after this time, in which a rate of its own is long full again.
 _IDLE_S = 120.0
@@ -65,7 +70,9 @@ class Tenant:
     __slots__ = ("_admitted", "_budget", "_limits", "_rate", "_spent_usd", "callers_waiting", "idle_at", "in_flight",
                  "name", "waiting")  # fmt: skip
 
-    def __init__(self, name: str, limits: TenantLimits, now: float) -> None:
+    def __init__(
+        self, name: str, limits: TenantLimits, now: float, shared: tuple[SharedAccount, str] | None = None
+    ) -> None:
         self.name = name
         self.in_flight = self.waiting = self.callers_waiting = self._admitted = 0
         self.idle_at = now
@@ -74,6 +81,13 @@ class Tenant:
         self._budget = None if limits.budget_usd is None else Budget(limits.budget_usd)
         per_minute = limits.requests_per_minute
         self._rate = None if per_minute is None else TokenBucket(per_minute, now, REQUESTS_BURST_S)
+        if shared is not None:
+            account, owner = shared
+            key = _hashed(owner, name)
+            if self._budget is not None:
+                self._budget = account.budget(key, self._budget.limit_usd)
+            if per_minute is not None:
+                self._rate = account.rate(key, per_minute, REQUESTS_BURST_S)
 
     @property
     def stats(self) -> TenantStats:
@@ -145,14 +159,19 @@ class Tenants:
     def __init__(self, limits: TenantLimits) -> None:
         self.limits = limits
         self.turns = Turns()
+        self._shared: tuple[SharedAccount, str] | None = None
         self._known: dict[str, Tenant] = {}  # the one that was used last at the end
+
+    def share(self, account: SharedAccount, owner: str) -> None:
+        """Share the rates and budgets of tenants with the processes that use the same account and owner."""
+        self._shared = (account, owner)
 
     def get(self, name: str, now: float) -> Tenant:
         """Return a tenant; a new one for a name that is not known."""
         tenant = self._known.pop(name, None)
         if tenant is None:
             self._sweep(now)
-            tenant = Tenant(name, self.limits, now)
+            tenant = Tenant(name, self.limits, now, self._shared)
         self._known[name] = tenant
         return tenant
 
@@ -175,3 +194,9 @@ class Tenants:
                 self._known[name] = self._known.pop(name)  # in use, although it began nothing lately
             else:
                 return
+
+
+def _hashed(owner: str, tenant: str) -> str:
+    """Return the name of a tenant in a shared store, which does not show it."""
+    text = f"{owner}\0{tenant}"
+    return "tenant-" + hashlib.blake2b(text.encode(), digest_size=16, person=b"asyncllm-tenant").hexdigest()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..completions.usage import Usage
 from ..config import LLMConfig
@@ -20,6 +20,9 @@ from ..transports.wire.formats.format import Unserved, WireFormat
 from ..transports.wire.requests import WireRequests
 from .circuit_breaker import CircuitBreaker
 from .interception import intercepted
+
+if TYPE_CHECKING:
+    from ..limits.shared.session import LimitsSession
 
 _OPTIONS = ("base_url", "api_version", "custom_llm_provider")
 # Estimated counts are off by up to a quarter on unusual texts; only a prompt that is too long by more is refused here,
@@ -53,6 +56,7 @@ class Endpoint:
         model: The model as litellm names it.
         transport: Returns a transport by its name.
         proxied: The properties of the model by its proxy, where one serves it.
+        session: The store where other processes share its limits.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Endpoint:
         model: str,
         transport: Callable[[str], Transport],
         proxied: ModelInfo | None = None,
+        session: LimitsSession | None = None,
     ) -> None:
         self.config = config
         self.connection = connection
@@ -73,7 +78,7 @@ class Endpoint:
         self.profile = config.profile or "default"
         self.provider = config.provider
         self.limits: ProviderLimits = shared_provider_limits(
-            connection.provider, connection.options.get("base_url"), connection.api_key
+            connection.provider, connection.options.get("base_url"), connection.api_key, session
         )
         if config.requests_per_minute is not None or config.tokens_per_minute is not None:
             self.limits.configure(id(self), config.requests_per_minute, config.tokens_per_minute)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+from pydantic import SecretStr
 
 from ..config import LLMConfig
 from ..errors import AuthenticationError
-from ..limits import Budget, Slots, TenantLimits
+from ..limits import Budget, Slots, TenantLimits, account_name
 from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..cache import AnswerStore
     from ..call_log import CallLog
+    from ..limits.shared.session import LimitsSession
     from ..simulator import Simulator
 
 SIMULATED = "simulated"
@@ -45,6 +47,7 @@ class SharedState:
     """
 
     def __init__(self, config: LLMConfig, http_session: ClientSession | None = None) -> None:
+        self._config = config
         self._http_session = http_session
         budget = None if config.budget_usd is None else Budget(config.budget_usd)
         tenants = TenantLimits(
@@ -60,6 +63,7 @@ class SharedState:
         self._endpoints: dict[object, Endpoint] = {}
         self._stores: dict[Path, AnswerStore] = {}
         self._call_logs: dict[str, CallLog] = {}
+        self._limits: dict[str, LimitsSession] = {}
         self._simulator: Simulator | None = None
         self._starting: anyio.Lock | None = None
 
@@ -77,6 +81,7 @@ class SharedState:
         if key not in self._endpoints:
             connection, model = await self._connection(config)
             proxied = await _proxied(config, connection, model)
+            session = None if config.limits_url is None else await self._limits_session(config.limits_url)
             if self.closed:  # meanwhile
                 raise RuntimeError(_CLOSED)
             # Another task may have been here during the await; a second endpoint would leave its limits in the bucket.
@@ -84,7 +89,7 @@ class SharedState:
                 # Not a method: a cycle would leave an unclosed client to the garbage collector, which may end its
                 # connections before they are closed.
                 transport = partial(_transport, self._transports, self._http_session)
-                self._endpoints[key] = Endpoint(config, connection, model, transport, proxied)
+                self._endpoints[key] = Endpoint(config, connection, model, transport, proxied, session)
         endpoint = self._endpoints[key]
         if endpoint.usual_transport not in self._transports:
             await self._import_transport(endpoint.usual_transport)
@@ -103,6 +108,23 @@ class SharedState:
         if config.call_log is not None:
             made.call_log = self._call_log(config)
         return made
+
+    async def _limits_session(self, url: SecretStr) -> LimitsSession:
+        """Return the session with a store of shared limits; the client's own is where its slots share theirs."""
+        from ..limits.shared.stores import open_session
+
+        text = url.get_secret_value()
+        is_own = url == self._config.limits_url
+        own = (await self._connection(self._config))[0] if is_own else None
+        async with self._lock():
+            if self.closed:
+                raise RuntimeError(_CLOSED)
+            if text not in self._limits:
+                session = self._limits[text] = await run_in_own_thread(partial(open_session, text))
+                if own is not None:
+                    account = account_name(own.provider, own.options.get("base_url"), own.api_key)
+                    self.slots.share(session.account(account), self._config.profile or "default")
+        return self._limits[text]
 
     def _call_log(self, config: LLMConfig) -> CallLog:
         from ..call_log import CallLog
@@ -145,8 +167,8 @@ class SharedState:
                 await transport.aclose()
             if simulator is not None:
                 await run_in_own_thread(simulator.stop)
-            if self._stores or self._call_logs:
-                await run_in_own_thread(partial(_close_files, self._stores, self._call_logs))
+            if self._stores or self._call_logs or self._limits:
+                await run_in_own_thread(partial(_close_rest, self._stores, self._call_logs, self._limits))
 
     def __del__(self, _is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close what an unclosed client left open, without waiting."""
@@ -157,7 +179,7 @@ class SharedState:
             transport.drop()
         if _is_ending():
             return  # everything ends with the interpreter, and a thread that is started now would never begin
-        held = (tuple(self._endpoints.values()), self._simulator, self._stores, self._call_logs)
+        held = (tuple(self._endpoints.values()), self._simulator, self._stores, self._call_logs, self._limits)
         # On a thread, because a destructor may run while its own holds one of the locks that this takes.
         threading.Thread(target=_close_now, args=held, name="asyncllm-close", daemon=True).start()
         warnings.warn("a client was never closed; use `async with`, or call aclose()", ResourceWarning, stacklevel=1)
@@ -304,15 +326,23 @@ def _close_now(
     simulator: Simulator | None,
     stores: dict[Path, AnswerStore],
     call_logs: dict[str, CallLog],
+    limits: dict[str, LimitsSession],
 ) -> None:
     for endpoint in endpoints:
         endpoint.close()
     if simulator is not None:
         simulator.stop()
-    _close_files(stores, call_logs)
+    _close_rest(stores, call_logs, limits)
 
 
-def _close_files(stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog]) -> None:
+def _close_rest(
+    stores: dict[Path, AnswerStore], call_logs: dict[str, CallLog], limits: dict[str, LimitsSession]
+) -> None:
+    if limits:
+        from ..limits.shared.stores import close_session
+
+        while limits:
+            close_session(limits.popitem()[0])
     while call_logs:
         call_logs.popitem()[1].close()
     if stores:
