@@ -17,6 +17,7 @@ from .worker_settings import WorkerSettings
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+    from .limiter import Limiter
     from .row_stream import RowStream
 
 # Rows that Ray hands over at once. A worker takes several such batches at a time, so that calls overlap over them.
@@ -50,6 +51,8 @@ class Answerer:
             again.
         run_id: The name of the run within that folder.
         execution: Identifies the execution of the run; `answer` gives each its own.
+        limiter: Shares rates, cooldowns and the budget over workers where the profile has no `limits_url`: what
+            `shared_limiter()` returns. None leaves each worker its own.
         **params: Parameters of every request, as for `acompletion`.
 
     Raises:
@@ -72,6 +75,7 @@ class Answerer:
         results: str | Path | None = None,
         run_id: str | None = None,
         execution: str | None = None,
+        limiter: Limiter | None = None,
         **params: Unpack[CallOptions],
     ) -> None:
         self._prompt = RowPrompt(template, messages, system, image, id)
@@ -85,6 +89,7 @@ class Answerer:
             None if results is None else str(results),
             run_id,
             execution,
+            limiter,
         )
         self._stream: RowStream | None = None
 
@@ -134,6 +139,7 @@ def answer(
     cpus_per_worker: float = _CPUS,
     batch_size: int = _BATCH_ROWS,
     max_concurrency: int | None = None,
+    budget_usd: float | None = None,
     results: str | Path | None = None,
     run_id: str | None = None,
     **params: Unpack[CallOptions],
@@ -147,6 +153,9 @@ def answer(
         workers: The number of worker processes.
         cpus_per_worker: The cores that Ray sets aside for each.
         batch_size: The rows that Ray hands to a worker at once.
+        budget_usd: What all workers may spend together, all executions of the run with what is sealed of them.
+
+    Rates, cooldowns and the budget hold over all workers: by the profile's `limits_url`, else by an actor.
 
     Raises:
         ConfigError: The arguments do not fit together, a column is missing, a secret is among them, or Ray is not
@@ -154,14 +163,10 @@ def answer(
     """
     strategy = worker_pool(workers)
     prompt = RowPrompt(template, messages, system, image, id)
-    settings = WorkerSettings(
-        profile, None if config is None else str(config), options or {}, params, response_model, max_concurrency
-    )
-    del settings  # checked here, before anything is started
     schema = dataset.schema(fetch_if_missing=False)
     if schema is not None:
         prompt.check(schema.names)
-    arguments = {
+    arguments: dict[str, Any] = {
         "template": template,
         "messages": messages,
         "system": system,
@@ -174,9 +179,15 @@ def answer(
         "max_concurrency": max_concurrency,
         "results": results,
         "run_id": run_id,
-        "execution": uuid.uuid4().hex if results is not None else None,
         **params,
     }
+    Answerer(**arguments)  # raises here what each worker would
+    if budget_usd is not None:
+        arguments["options"] = {**(options or {}), "budget_usd": left_of_budget(budget_usd, results, run_id)}
+    arguments["execution"] = uuid.uuid4().hex if results is not None else None
+    from .limiter import shared_limiter
+
+    arguments["limiter"] = shared_limiter()
     rows: Any = dataset  # the types of its methods are incomplete
     answered: Dataset = rows.map_batches(
         Answerer,
@@ -198,3 +209,24 @@ def worker_pool(workers: int) -> Any:
     return ray_module().data.ActorPoolStrategy(
         size=workers, max_concurrent_calls_per_actor=_BLOCKS_AT_ONCE, max_tasks_in_flight_per_actor=_BLOCKS_AT_ONCE + 1
     )
+
+
+def left_of_budget(budget_usd: float, results: str | Path | None, run_id: str | None) -> float:
+    """Return what earlier executions of a run have left of its budget.
+
+    Raises:
+        ConfigError: They have spent it.
+    """
+    if budget_usd <= 0:
+        raise ConfigError(f"the budget must be more than 0 US dollars, not {budget_usd:g}.")
+    if results is None or run_id is None:
+        return budget_usd
+    from .results_folder import ResultsFolder
+
+    spent_usd = ResultsFolder(str(results), run_id).load()
+    if spent_usd >= budget_usd:
+        raise ConfigError(
+            f"earlier executions have spent ${spent_usd:.6g}, and the budget is ${budget_usd:.6g}.",
+            hint="Raise the budget.",
+        )
+    return budget_usd - spent_usd

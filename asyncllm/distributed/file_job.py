@@ -18,6 +18,7 @@ from ..batch.prompts import OpenAIRows, Prompt
 from ..errors import ConfigError
 from .answerer import worker_pool
 from .file_rows import FileAnswerer, PartSummary, read_rows, write_part
+from .limiter import shared_limiter
 from .packages import ray_module
 from .progress_board import ProgressBoard, Totals
 from .worker_settings import WorkerSettings
@@ -96,7 +97,7 @@ class FileJob:
         context = ray.data.DataContext.get_current()
         context.target_max_block_size = _BLOCK_BYTES
         context.enable_progress_bars = False
-        settings = replace(self.settings, execution=uuid.uuid4().hex)
+        settings = replace(self.settings, execution=uuid.uuid4().hex, limiter=shared_limiter())
         numbers = ray.data.from_items([{"file": n} for n in range(len(self.files))])
         rows = numbers.map_batches(read_rows, batch_size=1, fn_kwargs={"files": self.files})
         answered = rows.repartition(target_num_rows_per_block=_BLOCK_ROWS).map_batches(

@@ -13,6 +13,7 @@ from ..parameters import CallOptions
 
 if TYPE_CHECKING:
     from ..config import LLMConfig
+    from .limiter import Limiter
 
 _HOW = (
     "Workers read keys where they run: name the variable in api_key_env, or give each machine the key in its own "
@@ -36,6 +37,7 @@ class WorkerSettings:
         run_id: The name of the run in that folder.
         execution: Identifies one execution of the run: what failed in it is not sent again by a worker that was
             restarted, but by the next execution.
+        limiter: What shares the limits of all workers where the profile has no `limits_url`; None for limits of each.
 
     Raises:
         ConfigError: A secret is among the options.
@@ -50,11 +52,12 @@ class WorkerSettings:
     results: str | None = None
     run_id: str | None = None
     execution: str | None = None
+    limiter: Limiter | None = None
 
     def __post_init__(self) -> None:
         if self.profile is not None and not isinstance(self.profile, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"profile is the name of a profile, not {type(self.profile).__name__}.", hint=_HOW)
-        if secrets := sorted(SECRETS & {*self.options, *self.params}):
+        if secrets := sorted((SECRETS | {"limits_url"}) & {*self.options, *self.params}):
             raise ConfigError(f"{', '.join(secrets)} is not sent to workers: Ray would keep and show it.", hint=_HOW)
         if (self.results is None) != (self.run_id is None):
             raise ConfigError("results and run_id belong together.", hint="Give both, or neither.")
@@ -72,4 +75,5 @@ class WorkerSettings:
         options = dict(self.options)
         if self.max_concurrency is not None:
             options["max_concurrency"] = self.max_concurrency
-        return load_config(self.profile, path=None if self.config is None else Path(self.config), **options)
+        config = load_config(self.profile, path=None if self.config is None else Path(self.config), **options)
+        return config if self.limiter is None else self.limiter.of(config)

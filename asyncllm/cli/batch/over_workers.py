@@ -75,6 +75,7 @@ def folder_target(given: BatchArguments, source: FileInputs, columns: tuple[str,
 def run_over_workers(settings: Settings, given: BatchArguments, job: Job) -> int:
     """Run a batch over workers, and return its exit code."""
     assert given.workers is not None
+    from asyncllm.distributed.answerer import left_of_budget
     from asyncllm.distributed.file_job import FileJob, ray_connected
     from asyncllm.distributed.worker_settings import WorkerSettings
 
@@ -84,10 +85,13 @@ def run_over_workers(settings: Settings, given: BatchArguments, job: Job) -> int
     own = folder / _OWN
     if given.fresh:
         _set_aside(own / _RUN_ID)
+    options = _options(settings, given)
+    if given.budget is not None:
+        options["budget_usd"] = left_of_budget(given.budget, own, _RUN_ID)
     worker_settings = WorkerSettings(
         settings.profile,
         _config_path(settings),
-        _options(settings, given),
+        options,
         job.params,  # type: ignore[arg-type]  # they have been checked
         job.response_model,
         results=str(own.resolve()),
