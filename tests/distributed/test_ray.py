@@ -13,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from asyncllm.simulator import Fault, Latency, Simulator
+from tests.support.ray_processes import kill_worker
 
 from .conftest import RunningRay
-from .processes import kill_worker
 
 pytest.importorskip("ray", reason='Ray is not installed: pip install "asyncllm[ray]"')
 
