@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RateLimitError, StalledError
+from ..errors import AuthenticationError, NotFoundError, QuotaExceededError, RateLimitError, StalledError
 from ..limits import Budget
 from .item import BatchItem
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # No provider's limit is counted over more than a minute without letting something through: a batch in which nothing
 # succeeds for this long is not slow but stuck.
 STALL_S = 300.0
+# The failures before the first success, for a reason that holds for every item, that end a run. One may be odd.
+_HOPELESS = 5
 
 
 class Stall:
@@ -88,3 +90,16 @@ class ItemPolicy:
         """Note that the item is about to be sent, and the most that it may cost where a budget asks for it."""
         if self._session is not None:
             self._session.sending(self._item, worst_usd)
+
+
+def is_hopeless(done: int, failed: int, error: Exception) -> bool:
+    """Return whether every item will fail with an error, such as a wrong key.
+
+    Args:
+        done: The items that have succeeded.
+        failed: The items that have failed.
+        error: The last failure.
+    """
+    return (
+        not done and failed >= _HOPELESS and isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError)
+    )

@@ -342,6 +342,9 @@ CREDENTIALS = KEY_FIELDS | {
 }
 """Secrets of an endpoint, which must not reach another one."""
 
+SECRETS = CREDENTIALS - {"api_key_env", "aws_profile_name", "aws_role_name", "aws_session_name"}
+"""Those of them that are secret themselves, rather than the name of where one is."""
+
 CONNECTION_GROUP = CREDENTIALS | ENDPOINTS | {"api_version", "custom_llm_provider", "aws_region_name"}
 """Fields that are inherited together, and only by a profile of the same provider."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..outcome import Outcome
+
+if TYPE_CHECKING:
+    from ..journal.entry import JournalEntry
 
 
 class AnswerSchema:
@@ -74,6 +77,24 @@ class RowResult:
             model=None if completion is None else completion.model,
             usage=None if outcome.usage is None else outcome.usage.to_dict(),
             cost_usd=outcome.cost_usd,
+            file=file,
+        )
+
+    @classmethod
+    def of_entry(cls, index: int, entry: JournalEntry, *, typed: bool, file: str | None = None) -> RowResult:
+        """Return the result of an entry of a journal."""
+        return cls(
+            index,
+            entry.id,
+            entry.ok,
+            typed=typed,
+            text=entry.text if entry.ok else entry.text or None,
+            value=entry.value if typed else None,
+            error=None if entry.error is None else {"type": entry.error, "message": entry.message},
+            finish_reason=entry.finish_reason,
+            model=entry.model,
+            usage=entry.usage.to_dict(),
+            cost_usd=entry.cost_usd,
             file=file,
         )
 

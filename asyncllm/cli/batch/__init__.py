@@ -37,16 +37,21 @@ def run(settings: Settings, given: BatchArguments) -> int:
     asyncllm batch 'data/*.parquet' -o out.parquet -t "Translate: {text}" --sample 20
 
     asyncllm batch emails.jsonl -o out.csv -t "Summarise: {text}" --deferred
+
+    asyncllm batch 'data/*.parquet' -o out/ -t "Translate: {text}" --workers 8
     """
     # These import what writes journals, which takes longer than reading a help.
+    from .over_workers import check_arguments, run_over_workers
     from .plan import confirm, show_plan
     from .running import run_job
 
+    check_arguments(given)
     deferral = Deferral.of(given)
     job = _job(settings, given)
     if given.cancel:
         return cancel(job)
-    job.target.check(job.source, replaces=given.overwrite or given.fresh)
+    if given.workers is None:
+        job.target.check(job.source, replaces=given.overwrite or given.fresh)
     job.source.check()
     if given.dry_run or given.strict or given.confirm_above is not None:
         plan = _planned(job, None if given.dry_run else "--strict" if given.strict else "--confirm-above")
@@ -60,6 +65,8 @@ def run(settings: Settings, given: BatchArguments) -> int:
         if given.confirm_above is not None and not confirm(plan, given.confirm_above, yes=given.yes):
             note("nothing was sent")
             return INTERRUPTED
+    if given.workers is not None:
+        return run_over_workers(settings, given, job)
     return run_job(job, settings.arguments, fresh=given.fresh, retry_failed=given.retry_failed, deferral=deferral)
 
 
@@ -68,8 +75,14 @@ def _job(settings: Settings, given: BatchArguments) -> Job:
         problem = f"--budget is more than 0 US dollars, not {given.budget:g}."
         raise UsageProblem(problem, "With none, nothing could be sent.")
     columns = None if given.columns is None else tuple(name.strip() for name in next(csv.reader([given.columns]), ()))
-    target = OutputTarget.of(given.output, given.output_format, given.journal, not given.raw_csv, columns)
-    source = _source(given, target.path)
+    if given.workers is not None:
+        from .over_workers import folder_target
+
+        source = _source(given, Path(given.output))
+        target = folder_target(given, source, columns)
+    else:
+        target = OutputTarget.of(given.output, given.output_format, given.journal, not given.raw_csv, columns)
+        source = _source(given, target.path)
     prompt = _prompt(given, source)
     own, params = settings.apart_from_parameters()
     config = own.llm_config(

@@ -102,6 +102,12 @@ class BatchArguments:
         str | None, typer.Option(metavar="TIME", help="With --deferred: ask every so often, such as 60s.")
     ] = None
     cancel: Annotated[bool, typer.Option("--cancel", help="With --deferred: cancel it at the provider.")] = False
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Worker processes, by Ray; OUT is a folder then.")
+    ] = None
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --workers: a Ray cluster, instead of this machine.")
+    ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count rows, tokens, money and time; send nothing.")] = (
         False
     )

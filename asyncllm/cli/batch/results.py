@@ -135,7 +135,8 @@ class ResultsFile:
             for row, entry in self._joined():
                 kept = self._job.target.kept(row.data)
                 absent -= kept.keys()
-                writer.write(kept, _result(row, entry, typed=self._job.answers is not None))
+                typed = self._job.answers is not None
+                writer.write(kept, RowResult.of_entry(row.index, entry, typed=typed, file=row.file))
         for name in sorted(absent):
             note(f"no row has the column {name!r} of --columns")
         return writer.escaped
@@ -201,20 +202,3 @@ class ResultsFile:
             if sent and isinstance(row, Row):
                 yield item, row
                 item += 1
-
-
-def _result(row: Row, entry: JournalEntry, *, typed: bool) -> RowResult:
-    return RowResult(
-        row.index,
-        entry.id,
-        entry.ok,
-        typed=typed,
-        text=entry.text if entry.ok else entry.text or None,
-        value=entry.value if typed else None,
-        error=None if entry.error is None else {"type": entry.error, "message": entry.message},
-        finish_reason=entry.finish_reason,
-        model=entry.model,
-        usage=entry.usage.to_dict(),
-        cost_usd=entry.cost_usd,
-        file=row.file,
-    )

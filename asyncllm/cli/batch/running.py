@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequen
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from itertools import chain
 
-from asyncllm import AsyncLLM, AuthenticationError, Journal, NotFoundError, Outcome, QuotaExceededError, Request
+from asyncllm import AsyncLLM, Journal, Outcome, Request
 from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult, position_of
 from asyncllm.batch.formatting import dollars, draws, duration
 from asyncllm.batch.input import on_thread
 from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
-from asyncllm.config.fields import CREDENTIALS
+from asyncllm.batch.stall import is_hopeless
+from asyncllm.config.fields import SECRETS
 
 from ..terminal import own_loop
 from ..terminal.exit_codes import DONE, SOME_FAILED, UsageProblem
@@ -27,8 +28,6 @@ from .job import Job
 from .job_record import JobRecord, claim, recorded, set_aside, tidy
 from .results import Rejected, ResultsFile, RowNumbers, to_stdout
 
-# The failures before the first success, for a reason that holds for every row, that end the run. One may be odd.
-_HOPELESS = 5
 _BY_AN_ERROR = "stopped"
 
 
@@ -263,9 +262,7 @@ class _BatchRun:
 
     def _end_if_hopeless(self, error: Exception | None) -> None:
         """Raise an error that every row will fail with, such as a wrong key."""
-        if self.tally.done or self.tally.failed < _HOPELESS:
-            return
-        if isinstance(error, AuthenticationError | NotFoundError | QuotaExceededError):
+        if error is not None and is_hopeless(self.tally.done, self.tally.failed, error):
             raise error
 
     def _last_notes(self, early: str | None, elapsed_s: float, escaped: int) -> Iterator[str]:
@@ -289,7 +286,7 @@ class _BatchRun:
         if escaped:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or tally.failed):
-            yield f"to continue: {shlex.join(['asyncllm', *_again(self._arguments)])}"
+            yield f"to continue: {shlex.join(['asyncllm', *again(self._arguments)])}"
 
     def _cost(self) -> str:
         tally = self.tally
@@ -301,18 +298,14 @@ class _BatchRun:
         return f"{dollars(tally.cost_usd)}{before}{unknown}{saved}"
 
 
-def _again(arguments: Sequence[str]) -> Iterator[str]:
+def again(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the arguments once more, without keys, and without what would begin anew."""
     for argument in arguments:
         name, equals, _ = argument.removeprefix("--set=").partition("=")
-        if equals and name.strip() in CREDENTIALS - _NAMES:
+        if equals and name.strip() in SECRETS:
             yield argument[: argument.index(name) + len(name)] + "=***"
         elif argument not in ("--fresh", "--overwrite"):
             yield argument
-
-
-# The credentials that only name where a secret is.
-_NAMES = frozenset({"api_key_env", "aws_profile_name", "aws_role_name", "aws_session_name"})
 
 
 @contextmanager

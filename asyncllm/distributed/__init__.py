@@ -1,0 +1,15 @@
+"""Batches over many machines: the rows of Ray datasets, answered by workers that each run one client.
+
+out = answer(ray.data.read_parquet("s3://in/"), template="Summarise: {text}", profile="fast", workers=8)
+out.write_parquet("s3://out/")
+
+Ray moves rows and starts workers again; nothing of that is written here. `ray`, `pyarrow` and `fsspec` are imported
+when something is used that needs them.
+"""
+
+from __future__ import annotations
+
+from .answerer import Answerer, answer
+from .limiter import Limiter, shared_limiter
+
+__all__ = ["Answerer", "Limiter", "answer", "shared_limiter"]
