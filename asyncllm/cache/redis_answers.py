@@ -133,19 +133,19 @@ class RedisAnswers:
 
         wait_s = _FIRST_LOOK_S
         while True:
+            is_taken, state, found = False, None, None
             # What Redis did for a caller that is cancelled meanwhile must be known.
             with anyio.CancelScope(shield=True):
                 async with client.pipeline(transaction=False) as pipeline:
                     taking = pipeline.set(claim_key(key), _CLAIMED, condition=PureToken.NX, px=_CLAIM_MS)
-                    state = pipeline.get(claim_key(key))
-                    value = pipeline.get(answer_key(key))
-                is_taken, found = await taking, _decoded(await value)
+                    looks = pipeline.get(claim_key(key)), pipeline.get(answer_key(key))
+                is_taken, state, found = await taking, await looks[0], _decoded(await looks[1])
             if is_taken:
                 self._hold(key)
             if found is not None and found.is_younger(max_age_s):
                 self._release(key, None)
                 return False
-            if is_taken or await state == _FAILED:
+            if is_taken or state == _FAILED:
                 return True
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LAST_LOOK_S)

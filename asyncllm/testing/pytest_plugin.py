@@ -5,7 +5,7 @@ It is loaded in every run of pytest where asyncllm is installed, and imports not
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def asyncllm_recording(request: pytest.FixtureRequest) -> Generator[Recording]:
     """The recording of a test, which begins with its fixtures; file and mode are those of its marker, if it has one."""
     marker = request.node.get_closest_marker(_MARKER)
-    args, kwargs = ((), {}) if marker is None else (marker.args, marker.kwargs)
-    with _recorded(request.node, *args, **kwargs) as recording:
+    args: tuple[Any, ...] = () if marker is None else marker.args
+    options: Mapping[str, Any] = {} if marker is None else marker.kwargs
+    with _recorded(request.node, *args, **options) as recording:
         yield recording
 
 
