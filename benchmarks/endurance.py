@@ -264,7 +264,7 @@ def _long(llm: AsyncLLM) -> CompletionStream:
 def _client(provider: Simulator, way: Way) -> AsyncLLM:
     url = provider.url if way.model.startswith("openai/") else provider.root_url
     # As with a release of aiohttp whose connections are not known.
-    vars(connections)["is_supported"] = (lambda: False) if way.by_session else is_supported
+    connections.__dict__["is_supported"] = (lambda: False) if way.by_session else is_supported
     return AsyncLLM(model=way.model, base_url=url, api_key="key", max_concurrency=50, transport=way.transport)
 
 

@@ -43,6 +43,7 @@ class SSEParser:
         """
         if not self._line and not self._data and piece[-2:] == b"\n\n" and b"\r" not in piece and self._started:
             # Nearly every piece of a real stream: whole events, and no rest.
+            events: list[bytes]
             if piece[:6] == b"data: ":
                 events = piece[6:-2].split(b"\n\ndata: ")
                 if piece.count(b"\n") == 2 * len(events):  # and no other lines

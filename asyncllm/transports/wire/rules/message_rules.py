@@ -69,7 +69,7 @@ class MessageRules:
         if _THINKING not in self.other_keys:
             sent.pop(_THINKING, None)
             fields = sent.get(_FIELDS)
-            if is_object(fields) and fields.keys() == {_SIGNATURES}:
+            if is_object(fields) and set(fields) == {_SIGNATURES}:
                 del sent[_FIELDS]
         sent["role"] = role = self.roles.get(role, role)
         allowed = _KEYS | self.other_keys | {"cache_control"} if self.names else _KEYS - {"name"}
