@@ -10,6 +10,6 @@ when something is used that needs them.
 from __future__ import annotations
 
 from .answerer import Answerer, answer
-from .limiter import Limiter, shared_limiter
+from .limiter import SharedLimiter, shared_limiter
 
-__all__ = ["Answerer", "Limiter", "answer", "shared_limiter"]
+__all__ = ["Answerer", "SharedLimiter", "answer", "shared_limiter"]

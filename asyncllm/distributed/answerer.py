@@ -17,7 +17,7 @@ from .worker_settings import WorkerSettings
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-    from .limiter import Limiter
+    from .limiter import SharedLimiter
     from .row_stream import RowStream
 
 # Rows that Ray hands over at once. A worker takes several such batches at a time, so that calls overlap over them.
@@ -75,7 +75,7 @@ class Answerer:
         results: str | Path | None = None,
         run_id: str | None = None,
         execution: str | None = None,
-        limiter: Limiter | None = None,
+        limiter: SharedLimiter | None = None,
         **params: Unpack[CallOptions],
     ) -> None:
         self._prompt = RowPrompt(template, messages, system, image, id)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Limiter:
+class SharedLimiter:
     """A limiter that is passed to workers.
 
     Attributes:
@@ -61,7 +61,7 @@ class ActorStore:
         return reply
 
 
-def shared_limiter() -> Limiter:
+def shared_limiter() -> SharedLimiter:
     """Start a limiter in the Ray that is connected, for workers of `map_batches`; `answer` starts its own.
 
     Raises:
@@ -71,7 +71,7 @@ def shared_limiter() -> Limiter:
 
     # One that was lost begins anew: workers tell it what they have.
     actor = ray_module().remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(LimiterActor).remote()
-    return Limiter(actor, f"ray://limits-{uuid.uuid4().hex}")
+    return SharedLimiter(actor, f"ray://limits-{uuid.uuid4().hex}")
 
 
 @asynccontextmanager

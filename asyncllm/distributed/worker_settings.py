@@ -13,7 +13,7 @@ from ..parameters import CallOptions
 
 if TYPE_CHECKING:
     from ..config import LLMConfig
-    from .limiter import Limiter
+    from .limiter import SharedLimiter
 
 _HOW = (
     "Workers read keys where they run: name the variable in api_key_env, or give each machine the key in its own "
@@ -52,7 +52,7 @@ class WorkerSettings:
     results: str | None = None
     run_id: str | None = None
     execution: str | None = None
-    limiter: Limiter | None = None
+    limiter: SharedLimiter | None = None
 
     def __post_init__(self) -> None:
         if self.profile is not None and not isinstance(self.profile, str):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -39,6 +39,7 @@ from .running import again
 
 if TYPE_CHECKING:
     from asyncllm.batch.files.parquet import Schema
+    from asyncllm.distributed.file_job import FileJob
     from asyncllm.distributed.file_rows import PartSummary
     from asyncllm.distributed.progress_board import Totals
 
@@ -75,48 +76,20 @@ def folder_target(given: BatchArguments, source: FileInputs, columns: tuple[str,
 def run_over_workers(settings: Settings, given: BatchArguments, job: Job) -> int:
     """Run a batch over workers, and return its exit code."""
     assert given.workers is not None
-    from asyncllm.distributed.answerer import left_of_budget
-    from asyncllm.distributed.file_job import FileJob, ray_connected
-    from asyncllm.distributed.worker_settings import WorkerSettings
+    from asyncllm.distributed.file_job import ray_connected
 
     if given.ray is None:
         job.config.resolved_key()  # raises here, before Ray is started, as every worker would
     folder = _folder(job, replaces=given.overwrite or given.fresh)
-    own = folder / _OWN
     if given.fresh:
-        _set_aside(own / _RUN_ID)
-    options = _options(settings, given)
-    if given.budget is not None:
-        options["budget_usd"] = left_of_budget(given.budget, own, _RUN_ID)
-    worker_settings = WorkerSettings(
-        settings.profile,
-        _config_path(settings),
-        options,
-        job.params,  # type: ignore[arg-type]  # they have been checked
-        job.response_model,
-        results=str(own.resolve()),
-        run_id=_RUN_ID,
-    )
+        _set_aside(folder / _OWN / _RUN_ID)
     with job.source.open() as reading:
         job.first_rows(reading.rows(), reading)
         total = reading.total_bytes
-    parts = own / "parts"
+    parts = folder / _OWN / "parts"
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir(parents=True)
-    requests = job.requests
-    assert requests is not None
-    if isinstance(requests, Prompt) and requests.directory is not None:
-        requests = replace(requests, directory=requests.directory.absolute())
-    file_job = FileJob(
-        [_absolute(file) for file in job.source.files],
-        requests,
-        worker_settings,
-        job.answers,
-        _layout(job),
-        parts.resolve(),
-        job.target.columns,
-        given.workers,
-    )
+    file_job = _file_job(settings, given, job, parts)
     run = _FolderRun(folder, job, total, settings.arguments)
     with ended_by_sigterm() as end:
         try:
@@ -132,6 +105,34 @@ def run_over_workers(settings: Settings, given: BatchArguments, job: Job) -> int
     run.publish(parts)
     run.finish(None)
     return SOME_FAILED if run.failed or run.bad else DONE
+
+
+def _file_job(settings: Settings, given: BatchArguments, job: Job, parts: Path) -> FileJob:
+    """Return the job as workers get it: with absolute paths, and without keys."""
+    from asyncllm.distributed.answerer import left_of_budget
+    from asyncllm.distributed.file_job import FileJob
+    from asyncllm.distributed.worker_settings import WorkerSettings
+
+    own, options = parts.parent.resolve(), _options(settings, given)
+    if given.budget is not None:
+        options["budget_usd"] = left_of_budget(given.budget, own, _RUN_ID)
+    worker_settings = WorkerSettings(
+        settings.profile,
+        _config_path(settings),
+        options,
+        job.params,  # type: ignore[arg-type]  # they have been checked
+        job.response_model,
+        results=str(own),
+        run_id=_RUN_ID,
+    )
+    requests = job.requests
+    assert requests is not None
+    assert given.workers is not None
+    if isinstance(requests, Prompt) and requests.directory is not None:
+        requests = replace(requests, directory=requests.directory.absolute())
+    files = [_absolute(file) for file in job.source.files]
+    columns = job.target.columns
+    return FileJob(files, requests, worker_settings, job.answers, _layout(job), parts.resolve(), columns, given.workers)
 
 
 @dataclass(slots=True)
