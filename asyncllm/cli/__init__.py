@@ -84,7 +84,7 @@ def _alone(name: str, module: ModuleType) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .version import describe_versions
+        from .terminal.versions import describe_versions
 
         typer.echo(describe_versions())
         raise typer.Exit

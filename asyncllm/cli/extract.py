@@ -9,11 +9,11 @@ import typer
 
 from ..batch.formatting import dollars, tokens
 from .options import CacheOption, MaxTokensOption, ModelOption, SystemOption, VerboseOption
-from .response_types import answer_schema, response_type
 from .settings import Settings, command
 from .terminal.exit_codes import DONE
 from .terminal.inputs import chat_messages, prompt_text
 from .terminal.output import note, write_json
+from .terminal.response_types import answer_schema, response_type
 from .terminal.waiting import waiting
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from asyncllm.batch.files import LINE_FIELD, FileInput, FileInputs, matching_fil
 from asyncllm.batch.prompt_template import Template
 from asyncllm.batch.prompts import Prompt
 
-from ..response_types import answer_schema, response_type
 from ..settings import Settings, command
 from ..terminal.exit_codes import DONE, INTERRUPTED, UsageProblem
 from ..terminal.inputs import text_or_file
 from ..terminal.output import note
+from ..terminal.response_types import answer_schema, response_type
 from .arguments import BatchArguments
 from .deferral import Deferral, add_deferred_price, cancel
 from .job import Job, OutputTarget, format_named

@@ -1,1 +1,1 @@
-"""Terminals: streams, exit codes, signals, log events."""
+"""What commands read and write: streams, types of answers, exit codes, versions, signals, log events."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from ..suggestions import nearest
-from .terminal.exit_codes import UsageProblem
+from ...suggestions import nearest
+from .exit_codes import UsageProblem
 
 if TYPE_CHECKING:
-    from ..batch.files import AnswerSchema
+    from ...batch.files import AnswerSchema
 
 _HOW = "Give MODULE:MODEL, for example invoices:Invoice for invoices.py here, or a file with a JSON Schema."
 
@@ -41,7 +41,7 @@ def response_type(name: str) -> Any:
 
 def answer_schema(wanted: object, name: str) -> AnswerSchema:
     """Return the JSON Schema of a type, and how its values become JSON data."""
-    from ..batch.files import AnswerSchema
+    from ...batch.files import AnswerSchema
 
     try:
         return AnswerSchema(wanted)
@@ -65,7 +65,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _json_schema(path: Path) -> dict[str, object]:
-    from ..structured.schema.answer_type import AnswerType
+    from ...structured.schema.answer_type import AnswerType
 
     try:
         loaded: object = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from .. import __version__
+from ... import __version__
 
 # What decides how a call goes; a version of another library has not mattered yet.
 _LIBRARIES = ("litellm", "aiohttp", "anyio", "pydantic", "instructor", "uvloop")
