@@ -69,6 +69,7 @@ EXAMPLES = {
     "retry_max_wait": "30",
     "retry_multiplier": "2",
     "fallbacks": '["backup"]',
+    "limits_url": '"redis://limits.internal:6379/0"',
     "max_concurrency": "200",
     "max_queue": "400",
     "tenant_max_concurrency": "10",
