@@ -363,7 +363,7 @@ temperature top_p top_k seed stop reasoning_effort max_output_tokens
 timeout connect_timeout first_token_timeout idle_timeout deadline
 num_retries retry_min_wait retry_max_wait retry_multiplier
 drop_params disable_vision caching_prompt max_reasks log_prompts
-limits_url cache cache_mode cache_ttl cache_max_bytes call_log call_log_max_bytes call_log_max_age
+cache cache_mode cache_ttl cache_max_bytes call_log call_log_max_bytes call_log_max_age
 """
 SHARED_WITH_FALLBACKS = frozenset(_SHARED.split())
 """Fields that, set as an argument, apply to the fallbacks of the profile too: none of them says where requests go."""
