@@ -19,7 +19,8 @@ from asyncllm import LLM, AsyncLLM, ConfigError, LLMConfig, NotCachedError, Serv
 from asyncllm.cache import PendingCall, StoredAnswer, close_store, open_store
 from asyncllm.cache.redis_answers import RedisAnswers, answer_key, claim_key
 from asyncllm.simulator import Fault, Latency, Simulator
-from tests.support.redis_server import UNCLOSED_STREAMS, RedisServer, redis_server
+from tests.support.redis_fixture import UNCLOSED_STREAMS, redis_server
+from tests.support.redis_server import RedisServer
 from tests.support.secrets import SECRET
 from tests.support.waiting import until
 
@@ -174,8 +175,8 @@ async def test_those_who_wait_for_a_failed_call_send_their_own(
         flight = one.single_flight.take_off(b"k")
         assert flight is not None
         one.land(b"k", flight)
-        await until(lambda: redis_server.command("GET", claim_key(b"k")) == b"$6\r\nfailed\r\n")
-    assert int(redis_server.command("PTTL", claim_key(b"k")).strip(b":\r\n")) <= 1000
+        await until(lambda: redis_server.ask("GET", claim_key(b"k")) == b"$6\r\nfailed\r\n")
+    assert int(redis_server.ask("PTTL", claim_key(b"k")).strip(b":\r\n")) <= 1000
 
 
 async def test_one_who_is_cancelled_while_waiting_holds_nothing(
@@ -190,7 +191,7 @@ async def test_one_who_is_cancelled_while_waiting_holds_nothing(
     flight.is_cancelled = True
     one.single_flight._flights[b"k"] = flight
     one.land(b"k", flight)
-    await until(lambda: redis_server.command("EXISTS", claim_key(b"k")) == b":0\r\n")
+    await until(lambda: redis_server.ask("EXISTS", claim_key(b"k")) == b":0\r\n")
 
 
 async def test_the_deadline_holds_while_another_process_asks(
@@ -199,9 +200,9 @@ async def test_the_deadline_holds_while_another_process_asks(
     """The call ends in time, and leaves the other's claim alone."""
     async with AsyncLLM(**options) as llm:
         await llm.acompletion("hi")
-    [key] = [word for word in redis_server.command("KEYS", "*").decode().split() if word.endswith(":answer")]
-    redis_server.command("DEL", key)
-    redis_server.command("SET", key.replace(":answer", ":claim"), "claimed")
+    [key] = [word for word in redis_server.ask("KEYS", "*").decode().split() if word.endswith(":answer")]
+    redis_server.ask("DEL", key)
+    redis_server.ask("SET", key.replace(":answer", ":claim"), "claimed")
     async with AsyncLLM(**options) as llm:
         with pytest.raises(TimeoutError, match="waiting for the answer to an equal call"):
             await llm.acompletion("hi", deadline=0.05)
@@ -222,8 +223,8 @@ async def test_an_answer_has_an_end(two: tuple[RedisAnswers, RedisAnswers], redi
     one, other = two
     assert one.put(b"k", answer(), max_age_s=100.0)
     assert not one.put(b"large", answer("x" * 20_000), max_age_s=None)
-    await until(lambda: redis_server.command("EXISTS", answer_key(b"k")) == b":1\r\n")
-    assert 90 <= int(redis_server.command("TTL", answer_key(b"k")).strip(b":\r\n")) <= 100
+    await until(lambda: redis_server.ask("EXISTS", answer_key(b"k")) == b":1\r\n")
+    assert 90 <= int(redis_server.ask("TTL", answer_key(b"k")).strip(b":\r\n")) <= 100
     found = await other.find(b"k", max_age_s=100.0)
     assert found is not None
     assert (found.data, found.model, found.cost_usd) == (b'"x"', "m", 0.5)
@@ -234,7 +235,7 @@ async def test_a_server_that_is_down_fails_no_call(
     options: dict[str, Any], simulator: Simulator, redis_server: RedisServer
 ) -> None:
     """There is one warning, and the cache is used again when it is back."""
-    redis_server.stop()
+    redis_server.kill()
     store = open_store(redis_server.url, 10_000)
     assert isinstance(store, RedisAnswers)
     async with AsyncLLM(**options) as llm:
@@ -246,7 +247,7 @@ async def test_a_server_that_is_down_fails_no_call(
         await llm.acompletion("hi")
         assert (await llm.acompletion("hi")).record.cached
         await until(lambda: not store._unwritten)
-        redis_server.stop()
+        redis_server.kill()
         with pytest.warns(RuntimeWarning, match="until it is back"):
             await llm.acompletion("another")
     close_store(store)
@@ -255,7 +256,7 @@ async def test_a_server_that_is_down_fails_no_call(
 
 async def test_no_call_waits_for_a_server_that_is_down(options: dict[str, Any], redis_server: RedisServer) -> None:
     """Redis is asked once, and not again for a while."""
-    redis_server.stop()
+    redis_server.kill()
     async with AsyncLLM(**options) as llm:
         with pytest.warns(RuntimeWarning, match="cannot be reached"):
             await llm.acompletion("hi")
@@ -269,8 +270,8 @@ async def test_a_full_server_is_still_read(two: tuple[RedisAnswers, RedisAnswers
     """It warns once that it cannot be written."""
     one, _ = two
     assert one.put(b"k", answer(), max_age_s=None)
-    await until(lambda: redis_server.command("EXISTS", answer_key(b"k")) == b":1\r\n")
-    redis_server.command("CONFIG", "SET", "maxmemory", "1")
+    await until(lambda: redis_server.ask("EXISTS", answer_key(b"k")) == b":1\r\n")
+    redis_server.ask("CONFIG", "SET", "maxmemory", "1")
     with pytest.warns(RuntimeWarning, match="OOM") as caught:
         assert [await one.claim(key, max_age_s=None) for key in (b"other", b"another")] == [True, True]
     assert len(caught) == 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.support.redis_server import UNCLOSED_STREAMS, RedisServer, redis_server
+from tests.support.redis_fixture import UNCLOSED_STREAMS, redis_server
+from tests.support.redis_server import RedisServer
 
 __all__ = ["redis_server"]
 
@@ -38,7 +39,7 @@ def test_the_file_of_the_profile(run: Run, directory: Path) -> None:
 
 def test_a_cache_in_redis(run: Run, redis_server: RedisServer) -> None:
     """It is shown and removed like a file, and other keys are left alone."""
-    redis_server.command("SET", "asyncllm:other", "1")
+    redis_server.ask("SET", "asyncllm:other", "1")
     for question in ("Name a colour.", "Name a river."):
         assert run("ask", question, "--model", "simulated/demo", "--cache", redis_server.url).code == 0
     found = run("cache", "stats", redis_server.url, "--json").json
@@ -48,7 +49,7 @@ def test_a_cache_in_redis(run: Run, redis_server: RedisServer) -> None:
     cleared = run("cache", "clear", redis_server.url)
     assert f"2 answers were removed from {redis_server.url}" in cleared.err
     assert run("cache", "stats", redis_server.url, "--json").json["answers"] == 0
-    assert redis_server.command("GET", "asyncllm:other") == b"$1\r\n1\r\n"
+    assert redis_server.ask("GET", "asyncllm:other") == b"$1\r\n1\r\n"
 
 
 @pytest.mark.filterwarnings(UNCLOSED_STREAMS)
