@@ -102,7 +102,7 @@ def _without_password(location: str) -> str:
     return shown_url(location) if isinstance(location, _MaskedUrl) else location
 
 
-def _usable_store(location: str) -> str:
+def _usable_cache(location: str) -> str:
     if "://" not in location:
         return location
     if not is_redis_url(location):
@@ -274,7 +274,7 @@ class Fields(BaseModel):
     )
 
     cache: (
-        Annotated[String, AfterValidator(_usable_store), PlainSerializer(_without_password, when_used="json")] | None
+        Annotated[String, AfterValidator(_usable_cache), PlainSerializer(_without_password, when_used="json")] | None
     ) = _field(
         "cache",
         "Answers that are not asked for again: a file, relative to config.toml where it is set there, or a URL of "
