@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args
 
 from .content import File, Image, Part, Text, ToolCall, copied, optional_string, part_of, shortened, without_none
+from .errors import nearest
 from .narrowing import is_iterable, is_list, is_mapping, list_or_empty, mapping_or_empty
-from .suggestions import nearest
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 # `function` is the predecessor of `tool`: old conversations contain it, and providers still accept it.

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 from .config.fields import CacheMode, Fields
+from .errors import nearest
 from .messages import Priority
 from .narrowing import is_list, is_mapping
-from .suggestions import nearest
 
 if TYPE_CHECKING:
     from .config import LLMConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncllm.suggestions import nearest
+from asyncllm.errors import nearest
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import json
 import string
 from collections.abc import Iterable, Mapping
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from ..narrowing import is_mapping, list_or_empty
-from ..suggestions import nearest
 
 _BRACES = "{field} stands for a field; write {{ and }} for braces of the prompt itself."
 

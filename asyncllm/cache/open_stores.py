@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from ..redis_connection import is_redis_url
+from ..config.redis_connection import is_redis_url
 from .answer_store import AnswerStore
 from .stored_answer import Store
 

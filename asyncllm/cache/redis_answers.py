@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from ..redis_connection import check_coredis, redis_problem, shown_url
+from ..config.redis_connection import check_coredis, redis_problem, shown_url
 from .redis_thread import RedisThread
 from .single_flight import PendingCall, SingleFlight
 from .stored_answer import StoredAnswer

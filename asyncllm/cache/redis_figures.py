@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..redis_connection import open_redis
+from ..config.redis_connection import open_redis
 from .stored_answer import CacheFigures
 
 if TYPE_CHECKING:

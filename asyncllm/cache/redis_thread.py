@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
-from ..redis_connection import open_redis
+from ..config.redis_connection import open_redis
 from ..threads import ThreadEvent, check_process, into_this_loop
 
 if TYPE_CHECKING:

@@ -63,7 +63,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from ..suggestions import nearest
+            from ..errors import nearest
 
             near = nearest(args[0], _COMMANDS)
             ctx.fail(f"there is no command {args[0]!r}{f'; did you mean {near!r}?' if near else ''}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..redis_connection import check_coredis, check_redis_url, redis_problem, shown_url
+from ..config.redis_connection import check_coredis, check_redis_url, redis_problem, shown_url
 from .settings import Settings, command
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write, write_json

@@ -98,8 +98,8 @@ async def check_limits(config: LLMConfig) -> list[Check]:
     """Check whether the Redis of shared limits answers, and allows the script that shares them."""
     if config.limits_url is None:
         return []
+    from ..config.redis_connection import check_coredis, is_redis_url, redis_problem, shown_url
     from ..limits.shared.redis_store import server_version
-    from ..redis_connection import check_coredis, is_redis_url, redis_problem, shown_url
 
     profile, url = config.profile or "default", config.limits_url.get_secret_value()
     shown = shown_url(url)

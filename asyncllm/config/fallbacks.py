@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..errors import nearest
 from ..narrowing import is_list
-from ..suggestions import nearest
 from .mistakes import Mistake
 from .precedence import BASE, Entry, Source
 from .sources import Sources

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from ..narrowing import is_mapping
-from ..redis_connection import check_redis_url, is_redis_url, shown_url
+from .redis_connection import check_redis_url, is_redis_url, shown_url
 
 # HTTP clients refuse a header value outside printable ASCII, and some quote it in their error.
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")

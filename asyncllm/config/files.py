@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from ..narrowing import is_mapping
-from ..suggestions import nearest
 from .fields import TABLE_FIELDS, Fields
 from .mistakes import EXAMPLE_MODEL, Mistake
 from .provenance import shown_path

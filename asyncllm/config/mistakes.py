@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import ConfigError
-from ..suggestions import nearest
+from ..errors import ConfigError, nearest
 from .fields import HIDDEN, Fields, choices, field_note
 from .provenance import Origin
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
-from ..suggestions import nearest
+from ..errors import ConfigError, nearest
 from .environment import Environment
 from .fallbacks import fallback_mistakes, inherited, wrong_fallbacks
 from .fields import Fields

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..suggestions import nearest
+from ..errors import nearest
 from .environment import Environment, parse_value
 from .fields import CONNECTION_GROUP, Fields, field_kind
 from .files import DEFAULT_PROFILE, Tables, table_name

@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigError
-from ..suggestions import nearest
+from ..errors import ConfigError, nearest
 from . import catalog
 from .providers import PROVIDERS, SIMULATED
 

@@ -28,7 +28,7 @@ async def _work(settings: dict[str, Any]) -> dict[str, Any]:
         await llm.warm_up()
         print("ready", flush=True)
         await anyio.to_thread.run_sync(sys.stdin.readline)
-        threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
+        threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
         cpu = time.process_time()
         async with llm.map(items(), max_concurrency=settings["concurrency"]) as outcomes:
             async for outcome in outcomes:
@@ -43,6 +43,11 @@ async def _work(settings: dict[str, Any]) -> dict[str, Any]:
                     failed.append(str(outcome.error))
         cpu = time.process_time() - cpu
     return {"answered": answered, "failed": failed, "tokens": tokens, "cost": cost, "refused": refused, "cpu": cpu}
+
+
+def _wait_for_end(ended: threading.Event) -> None:
+    sys.stdin.readline()
+    ended.set()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import jsonschema
 import pytest
-import yaml  # type: ignore[import-untyped]  # of huggingface-hub; two files are no reason for its types
+import yaml  # of huggingface-hub
 from opentelemetry.sdk.metrics.export import Histogram, Sum
 
 from asyncllm import AsyncLLM

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from ...suggestions import nearest
+from ...errors import nearest
 from .exit_codes import UsageProblem
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from ...config.redis_connection import check_coredis, is_unreachable, open_redis, redis_problem, shown_url
 from ...errors import ConfigError
-from ...redis_connection import check_coredis, is_unreachable, open_redis, redis_problem, shown_url
 from .store import (
     BUDGET_TTL_S,
     DEAD_S,

@@ -6,8 +6,8 @@ import os
 import threading
 from functools import partial
 
+from ...config.redis_connection import is_redis_url, redis_problem, shown_url
 from ...errors import ConfigError
-from ...redis_connection import is_redis_url, redis_problem, shown_url
 from .redis_store import open_redis_store
 from .session import LimitsSession, OpenStore
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .errors import not_installed
+from ..errors import not_installed
 
 if TYPE_CHECKING:
     from coredis import Redis, RedisCluster

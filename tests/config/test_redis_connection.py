@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from asyncllm.redis_connection import check_redis_url, open_redis, redis_problem, shown_url
+from asyncllm.config.redis_connection import check_redis_url, open_redis, redis_problem, shown_url
 from tests.support.redis_server import MISSING, RedisServer, is_installed
 from tests.support.waiting import until
 
