@@ -136,7 +136,7 @@ def _rows(number: int) -> Any:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    return ray.data.from_items([{"text": f"row {n}"} for n in range(number)], override_num_blocks=max(number // 500, 8))
+    return ray.data.from_items([{"text": f"row {n}"} for n in range(number)], override_num_blocks=max(number // 50, 8))
 
 
 def _answered(
