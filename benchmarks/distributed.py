@@ -136,7 +136,7 @@ def _rows(number: int) -> Any:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
-    return ray.data.from_items([{"text": f"row {n}"} for n in range(number)], override_num_blocks=max(number // 500, 8))
+    return ray.data.from_items([{"text": f"row {n}"} for n in range(number)], override_num_blocks=max(number // 50, 8))
 
 
 def _answered(
@@ -219,13 +219,18 @@ def _ids(folder: Path) -> list[str]:
 
 
 def _shares(folder: Path) -> list[int]:
-    """Return the number of rows that each worker has sealed; files are named by execution, worker and number."""
+    """Return the rows that each worker has begun while all of them were at work.
+
+    Files are named by execution, worker and number.
+    """
     import pyarrow.parquet
 
-    rows: Counter[str] = Counter()
+    began: dict[str, list[float]] = {}
     for path in folder.glob("*.parquet"):
-        rows[path.stem.split("-")[1]] += pyarrow.parquet.ParquetFile(path).metadata.num_rows
-    return sorted(rows.values())
+        entries = pyarrow.parquet.read_table(path, columns=["entry"])["entry"].to_pylist()
+        began.setdefault(path.stem.split("-")[1], []).extend(json.loads(entry)["started_at"] for entry in entries)
+    first, last = max(map(min, began.values())), min(map(max, began.values()))
+    return sorted(sum(first <= at <= last for at in times) for times in began.values())
 
 
 if __name__ == "__main__":

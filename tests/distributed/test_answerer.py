@@ -55,7 +55,8 @@ async def answerer(options: dict[str, Any], anyio_backend: str) -> AsyncIterator
     async with AsyncExitStack() as stack:
 
         def make(**arguments: Any) -> Answerer:
-            made = Answerer(**{"template": "Say {text}", "options": options, **arguments})
+            given: dict[str, Any] = {"template": "Say {text}", "options": options, **arguments}
+            made = Answerer(**given)
             stack.callback(made.close)
             return made
 
@@ -252,8 +253,9 @@ async def test_a_file_that_was_being_written(answerer: Make, simulator: Simulato
 )
 async def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     """Arguments are checked when they are given."""
+    given: dict[str, Any] = {"template": "Say {text}", **arguments}
     with pytest.raises(ConfigError, match=message):
-        Answerer(**{"template": "Say {text}", **arguments})
+        Answerer(**given)
 
 
 async def test_a_missing_column(answerer: Make) -> None:
