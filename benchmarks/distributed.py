@@ -80,10 +80,11 @@ def _kills(rows: int) -> bool:
         memory: list[str] = []
         for number, mark in enumerate(marks):
             _until(lambda mark=mark: provider.seen.requests >= mark, running)  # type: ignore[misc]
+            _until(lambda: bool(worker_pids("FileAnswerer", running.pid)), running)  # one may be starting again
             workers = worker_pids("FileAnswerer", running.pid)
             memory.append(f"driver {_rss_mb(running.pid)} MB, workers {[_rss_mb(pid) for pid in workers]} MB")
             if number < 2:
-                os.kill(workers[number], signal.SIGKILL)
+                os.kill(workers[0], signal.SIGKILL)
             else:
                 _end(running)
         running = _command(provider, source, *arguments)
