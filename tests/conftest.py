@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,15 @@ def simulator() -> Iterator[Simulator]:
 
     with Simulator(record=True) as running:
         yield running
+
+
+@pytest.fixture
+def loses_redis() -> Iterator[None]:
+    """For a test that loses its Redis: coredis leaves streams of failed connections to the garbage collector."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config.redis_connection import check_coredis, check_redis_url, redis_problem, shown_url
 from .settings import Settings, command
 from .terminal.exit_codes import DONE, UsageProblem
 from .terminal.output import note, write, write_json
@@ -57,7 +56,7 @@ def run(
         _in_redis(location, action, age_s, max_bytes) if "://" in location else _in_file(location, action, age_s, size)
     )
     if isinstance(found, int):
-        shown = shown_url(location) if "://" in location else location
+        shown = _shown(location)
         note(f"{_counted(found)} {'was' if found == 1 else 'were'} removed from {shown}")
     else:
         _show(found, as_json)
@@ -100,6 +99,8 @@ def _in_redis(url: str, action: str, age_s: float | None, max_bytes: int | None)
     if max_bytes is not None:
         raise UsageProblem("Redis bounds its size itself.", "Set its maxmemory and maxmemory-policy.")
     try:
+        from ..config.redis_connection import check_coredis, check_redis_url
+
         check_coredis("a cache in Redis needs")
         check_redis_url(url)
         if action == "stats":
@@ -110,10 +111,12 @@ def _in_redis(url: str, action: str, age_s: float | None, max_bytes: int | None)
     except ValueError as error:
         raise UsageProblem(f"the URL of the cache {error}.") from None
     except Exception as error:
+        from ..config.redis_connection import redis_problem
+
         problem = redis_problem(error)
         if problem is None:
             raise
-        raise UsageProblem(f"{shown_url(url)} {problem[0]}.", problem[1]) from None
+        raise UsageProblem(f"{_shown(url)} {problem[0]}.", problem[1]) from None
 
 
 def _counted(count: int) -> str:
@@ -139,3 +142,11 @@ def _show(found: CacheFigures, as_json: bool) -> None:
         lines.append(f"oldest {duration(max(0.0, time.time() - found.oldest_at))} ago")
     lines += [f"{count:>9,}  {model}" for model, count in found.models.items()]
     write("".join(f"{line}\n" for line in lines))
+
+
+def _shown(location: str) -> str:
+    if "://" not in location:
+        return location
+    from ..config.redis_connection import shown_url
+
+    return shown_url(location)

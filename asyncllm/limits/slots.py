@@ -89,13 +89,14 @@ class Soon:
 
     Attributes:
         is_due: Whether a call is still to come, so that no other is needed.
+        is_of_all: Whether that call is for all queues, after leases were renewed.
     """
 
-    __slots__ = ("_call_soon", "is_due")
+    __slots__ = ("_call_soon", "is_due", "is_of_all")
 
     def __init__(self) -> None:
         self._call_soon = into_this_loop()
-        self.is_due = False
+        self.is_due = self.is_of_all = False
 
     def call(self, function: Callable[[], object]) -> None:
         """Have a function called, unless a call is due."""
@@ -147,7 +148,6 @@ class Slots:
         self._log = LimitLog()
         self._pace = ReleasePace()
         self._soon: Soon | None = None
-        self._was_renewed = False
 
     def share(self, account: SharedAccount, owner: str) -> None:
         """Share the budget, and the rates and budgets of tenants, with other processes; before the first request.
@@ -246,10 +246,10 @@ class Slots:
         """Admit the requests that can go, in the order of their ranks."""
         if self._soon is not None:
             self._soon.is_due = False
-        if self._was_renewed:
-            self._was_renewed = False
-            for queue in self._queues.values():
-                queue.all_ready()
+            if self._soon.is_of_all:
+                self._soon.is_of_all = False
+                for queue in self._queues.values():
+                    queue.all_ready()
         self._short.clear()
         blocked: set[tuple[int, ...]] = set()
         first: tuple[Reason, Waiter] | None = None
@@ -313,8 +313,8 @@ class Slots:
 
     def _renewed(self, cooldown_until: float) -> None:
         """Try all waiting requests again, after leases were renewed; from any thread."""
-        if self._queues:
-            self._was_renewed = True
+        if self._queues and self._soon is not None:
+            self._soon.is_of_all = True
             self.wake()
 
     def _admit(self, waiter: Waiter) -> tuple[Reason | None, float]:

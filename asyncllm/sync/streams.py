@@ -95,6 +95,10 @@ class BlockingStream(_BlockingIterator[Chunk]):
         """The text so far."""
         return self._stream.text
 
+    def keep_at_most(self, characters: int) -> None:
+        """Keep the text only while it is no longer than that; as `CompletionStream.keep_at_most`."""
+        self._stream.keep_at_most(characters)
+
     def collect(self) -> Completion:
         """Read to the end and return the whole answer."""
         return self._loop.run(self._stream.collect)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,11 @@ from tests.support.redis_server import UNCLOSED_STREAMS, RedisServer
 from tests.support.secrets import SECRET
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(UNCLOSED_STREAMS)]
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Leave no stream to a later test."""
-    yield
-    gc.collect()
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings(UNCLOSED_STREAMS),
+    pytest.mark.usefixtures("loses_redis"),
+]
 
 
 def answer(text: str = "x") -> StoredAnswer:

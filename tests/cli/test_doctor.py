@@ -16,7 +16,7 @@ from asyncllm.cli.checks import is_placeholder, retirement
 from asyncllm.models import ModelInfo, catalog
 from asyncllm.simulator import Simulator
 from tests.cli.conftest import Run
-from tests.support.redis_server import MISSING, RedisServer, is_installed
+from tests.support.redis_server import MISSING, UNCLOSED_STREAMS, RedisServer, is_installed
 
 MODEL = ["--set", "model=openai/gpt-5-mini"]
 
@@ -203,7 +203,8 @@ def test_when_the_end_of_a_model_is_reported(days: int | None, says: str | None)
     assert retirement(ModelInfo("m", "openai", deprecated_on=date.today() + timedelta(91))) is None
 
 
-@pytest.mark.filterwarnings("ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning")  # of coredis
+@pytest.mark.filterwarnings(UNCLOSED_STREAMS)
+@pytest.mark.usefixtures("loses_redis")
 def test_shared_limits_are_checked(run: Run, at_provider: list[str]) -> None:
     """A Redis that answers is shown with its version; one that does not, with what to do."""
     if not is_installed():

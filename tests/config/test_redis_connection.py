@@ -9,14 +9,14 @@ import pytest
 import trustme
 
 from asyncllm.config.redis_connection import check_redis_url, open_redis, redis_problem, shown_url
-from tests.support.redis_server import MISSING, RedisServer, is_installed
+from tests.support.redis_server import MISSING, UNCLOSED_STREAMS, RedisServer, is_installed
 from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(not is_installed(), reason=MISSING),
-    # coredis leaves the streams of a connection that failed to the garbage collector.
-    pytest.mark.filterwarnings("ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings(UNCLOSED_STREAMS),
+    pytest.mark.usefixtures("loses_redis"),
 ]
 
 

@@ -242,8 +242,13 @@ def test_a_bug_of_litellm_is_no_connection_error() -> None:
     bug = litellm.APIConnectionError("No module named 'mcp'", llm_provider="openai", model="gpt-4o-mini")
     bug.__context__ = ModuleNotFoundError("No module named 'mcp'")
     error = translate(bug, call_with())
+    assert type(error) is UnsupportedError
+    assert error.hint == "Install it: pip install mcp"
+    bug = litellm.APIConnectionError("'NoneType' object is not iterable", llm_provider="openai", model="gpt-4o-mini")
+    bug.__context__ = TypeError("'NoneType' object is not iterable")
+    error = translate(bug, call_with())
     assert type(error) is ProviderError
-    assert "No module named 'mcp'" in error.message
+    assert "'NoneType' object is not iterable" in error.message
     assert not is_retryable(error)
 
 

@@ -34,6 +34,37 @@ WARN_EVERY_S = 60.0
 CLOSING_S = 1.0
 
 
+class StoreNews:
+    """Says that a store was lost or reached; a store that comes and goes is one problem.
+
+    Args:
+        shown: The store's URL without secrets.
+        explain: Returns the problem that an error shows, and the remedy.
+        clock: Returns the monotonic time in seconds.
+    """
+
+    def __init__(
+        self, shown: str, explain: Callable[[BaseException], tuple[str, str] | None], clock: Callable[[], float]
+    ) -> None:
+        self._shown = shown
+        self._explain = explain
+        self._clock = clock
+        self._warned_at = -math.inf
+
+    def lost(self, error: Exception) -> None:
+        """Warn of an error, unless that was done a short time ago."""
+        now = self._clock()
+        if now - self._warned_at < WARN_EVERY_S:
+            return
+        self._warned_at = now
+        problem, remedy = self._explain(error) or (str(error) or type(error).__name__, None)
+        telemetry.emit(telemetry.WARNING, "limits.store_lost", store=self._shown, problem=problem, remedy=remedy)
+
+    def reached(self) -> None:
+        """Say that the store answers again."""
+        telemetry.emit(telemetry.INFO, "limits.store_reached", store=self._shown)
+
+
 class LimitsSession:
     """A process's use of one store; its thread runs while there are users.
 
@@ -51,9 +82,8 @@ class LimitsSession:
         explain: Callable[[BaseException], tuple[str, str] | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._shown = shown
         self._open = opens
-        self._explain = explain
+        self._news = StoreNews(shown, explain, clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[str, SharedAccount] = {}
@@ -62,7 +92,6 @@ class LimitsSession:
         self._event: ThreadEvent | None = None
         self._contact = threading.Event()
         self._mistake: ConfigError | None = None
-        self._warned_at = -math.inf
         self._thread = threading.Thread(target=self._main, name="asyncllm-limits", daemon=True)
 
     def start(self) -> None:
@@ -161,7 +190,7 @@ class LimitsSession:
             self._is_lost = False
             for account in self._accounts.values():
                 account.regain(self._clock())
-        telemetry.emit(telemetry.INFO, "limits.store_reached", store=self._shown)
+        self._news.reached()
 
     def _lost(self, error: Exception) -> None:
         if not self._is_lost:
@@ -169,13 +198,5 @@ class LimitsSession:
                 self._is_lost = True
                 for account in self._accounts.values():
                     account.lose(self._clock())
-            self._warn(error)
+            self._news.lost(error)
         self._contact.set()
-
-    def _warn(self, error: Exception) -> None:
-        now = self._clock()
-        if now - self._warned_at < WARN_EVERY_S:
-            return
-        self._warned_at = now
-        problem, remedy = self._explain(error) or (str(error) or type(error).__name__, None)
-        telemetry.emit(telemetry.WARNING, "limits.store_lost", store=self._shown, problem=problem, remedy=remedy)

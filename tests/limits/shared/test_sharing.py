@@ -18,14 +18,14 @@ from asyncllm.limits.shared.ledger import LimitLedger
 from asyncllm.limits.shared.store import LeaseReply, LeaseRequest
 from asyncllm.limits.shared.stores import register_store, unregister_store
 from asyncllm.simulator import Fault, Limit, Simulator
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import UNCLOSED_STREAMS, RedisServer
 from tests.support.secrets import SECRET
 from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.anyio,
-    # coredis leaves the streams of a connection that failed to the garbage collector.
-    pytest.mark.filterwarnings("ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings(UNCLOSED_STREAMS),
+    pytest.mark.usefixtures("loses_redis"),
 ]
 
 PRICES: dict[str, Any] = {"input_cost_per_token": 0.0, "output_cost_per_token": 1e-5}
