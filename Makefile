@@ -23,6 +23,9 @@ UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
+# Tests wait for servers and subprocesses now and then: one process more than there are cores.
+WORKERS = PYTEST_XDIST_AUTO_NUM_WORKERS=$$($(BIN)/python -c "import os; print(1 + (os.cpu_count() or 1))")
+
 .PHONY: help demo test coverage web mutants lint docs bench bench-quick bench-environment bench-limits soak peers compat lock clean
 
 help: ## list the targets
@@ -32,11 +35,11 @@ demo: $(VENV)/run.stamp ## a call, a stream, a typed answer and a batch, on the 
 	@$(BIN)/asyncllm demo
 
 test: $(VENV)/dev.stamp ## run the tests; TESTS=path runs some of them
-	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
+	@$(WORKERS) $(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
 
 coverage: $(VENV)/dev.stamp ## run the tests and measure which branches of the package they take; fails under 95 %
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
+	@$(WORKERS) $(BIN)/coverage run -m pytest --quiet --numprocesses auto --dist worksteal $(TESTS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
