@@ -11,9 +11,9 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel
 
-from asyncllm import LLM, AsyncLLM, ExtractionError, Image, Request, ServerError, StreamInterruptedError, telemetry
+from asyncllm import LLM, AsyncLLM, ExtractionError, Request, ServerError, StreamInterruptedError, telemetry
 from asyncllm.config.options import Options
-from asyncllm.simulator import Fault, Simulator
+from asyncllm.simulator import Fault, Script, Simulator
 from asyncllm.tracing.wrappers import is_own_host
 from tests.support.secrets import SECRET
 from tests.tracing.conftest import Recording, recorded
@@ -198,21 +198,22 @@ async def test_a_failed_call_names_the_profiles_that_were_skipped(
         api_key = "{SECRET}"
         fallbacks = ["backup"]
         num_retries = 0
-        disable_vision = true
         [llm.backup]
         model = "openai/gpt-4o"
-        disable_vision = false
+        api_key = "another-key"
         """
     )
-    simulator.faults(Fault("status", code=500, times=1))
+    simulator.faults(Script([Fault("status", code=429, retry_after=600), None, Fault("status", code=500)]))
     async with AsyncLLM() as llm:
+        await llm.acompletion("hi")
         with pytest.raises(ServerError) as caught:
-            await llm.acompletion({"role": "user", "content": [Image.from_bytes(b"\x89PNG\r\n\x1a\n").to_dict()]})
+            await llm.acompletion("hi")
     assert pickle.loads(pickle.dumps(caught.value)).skipped.keys() == {"default"}
-    (span,) = recording.spans
-    (event,) = [event for event in span.events if event.name == "asyncllm.fallback"]
-    assert dict(event.attributes or {})["asyncllm.profile"] == "default"
-    assert "disable_vision" in str(dict(event.attributes or {})["asyncllm.reason"])
+    (event,) = [event for event in recording.spans[-1].events if event.name == "asyncllm.fallback"]
+    assert dict(event.attributes or {}) == {
+        "asyncllm.profile": "default",
+        "asyncllm.reason": "the provider asked for a longer pause than retry_max_wait",
+    }
 
 
 async def test_a_stream_that_does_not_begin_is_an_error(

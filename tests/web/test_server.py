@@ -202,7 +202,7 @@ def test_malformed_messages_are_answered_with_422(llm_of_web: AsyncLLM, messages
 def test_messages_are_sent_as_they_came(llm_of_web: AsyncLLM, simulator: Simulator) -> None:
     """With what the type does not name: tool calls, parts, names."""
     call = {"id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "name": "ada", "content": [{"type": "text", "text": "Look."}]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call-1", "content": "Nothing."},
@@ -210,6 +210,7 @@ def test_messages_are_sent_as_they_came(llm_of_web: AsyncLLM, simulator: Simulat
     with served(chat_of(llm_of_web)) as url:
         answer = httpx.post(f"{url}/chat", json={"messages": messages}, trust_env=False)
     assert answer.status_code == 200
+    del messages[1]["content"]  # servers that check take no null
     assert simulator.seen.bodies[-1]["messages"] == messages
 
 
