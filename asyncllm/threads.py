@@ -98,3 +98,28 @@ def check_process(pid: int) -> None:
             "this client was used before the process forked, and its connections belong to the parent.",
             hint="Make the client in the child process, or start workers with the 'spawn' method.",
         )
+
+
+class Soon:
+    """Calls on the loop that it is made in, from any thread; those that are asked for together are one.
+
+    Attributes:
+        is_due: Whether a call is still to come, so that no other is needed.
+        is_of_all: Set by a caller for whom the call has more to do; it takes it back.
+    """
+
+    __slots__ = ("_call_soon", "is_due", "is_of_all")
+
+    def __init__(self) -> None:
+        self._call_soon = into_this_loop()
+        self.is_due = self.is_of_all = False
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have a function called, unless a call is due."""
+        if self.is_due:
+            return
+        self.is_due = True
+        try:
+            self._call_soon(function)
+        except RuntimeError:  # the loop is closed: no request waits any more
+            self.is_due = False

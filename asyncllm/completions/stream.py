@@ -35,8 +35,8 @@ OnInterrupt = Literal["raise", "restart"]
 class Held(Protocol):
     """What a stream holds until it is closed."""
 
-    def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
-        """Release it, and settle with the tokens that were used and their cost in US dollars."""
+    def release(self, used_tokens: int | None = None, cost_usd: float | None = None, *, least_usd: float = 0.0) -> None:
+        """Release it, and settle with the tokens that were used and their cost in US dollars, or the least of it."""
         ...
 
 
@@ -101,11 +101,13 @@ class CompletionStream:
         """The whole answer, with usage and cost; after an early end, the answer so far.
 
         Raises:
-            RuntimeError: While the stream is still open.
+            RuntimeError: While the stream is still open, and of one that was closed before its first chunk.
         """
         if self._completion is None:
             raise RuntimeError(
-                "the answer is complete when the stream has ended; read it to its end, or leave its block"
+                "there is no answer: the stream was closed before its first chunk"
+                if self._closed
+                else "the answer is complete when the stream has ended; read it to its end, or leave its block"
             )
         return self._completion
 
@@ -280,14 +282,17 @@ def _settle(
         assembly.add(rest)
     usage = Usage.from_dict(assembly.usage)
     cost: float | None = None
+    least_usd = 0.0
     try:
         if usage.basis == "unknown":
             usage = assembly.estimated(opened.estimate)
+        arrived_usd = opened.price(usage)
         # The provider may have generated more of an interrupted answer than has arrived.
         if usage.basis == "known" or assembly.finished:
-            cost = opened.price(usage)
+            cost = arrived_usd
+        least_usd = arrived_usd or 0.0
     finally:
-        opened.admission.release(usage.total_tokens, cost)
+        opened.admission.release(usage.total_tokens, cost, least_usd=least_usd)
     opened.record.elapsed_s = time.time() - opened.record.started_at
     completion = Completion(
         assembly.result(), opened.record, usage=usage, price=opened.price, build_response=opened.source.build_response

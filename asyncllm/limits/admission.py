@@ -60,12 +60,13 @@ class Admission:
         if self._waiter is not None and self._waiter.flight is not None:
             self._limits.learn(self._waiter, headers, output_tokens)
 
-    def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
+    def release(self, used_tokens: int | None = None, cost_usd: float | None = None, *, least_usd: float = 0.0) -> None:
         """Release the slot, and settle with the tokens that were used and their cost.
 
         Args:
             used_tokens: Input and output; None, unknown, counts as what was reserved.
             cost_usd: In US dollars; None, unknown, counts as the worst case.
+            least_usd: The least that an unknown cost can be: that of the part of the answer that arrived.
         """
         if self._released:
             return
@@ -73,7 +74,7 @@ class Admission:
         if self._waiter is None:
             self._slots.give_back()
         else:
-            self._slots.release(self._waiter, used_tokens, cost_usd)
+            self._slots.release(self._waiter, used_tokens, cost_usd, least_usd=least_usd)
 
 
 def admit_at_once(slots: Slots, limits: ProviderLimits, deadline: Deadline) -> Admission | None:
@@ -101,7 +102,7 @@ async def admit(
     Raises:
         BudgetExceededError: It exceeds what is left of a budget.
         DeadlineExceededError: The deadline comes first.
-        OverloadedError: More callers wait than `max_queue`, or `tenant_max_queue`, allows.
+        OverloadedError: More callers wait than `max_queue`, `tenant_max_queue`, or the tenant's share of it, allows.
         RequestTooLargeError: It needs more tokens than a minute has.
     """
     waiter = Waiter(slots, limits, needs)
@@ -112,8 +113,8 @@ async def admit(
         return Admission(slots, limits, waiter, 0.0)
     if slots.max_queue is not None and not needs.patient and not again and slots.callers_waiting >= slots.max_queue:
         raise _overloaded(slots)
-    if waiter.tenant is not None and waiter.tenant.is_full and not needs.patient and not again:
-        raise _tenant_overloaded(slots, waiter.tenant)
+    if waiter.tenant is not None and not needs.patient and not again:
+        _check_share(slots, waiter.tenant)
     started = limits.clock()
     if deadline.at is None:
         await slots.wait(waiter)
@@ -122,14 +123,36 @@ async def admit(
     return Admission(slots, limits, waiter, limits.clock() - started)
 
 
-def _tenant_overloaded(slots: Slots, tenant: Tenant) -> OverloadedError:
-    return OverloadedError(
-        f"{tenant.callers_waiting} callers of the tenant {tenant.name!r} wait already, and tenant_max_queue is "
-        f"{slots.tenants.limits.max_queue}; nothing was sent.",
-        hint="Come back later, or raise tenant_max_queue.",
+def _check_share(slots: Slots, tenant: Tenant) -> None:
+    """Raise if no further caller of a tenant may wait.
+
+    Without a limit of its own, a tenant may have no more callers waiting than the queue has room for others: one alone
+    takes half of it, two a third each, and there is always room for a tenant with none.
+
+    Source: Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998.
+
+    Raises:
+        OverloadedError: It has as many as it may.
+    """
+    own, waiting = slots.tenants.limits.max_queue, tenant.callers_waiting
+    room = None if slots.max_queue is None else slots.max_queue - slots.callers_waiting
+    most = room if own is None else own
+    if most is None or waiting < most:
+        return
+    if own is None:
+        limit, hint = f"the rest of max_queue = {slots.max_queue} is for others", "set tenant_max_queue"
+    else:
+        limit, hint = f"tenant_max_queue is {own}", "raise tenant_max_queue"
+    raise OverloadedError(
+        f"{_waiting(waiting, f' of the tenant {tenant.name!r}')} already, and {limit}; nothing was sent.",
+        hint=f"Come back later, or {hint}.",
         retry_after=slots.turn_in_s(),
         tenant=tenant.name,
     )
+
+
+def _waiting(count: int, whose: str = "") -> str:
+    return f"1 caller{whose} waits" if count == 1 else f"{count} callers{whose} wait"
 
 
 async def _wait(waiter: Waiter, deadline: Deadline) -> None:
@@ -147,7 +170,7 @@ def _overloaded(slots: Slots) -> OverloadedError:
     seconds = slots.turn_in_s()
     when = "" if seconds is None else f" A slot may be free in about {seconds:.1f} s."
     return OverloadedError(
-        f"{slots.callers_waiting} callers wait already, and max_queue is {slots.max_queue}; nothing was sent.{when}",
+        f"{_waiting(slots.callers_waiting)} already, and max_queue is {slots.max_queue}; nothing was sent.{when}",
         hint="Come back later, or raise max_concurrency or max_queue.",
         retry_after=seconds,
     )

@@ -11,7 +11,7 @@ import anyio
 
 from .. import telemetry
 from ..errors import AsyncLLMError
-from ..threads import into_this_loop
+from ..threads import Soon
 from .budget import Budget
 from .fair_queue import FairQueue
 from .provider_limits import Reason
@@ -82,31 +82,6 @@ class LimitLog:
             requests_per_s=per_s,
             max_in_flight=in_flight,
         )
-
-
-class Soon:
-    """Calls on the loop that it is made in, from any thread; those that are asked for together are one.
-
-    Attributes:
-        is_due: Whether a call is still to come, so that no other is needed.
-        is_of_all: Whether that call is for all queues, after leases were renewed.
-    """
-
-    __slots__ = ("_call_soon", "is_due", "is_of_all")
-
-    def __init__(self) -> None:
-        self._call_soon = into_this_loop()
-        self.is_due = self.is_of_all = False
-
-    def call(self, function: Callable[[], object]) -> None:
-        """Have a function called, unless a call is due."""
-        if self.is_due:
-            return
-        self.is_due = True
-        try:
-            self._call_soon(function)
-        except RuntimeError:  # the loop is closed: no request waits any more
-            self.is_due = False
 
 
 class Slots:
@@ -282,13 +257,22 @@ class Slots:
             first = next((("tenant", head) for head in held if head is not None), None)
         self._log.update(first, self.waiting, self._clock())
 
-    def release(self, waiter: Waiter, used_tokens: int | None, cost_usd: float | None, *, sent: bool = True) -> None:
+    def release(
+        self,
+        waiter: Waiter,
+        used_tokens: int | None,
+        cost_usd: float | None,
+        *,
+        least_usd: float = 0.0,
+        sent: bool = True,
+    ) -> None:
         """Release a slot and settle the rest.
 
         Args:
             waiter: The request, which has ended.
             used_tokens: What it used, input and output; None counts as what was reserved.
             cost_usd: What it cost in US dollars; None counts as the worst case.
+            least_usd: The least that an unknown cost can be; a client without a budget knows no worst case.
             sent: Whether it was sent; what was taken for one that was not is returned.
         """
         self.in_use -= 1
@@ -299,7 +283,7 @@ class Slots:
             self._soon.is_due = bool(self._queues)
         waiter.limits.settle(waiter, used_tokens, sent=sent)
         if waiter.tenant is not None:
-            waiter.tenant.release(waiter.needs.worst_usd, cost_usd, self._clock(), sent=sent)
+            waiter.tenant.release(waiter.needs.worst_usd, cost_usd, self._clock(), least_usd=least_usd, sent=sent)
             for queue in self._queues.values():
                 queue.ready(waiter.tenant.name)
         if self._queues:

@@ -48,7 +48,8 @@ class TenantStats:
         in_flight: Slots in use.
         waiting: Requests waiting.
         admitted: Attempts admitted since it was last idle for long.
-        spent_usd: Known costs and the worst case of requests that were cut short, in US dollars.
+        spent_usd: The costs in US dollars. Of a request that was cut short it is the worst case with a budget, and the
+            part that arrived without one.
     """
 
     in_flight: int
@@ -95,11 +96,6 @@ class Tenant:
         return TenantStats(self.in_flight, self.waiting, self._admitted, self._spent_usd)
 
     @property
-    def is_full(self) -> bool:
-        """Whether no further caller may wait."""
-        return self._limits.max_queue is not None and self.callers_waiting >= self._limits.max_queue
-
-    @property
     def is_idle(self) -> bool:
         """Whether it has no request."""
         return not self.in_flight and not self.waiting
@@ -128,11 +124,13 @@ class Tenant:
         if self._budget is not None:
             self._budget.reserve(worst_usd)
 
-    def release(self, worst_usd: float, cost_usd: float | None, now: float, *, sent: bool) -> None:
+    def release(
+        self, worst_usd: float, cost_usd: float | None, now: float, *, least_usd: float = 0.0, sent: bool
+    ) -> None:
         """Settle a request that has ended."""
         self.in_flight -= 1
         self.idle_at = now
-        self._spent_usd += worst_usd if cost_usd is None else cost_usd
+        self._spent_usd += max(worst_usd, least_usd) if cost_usd is None else cost_usd
         if self._rate is not None and not sent:
             self._rate.give_back(1, now)
         if self._budget is not None:

@@ -225,7 +225,7 @@ class CachedPipeline(Pipeline):
 class _NothingHeld:
     """The slot of a stream that takes none."""
 
-    def release(self, used_tokens: int | None = None, cost_usd: float | None = None) -> None:
+    def release(self, used_tokens: int | None = None, cost_usd: float | None = None, *, least_usd: float = 0.0) -> None:
         pass
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncllm import AsyncLLM, BudgetExceededError, OverloadedError, Request
+from asyncllm import AsyncLLM, BudgetExceededError, OverloadedError, Request, StreamInterruptedError
 from asyncllm.config.options import Options
 from asyncllm.limits import Admission, Needs, ProviderLimits, Slots, TenantLimits, admit
 from asyncllm.limits.tenants import Tenants
@@ -165,7 +165,9 @@ async def test_a_tenant_has_a_queue_of_its_own() -> None:
         await lab.enter("a 0", "a")
         group.start_soon(lab.enter, "a 1", "a")
         await anyio.wait_all_tasks_blocked()
-        with pytest.raises(OverloadedError, match="callers of the tenant 'a' wait already") as caught:
+        with pytest.raises(
+            OverloadedError, match="1 caller of the tenant 'a' waits already, and tenant_max_queue is 1"
+        ) as caught:
             await lab.enter("a 2", "a")
         assert caught.value.tenant == "a"
         assert pickle.loads(pickle.dumps(caught.value)).tenant == "a"
@@ -173,6 +175,91 @@ async def test_a_tenant_has_a_queue_of_its_own() -> None:
         await anyio.wait_all_tasks_blocked()
         await lab.leave_all()
     assert lab.turns == ["a 0", "a 1", "b 0"]
+
+
+@pytest.mark.anyio
+async def test_a_tenant_cannot_fill_the_queue() -> None:
+    """Without a limit of its own it may have as many callers waiting as the queue has room for others."""
+    lab = Lab(2)
+    lab.slots.max_queue = 5
+    refused: list[OverloadedError] = []
+
+    async def ask(name: str) -> None:
+        try:
+            await lab.enter(name, name[0])
+        except OverloadedError as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as group:
+        for name in (*(f"b {number}" for number in range(12)), "c 0", "c 1", "d 0"):
+            group.start_soon(ask, name)
+            await anyio.wait_all_tasks_blocked()
+        waiting = {name: (one.in_flight, one.waiting) for name, one in lab.slots.tenants.stats().items()}
+        assert waiting == {"b": (2, 3), "c": (0, 1), "d": (0, 1)}
+        assert [error.tenant for error in refused] == ["b"] * 7 + ["c"]
+        assert "3 callers of the tenant 'b' wait already, and the rest of max_queue = 5" in str(refused[0])
+        with pytest.raises(OverloadedError, match="5 callers wait already, and max_queue is 5") as caught:
+            await lab.enter("e 0", "e")
+        assert caught.value.tenant is None
+        await lab.leave_all()
+    assert len(lab.turns) == 7
+
+
+@pytest.mark.anyio
+async def test_callers_without_a_tenant_may_fill_the_queue() -> None:
+    """`max_queue` alone holds for them, and `tenant_max_queue` alone for a tenant that has one."""
+    for tenant, own in ((None, None), ("a", 3)):
+        lab = Lab(1, max_queue=own)
+        lab.slots.max_queue = 3
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                group.start_soon(lab.enter, str(number), tenant)
+                await anyio.wait_all_tasks_blocked()
+            assert lab.slots.waiting == 3
+            with pytest.raises(OverloadedError, match="max_queue is 3"):
+                await lab.enter("4", "b")
+            await lab.leave_all()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_left", [True, False])
+async def test_a_stream_that_is_cut_short_is_spent(
+    options: Options, simulator: Simulator, is_left: bool, anyio_backend: str
+) -> None:
+    """By its reader or by the provider: what has arrived without a budget, and the worst case with one."""
+    simulator.faults(Fault("cut", after_chunks=3))
+    for budget_usd in (None, 1.0):
+        limited: Options = {**options, "max_output_tokens": 1000, "tenant_budget_usd": budget_usd}
+        async with AsyncLLM(**limited) as llm:
+            try:
+                async with llm.stream("hi", tenant="acme") as stream:
+                    async for _ in stream:
+                        if is_left:
+                            break
+            except StreamInterruptedError:
+                assert not is_left
+            spent_usd, arrived_usd = llm.stats().tenants["acme"].spent_usd, llm.stats().cost_usd
+            assert arrived_usd > 0
+            if budget_usd is None:
+                assert spent_usd == pytest.approx(arrived_usd)
+            else:
+                assert spent_usd > 10 * arrived_usd
+
+
+@pytest.mark.anyio
+async def test_leaving_streams_does_not_get_around_a_budget(
+    options: Options, simulator: Simulator, anyio_backend: str
+) -> None:
+    """Each one that is left after its first chunk counts as its worst case, until none fits."""
+    simulator.faults(Fault("stall", after_chunks=1))
+    prices: Options = {"input_cost_per_token": 1e-7, "output_cost_per_token": 1e-6, "max_output_tokens": 1000}
+    limited: Options = {**options, **prices, "tenant_budget_usd": 0.0025}
+    async with AsyncLLM(**limited) as llm:
+        for _ in range(2):
+            async with llm.stream("hi", tenant="acme") as stream:
+                await anext(stream)
+        with pytest.raises(BudgetExceededError, match="tenant 'acme'"):
+            await llm.acompletion("hi", tenant="acme")
 
 
 @pytest.mark.parametrize("budget_usd", [None, 1.0])

@@ -95,7 +95,7 @@ def prometheus_names(metric: Any) -> set[str]:
 
 @pytest.mark.anyio
 async def test_it_shows_what_is_recorded(
-    options: Options, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    options: Options, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, anyio_backend: str
 ) -> None:
     """Each series of its queries is of a metric that calls record, by either conventions; no metric is left out."""
     usage = {
@@ -103,7 +103,6 @@ async def test_it_shows_what_is_recorded(
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
     limited: Options = {**options, "max_concurrency": 1}
-    cached: Options = {**options, "cache": str(tmp_path / "answers.sqlite")}
     series: dict[str, set[str]] = {}
     for opt_in in ("", LATEST):
         monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", opt_in)
@@ -115,8 +114,9 @@ async def test_it_shows_what_is_recorded(
                 async with anyio.create_task_group() as group:  # of which one waits for the slot
                     group.start_soon(llm.stream("hi").collect)
                     group.start_soon(llm.acompletion, "hi")
-            async with AsyncLLM(**cached) as llm:
-                await llm.gather(["hi"] * 2)
+                async with llm.with_options(cache=str(tmp_path / "answers.db")) as cached:
+                    for _ in range(2):
+                        await cached.acompletion("hi")
             data = recording.reader.get_metrics_data()
             assert data is not None
             for scope in data.resource_metrics[0].scope_metrics:
