@@ -69,7 +69,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("reader")
     config = _CONFIG.search((PAGES / "own-client.md").read_text(encoding="utf-8"))
     assert config is not None
-    (directory / "config.toml").write_text(config["code"])
+    own = re.search(r'^```toml title="config.toml"\n(.*?)^```$', (PAGES / "litellm.md").read_text(), re.M | re.S)
+    assert own is not None
+    (directory / "config.toml").write_text(f"{config['code']}\n{own[1]}")
     return directory
 
 
