@@ -48,7 +48,7 @@ def on_post_build(*, config: Any, **_: object) -> None:
         title, text = pages[path]
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(text, encoding="utf-8")
-        index.append(f"- [{title}]({path}): {_first_sentence(text)}")
+        index.append(f"- [{title}]({path}): {first_sentence(text)}")
         full.append(f"<!-- {path} -->\n\n{text.strip()}\n")
     for sitemap in site.glob("sitemap.xml*"):
         sitemap.unlink()  # without a site_url it has no addresses
@@ -105,8 +105,8 @@ def _entries(entry: Any, section: str = "") -> Iterator[tuple[str, str]]:
             yield from _entries(each, section)
 
 
-def _first_sentence(text: str) -> str:
-    """Return the first sentence of a page that ends with a period: one with a colon only announces what follows it."""
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a page with a period: one with a colon announces what follows, and "No." says nothing alone."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = re.sub(r"^(?:[#|<=\[!-]|---).*$", "", prose.partition("\n# ")[2] or prose, flags=re.MULTILINE)
     paragraphs = [
