@@ -106,7 +106,7 @@ def _entries(entry: Any, section: str = "") -> Iterator[tuple[str, str]]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a page with a period: one with a colon announces what follows, and "No." says nothing alone."""
+    """Return the first whole sentence of a page: what ends with a colon, or is a single word, does not sum it up."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = re.sub(r"^(?:[#|<=\[!-]|---).*$", "", prose.partition("\n# ")[2] or prose, flags=re.MULTILINE)
     paragraphs = [

@@ -170,7 +170,8 @@ async def test_an_example_is_what_the_error_says(kind: Any, tmp_path: Path, monk
 
 def test_the_summary_of_a_page_is_its_first_whole_sentence() -> None:
     """What only announces a code block, and a single word, are no summaries."""
-    page = "# Install\n\nIn a clone:\n\n```bash\npip install .\n```\n\nNo.\n\nIt needs [Python](x.md) 3.11 or newer. More.\n"
+    code = "```bash\npip install .\n```"
+    page = f"# Install\n\nIn a clone:\n\n{code}\n\nNo.\n\nIt needs [Python](x.md) 3.11 or newer. More.\n"
     assert first_sentence(page) == "It needs Python 3.11 or newer."
     assert first_sentence("# Title\n\nSee [calls](calls.md)\n") == "See calls"
 
