@@ -15,6 +15,8 @@ from typing import Any
 DIAGRAMS = Path(__file__).parents[1] / "docs" / "diagrams"
 DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENTRY = re.compile(r"^::: (\S+)\n(?:(?: {4}.*)?\n)*", re.MULTILINE)
+_BARS = re.compile(r'^<div class="bars">\n(.*?)^</div>$', re.MULTILINE | re.DOTALL)
+_BAR = re.compile(r"<h3>(.*?)</h3>|<div.*?><b>(.*?)</b><span>.*?</i>(.*?)</span></div>")
 _INTRODUCTION = (
     "asyncllm is an async-first Python SDK for language models: calls, streams, typed answers and batches, on asyncio "
     "and trio."
@@ -35,7 +37,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: object) -> str:
 
 
 def on_post_build(*, config: Any, **_: object) -> None:
-    """Write the pages as Markdown, `llms.txt` and `llms-full.txt`."""
+    """Write the pages as Markdown, `llms.txt` and `llms-full.txt`, and remove the empty sitemap."""
     site = Path(config["site_dir"])
     pages = {path: (title, as_text(markdown)) for path, (title, markdown) in _pages.items()}
     listed = [entry for section in config["nav"] for entry in _entries(section)]
@@ -46,8 +48,10 @@ def on_post_build(*, config: Any, **_: object) -> None:
         title, text = pages[path]
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(text, encoding="utf-8")
-        index.append(f"- [{title}]({path}): {_first_sentence(text)}")
+        index.append(f"- [{title}]({path}): {first_sentence(text)}")
         full.append(f"<!-- {path} -->\n\n{text.strip()}\n")
+    for sitemap in site.glob("sitemap.xml*"):
+        sitemap.unlink()  # without a site_url it has no addresses
     (site / "llms.txt").write_text("\n".join(index) + "\n", encoding="utf-8")
     (site / "llms-full.txt").write_text("\n\n".join(full), encoding="utf-8")
 
@@ -55,7 +59,16 @@ def on_post_build(*, config: Any, **_: object) -> None:
 def as_text(markdown: str) -> str:
     """Return a page without what only its HTML needs: entries of the reference are written out, tags are left out."""
     text = _ENTRY.sub(lambda match: f"{documented(match[1])}\n", markdown)
+    text = _BARS.sub(lambda match: _bars_as_text(match[1]), text)
     return re.sub(r"^\s*</?(?:div|figure|img)\b.*>\n", "", text, flags=re.MULTILINE)
+
+
+def _bars_as_text(bars: str) -> str:
+    """Return the bars of a chart as lists under their headings."""
+    lines: list[str] = []
+    for heading, name, value in _BAR.findall(bars):
+        lines += [f"\n{heading}:\n"] if heading else [f"- {name}: {value}"]
+    return "\n".join(lines).strip() + "\n"
 
 
 def documented(name: str) -> str:
@@ -92,11 +105,15 @@ def _entries(entry: Any, section: str = "") -> Iterator[tuple[str, str]]:
             yield from _entries(each, section)
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+    """Return the first whole sentence of a page: what ends with a colon, or is a single word, does not sum it up."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = re.sub(r"^(?:[#|<=\[!-]|---).*$", "", prose.partition("\n# ")[2] or prose, flags=re.MULTILINE)
-    paragraph = " ".join(re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", lines.strip().partition("\n\n")[0]).split())
-    return re.split(r"(?<=[.:])\s", paragraph, maxsplit=1)[0]
+    paragraphs = [
+        " ".join(re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", one).split()) for one in re.split(r"\n\s*\n", lines.strip())
+    ]
+    whole = (re.match(r".{20,}?\.(?=\s|$)", paragraph) for paragraph in paragraphs)
+    return next((match[0] for match in whole if match is not None), paragraphs[0])
 
 
 def _find(name: str) -> tuple[Any, Any]:

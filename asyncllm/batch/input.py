@@ -5,7 +5,16 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from itertools import islice
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -25,6 +34,33 @@ _IN_MEMORY = (list, tuple, range, set, frozenset, deque, *_DICT_VIEWS)
 _JOIN_TIMEOUT_S = 1.0
 # Items that `on_thread` reads ahead.
 _READ_AHEAD = 100
+
+
+class RereadInput:
+    """An input that can be read twice, such as a file: once to count what will be sent, and once to send it.
+
+    Args:
+        requests: The requests that are sent.
+        preview: Returns an iterator over the same requests, read anew.
+        prompt_changed: Whether the prompt is known to differ from that of the previous run of the journal.
+        is_mixed: Whether the journal may have answers of several prompts, so that it has to be looked through.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[Messages],
+        preview: Callable[[], Iterator[Messages]],
+        *,
+        prompt_changed: bool,
+        is_mixed: bool,
+    ) -> None:
+        self._requests = requests
+        self.preview = preview
+        self.prompt_changed = prompt_changed
+        self.is_mixed = is_mixed
+
+    def __iter__(self) -> Iterator[Messages]:
+        return iter(self._requests)
 
 
 class BatchInput(Protocol):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..content import Image
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from ..messages import Message, Request
 from .prompt_template import RowProblem, Template
 
@@ -17,6 +17,8 @@ _ENDPOINT = "/v1/chat/completions"
 _OPENAI_FIELDS = frozenset({"custom_id", "method", "url", "body"})
 # The arguments of a `Request` that are no parameters.
 _OURS = frozenset({"id", "data", "response_model"})
+# The field with the ids of rows where none is named; an input may lack it.
+DEFAULT_ID_FIELD = "id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Prompt:
         """Raise ConfigError, with the nearest name, if the table lacks a field."""
         names = list(names)
         self.template.check(names, row)
+        if self.id_field is not None and self.id_field not in (DEFAULT_ID_FIELD, *names):
+            near = nearest(self.id_field, names)
+            meant = f" Did you mean {near}?" if near else ""
+            raise ConfigError(
+                f"the field of the ids is {self.id_field!r}, which the input does not have.{meant}",
+                hint=f"Its fields are: {', '.join(names) or 'none'}.",
+            )
         if self.image_field is not None:
             Template(f"{{{self.image_field}}}").check(names, row)
 

@@ -65,6 +65,8 @@ class Settings:
         try:
             return profiles.config(self.profile, **self.overrides(**options))
         except ConfigError as error:
+            for name in self._names_set():
+                error.message = error.message.replace(f"argument: {name} ", f"--set {name} ")
             if profiles.source is None and error.hint is None:
                 error.hint = "To try it without a key: --model simulated/demo."
             raise
@@ -83,6 +85,9 @@ class Settings:
             else:
                 fields.append(text)
         return replace(self, set=fields), parameters
+
+    def _names_set(self) -> list[str]:
+        return [text.partition("=")[0].strip() for text in self.set or ()]
 
     def overrides(self, **options: object) -> dict[str, Any]:
         """Return the fields that the command line sets."""

@@ -30,7 +30,8 @@ def wrong_fallbacks(profile: str, entry: Entry, sources: Sources) -> Iterator[Mi
             yield Mistake(entry.origin.locate(_FIELD), f"names the profile itself ({profile})")
         elif fallback not in sources.own:
             meant = nearest(fallback, sources.own)
-            suggestion = f"; did you mean {meant}?" if meant else ""
+            as_model = f'; write a table for that model, such as [llm.backup] with model = "{fallback}", and name it'
+            suggestion = f"; did you mean {meant}?" if meant else as_model if "/" in fallback else ""
             yield Mistake(entry.origin.locate(_FIELD), f'names "{fallback}", which is not a profile{suggestion}')
 
 

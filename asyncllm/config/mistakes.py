@@ -144,6 +144,8 @@ def _wanted(key: str, kind: str, context: Mapping[str, object]) -> str | None:
             return "a finite number"
         case "bool_type":
             return "true or false"
+        case "string_type" if key == "fallbacks":
+            return "the name of a profile, whose table sets the model and all else"
         case "string_type":
             return "a string"
         case "string_too_short":

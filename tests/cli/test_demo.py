@@ -44,8 +44,16 @@ def test_it_shows_everything_with_any_configuration(run: Run, messages: Path, di
     assert "\x1b" not in ran.out + ran.err
 
 
-def test_without_its_messages_it_says_where_they_are(run: Run) -> None:
-    """Outside of a clone the demo names the option that gives it something to read."""
+def test_outside_of_a_clone_it_has_messages_of_its_own(run: Run) -> None:
+    """The installed package is enough."""
     ran = run("demo")
+    assert ran.code == 0
+    assert "20 messages: " in ran.out
+
+
+def test_a_file_that_is_not_there_is_named(run: Run) -> None:
+    """So is the option that names another."""
+    ran = run("demo", "--data", "none.jsonl")
     assert (ran.code, ran.out) == (2, "")
+    assert "there is no none.jsonl" in ran.err
     assert "--data" in ran.err

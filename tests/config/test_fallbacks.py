@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -106,3 +107,16 @@ def test_fallbacks_without_a_file() -> None:
     config = LLMConfig(model="openai/a", fallbacks=["backup"])
     with pytest.raises(ConfigError, match=r"argument: fallbacks names profiles of a config\.toml.*without one"):
         AsyncLLM(config)
+
+
+def test_a_model_or_a_configuration_among_fallbacks(project: Project) -> None:
+    """The message says that a profile is wanted, and how a model becomes one."""
+    project.write('[llm]\nmodel = "openai/a"\n')
+    assert project.error(fallbacks=["openai/b"]) == (
+        'argument: fallbacks names "openai/b", which is not a profile; write a table for that model, '
+        'such as [llm.backup] with model = "openai/b", and name it.'
+    )
+    wrong: Any = [LLMConfig(model="openai/b")]
+    assert project.error(fallbacks=wrong) == (
+        "argument: fallbacks (entry 1) must be the name of a profile, whose table sets the model and all else."
+    )

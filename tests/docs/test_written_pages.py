@@ -18,7 +18,7 @@ from asyncllm.cli import main
 from tests.support.fences import fences
 from website import badges, error_examples, figures, reference
 from website.diagrams import sources
-from website.hooks import DIAGRAMS, drawing
+from website.hooks import DIAGRAMS, as_text, drawing, first_sentence
 from website.marks import between
 
 ROOT = Path(__file__).parents[2]
@@ -166,3 +166,20 @@ async def test_an_example_is_what_the_error_says(kind: Any, tmp_path: Path, monk
     shown = between(error_examples.PAGE, kind.__name__).removeprefix("```text\n").removesuffix("\n```")
     figure = re.compile(r"\d[\d.,e-]*")
     assert figure.sub("0", await error_examples.message(kind)) == figure.sub("0", shown)
+
+
+def test_the_summary_of_a_page_is_its_first_whole_sentence() -> None:
+    """What only announces a code block, and a single word, are no summaries."""
+    code = "```bash\npip install .\n```"
+    page = f"# Install\n\nIn a clone:\n\n{code}\n\nNo.\n\nIt needs [Python](x.md) 3.11 or newer. More.\n"
+    assert first_sentence(page) == "It needs Python 3.11 or newer."
+    assert first_sentence("# Title\n\nSee [calls](calls.md)\n") == "See calls"
+
+
+def test_charts_are_lists_in_markdown() -> None:
+    """The headings of the bars keep their figures."""
+    text = as_text((DIAGRAMS.parent / "index.md").read_text(encoding="utf-8"))
+    bars = text.partition("CPU of a plain call, 50 at a time:\n\n")[2].partition("\n\n")[0].splitlines()
+    assert "<h3>" not in text
+    assert len(bars) > 3
+    assert all(re.fullmatch(r"- .+: [\d,]+ µs", bar) for bar in bars)

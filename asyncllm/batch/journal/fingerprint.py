@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import hexdigits
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter
@@ -131,6 +132,17 @@ def id_of(key: bytes) -> str | None:
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the names of the settings that differ."""
     return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+
+
+def change_in_words(before: str | None, now: str | None) -> str:
+    """Return how a setting has changed: hashes are not shown, since they say nothing to a reader."""
+    if before is None or now is None:
+        return "is set now" if before is None else "is no longer set"
+    return "has another value" if _is_hash(before) or _is_hash(now) else f"{before} → {now}"
+
+
+def _is_hash(shown: str) -> bool:
+    return len(shown) == _SHOWN_DIGEST and not shown.isdecimal() and all(digit in hexdigits for digit in shown)
 
 
 def _sent(prompt: bytes, settings: RequestSettings) -> bytes:

@@ -12,12 +12,12 @@ from typing import Generic, TypeAlias, TypeVar
 from asyncllm.completions.completion import Completion
 from asyncllm.messages import Messages, Request
 
-from ..input import Requests, items_in_memory
+from ..input import Requests, RereadInput, items_in_memory
 from ..item import BatchItem
 from ..outcome import Outcome, duplicate
 from .answer_row import AnswerRow
 from .entry import JournalEntry, encode
-from .fingerprint import Fingerprint, Fingerprinter, changes
+from .fingerprint import Fingerprint, Fingerprinter, change_in_words, changes
 from .in_flight import InFlightFile, read_in_flight, remove_in_flight
 from .journal import Journal
 from .journal_file import open_to_write
@@ -200,11 +200,21 @@ class JournalSession(Generic[T]):
         before, base = store.before, self._fingerprinter.base.parts
         if before is None:
             return Resumed(self.run)
-        ahead = items_in_memory(self._requests)
-        counts = look_back(store, base) if ahead is None else look_ahead(store, self._fingerprints(ahead))
+        changed = {name: change_in_words(before.get(name), base.get(name)) for name in changes(before, base)}
+        counts = self._expected(store, settings_changed=bool(changed))
         done, new = counts.pop("done", 0), counts.pop("new", 0)
-        changed = {name: f"{before.get(name)} → {base.get(name)}" for name in changes(before, base)}
         return Resumed(self.run, done, dict(counts), new, self._unknown, store.spent_usd, changed)
+
+    def _expected(self, store: JournalStore, *, settings_changed: bool) -> Counter[str]:
+        """Count the items that are done, and those that are sent, by reason; of a file only if something changed."""
+        ahead, prompt_changed = items_in_memory(self._requests), False
+        if isinstance(self._requests, RereadInput):
+            prompt_changed = self._requests.prompt_changed
+            if settings_changed or self._requests.is_mixed:
+                ahead = self._requests.preview()
+        if ahead is None:
+            return look_back(store, self._fingerprinter.base.parts)
+        return look_ahead(store, self._fingerprints(ahead), prompt_changed=prompt_changed)
 
     def _fingerprints(self, requests: Iterator[Messages]) -> Iterator[Fingerprint]:
         for index, messages in enumerate(requests):

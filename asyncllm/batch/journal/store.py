@@ -84,6 +84,11 @@ class JournalStore:
             self.commit()
         return 0 if before is None else before[1]
 
+    def look(self) -> None:
+        """Read the settings of the latest run, of a journal that is opened for reading only."""
+        row = self._execute("SELECT terms FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+        self._before = None if row is None else self._loaded(row[0])
+
     def resume(self) -> bool:
         """Go on with the latest run, which has no input of its own this time; return False when there was none."""
         with failures(self._path):
@@ -171,6 +176,12 @@ class JournalStore:
         """Return why an item would be sent; None when it is done."""
         row = self._known(fingerprint.key, occurrence)
         return self._why_new(fingerprint) if row is None else self._why(fingerprint, row[2], row[3:])
+
+    @property
+    def answer_count(self) -> int:
+        """The number of items that have an answer, in the latest input or in earlier ones."""
+        count: int = self._execute(f"SELECT count(*) FROM answers WHERE state = {DONE}").fetchone()[0]
+        return count
 
     def answers_by_settings(self) -> Iterator[tuple[int, bytes, int]]:
         """Count the items of the latest input by their state and the settings of their answers."""

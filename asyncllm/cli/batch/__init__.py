@@ -51,7 +51,9 @@ def run(settings: Settings, given: BatchArguments) -> int:
     if given.cancel:
         return cancel(job)
     if given.workers is None:
-        job.target.check(job.source, replaces=given.overwrite or given.fresh)
+        # What is sent again has the rows of the file that is there.
+        replaces = given.overwrite or given.fresh or (given.retry_failed and given.limit is None)
+        job.target.check(job.source, job.limit, replaces=replaces)
     job.source.check()
     if given.dry_run or given.strict or given.confirm_above is not None:
         plan = _planned(job, None if given.dry_run else "--strict" if given.strict else "--confirm-above")

@@ -84,7 +84,9 @@ class BatchArguments:
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, and set the journal of earlier runs aside.")] = (
         False
     )
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT that no journal belongs to.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an OUT of more rows, or of no journal.")] = (
+        False
+    )
     budget: Annotated[
         float | None, typer.Option(metavar="USD", help="Most that all runs of the journal may spend.")
     ] = None

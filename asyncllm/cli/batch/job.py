@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from asyncllm import Journal
 from asyncllm.batch.files import (
     FORMATS,
     STDIN,
@@ -102,8 +104,13 @@ class OutputTarget:
                     f"--columns names {name!r}, which the input does not have.", f"Its columns are: {', '.join(known)}."
                 )
 
-    def check(self, source: FileInputs, *, replaces: bool) -> None:
-        """Raise if results cannot or must not be written there, before anything is sent."""
+    def check(self, source: FileInputs, limit: int | None, *, replaces: bool) -> None:
+        """Raise if results cannot or must not be written there, before anything is sent.
+
+        Args:
+            limit: The most rows of the source that are sent.
+            replaces: Whether results that are there may be lost.
+        """
         if self.path is None:
             return
         if self.path.is_dir():
@@ -112,13 +119,23 @@ class OutputTarget:
             raise UsageProblem(f"{self.path} is no file that can be replaced.", "Name a file, or - for stdout.")
         if self.path.exists() and any(self.path.samefile(path) for path in source.paths if path.exists()):
             raise UsageProblem(f"{self.path} is the input itself.", "Name another file.")
-        journal = self.journal is not None and self.journal.exists()
-        if self.path.is_file() and self.path.stat().st_size and not replaces and not journal:
-            raise UsageProblem(f"{self.path} exists.", "Name another file, or give --overwrite.")
+        if self.path.is_file() and self.path.stat().st_size and not replaces:
+            if self.journal is None or not self.journal.exists():
+                raise UsageProblem(f"{self.path} exists.", "Name another file, or give --overwrite.")
+            self._check_limit(self.journal, limit if source.sample is None else min(source.sample, limit or maxsize))
         # Nothing is paid for that could not be written.
         partial = partial_path(self.path)
         partial.open("ab").close()
         partial.unlink()
+
+    def _check_limit(self, journal: Path, most: int | None) -> None:
+        """Raise if a part of the input would replace the results of more rows than it has."""
+        rows = 0 if most is None else Journal.read(journal).summary().items
+        if most is not None and rows > most:
+            raise UsageProblem(
+                f"{self.path} has the results of {rows:,} rows, and a run of {most:,} would replace them.",
+                "Name another OUT to try something on a few rows, or give --overwrite to replace these.",
+            )
 
 
 @dataclass(slots=True)
@@ -207,6 +224,24 @@ class Job:
             return requests.request(row.data, row)
         except RowProblem as problem:
             return BadRow(row.index, row.line, str(problem), row.size_bytes, row.data, file=row.file)
+
+    def items(self, rows: Iterable[Row | BadRow]) -> Iterator[tuple[Row | BadRow, Request | BadRow]]:
+        """Yield rows with their requests, as far as the limit allows."""
+        count = 0
+        for row in rows:
+            made = row if isinstance(row, BadRow) else self.request(row)
+            if not isinstance(made, BadRow):
+                if count == self.limit:
+                    return
+                count += 1
+            yield row, made
+
+    def preview(self) -> Iterator[Request]:
+        """Yield the requests of an input that can be read again, without reporting anything."""
+        with self.source.open() as reading:
+            for _, made in self.items(reading.rows()):
+                if not isinstance(made, BadRow):
+                    yield made
 
 
 def format_named(given: str | None, option: str, among: tuple[Format, ...] = FORMATS) -> Format | None:

@@ -7,12 +7,12 @@ import json
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 
 from asyncllm.batch.journal.journal import Journal
-from asyncllm.batch.journal.journal_file import beside, failures, open_to_write
+from asyncllm.batch.journal.journal_file import beside, failures, open_to_read, open_to_write
 from asyncllm.batch.journal.lock import is_locked
 from asyncllm.batch.prompts import Prompt
 from asyncllm.errors import JournalError
@@ -36,6 +36,7 @@ class JobRecord:
         changed_ns: The time of its last change, as the file system has it; of several files the sum, which differs
             when any of them has changed.
         sample: The size of a random sample of it; None for the whole.
+        is_mixed: Whether its journal may have answers of several prompts; no part of its identity.
     """
 
     source: str
@@ -43,6 +44,7 @@ class JobRecord:
     size_bytes: int | None = None
     changed_ns: int | None = None
     sample: int | None = None
+    is_mixed: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, job: Job) -> JobRecord:
@@ -75,11 +77,11 @@ def set_aside(path: Path) -> Path | None:
     return old
 
 
-def claim(path: Path, now: JobRecord) -> bool:
+def claim(path: Path, now: JobRecord) -> JobRecord | None:
     """Record a job in its journal, which is created if there is none.
 
     Returns:
-        Whether the input is unchanged since the last run.
+        The job of the last run; None where there was none.
 
     Raises:
         UsageProblem: The journal is of another job.
@@ -97,9 +99,11 @@ def claim(path: Path, now: JobRecord) -> bool:
             f"{path} is the journal of another job{other}.",
             "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
         )
+    if before is not None:
+        now = replace(now, is_mixed=before.is_mixed or before.prompt != now.prompt)
     with _opened(path) as connection:
         connection.execute("INSERT OR REPLACE INTO command VALUES ('job', ?)", (json.dumps(asdict(now)),))
-    return before == now
+    return before
 
 
 def tidy(path: Path) -> None:
@@ -110,8 +114,9 @@ def tidy(path: Path) -> None:
 
 def recorded(path: Path) -> JobRecord | None:
     """Return the job of a journal; None where this command did not write it."""
-    Journal.read(path)  # raises if the file is no journal
-    with _opened(path) as connection:
+    with closing(open_to_read(path)) as connection, failures(path):
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'command'").fetchone():
+            return None
         row = connection.execute("SELECT value FROM command WHERE name = 'job'").fetchone()
     return None if row is None else JobRecord(**json.loads(row[0]))
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 
-from asyncllm import AsyncLLM, Journal
+from asyncllm import AsyncLLM, Request
 from asyncllm.batch.files import BadRow, Row
 from asyncllm.batch.formatting import dollars, duration
+from asyncllm.batch.journal.fingerprint import Fingerprinter
+from asyncllm.batch.journal.resumption import looking_ahead, reasons
 from asyncllm.models import count_tokens, estimate_tokens, worst_case_cost
 from asyncllm.parameters import output_limit, profile_params
 
 from ..terminal.exit_codes import UsageProblem
 from ..terminal.output import note, write
 from .job import Job
+from .job_record import JobRecord, recorded
 
 # Prompts whose tokens are counted; those of the others are estimated from their length, at the same rate. A thousand
 # prompts take 0.1 s, and their mean is within a few per cent.
@@ -36,6 +41,7 @@ class Plan:
         answer_tokens: The most tokens of an answer, or the number that is assumed.
         limited: Whether answers are limited to that.
         done: Rows that the journal has an answer for.
+        again: Rows that were sent before and are sent again, by reason.
         input_usd: The cost of the prompts; None when no price is known.
         most_usd: The cost of everything, if every answer is that long.
         deferred_usd: The same by the provider's batch API; None for a live batch, or where it is not known.
@@ -50,6 +56,7 @@ class Plan:
     answer_tokens: int = _ASSUMED_ANSWER_TOKENS
     limited: bool = False
     done: int = 0
+    again: Counter[str] = field(default_factory=Counter[str])
     input_usd: float | None = None
     most_usd: float | None = None
     deferred_usd: float | None = None
@@ -68,6 +75,8 @@ class Plan:
         yield "rows", f"{self.left:,} to send{sample}{bad}{nulled}"
         if len(job.source.files) > 1:
             yield "files", f"{len(job.source.files):,}"
+        if self.again:
+            yield "again", f"about {self.again.total():,} of these: {reasons(self.again)}"
         if self.done:
             yield "answered", f"about {self.done:,} before, in {job.target.journal}"
         yield "model", job.config.model
@@ -108,24 +117,23 @@ def survey(job: Job) -> Plan:
     sampled_tokens = sampled_length = length = 0
     with job.source.open() as reading:
         rows = reading.rows()
-        for row in chain(job.first_rows(rows, reading), rows):
-            made = row if isinstance(row, BadRow) else job.request(row)
-            if isinstance(made, BadRow):
-                plan.bad += 1
-                if len(plan.problems) < _SHOWN_PROBLEMS:
-                    plan.problems.append(made)
-                continue
-            if plan.rows == job.limit:
-                break
-            plan.rows += 1
-            plan.nulled += isinstance(row, Row) and row.nulled is not None
-            size = estimate_tokens(made.messages)
-            length += size
-            if plan.rows <= _COUNTED:
-                sampled_tokens += count_tokens(made.messages, model, custom_tokenizer=tokenizer).tokens
-                sampled_length += size
+        first = job.first_rows(rows, reading)
+        with _compared(job, plan) as compare:
+            for row, made in job.items(chain(first, rows)):
+                if isinstance(made, BadRow):
+                    plan.bad += 1
+                    if len(plan.problems) < _SHOWN_PROBLEMS:
+                        plan.problems.append(made)
+                    continue
+                compare(made)
+                plan.rows += 1
+                plan.nulled += isinstance(row, Row) and row.nulled is not None
+                size = estimate_tokens(made.messages)
+                length += size
+                if plan.rows <= _COUNTED:
+                    sampled_tokens += count_tokens(made.messages, model, custom_tokenizer=tokenizer).tokens
+                    sampled_length += size
     plan.input_tokens = round(sampled_tokens * length / sampled_length) if sampled_length else 0
-    plan.done = min(_answered(job), plan.rows)
     _price(plan, job)
     return plan
 
@@ -157,12 +165,22 @@ def confirm(plan: Plan, limit_usd: float, *, yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _answered(job: Job) -> int:
-    journal = job.target.journal
-    if journal is None or not journal.exists():
-        return 0
-    summary = Journal.read(journal).summary()
-    return summary.done - summary.truncated
+@contextmanager
+def _compared(job: Job, plan: Plan) -> Generator[Callable[[Request], None]]:
+    """Yield a function that looks a request up in the journal of earlier runs; enter the counts into the plan."""
+    path, config = job.target.journal, job.config
+    if path is None or not path.exists():
+        yield lambda request: None
+        return
+    before = recorded(path)
+    changed = before is not None and before.prompt != JobRecord.of(job).prompt
+    identify = Fingerprinter(
+        config.model, profile_params(config), job.params, job.response_model, config.structured_mode
+    )
+    with looking_ahead(path, prompt_changed=changed) as ahead:
+        yield lambda request: ahead.add(identify(request))
+        plan.again = ahead.counts()
+    plan.done, _ = plan.again.pop("done", 0), plan.again.pop("new", 0)
 
 
 def _price(plan: Plan, job: Job) -> None:

@@ -13,7 +13,7 @@ from itertools import chain
 from asyncllm import AsyncLLM, Journal, Outcome, Request
 from asyncllm.batch.files import BadRow, InputReader, ResultWriter, Row, RowResult, position_of
 from asyncllm.batch.formatting import dollars, draws, duration
-from asyncllm.batch.input import on_thread
+from asyncllm.batch.input import RereadInput, on_thread
 from asyncllm.batch.progress import Progress, Tally
 from asyncllm.batch.progress_line import ProgressLine
 from asyncllm.batch.stall import is_hopeless
@@ -98,6 +98,7 @@ class _BatchRun:
         self._passed = 0  # of that total
         self._began_at: float | None = None
         self._unchanged = True
+        self._before: JobRecord | None = None
         self._nulled = 0
         self._whole = False
 
@@ -136,13 +137,17 @@ class _BatchRun:
         async with AsyncLLM(job.config) as llm:
             await llm.warm_up()
             self._take_journal()
+            if not isinstance(requests, AsyncIterator) and job.source.reads_again:
+                given: Iterable[Request] | AsyncIterator[Request] | RereadInput = self._reread(requests)
+            else:
+                given = requests
             if self._deferral is not None and not self._deferral.waits:
                 await self._submit(llm, requests)
                 return
             with ExitStack() as stack:
                 out = None if job.target.path else stack.enter_context(to_stdout(job, reading.all_columns))
                 batch = llm.map(
-                    requests,
+                    given,
                     ordered=out is not None,
                     response_model=job.response_model,
                     journal=self._journal,
@@ -216,7 +221,15 @@ class _BatchRun:
         if target.journal is not None:
             # Rows of a pipe cannot be read again for the results.
             self._journal = Journal(target.journal, keep_data=not self.job.source.reads_again)
-            self._unchanged = claim(target.journal, self._record)
+            self._before = claim(target.journal, self._record)
+            self._unchanged = self._before == self._record
+
+    def _reread(self, requests: Iterable[Request]) -> RereadInput:
+        """Return the requests as an input that is looked through before it is sent, if the prompt may have changed."""
+        before, now = self._before, self._record
+        changed = before is not None and now is not None and before.prompt != now.prompt
+        is_mixed = changed or (before is not None and before.is_mixed)
+        return RereadInput(requests, self.job.preview, prompt_changed=changed, is_mixed=is_mixed)
 
     def _share(self) -> float | None:
         """Return the share of the input that has ended."""
