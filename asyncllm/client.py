@@ -647,6 +647,10 @@ class AsyncLLM:
         options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
         if options:
             merged = {name: value for name, value in merged.items() if name not in options}
+            if isinstance(messages, Request) and not own.keys().isdisjoint(options):
+                # The provider has no such parameters, and the wire would leave the request to litellm.
+                merged["response_model"] = messages.response_model
+                messages = messages.with_form(messages.messages, {})
             if "cache" in options:
                 options["cache_mode"] = cache_mode(options.pop("cache"))
             for name in _OF_THE_REQUEST & options.keys():

@@ -48,12 +48,17 @@ _REFUSED = b'"refused":[['
 
 
 class Item:
-    """An item whose outcome is made."""
+    """An item whose outcome is made.
+
+    Attributes:
+        asked_again_after: The answers that were refused, and asked for again live.
+    """
 
     def __init__(self, row: ItemRow, given: Given) -> None:
         self.row = row
         self.index = row.position
         self.id = id_of(row.key)
+        self.asked_again_after: list[ExtractionAttempt] = []
         self._given = given
         self._kept: KeptRequest | None = None
 
@@ -215,7 +220,10 @@ class Reader(Generic[T]):
             except AskedAgain as again:
                 self.asked_again.append((item.row, again))
             except Exception as error:
-                ended.append((item.row, failed(item, error)))
+                outcome = failed(item, error)
+                if outcome.usage is None and item.asked_again_after:  # the error of a re-ask alone
+                    outcome = _plus(outcome, item.asked_again_after)
+                ended.append((item.row, outcome))
             else:
                 ended.append((item.row, done.outcome(item)))
 
@@ -250,6 +258,8 @@ class Reader(Generic[T]):
 
         async def ask(policy: ItemPolicy, forms: TypedForms[Any]) -> Completion:
             if not answers and not self._defers_reasks:
+                assert forms.bad is not None, "an answer was refused"
+                item.asked_again_after.append(forms.bad)
                 return await self._calls.complete(forms, policy, item.kept.cache)
             request = await forms.request(self._pipeline.endpoint)
             if answers:  # the form that it was asked in has been made
