@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import IO
+from typing import IO, Any
 
 from asyncllm import AsyncLLM, Journal
 from asyncllm.batch.deferred.status import JobStatus
@@ -49,7 +49,12 @@ def adopt(job: Job, deferral: Deferral, arguments: Sequence[str]) -> int:
 
     async def run() -> JobStatus:
         nonlocal failed
-        options = {"reask": deferral.reask, "poll_s": deferral.poll_s, "budget_usd": job.budget_usd, **job.params}
+        options: dict[str, Any] = {
+            "reask": deferral.reask,
+            "poll_s": deferral.poll_s,
+            "budget_usd": job.budget_usd,
+            **job.params,
+        }
         async with AsyncLLM(job.config) as llm:
             taken = llm.deferred(journal, batch=id, response_model=job.response_model, **options)
             if not deferral.waits:

@@ -151,6 +151,6 @@ def test_what_is_held_is_not_free_for_live_calls() -> None:
     budget.settle(0.3, 0.3)
     budget.settle_held(0.3, 0.05)
     budget.settle_held(0.2, None)
-    assert (budget.spent_usd, budget.held_usd) == (pytest.approx(0.65), pytest.approx(0.0))
+    assert [budget.spent_usd, budget.held_usd] == pytest.approx([0.65, 0.0])
     assert budget.hold(0.1, 0.05) == pytest.approx(0.15)
-    assert (budget.spent_usd, budget.held_usd) == (pytest.approx(0.6), pytest.approx(0.15))
+    assert [budget.spent_usd, budget.held_usd] == pytest.approx([0.6, 0.15])
