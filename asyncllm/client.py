@@ -15,7 +15,7 @@ from .config.options import Options
 from .limits import Reason, TenantStats
 from .messages import Messages, Request, to_dicts
 from .models import ModelInfo, TokenCount, count_tokens
-from .parameters import KNOWN, CallOptions, cache_mode, check, profile_params
+from .parameters import KNOWN, CacheUse, CallOptions, cache_mode, check, profile_params
 from .pipeline.deadline import Deadline
 from .pipeline.fallback import FallbackTurn, in_turn
 from .pipeline.pipeline import BatchPolicy, Pipeline
@@ -647,6 +647,10 @@ class AsyncLLM:
         options = {name: value for name, value in merged.items() if name not in KNOWN and name in PER_CALL}
         if options:
             merged = {name: value for name, value in merged.items() if name not in options}
+            if isinstance(messages, Request) and not own.keys().isdisjoint(options):
+                # The provider has no such parameters, and the wire would leave the request to litellm.
+                merged["response_model"] = messages.response_model
+                messages = messages.with_form(messages.messages, {})
             if "cache" in options:
                 options["cache_mode"] = cache_mode(options.pop("cache"))
             for name in _OF_THE_REQUEST & options.keys():
@@ -768,13 +772,18 @@ class AsyncLLM:
             client, request = self._prepare(messages, params, own_first=True)
             return client.config, request
 
-        view = self if "cache" not in params else self.with_options(cache_mode=cache_mode(params["cache"]))
+        of_batch = None if "cache" not in params else cache_mode(params["cache"])
+
+        def view(cache: CacheUse | None) -> AsyncLLM:
+            mode = of_batch if cache is None else cache_mode(cache)
+            return self if mode is None else self._view({"cache_mode": mode})
+
         return DeferredCalls(
             self.config,
-            view._pipeline,
+            lambda cache: view(cache)._pipeline(),
             prepare,
             partial(self._send_item, response_model, params),
-            lambda forms: self._complete(forms, Deadline(self.config.deadline), None),
+            lambda forms, policy, cache: view(cache)._complete(forms, Deadline(self.config.deadline), policy),
             partial(self._restore, response_model),
             partial(self._fingerprinter, response_model, params),
             is_retryable,

@@ -42,11 +42,13 @@ class DeferredOptions(CallOptions, total=False):
             live, send it `live`, or let it `fail`.
         reask: How a typed answer that is not valid is asked for again: `live` at once, or in another `deferred` batch.
         poll_s: Seconds between two questions; None for pauses that grow from seconds to minutes.
+        budget_usd: What all runs of the journal may spend together, in batches and live.
     """
 
     on_expired: OnExpired
     reask: Reasks
     poll_s: float | None
+    budget_usd: float | None
 
 
 class BatchOptions(DeferredOptions, total=False):
@@ -76,7 +78,6 @@ class BatchOptions(DeferredOptions, total=False):
     durability: Durability | None
     deduplicate: bool
     progress: bool | Report
-    budget_usd: float | None
     adaptive: bool
     deferred: bool | Literal["auto"]
 

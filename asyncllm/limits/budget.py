@@ -7,7 +7,7 @@ import math
 from ..errors import BudgetExceededError
 
 # Sums of many small prices miss the sum of their parts by less than this.
-_ROUNDING = 1e-9
+ROUNDING_USD = 1e-9
 
 
 class Budget:
@@ -39,7 +39,7 @@ class Budget:
         Raises:
             BudgetExceededError: The settled costs and this worst case exceed the limit.
         """
-        if self.spent_usd + worst_usd <= self.limit_usd + _ROUNDING:
+        if self.spent_usd + worst_usd <= self.limit_usd + ROUNDING_USD:
             return
         raise BudgetExceededError(
             f"${self.spent_usd:.6g} of the budget of ${self.limit_usd:.6g} are spent, and the request may cost "
@@ -49,7 +49,7 @@ class Budget:
 
     def fits(self, worst_usd: float) -> bool:
         """Return whether it fits beside all that is reserved; if not, it may fit once those requests are settled."""
-        return self.spent_usd + self.reserved_usd + worst_usd <= self.limit_usd + _ROUNDING
+        return self.spent_usd + self.reserved_usd + worst_usd <= self.limit_usd + ROUNDING_USD
 
     def reserve(self, worst_usd: float) -> None:
         """Reserve the worst case of a request."""

@@ -232,6 +232,17 @@ async def test_each_use_of_a_call(llm: AsyncLLM, simulator: Simulator) -> None:
         await llm.acompletion("hi", **_params(cache="answers.sqlite"))
 
 
+async def test_each_request_of_a_batch_says_how_it_uses_the_cache(llm: AsyncLLM, simulator: Simulator) -> None:
+    """Options of the client on a request are none of the provider's, and change no transport."""
+    usual = (await llm.acompletion("hi")).record.transport
+    requests = [Request("hi"), Request("hi", cache=False, deadline=60.0), Request("new", cache="only")]
+    outcomes = await llm.gather(requests)
+    records = [outcome.completion.record for outcome in outcomes if outcome.completion]
+    assert [(record.cached, record.transport) for record in records] == [(True, "cache"), (False, usual)]
+    assert isinstance(outcomes[2].error, NotCachedError)
+    assert simulator.seen.bodies[-1].keys().isdisjoint(("cache", "deadline"))
+
+
 async def test_an_answer_that_is_too_old_is_asked_for_again(options: dict[str, Any], simulator: Simulator) -> None:
     """By the age that the reader sets."""
     async with AsyncLLM(**options) as llm:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import openai
+import pyarrow.parquet
 import pytest
 
 from asyncllm.simulator import Simulator
@@ -66,6 +68,82 @@ def test_a_batch_is_cancelled(run: Run, rows: Path, simulator: Simulator, at_pro
     assert not simulator.batches.billed
 
 
+def test_what_the_limits_leave_free_goes_out_live(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
+) -> None:
+    """`--mixed` fills the free slots, and defers the rest."""
+    assert "5 done" in run(*BATCH, *at_provider, "--mixed", "--max-concurrency", "2").err
+    assert simulator.seen.paths.count("/v1/chat/completions") == 2
+    assert sum(simulator.batches.billed.values()) == 3
+
+
+def test_bad_answers_are_asked_for_again_in_a_batch(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
+) -> None:
+    """With `--reask deferred` no request is live."""
+    rows.with_name("never.py").write_text(
+        "from pydantic import BaseModel, field_validator\n\n"
+        "class Never(BaseModel):\n    number: int\n\n    @field_validator('number')\n    @classmethod\n"
+        "    def refused(cls, value):\n        raise ValueError('try again')\n"
+    )
+    ran = run(*BATCH, *at_provider, "--schema", "never:Never", "--reask", "deferred", "--limit", "1")
+    assert "1 failed" in ran.err
+    assert simulator.seen.paths.count("/v1/batches") == 3
+    assert "/v1/chat/completions" not in simulator.seen.paths
+
+
+def sent_by_another(simulator: Simulator, key: str) -> str:
+    """Create a batch with OpenAI's SDK, and return its id."""
+    lines = [
+        json.dumps(
+            {
+                "custom_id": f"one/{number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": {"model": "gpt-5-mini", "messages": [{"role": "user", "content": f"question {number}"}]},
+            }
+        )
+        for number in range(3)
+    ]
+    with openai.OpenAI(base_url=simulator.url, api_key=key) as client:
+        file = client.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+        return client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h").id
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv", "out.parquet", "-"])
+def test_a_batch_is_adopted(
+    run: Run, directory: Path, simulator: Simulator, at_provider: list[str], secret_key: str, output: str
+) -> None:
+    """The results of a batch that something else created are written, at once or by a later command."""
+    simulator.batches.takes_s = 1000
+    id = sent_by_another(simulator, secret_key)
+    command = ("batch", id, "-o", output, "--adopt", "--poll", "0.01s", "--journal", "its.journal", *at_provider)
+    ran = run(*command, "--no-wait")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert "3 requests are with the provider, in 1 batch" in ran.err
+    assert "its.journal: 3 requests, 3 without an outcome" in run("jobs").out
+    simulator.batches.advance(1000)
+    for _ in range(2):  # the second from the journal
+        ran = run(*command)
+        assert (ran.code, "3 done, 0 failed" in ran.err) == (0, True), ran.err
+        if output == "out.parquet":
+            written = str(pyarrow.parquet.read_table(directory / output).to_pylist())
+        else:
+            written = ran.out if output == "-" else (directory / output).read_text()
+        assert all(f"one/{number}" in written and f"question {number}" in written for number in range(3))
+    assert sum(simulator.batches.billed.values()) == 3
+    other = run(*command[:1], "batch_other", *command[2:])
+    assert (other.code, "journal of another job" in other.err) == (2, True)
+
+
+def test_a_batch_that_is_not_there_is_not_adopted(run: Run, directory: Path, at_provider: list[str]) -> None:
+    """The provider's error says so."""
+    ran = run("batch", "batch_none", "-o", "out.jsonl", "--adopt", *at_provider)
+    assert ran.code not in (0, 2)
+    assert "batch_none" in ran.err
+    assert not (directory / "out.jsonl").exists()
+
+
 def test_the_plan_shows_both_prices(run: Run, rows: Path, at_provider: list[str]) -> None:
     """A dry run says what is saved, and sends nothing."""
     ran = run(*BATCH, *at_provider, "--dry-run")
@@ -76,7 +154,11 @@ def test_the_plan_shows_both_prices(run: Run, rows: Path, at_provider: list[str]
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--no-wait"], "belong to --deferred"),
+        (["--no-wait"], "--no-wait belongs to --deferred"),
+        (["--mixed"], "--mixed belongs to --deferred"),
+        (["--deferred", "--mixed", "--no-wait"], "--mixed waits"),
+        (["--deferred", "--reask", "later"], "--reask is live or deferred, not 'later'"),
+        (["--adopt"], "--template does not go with --adopt"),
         (["--deferred", "--poll", "soon"], "--poll takes a time"),
         (["--deferred", "--cancel"], "nothing to cancel"),
     ],

@@ -55,14 +55,18 @@ class EndedBatches(Generic[T]):
             async for failures in self._refused(row, found):
                 yield failures
             return
+        is_known = bool(row.mark or found.source)  # what was asked for; of others, results alone show it
         async with aclosing(self._reader.lines(found.results)) as chunks:
             async for lines in chunks:
+                is_known = True
                 yield await self._chunk(row, lines)
         leaving = "0" if self._on_expired == "fail" else rows.expired(found.status)
         while items := await self._items_of(row, leaving):
             yield [self._reader.failed(item, unanswered(item.fate or found.status)) for item in items]
         again = _ROUNDS if self._on_expired == "resubmit" else 0
         await self._session.execute(lambda store: rows.close_batch(store.connection, row, found.status, again))
+        if not is_known and found.status != "completed":
+            raise unanswered(found.status)
 
     async def _chunk(self, row: BatchRow, lines: Sequence[bytes]) -> list[Ended[T]]:
         results = await self._adoption.numbered(row, self._reader.results(lines))
@@ -106,11 +110,15 @@ class EndedBatches(Generic[T]):
             yield [self._reader.failed(item, error)]
             await self._session.execute(lambda store: rows.send_again(store.connection, row.batch))
             return
+        is_known = bool(row.mark or found.source)
         while items := await self._items_of(row, "0"):
+            is_known = True
             yield [self._reader.failed(one, BadRequestError(error.message)) for one in items]
         await self._session.execute(
             lambda store: rows.set_state(store.connection, row.batch, "closed", status="failed", ended_at=time.time())
         )
+        if not is_known:
+            raise error
 
     async def _items_of(self, row: BatchRow, leaving: str) -> list[ItemRow]:
         return await self._session.execute(

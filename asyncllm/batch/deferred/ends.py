@@ -8,6 +8,7 @@ from typing import Any
 import asyncllm.errors
 from asyncllm.errors import (
     AsyncLLMError,
+    BudgetExceededError,
     MalformedResponseError,
     NotFoundError,
     ProviderError,
@@ -49,6 +50,6 @@ async def states_of(provider: BatchProvider, ids: Collection[str]) -> Mapping[st
 def error_of(entry: JournalEntry) -> AsyncLLMError:
     """Make the error of an entry; of the class that it had where that takes a message alone."""
     kind: Any = getattr(asyncllm.errors, entry.error or "", None)
-    if isinstance(kind, type) and issubclass(kind, ProviderError | UnsupportedError):
+    if isinstance(kind, type) and issubclass(kind, BudgetExceededError | ProviderError | UnsupportedError):
         return kind(entry.message or "")
     return AsyncLLMError(f"{entry.error}: {entry.message}")

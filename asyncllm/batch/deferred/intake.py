@@ -15,8 +15,7 @@ from ..journal.store import JournalStore
 from ..outcome import Outcome
 from . import rows
 from .providers.limits import BatchLimits
-from .reading import Given
-from .requests import AROUND_BYTES, RequestMaker
+from .requests import AROUND_BYTES, Given, RequestMaker
 
 T = TypeVar("T")
 # Items that are packed in one transaction.

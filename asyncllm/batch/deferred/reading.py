@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -15,7 +16,7 @@ from asyncllm.completions.call_record import Attempt, CallRecord
 from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.surrogates import mend_answer
 from asyncllm.completions.usage import Basis, Usage
-from asyncllm.errors import ProviderError, UnsupportedError
+from asyncllm.errors import MalformedResponseError, ProviderError, UnsupportedError
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
 from asyncllm.structured import TypedForms, extract
@@ -24,10 +25,12 @@ from asyncllm.structured.errors import total_cost, total_usage
 from ..engine import Done, failed
 from ..item import BatchItem
 from ..journal.fingerprint import id_of
+from ..journal.session import JournalSession
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
+from .budget import DeferredBudget
 from .providers.provider import BatchProvider, BatchResult
-from .requests import AskedAgain, DeferredCalls, KeptRequest
+from .requests import AskedAgain, DeferredCalls, Given, KeptRequest
 from .rows import BatchRow, ItemRow
 
 if TYPE_CHECKING:
@@ -37,45 +40,25 @@ T = TypeVar("T")
 # Lines that are read, and whose outcomes are written down, at once.
 AT_ONCE = 200
 Ended = tuple[ItemRow, Outcome[T]]
-Send = Callable[[], Awaitable[Done[T]]]
+Send = Callable[[ItemPolicy], Awaitable[Done[T]]]
 # The end of a kept request without a type.
 _NO_TYPE = b'"mode":null}'
 # A request whose answer was refused before has this, and others seldom.
 _REFUSED = b'"refused":[['
 
 
-class Given:
-    """What requests have that a journal does not hold: `data`, and types of their own; kept while the process lasts.
+class Item:
+    """An item whose outcome is made.
 
     Attributes:
-        is_journaled: Whether the journal has the `data` too.
+        asked_again_after: The answers that were refused, and asked for again live.
     """
-
-    def __init__(self, *, is_journaled: bool) -> None:
-        self.is_journaled = is_journaled
-        self._given: dict[int, tuple[object, object]] = {}
-
-    def add(self, index: int, request: object) -> None:
-        """Keep what a request has."""
-        if isinstance(request, Request) and (request.data is not None or request.response_model is not None):
-            self._given[index] = (request.data, request.response_model)
-
-    def data(self, index: int) -> object:
-        """Return the `data` of a request."""
-        return self._given.get(index, (None, None))[0]
-
-    def response_model(self, index: int) -> object:
-        """Return the type of a request's own."""
-        return self._given.get(index, (None, None))[1]
-
-
-class Item:
-    """An item whose outcome is made."""
 
     def __init__(self, row: ItemRow, given: Given) -> None:
         self.row = row
         self.index = row.position
         self.id = id_of(row.key)
+        self.asked_again_after: list[ExtractionAttempt] = []
         self._given = given
         self._kept: KeptRequest | None = None
 
@@ -85,6 +68,11 @@ class Item:
         if self._kept is None:
             self._kept = KeptRequest.read(self.row)
         return self._kept
+
+    @property
+    def refused(self) -> Sequence[ExtractionAttempt]:
+        """The answers that were refused before."""
+        return self.kept.refused if _REFUSED in self.row.request else ()
 
     @property
     def data(self) -> object:
@@ -97,7 +85,9 @@ class Reader(Generic[T]):
     """Makes outcomes of what a provider sends for the items of one job.
 
     Args:
-        path: The journal, beside which the file of results lies while it is read.
+        session: The journal, in which live calls are noted before they are sent.
+        path: The journal's file, beside which the file of results lies while it is read.
+        budget: The budget of the job; None for any sum.
         defers_reasks: Whether a refused typed answer is asked for again in another batch, rather than live.
 
     Attributes:
@@ -110,7 +100,9 @@ class Reader(Generic[T]):
         pipeline: Pipeline,
         calls: DeferredCalls[T],
         given: Given,
+        session: JournalSession[T],
         path: Path,
+        budget: DeferredBudget | None,
         *,
         defers_reasks: bool,
     ) -> None:
@@ -118,10 +110,11 @@ class Reader(Generic[T]):
         self._pipeline = pipeline
         self._calls = calls
         self._given = given
+        self._session = session
+        self._budget = budget
         self._file = path.with_name(f"{path.name}-results")
         self._defers_reasks = defers_reasks
         self.asked_again: list[tuple[ItemRow, AskedAgain]] = []
-        self._stall = Stall()
         self._live_prices = prices = pipeline.endpoint.info.prices
         self._prices: Prices | None
         self._prices, is_known = (None, True) if prices is None else batch_prices(prices)
@@ -178,9 +171,7 @@ class Reader(Generic[T]):
         for item_row, result in results:
             item = Item(item_row, self._given)
             try:
-                if result.error is not None:
-                    raise self._described(result.error)
-                completion = self._completion(item, result, row.created_at)
+                completion = self._answer(item, result, row.created_at)
                 if (wanted := self._type_of(item)) is not None:
                     typed.append((item, self._extracting(item, wanted, completion)))
                     continue
@@ -188,7 +179,7 @@ class Reader(Generic[T]):
                 ended.append((item_row, _failed(item, error)))
             else:
                 if self._pipeline.has_cache:
-                    self._pipeline.keep(item.kept.request, completion)
+                    (await self._pipeline_of(item)).keep(item.kept.request, completion)
                 done = Done(cast(T, completion.text), completion, completion.cost_usd)
                 ended.append((item_row, done.outcome(item)))
         return ended + await self._together(typed) if typed else ended
@@ -199,6 +190,7 @@ class Reader(Generic[T]):
         sending: list[tuple[Item, Send[T]]] = []
         for row in items:
             item = Item(row, self._given)
+            self._settle(item, 0.0)
             try:
                 sending.append((item, self._sending(item)))
             except UnsupportedError as error:
@@ -208,7 +200,9 @@ class Reader(Generic[T]):
 
     def failed(self, row: ItemRow, error: ProviderError) -> Ended[T]:
         """Return the outcome of an item that was not answered."""
-        return row, _failed(Item(row, self._given), self._described(error))
+        item = Item(row, self._given)
+        self._settle(item, None if isinstance(error, MalformedResponseError) else 0.0)
+        return row, _failed(item, self._described(error))
 
     def not_asked_again(self, row: ItemRow, again: AskedAgain, error: Exception) -> Ended[T]:
         """Return the outcome of an item whose answer was refused, and that cannot be asked for again."""
@@ -216,27 +210,33 @@ class Reader(Generic[T]):
 
     async def _together(self, work: Sequence[tuple[Item, Send[T]]]) -> list[Ended[T]]:
         ended: list[Ended[T]] = []
+        stall = Stall(budget=self._budget)
 
-        async def run(item: Item, send: Send[T]) -> None:
+        async def run(slot: int, item: Item, send: Send[T]) -> None:
+            noted = BatchItem(item.index, "")
+            noted.worker, noted.number = slot, item.row.number
             try:
-                done: Done[T] = await send()
+                done: Done[T] = await send(ItemPolicy(stall, self._session, noted))
             except AskedAgain as again:
                 self.asked_again.append((item.row, again))
             except Exception as error:
-                ended.append((item.row, failed(item, error)))
+                outcome = failed(item, error)
+                if outcome.usage is None and item.asked_again_after:  # the error of a re-ask alone
+                    outcome = _plus(outcome, item.asked_again_after)
+                ended.append((item.row, outcome))
             else:
                 ended.append((item.row, done.outcome(item)))
 
         async with anyio.create_task_group() as group:
-            for item, send in work:
-                group.start_soon(run, item, send)
+            for slot, (item, send) in enumerate(work):
+                group.start_soon(run, slot, item, send)
         return ended
 
     def _sending(self, item: Item) -> Send[T]:
         own = self._given.response_model(item.index) if self._type_of(item) is not None else None
-        request = Request(item.kept.request, id=item.id, response_model=own, data=item.data)
-        batch_item = BatchItem(item.index, request)
-        return lambda: self._calls.send(batch_item, ItemPolicy(self._stall, None, batch_item))
+        cache: dict[str, Any] = {} if item.kept.cache is None else {"cache": item.kept.cache}
+        request = Request(item.kept.request, id=item.id, response_model=own, data=item.data, **cache)
+        return lambda policy: self._calls.send(BatchItem(item.index, request), policy)
 
     def _type_of(self, item: Item) -> object:
         """Return the type of an item's answer; None for a text.
@@ -256,26 +256,54 @@ class Reader(Generic[T]):
         """Return what reads a typed answer, and asks for it again live where it is not valid."""
         answers = [completion]
 
-        async def ask(forms: TypedForms[Any]) -> Completion:
+        async def ask(policy: ItemPolicy, forms: TypedForms[Any]) -> Completion:
             if not answers and not self._defers_reasks:
-                return await self._calls.complete(forms)
+                assert forms.bad is not None, "an answer was refused"
+                item.asked_again_after.append(forms.bad)
+                return await self._calls.complete(forms, policy, item.kept.cache)
             request = await forms.request(self._pipeline.endpoint)
             if answers:  # the form that it was asked in has been made
-                self._pipeline.keep(request, answers[0])
+                (await self._pipeline_of(item)).keep(request, answers[0])
                 return answers.pop()
             assert forms.bad is not None, "an answer was refused"
             raise AskedAgain(request, replace(item.kept, refused=(*item.kept.refused, forms.bad)))
 
-        async def run() -> Done[T]:
+        async def run(policy: ItemPolicy) -> Done[T]:
             kept = item.kept
             mode = kept.mode or ("tools" if completion.tool_calls else "md_json")  # of a batch of something else
             most = self._pipeline.config.max_reasks if kept.is_known else 0
             found = await extract(
-                cast(Any, wanted), kept.request, ask, mode=mode, max_reasks=most, refused=kept.refused
+                cast(Any, wanted), kept.request, partial(ask, policy), mode=mode, max_reasks=most, refused=kept.refused
             )
             return Done(found.value, found.completion, found.cost_usd, found.usage)
 
         return run
+
+    def _answer(self, item: Item, result: BatchResult, created_at: float) -> Completion:
+        """Return the answer of a result, and settle what was held for it; raise if it is an error."""
+        if result.error is not None:
+            self._settle(item, 0.0)
+            raise self._described(result.error)
+        try:
+            completion = self._completion(item, result, created_at)
+        except Exception:
+            self._settle(item, None)  # it was answered
+            raise
+        self._settle(item, completion.cost_usd)
+        return completion
+
+    def _settle(self, item: Item, cost_usd: float | None) -> None:
+        """Replace what is held for an item by what its answers in batches have cost; None where that is not known."""
+        if self._budget is None:
+            return
+        refused_usd = total_cost(item.refused) if item.refused else 0.0
+        known_usd = None if cost_usd is None or refused_usd is None else cost_usd + refused_usd
+        self._budget.settle_held(item.row.worst_usd, known_usd)
+
+    async def _pipeline_of(self, item: Item) -> Pipeline:
+        """Return the pipeline with the use of the cache that an item asks for."""
+        cache = item.kept.cache
+        return self._pipeline if cache is None else await self._calls.pipeline(cache)
 
     def _completion(self, item: Item, result: BatchResult, created_at: float) -> Completion:
         endpoint, config = self._pipeline.endpoint, self._pipeline.config
@@ -330,7 +358,7 @@ def _failed(item: Item, error: Exception) -> Outcome[Any]:
 
 def _with_refused(item: Item, outcome: Outcome[T]) -> Outcome[T]:
     """Return an outcome with what the refused answers before it have cost."""
-    return _plus(outcome, item.kept.refused) if _REFUSED in item.row.request and item.kept.refused else outcome
+    return _plus(outcome, item.refused) if item.refused else outcome
 
 
 def _plus(outcome: Outcome[T], refused: Sequence[ExtractionAttempt]) -> Outcome[T]:

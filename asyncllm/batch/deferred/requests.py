@@ -12,10 +12,12 @@ from asyncllm.completions.call_record import CallRecord
 from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.usage import Usage
 from asyncllm.config import LLMConfig
-from asyncllm.errors import BudgetExceededError, RequestTooLargeError, UnsupportedError
+from asyncllm.errors import RequestTooLargeError, UnsupportedError
 from asyncllm.messages import Messages, Request
 from asyncllm.models import batch_prices
+from asyncllm.parameters import CacheUse
 from asyncllm.structured import TypedForms
+from asyncllm.structured.errors import total_cost
 
 from ..engine import Done
 from ..item import BatchItem
@@ -23,6 +25,7 @@ from ..journal.fingerprint import Fingerprinter
 from ..journal.session import Restore
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
+from .budget import DeferredBudget
 from .providers.provider import BatchProvider
 from .rows import ItemRow, NewItem
 
@@ -40,6 +43,7 @@ class DeferredCalls(Generic[T]):
     """What a deferred batch needs of its client.
 
     Attributes:
+        pipeline: Returns the pipeline, with the use of the cache that a request asks for; None for that of the batch.
         prepare: Returns a request with the parameters of the batch, and the profile that it is for.
         send: Sends an item live.
         complete: Sends one form of a typed request live.
@@ -48,10 +52,10 @@ class DeferredCalls(Generic[T]):
     """
 
     config: LLMConfig
-    pipeline: Callable[[], Awaitable[Pipeline]]
+    pipeline: Callable[[CacheUse | None], Awaitable[Pipeline]]
     prepare: Callable[[Messages], tuple[LLMConfig, Request]]
     send: Callable[[BatchItem, BatchPolicy], Awaitable[Done[T]]]
-    complete: Callable[[TypedForms[Any]], Awaitable[Completion]]
+    complete: Callable[[TypedForms[Any], BatchPolicy, CacheUse | None], Awaitable[Completion]]
     restore: Restore[T]
     fingerprinter: Callable[[], Fingerprinter]
     is_retryable: Callable[[BaseException], bool]
@@ -67,6 +71,7 @@ class KeptRequest:
         data: The caller's own, where the journal keeps it.
         refused: The answers that were refused before.
         is_known: Whether it is known; of a batch that something else created, it may not be.
+        cache: Its own use of the cache; None for that of the batch.
     """
 
     request: Request
@@ -74,6 +79,7 @@ class KeptRequest:
     data: object = None
     refused: tuple[ExtractionAttempt, ...] = ()
     is_known: bool = True
+    cache: CacheUse | None = None
 
     @classmethod
     def read(cls, item: ItemRow) -> KeptRequest:
@@ -81,7 +87,7 @@ class KeptRequest:
         kept = cast("dict[str, Any]", from_json(item.request))
         refused = tuple(_refused(*one) for one in kept.get("refused", ()))
         request = Request(kept["messages"], **kept["params"])
-        return cls(request, kept["mode"], kept.get("data"), refused, "unknown" not in kept)
+        return cls(request, kept["mode"], kept.get("data"), refused, "unknown" not in kept, kept.get("cache"))
 
     def encode(self) -> bytes:
         """Return its form in the journal."""
@@ -93,8 +99,35 @@ class KeptRequest:
             kept["refused"] = [(c.to_dict(), asdict(c.usage), c.cost_usd, error) for c, error in answers]
         if not self.is_known:
             kept["unknown"] = True
+        if self.cache is not None:
+            kept["cache"] = self.cache
         kept["mode"] = self.mode  # the last, where the reader looks for it
         return to_json(kept, serialize_unknown=True)
+
+
+class Given:
+    """What requests have that a journal does not hold: `data`, and types of their own; kept while the process lasts.
+
+    Attributes:
+        is_journaled: Whether the journal has the `data` too.
+    """
+
+    def __init__(self, *, is_journaled: bool) -> None:
+        self.is_journaled = is_journaled
+        self._given: dict[int, tuple[object, object]] = {}
+
+    def add(self, index: int, request: object) -> None:
+        """Keep what a request has."""
+        if isinstance(request, Request) and (request.data is not None or request.response_model is not None):
+            self._given[index] = (request.data, request.response_model)
+
+    def data(self, index: int) -> object:
+        """Return the `data` of a request."""
+        return self._given.get(index, (None, None))[0]
+
+    def response_model(self, index: int) -> object:
+        """Return the type of a request's own."""
+        return self._given.get(index, (None, None))[1]
 
 
 class AskedAgain(Exception):
@@ -115,7 +148,7 @@ class RequestMaker(Generic[T]):
     """Makes requests for batches, within a budget.
 
     Args:
-        left_usd: What may be spent; None for any sum.
+        budget: What may be spent; None for any sum.
         keep_data: Whether the `data` of requests is kept too.
         at_live_prices: Whether the budget is taken at the prices of live calls, as some may go out live.
     """
@@ -125,7 +158,7 @@ class RequestMaker(Generic[T]):
         calls: DeferredCalls[T],
         pipeline: Pipeline,
         provider: BatchProvider,
-        left_usd: float | None,
+        budget: DeferredBudget | None,
         *,
         keep_data: bool,
         at_live_prices: bool = False,
@@ -134,7 +167,7 @@ class RequestMaker(Generic[T]):
         self._pipeline = pipeline
         self._endpoint = endpoint = pipeline.endpoint
         self._provider = provider
-        self._left_usd = left_usd
+        self._budget = budget
         self._keep_data = keep_data
         self._price_ratio = 1.0 if at_live_prices else price_ratio(endpoint)
 
@@ -157,15 +190,19 @@ class RequestMaker(Generic[T]):
             forms: TypedForms[Any] = TypedForms(cast(Any, wanted), request, config.structured_mode)
             formed = await forms.request(endpoint)
             mode = forms.form.mode
-        if await self._pipeline.answers_alone(formed):
+        own = item.messages.params.get("cache") if isinstance(item.messages, Request) else None
+        pipeline = self._pipeline if own is None else await self._calls.pipeline(own)
+        if await pipeline.answers_alone(formed):
             return None
         data = item.data if self._keep_data else None
         identity = item.number, item.occurrence, item.fingerprint.sent, item.fingerprint.prompt
-        return self._new(*identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data))
+        return self._new(
+            *identity, item.fingerprint.settings.digest, formed, KeptRequest(request, mode, data, cache=own)
+        )
 
     async def answered(self, item: BatchItem) -> Outcome[T]:
         """Return the outcome of an item whose answer is in the cache."""
-        done = await self._calls.send(item, ItemPolicy(Stall(), None, item))
+        done = await self._calls.send(item, ItemPolicy(Stall(budget=self._budget), None, item))
         return done.outcome(item)
 
     def duplicate(self, item: BatchItem) -> NewItem:
@@ -204,22 +241,12 @@ class RequestMaker(Generic[T]):
         body = call.request.encode()
         if len(body) + AROUND_BYTES > self._provider.limits.size_bytes:
             raise RequestTooLargeError(f"the request has {len(body):,} bytes, which is more than a batch may have.")
-        worst_usd = 0.0 if self._left_usd is None else self._reserve(endpoint.worst_case(call))
+        worst_usd = 0.0
+        if (budget := self._budget) is not None:
+            refused_usd = (total_cost(kept.refused) or 0.0) if kept.refused else 0.0
+            worst_usd = budget.hold(endpoint.worst_case(call) * self._price_ratio, refused_usd)
         reading, headers = self._provider.reading_of(call.request), self._provider.headers_of(call.request)
         return NewItem(number, occurrence, sent, prompt, settings, worst_usd, reading, headers, kept.encode(), body)
-
-    def _reserve(self, worst_usd: float) -> float:
-        """Take the worst case of a request from the budget."""
-        assert self._left_usd is not None
-        worst_usd *= self._price_ratio
-        if worst_usd > self._left_usd:
-            raise BudgetExceededError(
-                f"the request may cost ${worst_usd:.4f}, and of the budget ${self._left_usd:.4f} is left; it was not "
-                "sent.",
-                hint="Raise budget_usd, or run the batch again when what is under way has ended for less.",
-            )
-        self._left_usd -= worst_usd
-        return worst_usd
 
 
 def price_ratio(endpoint: Endpoint) -> float:

@@ -24,6 +24,7 @@ from ..outcome import Outcome
 from ..progress import DeferredProgress
 from . import rows
 from .adoption import Adoption
+from .budget import DeferredBudget
 from .ended_batches import EndedBatches
 from .ends import error_of, states_of, unanswered
 from .intake import Intake
@@ -31,8 +32,8 @@ from .live_share import LiveShare
 from .pauses import Pauses
 from .providers.opening import open_provider
 from .providers.provider import ProviderBatch
-from .reading import AT_ONCE, Given, Reader
-from .requests import DeferredCalls, RequestMaker
+from .reading import AT_ONCE, Reader
+from .requests import DeferredCalls, Given, RequestMaker
 from .rows import BatchRow, ItemRow
 from .sending import Sender
 from .settling import Settler
@@ -94,19 +95,21 @@ class DeferredRun(Generic[T]):
         self._journal = journal
         self._requests = requests
         self._ordered = ordered
-        self._spent_usd = 0.0
+        self._budget: DeferredBudget | None = None
+        self._spent_before_usd = 0.0
         self._given = Given(is_journaled=journal.keep_data)
         self._session: JournalSession[T] = JournalSession(
             journal,
             calls.fingerprinter(),
             calls.restore,
             requests=() if requests is None else requests,
-            opened=self._opened,
+            opened=lambda resumed: self.opened(resumed),
+            charged=self._charged,
             resumes=requests is None,
             deduplicate=settings.deduplicates,
             keeps_leaders=False,
         )
-        self._settler = Settler[T](self._session, journal, self._given, has_input=requests is not None)
+        self._settler = Settler[T](self._session, journal, self._given, self._charged, has_input=requests is not None)
         self._reader: Reader[T]
         self._maker: RequestMaker[T]
         self._sender: Sender[T]
@@ -123,10 +126,10 @@ class DeferredRun(Generic[T]):
             UnsupportedError: The provider has no batches that are served.
             JournalError: The journal cannot be written.
         """
-        pipeline = await self._calls.pipeline()
+        pipeline = await self._calls.pipeline(None)
         self._provider = open_provider(pipeline.endpoint)
         self._pipeline = pipeline
-        await self._session.open(pipeline.config.max_concurrency)
+        await self._session.open(max(AT_ONCE, self._live_at_once))
         try:
             await self._prepare()
         except BaseException:
@@ -142,14 +145,17 @@ class DeferredRun(Generic[T]):
             await session.execute(lambda store: rows.drop_unsent(store.connection))
         if self.settings.deduplicates:
             await session.execute(lambda store: rows.index_duplicates(store.connection))
+        await self._open_budget()
         self._live_share = LiveShare(pipeline)
         defers_reasks = self.settings.reask == "deferred"
-        self._reader = Reader(provider, pipeline, self._calls, self._given, path, defers_reasks=defers_reasks)
+        self._reader = Reader(
+            provider, pipeline, self._calls, self._given, session, path, self._budget, defers_reasks=defers_reasks
+        )
         self._maker = RequestMaker(
             self._calls,
             pipeline,
             provider,
-            await self._left_usd(),
+            self._budget,
             keep_data=self._given.is_journaled,
             at_live_prices=self.settings.is_mixed,
         )
@@ -221,9 +227,9 @@ class DeferredRun(Generic[T]):
             await self._change(row, "closed", status="cancelled")
         await self._poll()
 
-    def _opened(self, resumed: Resumed) -> None:
-        self._spent_usd = resumed.spent_usd
-        self.opened(resumed)
+    @property
+    def _live_at_once(self) -> int:
+        return 2 * self._pipeline.config.max_concurrency
 
     async def _from_input(self) -> AsyncGenerator[Outcome[T], None]:
         """Take the input, pack what has to be sent, send what is full, and yield what is known of it."""
@@ -238,12 +244,18 @@ class DeferredRun(Generic[T]):
                     for outcome in await self._send_ready():
                         yield outcome
 
-    async def _left_usd(self) -> float | None:
-        """Return what is left of the budget; None where there is none."""
+    async def _open_budget(self) -> None:
+        """Take what the journal says of money: what is spent, and what is held for requests in batches."""
         if self.settings.budget_usd is None:
-            return None
-        reserved_usd = await self._session.execute(lambda store: rows.reserved_usd(store.connection))
-        return self.settings.budget_usd - self._spent_usd - reserved_usd
+            return
+        spent_usd, taken_usd, held_usd = await self._session.execute(
+            lambda store: (store.spent_usd, store.taken_usd, rows.reserved_usd(store.connection))
+        )
+        self._budget = DeferredBudget(self.settings.budget_usd, spent_usd, held_usd)
+        self._spent_before_usd = spent_usd - taken_usd
+
+    def _charged(self) -> float:
+        return 0.0 if self._budget is None else self._budget.spent_usd - self._spent_before_usd
 
     async def _from_journal(self) -> AsyncGenerator[Outcome[T], None]:
         """Yield the outcomes that the journal has."""
@@ -287,7 +299,7 @@ class DeferredRun(Generic[T]):
                 async for chunk in chunks:
                     for outcome in await self._settler.settle(chunk):
                         yield outcome
-        while items := await self._next_items(rows.LIVE, most=2 * self._pipeline.config.max_concurrency):
+        while items := await self._next_items(rows.LIVE, most=self._live_at_once):
             for outcome in await self._settler.settle(await self._reader.live(items)):
                 yield outcome
 

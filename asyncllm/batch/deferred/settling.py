@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from ..journal.answer_row import AnswerRow
@@ -14,8 +14,8 @@ from ..journal.session import JournalSession
 from ..journal.store import JournalStore
 from ..outcome import Outcome, duplicate
 from . import rows
-from .reading import Ended, Given, Item
-from .requests import KeptRequest
+from .reading import Ended, Item
+from .requests import Given, KeptRequest
 from .rows import ItemRow
 
 T = TypeVar("T")
@@ -25,13 +25,23 @@ class Settler(Generic[T]):
     """Writes down how items ended, and removes them from those that are waited for.
 
     Args:
+        charged: Returns what the run has taken out of its budget, answers that were lost on the way included.
         has_input: Whether the run has an input, whose outcomes alone it yields.
     """
 
-    def __init__(self, session: JournalSession[T], journal: Journal, given: Given, *, has_input: bool) -> None:
+    def __init__(
+        self,
+        session: JournalSession[T],
+        journal: Journal,
+        given: Given,
+        charged: Callable[[], float],
+        *,
+        has_input: bool,
+    ) -> None:
         self._session = session
         self._journal = journal
         self._given = given
+        self._charged = charged
         self._has_input = has_input
 
     async def settle(self, ended: Sequence[Ended[T]]) -> list[Outcome[T]]:
@@ -42,6 +52,7 @@ class Settler(Generic[T]):
         settings = {item.settings: RequestSettings(item.settings, {}) for item, _ in ended}
         written = [(self._row(item, outcome, settings[item.settings]), outcome) for item, outcome in ended]
 
+        charged = self._charged()
         saved: dict[int, float] = {}
         for item, outcome in ended:
             if outcome.duplicate_of is None and outcome.completion is not None:
@@ -49,6 +60,8 @@ class Settler(Generic[T]):
                 saved[item.batch] = saved.get(item.batch, 0.0) + saved_usd
 
         def settle(store: JournalStore) -> None:
+            if charged:
+                store.charge(charged)
             for row, outcome in written:
                 store.record(row, settings[row.settings], was_sent=outcome.duplicate_of is None)
             for batch, usd in saved.items():

@@ -185,8 +185,8 @@ class JournalSession(Generic[T]):
         connection = open_to_write(self._path, "normal" if self._journal is None else self._journal.durability)
         store = JournalStore(connection, self._path, find_duplicates=self._deduplicate)
         try:
-            if not self._resumes or not store.resume():
-                in_flight = {} if self._path is None else read_in_flight(self._path)
+            in_flight = {} if self._path is None else read_in_flight(self._path)
+            if not self._resumes or not store.resume(in_flight):
                 self._unknown = store.begin(self._fingerprinter.base.parts, in_flight, time.time())
         except BaseException:
             store.close()

@@ -89,10 +89,15 @@ class JournalStore:
         row = self._execute("SELECT terms FROM runs ORDER BY run DESC LIMIT 1").fetchone()
         self._before = None if row is None else self._loaded(row[0])
 
-    def resume(self) -> bool:
-        """Go on with the latest run, which has no input of its own this time; return False when there was none."""
+    def resume(self, in_flight: Mapping[int, float]) -> bool:
+        """Go on with the latest run, which has no input of its own this time; return False when there was none.
+
+        Args:
+            in_flight: What it had in flight when it was killed.
+        """
         with failures(self._path):
             self.transaction()
+            self._lose(in_flight)
             self._version = self._execute("SELECT coalesce(max(version), 0) FROM answers").fetchone()[0]
             self.run = self._execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
             self._execute("UPDATE runs SET ended = NULL, ended_at = NULL WHERE run = ?", (self.run,))
@@ -116,6 +121,14 @@ class JournalStore:
             "SELECT coalesce(sum(max(cost_usd, charged_usd) + unknown_usd), 0) FROM runs"
         ).fetchone()[0]
         return spent
+
+    @property
+    def taken_usd(self) -> float:
+        """What this run has taken out of its budget, without what it had in flight when it was killed."""
+        taken: float = self._execute(
+            "SELECT max(cost_usd, charged_usd) FROM runs WHERE run = ?", (self.run,)
+        ).fetchone()[0]
+        return taken
 
     def transaction(self) -> None:
         """Begin a transaction."""

@@ -38,15 +38,20 @@ def run(settings: Settings, given: BatchArguments) -> int:
 
     asyncllm batch emails.jsonl -o out.csv -t "Summarise: {text}" --deferred
 
+    asyncllm batch batch_abc123 -o out.jsonl --adopt
+
     asyncllm batch 'data/*.parquet' -o out/ -t "Translate: {text}" --workers 8
     """
     # These import what writes journals, which takes longer than reading a help.
+    from .adoption import adopt, check_adoption
     from .over_workers import check_arguments, run_over_workers
     from .plan import confirm, show_plan
     from .running import run_job
 
     check_arguments(given)
     deferral = Deferral.of(given)
+    if given.adopt:
+        check_adoption(given)
     job = _job(settings, given)
     if given.cancel:
         return cancel(job)
@@ -54,6 +59,9 @@ def run(settings: Settings, given: BatchArguments) -> int:
         # What is sent again has the rows of the file that is there.
         replaces = given.overwrite or given.fresh or (given.retry_failed and given.limit is None)
         job.target.check(job.source, job.limit, replaces=replaces)
+    if given.adopt:
+        assert deferral is not None, "an adopted batch is a deferred one"
+        return adopt(job, deferral, settings.arguments)
     job.source.check()
     if given.dry_run or given.strict or given.confirm_above is not None:
         plan = _planned(job, None if given.dry_run else "--strict" if given.strict else "--confirm-above")
@@ -111,8 +119,8 @@ def _job(settings: Settings, given: BatchArguments) -> Job:
 
 
 def _source(given: BatchArguments, output: Path | None) -> FileInputs:
-    format = format_named(given.input_format, "--input-format")
-    names = matching_files(given.sources, leave_out=output)
+    format = "jsonl" if given.adopt else format_named(given.input_format, "--input-format")
+    names = given.sources if given.adopt else matching_files(given.sources, leave_out=output)
     files = [FileInput(name, format, encoding=given.encoding, sheet=given.sheet, strict=given.strict) for name in names]
     return FileInputs(files, given.sample)
 

@@ -99,6 +99,16 @@ class BatchArguments:
     deferred: Annotated[
         bool, typer.Option("--deferred", help="By the provider's batch API: half the price, within a day.")
     ] = False
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="With --deferred: send live what the limits leave free, and defer the rest.")
+    ] = False
+    reask: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="With --deferred: ask again for bad typed answers live, or deferred."),
+    ] = None
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="IN is the id of a deferred batch that something else created.")
+    ] = False
     no_wait: Annotated[bool, typer.Option("--no-wait", help="With --deferred: end when everything is sent.")] = False
     poll: Annotated[
         str | None, typer.Option(metavar="TIME", help="With --deferred: ask every so often, such as 60s.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .plan import Plan
 
+_OWN = ("mixed", "reask", "no_wait", "poll", "cancel")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)")
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -29,10 +30,14 @@ class Deferral:
     Attributes:
         waits: Whether the command waits for the results.
         poll_s: Seconds between two questions; None for pauses that grow.
+        reask: Where typed answers that are not valid are asked for again: `live` or `deferred`.
+        is_mixed: Whether what the limits leave free is sent live.
     """
 
     waits: bool = True
     poll_s: float | None = None
+    reask: str = "live"
+    is_mixed: bool = False
 
     @classmethod
     def of(cls, given: BatchArguments) -> Deferral | None:
@@ -41,18 +46,24 @@ class Deferral:
         Raises:
             UsageProblem: The options do not fit together.
         """
-        if not given.deferred:
-            if given.no_wait or given.cancel or given.poll is not None:
-                raise UsageProblem("--no-wait, --poll and --cancel belong to --deferred.", "Give --deferred too.")
+        if not (given.deferred or given.adopt):
+            for name in _OWN:
+                if getattr(given, name):
+                    raise UsageProblem(f"--{name.replace('_', '-')} belongs to --deferred.", "Give --deferred too.")
             return None
+        if given.reask not in (None, "live", "deferred"):
+            raise UsageProblem(f"--reask is live or deferred, not {given.reask!r}.")
+        if given.mixed and given.no_wait:
+            raise UsageProblem("--mixed waits for what is sent live, which --no-wait does not.", "Leave one out.")
         if given.output == "-" and given.journal is None:
             raise UsageProblem("--deferred needs a journal.", "Write to a file, or give --journal FILE.")
-        return cls(not given.no_wait, None if given.poll is None else _seconds(given.poll))
+        poll_s = None if given.poll is None else _seconds(given.poll)
+        return cls(not given.no_wait, poll_s, given.reask or "live", given.mixed)
 
     @property
     def options(self) -> dict[str, Any]:
         """The options of `map`."""
-        return {"deferred": True, "poll_s": self.poll_s}
+        return {"deferred": "auto" if self.is_mixed else True, "poll_s": self.poll_s, "reask": self.reask}
 
 
 def cancel(job: Job) -> int:

@@ -19,6 +19,7 @@ from asyncllm import (
     ExtractionError,
     Journal,
     JournalError,
+    NotCachedError,
     Request,
     UnsupportedError,
 )
@@ -28,7 +29,7 @@ from asyncllm.batch.progress import Progress
 from asyncllm.batch.report import figures
 from asyncllm.batch.report.text import text
 from asyncllm.models import batch_prices
-from asyncllm.simulator import Simulator
+from asyncllm.simulator import BatchFaults, Simulator
 
 from .conftest import POLL_S, is_live, options_of
 
@@ -288,6 +289,34 @@ async def test_answers_come_from_the_cache_and_go_into_it(
         fresh = await llm.gather(["question 1"], journal=tmp_path / "e.journal", cache="refresh", **options)
         assert [o.completion.record.cached for o in fresh if o.completion] == [False]
     assert sum(map(is_live, simulator.seen.paths)) == 1
+
+
+async def test_requests_use_the_cache_as_each_asks_for_it(
+    provider: str, simulator: Simulator, secret_key: str, tmp_path: Path, anyio_backend: str
+) -> None:
+    """`cache=` of a request comes before that of the batch, and holds for its answer too."""
+    own = {**options_of(provider, simulator, secret_key), "cache": str(tmp_path / "answers.db")}
+    options: dict[str, Any] = {"deferred": True, "poll_s": POLL_S}
+    async with AsyncLLM(**own) as llm:
+        await llm.acompletion("known")
+        requests = [
+            Request("known"),
+            Request("known", cache=False),
+            Request("known", cache="refresh"),
+            Request("never kept", cache=False),
+            Request("unknown", cache="only"),
+        ]
+        done = await llm.gather(requests, journal=tmp_path / "a.journal", **options)
+        assert [o.completion.record.cached for o in done if o.completion] == [True, False, False, False]
+        assert type(done[4].error) is NotCachedError
+        assert simulator.batches.billed == {"known": 2, "never kept": 1}
+        kept = await llm.gather(["known", "never kept"], journal=tmp_path / "b.journal", cache="only", **options)
+        assert [o.ok for o in kept] == [True, False]
+        live = [Request("live", cache=False), Request("live", cache=True)]
+        simulator.batches.faults = BatchFaults(expired=1.0)
+        for journal, cached in (("c.journal", [False, False]), ("d.journal", [False, True])):
+            sent = await llm.gather(live, journal=tmp_path / journal, on_expired="live", **options)
+            assert [o.completion.record.cached for o in sent if o.completion] == cached
 
 
 async def test_a_full_queue_is_waited_out(

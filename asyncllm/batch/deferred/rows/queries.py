@@ -17,7 +17,7 @@ Operation = Callable[[Database], object]
 _UNSENT = "('filling', 'ready')"
 _ITEM = (
     "SELECT d.number, d.batch, i.position, i.run, i.stem, d.occurrence, d.sent, d.prompt, d.terms, d.round, d.fate, "
-    "d.reading, d.request FROM deferred_items d JOIN items i USING (number)"
+    "d.worst_usd, d.reading, d.request FROM deferred_items d JOIN items i USING (number)"
 )
 
 

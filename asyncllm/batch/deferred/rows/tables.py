@@ -100,6 +100,7 @@ class ItemRow(NamedTuple):
         key: Its key in the journal.
         round: How often it was put into a batch.
         fate: Why the provider did not answer it.
+        worst_usd: What is held for it of the budget.
     """
 
     number: int
@@ -113,6 +114,7 @@ class ItemRow(NamedTuple):
     settings: bytes
     round: int
     fate: str | None
+    worst_usd: float
     reading: str
     request: bytes
 
