@@ -59,6 +59,18 @@ def stream_response(
     Raises:
         TypeError: The stream is none, or the protocol cannot say it.
         ValueError: There is no such protocol.
+
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from asyncllm import web
+
+        app = FastAPI()
+
+        @app.post("/chat")
+        async def chat(question: str):
+            return web.stream_response(llm.stream(question), protocol="openai")
+        ```
     """
     encoding = _encoding(stream, protocol, include_usage=include_usage)
     return AnswerResponse(stream, encoding, keep_alive_s=keep_alive, headers=headers)
