@@ -179,7 +179,7 @@ def answer(
 
         rows = ray.data.from_items([{"text": "It arrived late."}, {"text": "It works well."}])
         out = answer(rows, template="Positive or negative? {text}", profile="fast", workers=2)
-        out.write_parquet("answers")
+        print(out.take_all())
         ```
     """
     strategy = worker_pool(workers)

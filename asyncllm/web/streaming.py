@@ -19,6 +19,7 @@ from .problems import problem_of, report
 from .protocols import Encoding, EventEncoding, OpenAIEncoding, TextEncoding, UIEncoding
 
 StreamProtocol = Literal["openai", "events", "ui", "text"]
+"""The form of a streamed response, as in `stream_response`."""
 AnyStream = CompletionStream | PartialStream[Any] | ItemStream[Any]
 
 # no-transform keeps proxies from compressing, which buffers; the other header is nginx's, and is known to others.

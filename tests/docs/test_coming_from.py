@@ -158,7 +158,8 @@ def test_the_configuration_of_openhands_is_understood(
 
 def test_every_page_has_a_test() -> None:
     """And each has a program before, one after, and what does not carry over."""
-    assert {page.stem for page in PAGES.glob("*.md")} == LIBRARIES.keys() | {"openhands"}
-    for page in PAGES.glob("*.md"):
+    pages = [page for page in PAGES.glob("*.md") if page.stem != "index"]
+    assert {page.stem for page in pages} == LIBRARIES.keys() | {"openhands"}
+    for page in pages:
         assert {"before", "after"} <= programs(page.stem).keys()
         assert "## What does not carry over" in page.read_text(encoding="utf-8")

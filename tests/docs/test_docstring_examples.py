@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import inspect
 import typing
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import asyncllm
 from asyncllm import AsyncLLM
 from tests.support.fences import Fence, fences_in, run_fences
+from tests.support.public_names import is_error, public_names, resolved
 
-PUBLIC_MODULES = [
-    "asyncllm",
-    "asyncllm.web",
-    "asyncllm.testing",
-    "asyncllm.telemetry",
-    "asyncllm.simulator",
-    "asyncllm.distributed",
-    "asyncllm.frames",
-]
 # The methods that are called most.
 METHODS = [f"asyncllm.AsyncLLM.{name}" for name in ("acompletion", "stream", "extract", "gather", "map")]
 # Results, and the example that they are shown in.
@@ -41,34 +31,14 @@ SHOWN_IN = {
 PDF, JPEG = b"%PDF-1.4\n%%EOF\n", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xff\xd9"
 
 
-def public(name: str) -> Any:
-    """Return what a dotted name stands for."""
-    module = max((each for each in PUBLIC_MODULES if name.startswith(f"{each}.")), key=len)
-    found: Any = import_module(module)
-    for part in name.removeprefix(f"{module}.").split("."):
-        found = getattr(found, part)
-    return found
-
-
 def example(name: str) -> list[Fence]:
     """Return the fences in the section `Example` of a docstring."""
-    _, _, section = (inspect.getdoc(public(name)) or "").partition("\nExample:\n")
+    _, _, section = (inspect.getdoc(resolved(name)) or "").partition("\nExample:\n")
     return fences_in(section, name)
 
 
-def public_names() -> list[str]:
-    """Return the public classes and functions; errors have their examples on the page of troubleshooting."""
-    names: dict[object, str] = {}
-    for module in PUBLIC_MODULES:
-        for name in import_module(module).__all__:
-            found = public(f"{module}.{name}")
-            is_error = inspect.isclass(found) and name.endswith("Error") and module == "asyncllm"
-            if not inspect.ismodule(found) and not is_error and typing.get_origin(found) is None:
-                names.setdefault(found, f"{module}.{name}")
-    return list(names.values())
-
-
-NAMES = public_names()
+# Errors have their examples on the page of troubleshooting.
+NAMES = [name for name, found in public_names().items() if not is_error(found) and typing.get_origin(found) is None]
 # Those of Ray run where one is started: in the tests of `asyncllm.distributed`.
 RUN_HERE = [name for name in [*NAMES, *METHODS] if name not in SHOWN_IN and ".distributed." not in name]
 
