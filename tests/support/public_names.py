@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -21,10 +22,12 @@ PUBLIC_MODULES = [
 
 def resolved(name: str) -> Any:
     """Return what a dotted name stands for."""
-    found: Any = import_module("asyncllm")
-    for number, part in enumerate(parts := name.split("."), start=1):
-        if number > 1:
-            found = getattr(found, part, None) or import_module(".".join(parts[:number]))
+    parts = name.split(".")
+    found: Any = import_module(parts[0])
+    for number, part in enumerate(parts[1:], start=1):
+        # Where a function has the name of its module, the entry goes on from the module.
+        inside = getattr(found, part, None) or getattr(sys.modules.get(".".join(parts[:number])), part, None)
+        found = inside or import_module(".".join(parts[: number + 1]))
     return found
 
 
