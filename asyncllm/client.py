@@ -84,6 +84,12 @@ class Stats:
         budget_spent_usd: What is spent of `budget_usd`: the cost of the answers, and the worst case of requests that
             were cut short; None without a budget.
         tenants: The state of each tenant that is known, by its name; one without calls is forgotten after a while.
+
+    Example:
+        ```python
+        stats = llm.stats()
+        print(f"{stats.in_flight} in flight, {stats.waiting} waiting, ${stats.cost_usd:.2f} spent")
+        ```
     """
 
     calls: int
@@ -117,6 +123,13 @@ class AsyncLLM:
 
     Raises:
         ConfigError: The configuration is wrong or incomplete.
+
+    Example:
+        ```python
+        async with AsyncLLM("fast", num_retries=5) as llm:
+            answer = await llm.acompletion("Name a colour.")
+        print(answer.text, answer.cost_usd)
+        ```
     """
 
     def __init__(
@@ -151,6 +164,12 @@ class AsyncLLM:
             ConfigError: An option is unknown, of the wrong type or impossible.
             TypeError: An option belongs to the client as a whole: `max_concurrency`, `max_queue`, `budget_usd`,
                 `limits_url`, and those of tenants.
+
+        Example:
+            ```python
+            patient = llm.with_options(timeout=600, num_retries=8)
+            answer = await patient.acompletion("Prove it step by step.")
+            ```
         """
         for name in _OF_THE_CLIENT.keys() & options.keys():
             raise TypeError(f"{name} belongs to the client, {_OF_THE_CLIENT[name]}; make another client for it")
@@ -200,6 +219,12 @@ class AsyncLLM:
             ProviderError: The provider refused, failed or could not be reached, after the retries.
             DeadlineExceededError: The whole call took longer than `deadline`.
             TypeError: A parameter is misspelt.
+
+        Example:
+            ```python
+            answer = await llm.acompletion("Name a colour.", temperature=0.2, timeout=20)
+            print(answer.text, answer.usage.output_tokens)
+            ```
         """
         client, request = self._prepare(messages, params)
         if stream:
@@ -219,6 +244,14 @@ class AsyncLLM:
 
         Raises:
             TypeError: A parameter is misspelt. The other errors of `acompletion` come when it is entered or read.
+
+        Example:
+            ```python
+            async with llm.stream("Tell me a story.") as stream:
+                async for chunk in stream:
+                    print(chunk.text, end="", flush=True)
+            print(stream.completion.usage)
+            ```
         """
         client, request = self._prepare(messages, params)
         return client._stream(request, on_interrupt)
@@ -268,6 +301,17 @@ class AsyncLLM:
         Raises:
             ExtractionError: No answer was a value of the type, after `max_reasks` re-asks.
             ProviderError: As for `acompletion`.
+
+        Example:
+            ```python
+            from pydantic import BaseModel
+
+            class City(BaseModel):
+                name: str
+                country: str
+
+            city = await llm.extract(City, "Which city has the Eiffel Tower?")
+            ```
         """
         client, request = self._prepare(messages, params)
         return (await client._extract(response_model, request, None, check, validation_context)).value
@@ -458,6 +502,14 @@ class AsyncLLM:
         Raises:
             StalledError: Nothing has got through for 300 s.
             JournalError: The journal is in use, damaged, of a newer version, or cannot be written.
+
+        Example:
+            ```python
+            reviews = ["It arrived late.", "It works well."]
+            outcomes = await llm.gather(f"Positive or negative? {review}" for review in reviews)
+            for review, outcome in zip(reviews, outcomes):
+                print(review, outcome.text if outcome.ok else outcome.error)
+            ```
         """
         from .batch.engine import gather
 
@@ -500,6 +552,14 @@ class AsyncLLM:
             ordered: Yield them in input order; results behind a straggler wait in a bounded window.
             response_model: As for `gather`.
             **options: As for `gather`.
+
+        Example:
+            ```python
+            prompts = (Request(f"What is {n} times {n}?", id=str(n)) for n in range(100))
+            async with llm.map(prompts, journal="squares.journal") as outcomes:
+                async for outcome in outcomes:
+                    print(outcome.id, outcome.text)
+            ```
         """
         from .batch.options import BatchSettings, batch, deferred_batch
 

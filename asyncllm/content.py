@@ -21,6 +21,12 @@ class Text:
     Attributes:
         text: The text.
         cache_control: The provider's cache mark, e.g. `{"type": "ephemeral"}`.
+
+    Example:
+        ```python
+        terms = Text("The terms of the contract: ...", cache_control={"type": "ephemeral"})
+        answer = await llm.acompletion(Message.user(terms, "When does it end?"))
+        ```
     """
 
     text: str
@@ -47,6 +53,12 @@ class Image:
         url: An `https:` or a `data:` URL.
         detail: The resolution for the model: `auto`, `low` or `high`.
         cache_control: The provider's cache mark.
+
+    Example:
+        ```python
+        question = Message.user("What is on this photo?", Image.from_path("photo.jpg", detail="low"))
+        answer = await llm.acompletion(question)
+        ```
     """
 
     url: str
@@ -113,6 +125,12 @@ class File:
         file_id: The provider's id of an uploaded file.
         filename: Its name.
         cache_control: The provider's cache mark.
+
+    Example:
+        ```python
+        question = Message.user("What is the total?", File.from_path("invoice.pdf"))
+        answer = await llm.acompletion(question)
+        ```
     """
 
     data: str | None = None
@@ -179,6 +197,12 @@ class ToolCall:
         id: The model's id of the call, which the result refers to.
         name: The name of the tool.
         arguments: The arguments, as the JSON text that the model wrote.
+
+    Example:
+        ```python
+        call = ToolCall(id="call_1", name="get_weather", arguments='{"city": "Oslo"}')
+        result = Message.tool_result(call, "12 degrees and rain")
+        ```
     """
 
     id: str

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 else:
     Frame = TypeVar("Frame")
 
+__all__ = ["FrameRequests", "requests", "with_outcomes"]
+
 
 class FrameRequests:
     """The requests of a frame's rows, built as they are taken; they can be iterated over more than once."""
@@ -71,6 +73,15 @@ def requests(
 
     Raises:
         ConfigError: A column is missing, or narwhals is not installed.
+
+    Example:
+        ```python
+        import polars
+        from asyncllm import frames
+
+        df = polars.DataFrame({"text": ["It arrived late.", "It works well."]})
+        outcomes = await llm.gather(frames.requests(df, "Positive or negative? {text}"))
+        ```
     """
     table = _table(frame)
     prompt = Prompt(Template(template), system, image, id)
@@ -90,6 +101,16 @@ def with_outcomes(frame: Frame, outcomes: Iterable[Outcome[object]], response_mo
 
     Raises:
         ConfigError: An outcome is of no row of this frame, or narwhals is not installed.
+
+    Example:
+        ```python
+        import polars
+        from asyncllm import frames
+
+        df = polars.DataFrame({"text": ["It arrived late.", "It works well."]})
+        df = frames.with_outcomes(df, await llm.gather(frames.requests(df, "Positive or negative? {text}")))
+        print(df["text", "answer", "cost_usd"])
+        ```
     """
     table = _table(frame)
     by_row: dict[int, Outcome[object]] = {}

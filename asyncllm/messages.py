@@ -33,6 +33,13 @@ class Message:
     Raises:
         TypeError: The content is neither a text nor a sequence of parts, or a tool call is no `ToolCall`.
         ValueError: The role or a part is unknown.
+
+    Example:
+        ```python
+        messages = [Message.system("Answer in one word."), Message.user("What is the capital of France?")]
+        answer = await llm.acompletion(messages)
+        messages += [answer.message, Message.user("And of Norway?")]
+        ```
     """
 
     role: Role
@@ -143,6 +150,13 @@ class Request:
     Raises:
         TypeError: `messages` has another type.
         ValueError: There is no message, or one has an unknown role.
+
+    Example:
+        ```python
+        words = ["chat", "chien"]
+        for outcome in await llm.gather(Request(f"Translate: {word}", id=word, temperature=0) for word in words):
+            print(outcome.id, outcome.text)
+        ```
     """
 
     __slots__ = ("data", "id", "messages", "params", "priority", "response_model", "tenant")

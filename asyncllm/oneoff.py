@@ -36,6 +36,12 @@ async def acompletion(messages: Messages, *, profile: str | None = None, **param
         messages: As for `AsyncLLM.acompletion`.
         profile: The name of a profile of config.toml; None for the default one.
         **params: As for `AsyncLLM.acompletion`; a field of the profile is for this client.
+
+    Example:
+        ```python
+        answer = await asyncllm.acompletion("Name a colour.", profile="fast")
+        print(answer.text)
+        ```
     """
     if "stream" in params:
         raise TypeError("a stream needs a client that lives as long: use AsyncLLM(...).stream() or LLM(...).stream()")
@@ -44,7 +50,13 @@ async def acompletion(messages: Messages, *, profile: str | None = None, **param
 
 
 def completion(messages: Messages, *, profile: str | None = None, **params: Unpack[CallOptions]) -> Completion:
-    """Send messages once and return the answer; as `acompletion`, blocking."""
+    """Send messages once and return the answer; as `acompletion`, blocking.
+
+    Example:
+        ```python
+        print(asyncllm.completion("Name a colour.", profile="fast").text)
+        ```
+    """
     return run(lambda: acompletion(messages, profile=profile, **params))
 
 
@@ -90,6 +102,11 @@ async def aextract(
         check: As for `AsyncLLM.extract`.
         validation_context: As for `AsyncLLM.extract`.
         **params: As for `AsyncLLM.acompletion`; a field of the profile is for this client.
+
+    Example:
+        ```python
+        legs = await asyncllm.aextract(int, "How many legs has a spider?")
+        ```
     """
     async with _client(profile, params) as llm:
         return await llm.extract(response_model, messages, check=check, validation_context=validation_context, **params)
@@ -128,7 +145,13 @@ def extract(
     validation_context: object = None,
     **params: Unpack[CallOptions],
 ) -> Any:
-    """Ask once for a value of a type and return it; as `aextract`, blocking."""
+    """Ask once for a value of a type and return it; as `aextract`, blocking.
+
+    Example:
+        ```python
+        legs = asyncllm.extract(int, "How many legs has a spider?")
+        ```
+    """
     return run(
         lambda: aextract(
             response_model, messages, profile=profile, check=check, validation_context=validation_context, **params
@@ -162,6 +185,12 @@ async def agather(
         profile: The name of a profile of config.toml; None for the default one.
         response_model: As for `AsyncLLM.gather`.
         **options: As for `AsyncLLM.gather`; a field of the profile is for this client.
+
+    Example:
+        ```python
+        outcomes = await asyncllm.agather(["Name a colour.", "Name a fruit."], profile="fast")
+        print([outcome.text for outcome in outcomes])
+        ```
     """
     async with _client(profile, options, kept=_OF_THE_BATCH) as llm:
         return await llm.gather(requests, response_model=response_model, **options)
@@ -186,7 +215,14 @@ def gather(
 def gather(
     requests: Requests, *, profile: str | None = None, response_model: Any = None, **options: Unpack[BatchOptions]
 ) -> list[Outcome[Any]]:
-    """Send many requests and return their outcomes in order; as `agather`, blocking."""
+    """Send many requests and return their outcomes in order; as `agather`, blocking.
+
+    Example:
+        ```python
+        outcomes = asyncllm.gather(["Name a colour.", "Name a fruit."], profile="fast")
+        print([outcome.text for outcome in outcomes])
+        ```
+    """
     return run(lambda: agather(requests, profile=profile, response_model=response_model, **options))
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
     from structlog.stdlib import BoundLogger
 
+# What users call; the rest is for the modules of the package.
+__all__ = ["instrument", "uninstrument"]
+
 LOGGER = logging.getLogger("asyncllm")
 LOGGER.addHandler(logging.NullHandler())
 
@@ -58,6 +61,14 @@ def instrument(
 
     Raises:
         ConfigError: opentelemetry-api is not installed.
+
+    Example:
+        ```python
+        from asyncllm import telemetry
+
+        telemetry.instrument()
+        answer = await llm.acompletion("Name a colour.")  # a span, and metrics
+        ```
     """
     # By its name: tracing wraps the client, and is above this module.
     import_module(f"{__package__}.tracing").instrument(
@@ -66,7 +77,15 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Stop recording spans and metrics."""
+    """Stop recording spans and metrics.
+
+    Example:
+        ```python
+        from asyncllm import telemetry
+
+        telemetry.uninstrument()
+        ```
+    """
     import_module(f"{__package__}.tracing").uninstrument()
 
 

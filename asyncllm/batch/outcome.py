@@ -42,6 +42,15 @@ class Outcome(Generic[T_co]):
         usage: The tokens of all its answers together; None when there was none.
         from_journal: Whether its answer is from the journal: it was sent, and paid for, in an earlier run.
         duplicate_of: The index of the identical request whose answer it shares; None when it was sent itself.
+
+    Example:
+        ```python
+        for outcome in await llm.gather(["Name a colour.", "Name a fruit."]):
+            if outcome.ok:
+                print(outcome.index, outcome.value, outcome.cost_usd)
+            else:
+                print(outcome.index, outcome.error)
+        ```
     """
 
     index: int

@@ -74,6 +74,14 @@ class Progress:
         resumed: The state of the journal when it began; None without one. It is there before anything is sent.
         finished: Whether this is the last report.
         deferred: The batches of a deferred one.
+
+    Example:
+        ```python
+        def show(progress: Progress) -> None:
+            print(f"{progress.done} of {progress.total}, {progress.failed} failed, {progress.per_s:.0f}/s")
+
+        await llm.gather(["Name a colour.", "Name a fruit."], progress=show)
+        ```
     """
 
     total: int | None = None

@@ -57,6 +57,13 @@ class CallRecord:
         cached: Whether the answer comes from the cache.
         saved_usd: What an answer of the cache cost when it was asked for, or what a deferred one would have cost more
             live, in US dollars; None when unknown.
+
+    Example:
+        ```python
+        answer = await llm.acompletion("Name a colour.")
+        for attempt in answer.record.attempts:
+            print(attempt.model, attempt.status_code, attempt.error, f"{attempt.elapsed_s:.2f} s")
+        ```
     """
 
     profile: str

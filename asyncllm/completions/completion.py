@@ -25,6 +25,13 @@ class Completion:
     Attributes:
         usage: The tokens it took.
         record: The record of the call.
+
+    Example:
+        ```python
+        answer = await llm.acompletion("Name a colour.")
+        print(answer.text, answer.finish_reason, answer.usage.total_tokens, answer.cost_usd)
+        assert answer.text == answer.choices[0].message.content == answer["choices"][0]["message"]["content"]
+        ```
     """
 
     __slots__ = ("_build_response", "_cost", "_data", "_price", "_price_basis", "record", "usage")

@@ -74,6 +74,15 @@ class CompletionStream:
 
     Leaving the block, by any way, closes the connection before the block is left. Chunks are not buffered: a reader
     that stops reading stops the provider.
+
+    Example:
+        ```python
+        async with llm.stream("Count to a thousand.") as stream:
+            async for _ in stream:
+                if len(stream.text) > 100:
+                    break  # closes the connection
+        print(stream.completion.text)
+        ```
     """
 
     def __init__(

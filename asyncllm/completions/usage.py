@@ -25,6 +25,12 @@ class Usage:
         audio_output_tokens: The part of `output_tokens` that is audio.
         web_searches: Searches that the provider made for the answer, and charges beside the tokens.
         basis: Whether these numbers are known, estimated or unknown.
+
+    Example:
+        ```python
+        usage = (await llm.acompletion("Name a colour.")).usage
+        print(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.basis)
+        ```
     """
 
     input_tokens: int | None = None

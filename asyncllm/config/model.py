@@ -61,6 +61,13 @@ class LLMConfig(Fields):
 
     Raises:
         ConfigError: A field is unknown, of the wrong type or out of range; the message lists every mistake.
+
+    Example:
+        ```python
+        config = LLMConfig(model="openai/gpt-5-mini", timeout=20)
+        async with AsyncLLM(config.replace(num_retries=8)) as llm:
+            answer = await llm.acompletion("Name a colour.")
+        ```
     """
 
     # Built with the class: on first use, two threads might build it at the same time.

@@ -48,6 +48,12 @@ def load_config(
 
     Raises:
         ConfigError: The configuration is invalid or incomplete; the message lists every mistake, of all profiles.
+
+    Example:
+        ```python
+        config = load_config("fast", timeout=20)
+        print(config.model, config.timeout)
+        ```
     """
     return load_profiles(path, env).config(profile, **overrides)
 
@@ -61,6 +67,13 @@ def load_profiles(path: str | Path | None = None, env: Mapping[str, str] | None 
 
     Raises:
         ConfigError: The file does not exist, cannot be read, or is not valid TOML.
+
+    Example:
+        ```python
+        profiles = load_profiles("config.toml")
+        for name in profiles.names:
+            print(name, profiles.config(name).model)
+        ```
     """
     file = find_config_file(path, os.environ if env is None else env)
     environment = Environment(env, (file.parent if file else Path.cwd()) / ".env")

@@ -57,6 +57,17 @@ class Answerer:
 
     Raises:
         ConfigError: The arguments do not fit together, or a secret is among them.
+
+    Example:
+        ```python
+        import ray
+        from ray.data import ActorPoolStrategy
+        from asyncllm.distributed import Answerer
+
+        rows = ray.data.from_items([{"text": "It arrived late."}, {"text": "It works well."}])
+        arguments = {"template": "Positive or negative? {text}", "profile": "fast"}
+        out = rows.map_batches(Answerer, fn_constructor_kwargs=arguments, compute=ActorPoolStrategy(size=2))
+        ```
     """
 
     def __init__(
@@ -160,6 +171,16 @@ def answer(
     Raises:
         ConfigError: The arguments do not fit together, a column is missing, a secret is among them, or Ray is not
             installed.
+
+    Example:
+        ```python
+        import ray
+        from asyncllm.distributed import answer
+
+        rows = ray.data.from_items([{"text": "It arrived late."}, {"text": "It works well."}])
+        out = answer(rows, template="Positive or negative? {text}", profile="fast", workers=2)
+        print(out.take_all())
+        ```
     """
     strategy = worker_pool(workers)
     prompt = RowPrompt(template, messages, system, image, id)

@@ -66,6 +66,13 @@ def shared_limiter() -> SharedLimiter:
 
     Raises:
         ConfigError: Ray is not installed.
+
+    Example:
+        ```python
+        from asyncllm.distributed import shared_limiter
+
+        arguments = {"template": "Positive or negative? {text}", "profile": "fast", "limiter": shared_limiter()}
+        ```
     """
     from .packages import ray_module
 

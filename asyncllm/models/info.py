@@ -40,6 +40,12 @@ class ModelInfo:
         mode: Its endpoint: `chat`, `completion`, `responses`, `embedding`, ...
         deprecated_on: The day from which the provider may retire it.
         prices: Its prices.
+
+    Example:
+        ```python
+        model = AsyncLLM(model="openai/gpt-5-mini").model_info
+        print(model.context_window, model.vision, model.reasoning)
+        ```
     """
 
     name: str

@@ -50,6 +50,12 @@ class Prices:
         web_search: US dollars for a search that the provider makes; None when unknown.
         per_unit: Other prices under litellm's names, for an image, a second, a character or a request
             (`input_cost_per_image`). `cost_usd` ignores them, since a usage does not count these units.
+
+    Example:
+        ```python
+        prices = AsyncLLM(model="openai/gpt-5-mini").model_info.prices
+        print(prices.rates(10_000).input, prices.rates(10_000, service_tier="flex").input)
+        ```
     """
 
     standard: Rates

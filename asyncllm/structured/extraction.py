@@ -29,6 +29,15 @@ class Reask(ValueError):  # not an AsyncLLMError: it is the user's verdict, and 
 
     Args:
         reason: The problem with the value, in words for the model.
+
+    Example:
+        ```python
+        def is_leap(year: int) -> None:
+            if year % 4:
+                raise Reask("Leap years are divisible by 4.")
+
+        year = await llm.extract(int, "In which leap year were the Games in Paris, 1900 or 2024?", check=is_leap)
+        ```
     """
 
 
@@ -40,6 +49,14 @@ class Extraction(Generic[T]):
         value: The value, of exactly the type that was asked for.
         completion: The answer that it was read from, with its own usage.
         attempts: Every answer, in order, and why it was refused.
+
+    Example:
+        ```python
+        found = await llm.extract_with_completion(int, "How many legs has a spider?")
+        print(found.value, found.usage.total_tokens)
+        for attempt in found.attempts:
+            print(attempt.error or "accepted")
+        ```
     """
 
     value: T

@@ -39,6 +39,14 @@ class ItemStream(TypedStream[list[T]], Generic[T]):
 
     Attributes:
         skipped: The items that were skipped so far, with `on_invalid="skip"`.
+
+    Example:
+        ```python
+        async with llm.stream_items(str, "Name three rivers.", on_invalid="skip") as rivers:
+            async for river in rivers:
+                print(river)
+        print([item.error for item in rivers.skipped])
+        ```
     """
 
     def __init__(

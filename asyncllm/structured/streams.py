@@ -107,6 +107,20 @@ class PartialStream(TypedStream[T]):
 
     A snapshot has the fields of the type; a missing one reads None. Strings grow; numbers, enum members and dates are
     there when they are complete. Each snapshot shows more than the one before, and none changes afterwards.
+
+    Example:
+        ```python
+        from pydantic import BaseModel
+
+        class Recipe(BaseModel):
+            title: str
+            steps: list[str]
+
+        async with llm.stream_partial(Recipe, "How is bread baked?") as stream:
+            async for partial in stream:
+                print(partial.title, partial.steps)
+            recipe = await stream.final()
+        ```
     """
 
     def __init__(self, forms: TypedForms[T], open: Open, *, min_interval: float = 0.0, context: object = None) -> None:

@@ -45,6 +45,15 @@ class LLM:
 
     Raises:
         ConfigError: The configuration is wrong or incomplete.
+
+    Example:
+        ```python
+        with LLM("fast") as llm:
+            print(llm.completion("Name a colour.").text)
+            with llm.stream("Tell me a story.") as stream:
+                for chunk in stream:
+                    print(chunk.text, end="", flush=True)
+        ```
     """
 
     def __init__(self, profile: str | LLMConfig | None = None, **options: Unpack[Options]) -> None:

@@ -39,6 +39,15 @@ class Recording:
         path: The file.
         mode: As for `recorded`.
         timings: Replay the waits of streams and of errors as they were.
+
+    Example:
+        ```python
+        from asyncllm.testing import recorded
+
+        with recorded("cassettes/colours.jsonl") as recording:
+            await llm.acompletion("Name a colour.")
+        print(recording.played, recording.added)
+        ```
     """
 
     def __init__(self, path: Path, mode: RecordingMode, *, timings: bool) -> None:
@@ -88,9 +97,6 @@ class Recording:
 def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = False) -> Generator[Recording]:
     """Record the calls of a block to a file, or replay them from it; those of all clients of the process.
 
-        with recorded("cassettes/refunds.jsonl"):
-            answer = await llm.acompletion("May I return it?")
-
     Calls are matched by what the provider would see; equal ones are replayed in their order. Errors are recorded as
     well, so that retries are replayed. Keys are not.
 
@@ -102,6 +108,14 @@ def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = 
 
     Raises:
         RecordingError: The file is missing or no recording; in a call, that it is not recorded, with the nearest one.
+
+    Example:
+        ```python
+        from asyncllm.testing import recorded
+
+        with recorded("cassettes/refunds.jsonl"):
+            answer = await llm.acompletion("May I return it?")
+        ```
     """
     if mode not in _MODES:
         raise ValueError(f"mode is one of {', '.join(_MODES)}, not {mode!r}")
@@ -119,6 +133,14 @@ def no_provider_calls() -> Generator[None]:
 
     Raises:
         RecordingError: In a call, with the model and the endpoint.
+
+    Example:
+        ```python
+        from asyncllm.testing import no_provider_calls
+
+        with no_provider_calls():
+            answer = await llm.acompletion("Name a colour.")  # the simulator's, which is allowed
+        ```
     """
     with intercepting(_Forbidding()):
         yield

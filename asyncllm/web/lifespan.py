@@ -24,6 +24,15 @@ def lifespan(
 
     Raises:
         AsyncLLMError: At the start: the configuration is wrong, or there is no key.
+
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from asyncllm import web
+
+        llm = AsyncLLM("fast")
+        app = FastAPI(lifespan=web.lifespan(llm))
+        ```
     """
 
     @asynccontextmanager

@@ -121,7 +121,16 @@ class ProblemDetails:
 
 
 def problem_of(error: BaseException) -> ProblemDetails:
-    """Return an error as problem details; one of another library, or a bug, is an internal one."""
+    """Return an error as problem details; one of another library, or a bug, is an internal one.
+
+    Example:
+        ```python
+        from asyncllm import web
+
+        problem = web.problem_of(RateLimitError("slow down", retry_after=3.0))
+        print(problem.status, problem.code, problem.retry_after)
+        ```
+    """
     row = next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), _FAULT)
     wait_s: float | None = getattr(error, "retry_after", None)
     if isinstance(error, OverloadedError) and error.tenant is not None:
@@ -141,6 +150,15 @@ def add_error_handlers(app: Starlette) -> None:
 
     Args:
         app: A Starlette or FastAPI application.
+
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from asyncllm import web
+
+        app = FastAPI()
+        web.add_error_handlers(app)
+        ```
     """
     app.add_exception_handler(AsyncLLMError, _answer)
     app.add_exception_handler(BadHeaderError, _refuse)

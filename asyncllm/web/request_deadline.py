@@ -25,6 +25,19 @@ def request_deadline(longest: float) -> Callable[[Request], float]:
 
     Args:
         longest: Seconds: the deadline without a header, and the most that a header may ask for.
+
+    Example:
+        ```python
+        from typing import Annotated
+        from fastapi import Depends, FastAPI
+        from asyncllm import web
+
+        app = FastAPI()
+
+        @app.post("/chat")
+        async def chat(question: str, deadline: Annotated[float, Depends(web.request_deadline(30))]) -> str:
+            return (await llm.acompletion(question, deadline=deadline)).text
+        ```
     """
 
     def deadline(request: Request) -> float:

@@ -19,6 +19,7 @@ from .problems import problem_of, report
 from .protocols import Encoding, EventEncoding, OpenAIEncoding, TextEncoding, UIEncoding
 
 StreamProtocol = Literal["openai", "events", "ui", "text"]
+"""The form of a streamed response, as in `stream_response`."""
 AnyStream = CompletionStream | PartialStream[Any] | ItemStream[Any]
 
 # no-transform keeps proxies from compressing, which buffers; the other header is nginx's, and is known to others.
@@ -59,6 +60,18 @@ def stream_response(
     Raises:
         TypeError: The stream is none, or the protocol cannot say it.
         ValueError: There is no such protocol.
+
+    Example:
+        ```python
+        from fastapi import FastAPI
+        from asyncllm import web
+
+        app = FastAPI()
+
+        @app.post("/chat")
+        async def chat(question: str):
+            return web.stream_response(llm.stream(question), protocol="openai")
+        ```
     """
     encoding = _encoding(stream, protocol, include_usage=include_usage)
     return AnswerResponse(stream, encoding, keep_alive_s=keep_alive, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from asyncllm.simulator import Fault, Latency, Simulator
+from tests.support.fences import fences_in, run_fences
 from tests.support.ray_processes import kill_worker
 
 from .conftest import RunningRay
@@ -113,3 +115,16 @@ def test_the_command(running_ray: RunningRay, options: dict[str, Any], simulator
         assert simulator.seen.requests == 300
     (rejected,) = out.glob("rejected-*")
     assert json.loads(rejected.read_text())["line"] == 151
+
+
+@pytest.mark.parametrize("name", ["answer", "Answerer", "shared_limiter"])
+def test_the_example_of_a_docstring(name: str, data: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """It runs, with a profile of the folder that Ray was started in, where its workers look."""
+    import asyncllm.distributed
+
+    text = inspect.getdoc(getattr(asyncllm.distributed, name)) or ""
+    fences = fences_in(text.replace('"fast"', '"simulated"'), name)
+    assert fences
+    with pytest.MonkeyPatch.context() as patch:
+        run_fences(fences, name, patch, pytest.fail)
+    assert capsys.readouterr().out.count("'ok': True") == (2 if name == "answer" else 0)

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncllm import telemetry
 from tests.support.fences import fences_to_run, run_page
-
-if TYPE_CHECKING:
-    from asyncllm.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if fences_to_run(page)]
-
-# The profiles that a page may use without showing a configuration of its own.
-CONFIG = """
-[llm]
-model = "simulated/demo"
-
-[llm.fast]
-
-[llm.backup]
-"""
-
-
-@pytest.fixture
-def readers_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, secret_key: str
-) -> Iterator[Path]:
-    """A working directory as a reader has it; the simulator stands behind the providers that pages name."""
-    (tmp_path / "config.toml").write_text(CONFIG)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.chdir(tmp_path)
-    for provider, endpoint in {"OPENAI": simulator.url, "ANTHROPIC": simulator.root_url}.items():
-        monkeypatch.setenv(f"{provider}_API_KEY", secret_key)
-        monkeypatch.setenv(f"{provider}_API_BASE", endpoint)
-        monkeypatch.setenv(f"{provider}_BASE_URL", endpoint)
-    yield tmp_path
-    telemetry.uninstrument()  # which a page may have switched on for its process
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -52,7 +52,7 @@ def test_the_navigation_can_be_overlooked() -> None:
     assert {name: length for name, length in lengths.items() if length > MOST_IN_A_SECTION} == {}
 
 
-@pytest.mark.parametrize("page", ["index.md", "quickstart.md", "install.md", "first-hour.md"])
+@pytest.mark.parametrize("page", ["../README.md", "index.md", "quickstart.md", "install.md", "first-hour.md"])
 def test_sentences_are_short(page: str) -> None:
     """On the first pages no sentence has more than thirty-five words."""
     text = (DOCS / page).read_text(encoding="utf-8")

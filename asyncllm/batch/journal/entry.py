@@ -50,6 +50,13 @@ class JournalEntry:
         saved_usd: What it cost when it was asked for, then.
         data: The `data` of its `Request`, where the journal keeps it.
         prompt: The messages, where the journal keeps them.
+
+    Example:
+        ```python
+        await llm.gather(["Name a colour.", "Name a fruit."], journal="names.journal")
+        for entry in Journal.read("names.journal").outcomes():
+            print(entry.index, entry.text if entry.ok else entry.error)
+        ```
     """
 
     index: int

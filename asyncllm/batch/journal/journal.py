@@ -146,6 +146,14 @@ class Journal:
             moments when the power fails; `full` waits for the disk, and keeps those too.
         keep_prompts: Store the messages too, rather than their hash alone.
         keep_data: Store the `data` of each `Request` too, which must have a JSON form.
+
+    Example:
+        ```python
+        await llm.gather(["Name a colour.", "Name a fruit."], journal=Journal("names.journal", keep_prompts=True))
+
+        summary = Journal.read("names.journal").summary()
+        print(summary.done, summary.failed, summary.cost_usd)
+        ```
     """
 
     def __init__(

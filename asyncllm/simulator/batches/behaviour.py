@@ -25,6 +25,14 @@ class BatchFaults:
         duplicated: The share of results that are there twice.
         shuffled: Whether results come in another order.
         invalid_line: The line, from 1, for which the provider refuses the whole file.
+
+    Example:
+        ```python
+        from asyncllm.simulator import BatchFaults, Simulator
+
+        with Simulator() as simulator:
+            simulator.batches.faults = BatchFaults(expired=0.1, missing=0.05, shuffled=True)
+        ```
     """
 
     expired: float = 0.0
@@ -46,6 +54,15 @@ class BatchSimulation:
         max_enqueued_tokens: The most tokens of the prompts in all batches under way; None for no limit.
         faults: What goes wrong.
         billed: How often each prompt was answered, and so paid for.
+
+    Example:
+        ```python
+        from asyncllm.simulator import Simulator
+
+        with Simulator() as simulator:
+            simulator.batches.takes_s = 3600
+            simulator.batches.advance(3600)  # batches that were created before have ended
+        ```
     """
 
     def __init__(self) -> None:

@@ -59,6 +59,16 @@ class Fault:
 
     Raises:
         ValueError: The kind or a value is unknown; the message names those that are known.
+
+    Example:
+        ```python
+        from asyncllm.testing import Fault, Simulator
+
+        busy = Fault("status", code=429, retry_after=0.1, times=2)
+        meaning = Fault("answer", text="42", contains="meaning of life")
+        with Simulator(faults=[busy, meaning]) as simulator:
+            client = AsyncLLM(model="openai/any", base_url=simulator.url, api_key="any")
+        ```
     """
 
     kind: str

@@ -28,6 +28,15 @@ class Script:
 
     Raises:
         ValueError: One of them is no fault of a request.
+
+    Example:
+        ```python
+        from asyncllm.simulator import Fault, Script, Simulator
+
+        script = Script([Fault("status", code=503), None, Fault("cut", at="body")])
+        with Simulator(faults=[script]) as simulator:
+            client = AsyncLLM(model="openai/any", base_url=simulator.url, api_key="any")
+        ```
     """
 
     def __init__(self, faults: Iterable[Fault | None], *, repeat: bool = False) -> None:

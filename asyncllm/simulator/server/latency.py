@@ -14,6 +14,13 @@ class Latency:
         first_token_s: Seconds to the first token.
         tokens_per_s: Tokens a second after it; None for all at once.
         spread: The variation between requests: 0.2 makes each up to 20 % slower or faster, drawn from the seed.
+
+    Example:
+        ```python
+        from asyncllm.testing import Latency, Simulator
+
+        simulator = Simulator(latency=Latency(first_token_s=0.4, tokens_per_s=80, spread=0.2))
+        ```
     """
 
     first_token_s: float = 0.0

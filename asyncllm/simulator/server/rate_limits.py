@@ -31,6 +31,13 @@ class Limit:
         retry_after: The form of Retry-After in a 429: whole `seconds`, a `fraction`, an HTTP `date`, `ms` (in
             retry-after-ms), or `none`.
         headers: Whether answers carry the provider's rate-limit headers.
+
+    Example:
+        ```python
+        from asyncllm.testing import Limit, Simulator
+
+        simulator = Simulator(limits=[Limit("requests", per_minute=500), Limit("tokens", per_minute=200_000)])
+        ```
     """
 
     kind: Literal["requests", "tokens"] = "requests"

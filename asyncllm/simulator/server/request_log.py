@@ -64,6 +64,16 @@ class RequestLog:
         connections_opened: Connections that were ever opened.
         connections_aborted: Connections that the client closed in the middle of an answer.
         bytes_sent: Bytes handed to sockets.
+
+    Example:
+        ```python
+        from asyncllm.simulator import Simulator
+
+        with Simulator() as simulator, LLM(model="openai/any", base_url=simulator.url, api_key="any") as client:
+            client.completion("Name a colour.", temperature=0.2)
+        assert simulator.seen.bodies[0]["temperature"] == 0.2
+        print([(request.path, request.status, request.outcome) for request in simulator.seen.exchanges])
+        ```
     """
 
     def __init__(self) -> None:

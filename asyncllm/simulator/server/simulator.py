@@ -40,6 +40,16 @@ class Simulator:
     Attributes:
         seen: The log of requests and connections; readable at any time, also after the stop.
         batches: The clock, limits and faults of batches; changed at any time.
+
+    Example:
+        ```python
+        from asyncllm.simulator import Simulator
+
+        with Simulator() as simulator:
+            async with AsyncLLM(model="openai/any", base_url=simulator.url, api_key="any") as llm:
+                await llm.acompletion("Name a colour.")
+        assert simulator.seen.requests == 1
+        ```
     """
 
     def __init__(
