@@ -34,7 +34,8 @@ Every error can be pickled, and none keeps a request object or a key alive in it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -150,7 +151,13 @@ class NotFoundError(ProviderError):
 
 
 class RateLimitError(ProviderError):
-    """Too many requests or tokens (429)."""
+    """Too many requests or tokens (429).
+
+    Attributes:
+        rate_limits: The provider's rate-limit headers, lower case.
+    """
+
+    rate_limits: Mapping[str, str] = MappingProxyType({})
 
 
 class QuotaExceededError(ProviderError):
