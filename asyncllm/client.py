@@ -70,7 +70,8 @@ class Stats:
         succeeded: Calls answered.
         failed: Calls that ended with an error.
         cancelled: Calls that were cancelled.
-        retries: Attempts after the first.
+        retries: Attempts after the first; in a batch, those after a 429 do not count.
+        throttled: Requests that the provider refused with 429, in batches too.
         in_flight: Slots in use.
         waiting: Requests waiting for a slot, a limit or a budget.
         limited_by: The limit that the first of them waits for: `slots`, `requests`, `tokens`, `cooldown`, `adaptive` or
@@ -97,6 +98,7 @@ class Stats:
     failed: int
     cancelled: int
     retries: int
+    throttled: int
     in_flight: int
     waiting: int
     limited_by: Reason | None

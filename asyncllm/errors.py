@@ -156,7 +156,13 @@ class NotFoundError(ProviderError):
 
 
 class RateLimitError(ProviderError):
-    """Too many requests or tokens (429)."""
+    """Too many requests or tokens (429).
+
+    Attributes:
+        rate_limits: The provider's rate-limit headers, lower case.
+    """
+
+    rate_limits: Mapping[str, str] = MappingProxyType({})
 
 
 class QuotaExceededError(ProviderError):

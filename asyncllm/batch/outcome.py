@@ -84,7 +84,7 @@ class Outcome(Generic[T_co]):
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The requests that were sent for its last answer or error, in order."""
+        """The `Attempt` of each request that was sent for its last answer or error, in order."""
         if self.completion is not None:
             return tuple(self.completion.record.attempts)
         return tuple(attempt for attempt in getattr(self.error, "attempts", ()) if isinstance(attempt, Attempt))

@@ -80,6 +80,8 @@ def check_profile(config: LLMConfig) -> Iterator[Check]:
     yield _key(profile, config)
     yield _model(profile, config, info)
     yield _price(profile, info)
+    if config.provider != _SIMULATED:
+        yield _account(profile, config)
 
 
 async def check_endpoint(config: LLMConfig) -> list[Check]:
@@ -218,6 +220,20 @@ def _price(profile: str, info: ModelInfo) -> Check:
     sent, received = dollars(rates.input * _PER_MILLION), dollars(rates.output * _PER_MILLION)
     prices = f"{sent} and {received} for a million tokens in and out{made_up}"
     return Check(profile, "price", "ok", prices)
+
+
+def _account(profile: str, config: LLMConfig) -> Check:
+    """Return what is configured of the account's limits, which no provider tells without a call."""
+    rates = {name: getattr(config, name) for name in ("requests_per_minute", "tokens_per_minute")}
+    shown = " and ".join(f"{name} = {rate:.15g}" for name, rate in rates.items() if rate is not None)
+    what = f"{shown} as configured; the account's own" if shown else "none is configured, and the account's own"
+    return Check(
+        profile,
+        "rate limits",
+        "skip",
+        f"{what} are not known without a call",
+        "answer.record.rate_limits has what the provider declares; docs/which-limits.md says which to set.",
+    )
 
 
 async def _reach(profile: str, url: str, connect_timeout: float) -> list[Check]:

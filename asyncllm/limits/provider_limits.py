@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import RequestTooLargeError
 from .adaptive.controller import AdaptiveController
+from .refusals import Refusals
 from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class ProviderLimits:
     Requests of all threads and clients are served in order of arrival. Those that wait for the adaptive control
     alone do not hold up those that do not follow it.
 
+    Attributes:
+        refusals: The log of its 429s.
+
     Args:
         clock: Returns the monotonic time in seconds.
         cpu: Returns the CPU time of this process in seconds.
@@ -45,6 +49,7 @@ class ProviderLimits:
         self, clock: Callable[[], float] = time.monotonic, cpu: Callable[[], float] = time.process_time
     ) -> None:
         self.clock = clock
+        self.refusals = Refusals(clock)
         self._cpu = cpu
         self._lock = threading.Lock()
         self._limits: dict[int, tuple[float | None, float | None]] = {}
@@ -155,6 +160,12 @@ class ProviderLimits:
     def counts_tokens(self) -> bool:
         """Whether tokens are limited here."""
         return self._tokens is not None
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The configured rates, by the names of their fields."""
+        named = {"requests_per_minute": self._requests, "tokens_per_minute": self._tokens}
+        return {name: rate.per_minute for name, rate in named.items() if rate is not None}
 
     @property
     def is_free(self) -> bool:

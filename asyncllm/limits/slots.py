@@ -15,14 +15,13 @@ from ..threads import Soon
 from .budget import Budget
 from .fair_queue import FairQueue
 from .provider_limits import Reason
+from .refusals import TOLD_EVERY_S
 from .tenants import TenantLimits, Tenants
 from .waiter import Waiter
 
 if TYPE_CHECKING:
     from .shared.account import SharedAccount
 
-# Seconds between two log events: two limits may alternate quickly.
-TOLD_EVERY_S = 1.0
 # A timer that is this close does as well as another.
 _SAME_S = 0.001
 

@@ -252,12 +252,13 @@ class CallRun:
             The error, if it ends the call.
         """
         endpoint = self._pipeline.endpoint
-        cooldown_s = _cool_down(admission, error)
+        cooldown_s = self._cool_down(admission, error)
         if may_be_billed(error):
             admission.release()
         else:
             admission.release(0, 0.0)
         _describe(attempt, error)
+        self._pipeline.counters.throttled += attempt.status_code == 429
         if isinstance(error, ProviderTimeoutError) and not self._deadline.admits(0):
             raise self._deadline.error(f"waiting for {endpoint.config.model}", error)
         if self._forms is not None and (weaker := await self._forms.weaker(endpoint, error)) is not None:
@@ -279,6 +280,16 @@ class CallRun:
         self._tries += 1
         await self._wait(attempt, error)
         return None
+
+    def _cool_down(self, admission: Admission, error: AsyncLLMError) -> float:
+        """Start a cooldown where the provider asks for one; return its length in seconds."""
+        if isinstance(error, RateLimitError):
+            limits = self._pipeline.endpoint.limits
+            limits.refusals.add(error, self._pipeline.config.model, limits.rates)
+            return admission.throttled(error.retry_after)
+        if isinstance(error, ServerError) and error.retry_after:
+            return admission.throttled(error.retry_after)
+        return 0.0
 
     async def _wait(self, attempt: Attempt, error: AsyncLLMError) -> None:
         config = self._pipeline.config
@@ -340,15 +351,6 @@ class CallRun:
             billed=billed,
             usage="known" if billed == "no" else "unknown",  # of an answer that was never seen
         )
-
-
-def _cool_down(admission: Admission, error: AsyncLLMError) -> float:
-    """Start a cooldown where the provider asks for one; return its length in seconds."""
-    if isinstance(error, RateLimitError):
-        return admission.throttled(error.retry_after)
-    if isinstance(error, ServerError) and error.retry_after:
-        return admission.throttled(error.retry_after)
-    return 0.0
 
 
 def _describe(attempt: Attempt, error: AsyncLLMError) -> None:

@@ -65,6 +65,7 @@ class Counters:
     failed: int = 0
     cancelled: int = 0
     retries: int = 0
+    throttled: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0

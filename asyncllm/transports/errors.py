@@ -23,7 +23,7 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from .headers import request_id
+from .headers import rate_limits, request_id
 from .json_values import is_array, is_object
 from .size_limits import MAX_ERROR_BYTES
 from .waits import asked_wait, retry_delay, should_retry
@@ -97,6 +97,8 @@ def failure(
     )
     error.should_retry = should_retry(headers)
     error.param = said.param or None
+    if isinstance(error, RateLimitError):
+        error.rate_limits = rate_limits(headers)
     return error
 
 

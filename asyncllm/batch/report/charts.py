@@ -73,7 +73,9 @@ def charts(figures: Figures) -> list[Chart]:
     if figures.limits:
         made.append(_limits(figures))
     if figures.latency.count:
-        made.append(_distribution("Latency", "from queueing to the last byte, waits included", figures.latency))
+        made.append(
+            _distribution("Time to answer", "from queueing to the last byte, waiting included", figures.latency)
+        )
     if figures.first_token.count:
         made.append(_distribution("Time to first token", "until the first chunk of a stream", figures.first_token))
     if len(figures.moments) > 1:

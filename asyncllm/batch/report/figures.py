@@ -106,6 +106,7 @@ class Figures:
 
     Attributes:
         truncated: Answers that a token limit cut.
+        throttled: Requests that the provider refused with 429.
         elapsed_s: Running time, pauses between runs left out.
         began_at: The start of the first run, in Unix time; None when nothing ran.
         runs_s: The start of each run, in seconds of running time.
@@ -136,6 +137,7 @@ class Figures:
     unsettled_usd: float = 0.0
     running: bool = False
     attempts: int = 0
+    throttled: int = 0
     moments: list[Moment] = field(default_factory=list)
     limits: list[Limited] = field(default_factory=list)
     latency: Distribution = field(default_factory=Distribution)
@@ -150,6 +152,11 @@ class Figures:
     def tokens(self) -> int:
         """Tokens in and out, of all answers."""
         return sum(model.input_tokens + model.output_tokens for model in self.models.values())
+
+    @property
+    def known_cost_usd(self) -> float | None:
+        """The cost of all runs; None where no answer has a known one."""
+        return None if self.unpriced and not self.cost_usd else self.cost_usd
 
     @property
     def limited_s(self) -> dict[str, float]:
@@ -215,7 +222,9 @@ def _add_items(found: Figures, entries: Iterable[JournalEntry], timeline: Timeli
 
 def _count(found: Figures, entry: JournalEntry) -> None:
     usage = entry.usage
-    found.attempts += len(entry.attempts) if entry.duplicate_of is None else 0
+    if entry.duplicate_of is None:
+        found.attempts += len(entry.attempts)
+        found.throttled += sum(attempt.status_code == 429 for attempt in entry.attempts)
     if entry.ok:
         found.done += 1
         found.truncated += entry.finish_reason == "length"

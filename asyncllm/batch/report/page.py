@@ -21,6 +21,7 @@ def page(figures: Figures, name: str, version: str) -> str:
         name=name,
         version=version,
         headline=headline(figures),
+        advice=advice(figures),
         tiles=tiles(figures),
         charts=charts(figures),
         errors=figures.errors,
@@ -41,6 +42,17 @@ def headline(figures: Figures) -> str:
     return f"Begun {began:%d %B %Y, %H:%M} UTC; {duration(figures.elapsed_s)} of running time{runs}.{now}"
 
 
+def advice(figures: Figures) -> str:
+    """Return what to do about many 429s; empty when there were few, as there are while a limit is found."""
+    if 2 * figures.throttled <= figures.attempts:
+        return ""
+    refused = f"{figures.throttled:,} of {figures.attempts:,} requests were refused with 429"
+    remedy = "set it to the account's limit; or leave it out, and the limit is found."
+    if "requests" in figures.limited_s or "tokens" in figures.limited_s:
+        return f"{refused}: the configured rate is higher than the provider's. Lower it: {remedy}"
+    return f"{refused}. If a rate is configured, it is higher than the provider's: {remedy}"
+
+
 def tiles(figures: Figures) -> list[Tile]:
     """Return the figures at the top."""
     items = figures.done + figures.failed
@@ -49,7 +61,9 @@ def tiles(figures: Figures) -> list[Tile]:
     made = [
         Tile("Answered", f"{figures.done:,}", cut),
         Tile("Failed", f"{figures.failed:,}", share, bad=figures.failed > 0),
-        Tile("Cost", dollars(figures.cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""),
+        Tile(
+            "Cost", dollars(figures.known_cost_usd), f"{figures.unpriced:,} of unknown cost" if figures.unpriced else ""
+        ),
         Tile("Tokens", number(figures.tokens), "in and out"),
     ]
     if figures.cached:
@@ -58,9 +72,15 @@ def tiles(figures: Figures) -> list[Tile]:
         made.append(Tile("Rate", f"{number(items / figures.elapsed_s)}/s", "items, on average"))
     if figures.latency.count:
         shares = figures.latency.quantiles
-        made.append(Tile("Half within", duration(shares["p50"]), f"99 of 100 within {duration(shares['p99'])}"))
+        made.append(
+            Tile(
+                "Half within", duration(shares["p50"]), f"99 of 100 within {duration(shares['p99'])}, waiting included"
+            )
+        )
     if figures.attempts > items:
         made.append(Tile("Requests", f"{figures.attempts:,}", f"{figures.attempts - items:,} more than items"))
+    if figures.throttled:
+        made.append(Tile("Refused with 429", f"{figures.throttled:,}", f"of {figures.attempts:,} requests"))
     if (deferred := figures.deferred) is not None:
         rounds = f"in {deferred.rounds} round{'s' * (deferred.rounds > 1)}"
         unread = f", {deferred.unread:,} still with the provider" if deferred.unread else ""

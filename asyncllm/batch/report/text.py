@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ..formatting import duration, limit_name, number
 from .figures import Distribution, Figures
-from .page import ITEM_COLUMNS, headline, item_rows, model_rows, tiles
+from .page import ITEM_COLUMNS, advice, headline, item_rows, model_rows, tiles
 from .timeline import Moment
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -23,6 +23,7 @@ def text(figures: Figures, name: str, width: int = 80) -> str:
 def _lines(figures: Figures, name: str, width: int) -> Iterator[str]:
     yield name
     yield headline(figures)
+    yield from textwrap.wrap(advice(figures), width)
     yield ""
     for tile in tiles(figures):
         yield f"  {tile.name:<16}{tile.value:>12}  {tile.note}"
@@ -30,7 +31,7 @@ def _lines(figures: Figures, name: str, width: int) -> Iterator[str]:
         yield from _curve("items a second", figures.moments, lambda m: m.done_per_s + m.failed_per_s, width)
         yield from _curve("at the provider", figures.moments, lambda m: m.in_flight, width)
     yield from _limits(figures)
-    yield from _distribution("latency", figures.latency, width)
+    yield from _distribution("time to answer, waiting included", figures.latency, width)
     yield from _distribution("time to first token", figures.first_token, width)
     for kind, error in figures.errors.items():
         yield ""
@@ -68,7 +69,8 @@ def _distribution(name: str, found: Distribution, width: int) -> Iterator[str]:
     if not found.count:
         return
     yield ""
-    yield f"{name}: " + ", ".join(f"{share} {duration(value)}" for share, value in found.quantiles.items())
+    shares = ", ".join(f"{share} {duration(value)}" for share, value in found.quantiles.items())
+    yield from textwrap.wrap(f"{name}: {shares}", width, subsequent_indent="  ")
     most, room = max(found.counts), max(10, width - 34)
     # Three bars in one: a terminal has few lines.
     for index in range(0, len(found.counts), 3):

@@ -101,6 +101,7 @@ class _BatchRun:
         self._before: JobRecord | None = None
         self._nulled = 0
         self._whole = False
+        self._llm: AsyncLLM | None = None
 
     @property
     def rejected_count(self) -> int:
@@ -135,6 +136,7 @@ class _BatchRun:
             line.show(progress)
 
         async with AsyncLLM(job.config) as llm:
+            self._llm = llm
             await llm.warm_up()
             self._take_journal()
             if not isinstance(requests, AsyncIterator) and job.source.reads_again:
@@ -285,9 +287,8 @@ class _BatchRun:
         sources = (("before", tally.from_journal), ("from the cache", tally.cached))
         before = ", ".join(f"{count:,} of them {source}" for source, count in sources if count)
         before = f" ({before})" if before else ""
-        yield (
-            f"{begin}{tally.done:,} done{before}, {tally.failed:,} failed, {self._cost()}, {duration(elapsed_s)}{where}"
-        )
+        ended = f"{tally.done:,} done{before}, {tally.failed:,} failed{self._throttled()}"
+        yield f"{begin}{ended}, {self._cost()}, {duration(elapsed_s)}{where}"
         if tally.errors:
             errors = Counter(tally.errors).most_common()
             yield "failed: " + ", ".join(f"{kind} {count:,}" for kind, count in errors)
@@ -300,6 +301,10 @@ class _BatchRun:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or tally.failed):
             yield f"to continue: {shlex.join(['asyncllm', *again(self._arguments)])}"
+
+    def _throttled(self) -> str:
+        throttled = 0 if self._llm is None else self._llm.stats().throttled
+        return f", {throttled:,} request{'s' * (throttled > 1)} refused with 429" if throttled else ""
 
     def _cost(self) -> str:
         tally = self.tally
