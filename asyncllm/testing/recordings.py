@@ -97,8 +97,8 @@ def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = 
         with recorded("cassettes/refunds.jsonl"):
             answer = await llm.acompletion("May I return it?")
 
-    Calls are matched by what the provider would see, and by its endpoint; equal ones are replayed in their order. Errors are recorded as
-    well, so that retries are replayed. Keys are not.
+    Calls are matched by what the provider would see, and by its endpoint; equal ones are replayed in their order.
+    Errors are recorded as well, so that retries are replayed. Keys are not.
 
     Args:
         path: The file, JSON Lines; its folder is made.
