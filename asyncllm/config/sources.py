@@ -77,7 +77,8 @@ def checked(entries: Mapping[str, Entry], mistakes: list[Mistake]) -> Source:
     return {key: entry for key, entry in entries.items() if key not in wrong}
 
 
-def _variables_prefix(profile: str) -> str:
+def variables_prefix(profile: str) -> str:
+    """Return what the variables of a profile begin with."""
     return f"{_PREFIX}_{re.sub('[^A-Z0-9]', '_', profile.upper())}__"
 
 
@@ -87,12 +88,12 @@ def _variables_by_profile(
     """Return the variables of each profile, each with the field it sets."""
     by_profile: dict[str, dict[str, str]] = {name: {} for name in profiles}
     # The longest prefix wins, so that `LLM__A__B__MODEL` is the model of `a--b` rather than a field of `a`.
-    prefixes = sorted(map(_variables_prefix, profiles), key=len, reverse=True)
+    prefixes = sorted(map(variables_prefix, profiles), key=len, reverse=True)
     for variable in variables:
         prefix = next(filter(variable.startswith, prefixes), None)
         if prefix is None:
             continue
-        named = [name for name in profiles if _variables_prefix(name) == prefix]
+        named = [name for name in profiles if variables_prefix(name) == prefix]
         if len(named) > 1:
             tables = " and ".join(map(table_name, named))
             mistakes.append(Mistake(f"environment: {variable}", f"may be for {tables}: rename one of them"))
@@ -111,6 +112,6 @@ def _without_provider(base: Source) -> list[Mistake]:
 
 
 def _ignored(variables: set[str], profiles: list[str]) -> Mapping[str, str | None]:
-    prefixes = [_PREFIX, *map(_variables_prefix, profiles)]
+    prefixes = [_PREFIX, *map(variables_prefix, profiles)]
     known = [prefix + field.upper() for prefix in prefixes for field in Fields.model_fields]
     return {variable: nearest(variable, known) for variable in sorted(variables)}

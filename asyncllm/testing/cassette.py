@@ -120,9 +120,8 @@ class Cassette:
         waiting = self._unused.get(_text(request))
         return waiting.pop(0) if waiting else None
 
-    def missing(self, request: Mapping[str, object]) -> RecordingError:
+    def missing(self, request: Mapping[str, object], hint: str) -> RecordingError:
         """Return the error for a request that was not recorded, with the nearest one that was."""
-        hint = 'Record it: mode="new" adds what is missing, mode="all" records everything anew.'
         what = f"the request to {request.get('model')} is not in the recording {self.path}"
         if not self.interactions:
             return RecordingError(f"{what}, which is empty.", hint=hint)
@@ -201,4 +200,7 @@ def _text(request: Mapping[str, object]) -> str:
 
 
 def _pretty(request: Mapping[str, object]) -> list[str]:
-    return json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+    # The prompt first, since a difference in it is the one to see.
+    names = sorted(request, key=lambda name: (name != "messages", name))
+    sorted_within = {name: json.loads(json.dumps(request[name], sort_keys=True)) for name in names}
+    return json.dumps(sorted_within, indent=1, ensure_ascii=False).splitlines()

@@ -1,6 +1,6 @@
-"""pytest's way to recordings: the marker `asyncllm_recorded`, a fixture, and the option `--asyncllm-record`.
+"""pytest's way to the simulator and to recordings: fixtures, the marker `asyncllm_recorded`, and an option.
 
-It is loaded in every run of pytest where asyncllm is installed, and imports nothing until a test is marked.
+It is loaded in every run of pytest where asyncllm is installed, and imports nothing until a test asks for it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from ..simulator import Simulator
     from .recordings import Recording
 
 _FIXTURE = "asyncllm_recording"
@@ -58,11 +59,27 @@ def asyncllm_recording(request: pytest.FixtureRequest) -> Generator[Recording]:
         yield recording
 
 
+@pytest.fixture
+def asyncllm_simulator(monkeypatch: pytest.MonkeyPatch) -> Generator[Simulator]:
+    """A running simulator, which every profile of the configuration calls: those of clients made after it."""
+    from ..config.profiles import load_profiles
+    from ..config.sources import variables_prefix
+    from .simulated import simulated_provider
+
+    with simulated_provider() as provider:
+        values = {"MODEL": "openai/simulated", "BASE_URL": provider.url, "API_KEY": "any"}
+        for profile in {"default", *load_profiles().names}:
+            for field, value in values.items():
+                monkeypatch.setenv(variables_prefix(profile) + field, value)
+        yield provider
+
+
 def _recorded(
     item: pytest.Item, file: str | None = None, mode: str = "once", *, timings: bool = False
 ) -> AbstractContextManager[Recording]:
-    from .recordings import recorded
+    from .recordings import Recording, recording_calls
 
     name = file if file is not None else f"cassettes/{item.path.stem}/{item.name}.jsonl"
     wanted: Any = item.config.getoption("--asyncllm-record") or mode
-    return recorded(Path(item.path.parent, name), wanted, timings=timings)
+    option = "pytest --asyncllm-record={}"
+    return recording_calls(Recording(Path(item.path.parent, name), wanted, timings=timings, option=option))

@@ -39,6 +39,7 @@ class Recording:
         path: The file.
         mode: As for `recorded`.
         timings: Replay the waits of streams and of errors as they were.
+        option: How a mode is chosen, for messages.
 
     Example:
         ```python
@@ -50,14 +51,19 @@ class Recording:
         ```
     """
 
-    def __init__(self, path: Path, mode: RecordingMode, *, timings: bool) -> None:
+    def __init__(self, path: Path, mode: RecordingMode, *, timings: bool, option: str = 'mode="{}"') -> None:
+        if mode not in _MODES:
+            raise ValueError(f"mode is one of {', '.join(_MODES)}, not {mode!r}")
         exists = path.is_file()
         if mode == "none" and not exists:
-            raise RecordingError(f"there is no recording {path}.", hint='mode="once" makes it.')
+            raise RecordingError(f"there is no recording {path}.", hint=f"{option.format('once')} makes it.")
         self.replays = mode != "all" and exists
         self.played = 0
         self.added = 0
         self.timings = timings
+        self._hint = (
+            f"Record it: {option.format('new')} adds what is missing, {option.format('all')} records everything anew."
+        )
         self._records = mode in ("new", "all") or not exists
         self._cassette = Cassette.load(path) if self.replays else Cassette(path)
         self._new: list[Interaction] = []
@@ -78,7 +84,7 @@ class Recording:
             if found is not None:
                 self.played += 1
             elif not self._records:
-                raise self._cassette.missing(request)
+                raise self._cassette.missing(request, self._hint)
         return found
 
     def add(self, interaction: Interaction) -> None:
@@ -97,8 +103,8 @@ class Recording:
 def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = False) -> Generator[Recording]:
     """Record the calls of a block to a file, or replay them from it; those of all clients of the process.
 
-    Calls are matched by what the provider would see; equal ones are replayed in their order. Errors are recorded as
-    well, so that retries are replayed. Keys are not.
+    Calls are matched by what the provider would see, and by its endpoint; equal ones are replayed in their order.
+    Errors are recorded as well, so that retries are replayed. Keys are not.
 
     Args:
         path: The file, JSON Lines; its folder is made.
@@ -117,9 +123,13 @@ def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = 
             answer = await llm.acompletion("May I return it?")
         ```
     """
-    if mode not in _MODES:
-        raise ValueError(f"mode is one of {', '.join(_MODES)}, not {mode!r}")
-    recording = Recording(Path(path), mode, timings=timings)
+    with recording_calls(Recording(Path(path), mode, timings=timings)) as recording:
+        yield recording
+
+
+@contextmanager
+def recording_calls(recording: Recording) -> Generator[Recording]:
+    """Record or replay the calls of a block, and write what was recorded."""
     try:
         with intercepting(recording):
             yield recording

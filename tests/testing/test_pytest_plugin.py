@@ -64,8 +64,61 @@ def test_a_suite_is_recorded_and_replayed(
     suite.write_text(suite.read_text().replace("May I have", "Can I get"))
     changed = pytester.runpytest_subprocess(*plugin)
     changed.assert_outcomes(passed=3, failed=1)
-    changed.stdout.fnmatch_lines(["*is not in the recording*", '*+   "content": "Can I get a refund?"*'])
+    shown = [
+        "*is not in the recording*",
+        '*+   "content": "Can I get a refund?"*',
+        "*Record it: pytest --asyncllm-record=new *",
+    ]
+    changed.stdout.fnmatch_lines(shown)
     assert simulator.seen.requests == 3
+
+
+SHOP_CONFIG = """
+[llm]
+model = "anthropic/claude-sonnet-4-5"
+api_key_env = "ANTHROPIC_API_KEY"
+temperature = 0.5
+
+[llm.fast-one]
+model = "openai/gpt-5-mini"
+base_url = "https://api.example.com/v1"
+api_key_env = "SHOP_KEY"
+fallbacks = ["azure"]
+
+[llm.azure]
+model = "azure/chat"
+base_url = "https://example.openai.azure.com"
+api_version = "2024-10-21"
+"""
+
+SHOP_SUITE = """
+import pytest
+from asyncllm import LLM
+
+@pytest.mark.parametrize("profile", [None, "fast-one", "azure"])
+def test_a_profile(asyncllm_simulator, profile):
+    with LLM(profile) as llm:
+        assert llm.completion("Name a colour.").text
+    assert asyncllm_simulator.seen.requests == 1
+
+def test_its_own_options(asyncllm_simulator):
+    with LLM() as llm:
+        llm.completion("Name a colour.")
+    assert asyncllm_simulator.seen.bodies[0]["temperature"] == 0.5
+
+def test_the_variables_are_unset():
+    assert LLM("fast-one").config.model == "openai/gpt-5-mini"
+"""
+
+
+def test_every_profile_calls_the_simulator(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `asyncllm_simulator`, whatever their models, endpoints and keys are; not without it."""
+    pytester.makepyfile(test_shop=SHOP_SUITE)
+    (pytester.path / "config.toml").write_text(SHOP_CONFIG)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("SHOP_KEY", SECRET)
+    plugin = ("-p", "asyncllm.testing.pytest_plugin", "-q")
+    pytester.runpytest_subprocess(*plugin).assert_outcomes(passed=5)
 
 
 def test_pytest_finds_the_plugin() -> None:

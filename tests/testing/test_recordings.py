@@ -144,6 +144,7 @@ async def test_a_request_that_is_not_recorded(options: dict[str, Any], path: Pat
             await llm.acompletion("What is the capital of Spain?")
         assert '-   "content": "What is the capital of France?"' in str(caught.value)
         assert '+   "content": "What is the capital of Spain?"' in str(caught.value)
+        assert 'Record it: mode="new" adds' in str(caught.value)
         with recorded(path, mode="new") as recording:
             await llm.acompletion("What is the capital of Spain?")
             await llm.acompletion("What is the capital of France?")
@@ -153,6 +154,18 @@ async def test_a_request_that_is_not_recorded(options: dict[str, Any], path: Pat
         with recorded(path, mode="all") as recording:
             await llm.acompletion("hi")
         assert (recording.added, len(content(path).splitlines())) == (1, 3)
+
+
+async def test_a_difference_in_the_prompt_is_shown_first(options: dict[str, Any], path: Path) -> None:
+    """Before that of the endpoint."""
+    with recorded(path):
+        async with AsyncLLM(**options) as llm:
+            await llm.acompletion("Name a river.")
+    with recorded(path), pytest.raises(RecordingError) as caught:
+        async with AsyncLLM(**(options | ELSEWHERE)) as llm:
+            await llm.acompletion("Name a lake.")
+    message = str(caught.value)
+    assert 0 < message.index("Name a lake.") < message.index("api.example.com")
 
 
 async def test_a_made_up_key_does_not_change_what_is_recorded(
