@@ -161,7 +161,7 @@ def check(names: Iterable[str], options: frozenset[str] = frozenset()) -> None:
     """Raise for a misspelt parameter, or one that a call does not accept.
 
     Args:
-        names: The names.
+        names: The names, or the parameters themselves.
         options: The fields of the profile that a call can override.
 
     Raises:
@@ -170,6 +170,10 @@ def check(names: Iterable[str], options: frozenset[str] = frozenset()) -> None:
     for name in names:
         if name not in KNOWN and name not in options:
             _check_unknown(name, options)
+            if is_mapping(names) and callable(names[name]):
+                raise TypeError(
+                    f"{name!r} is not a known parameter, and its value is a function, which cannot be sent."
+                )
 
 
 def cache_mode(use: object) -> CacheMode:

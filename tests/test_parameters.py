@@ -49,6 +49,13 @@ def test_a_misspelt_name_is_refused_with_a_suggestion(wrong: str, meant: str) ->
     )
 
 
+def test_a_function_is_not_sent() -> None:
+    """An argument of another call, such as a callback, is refused at once; no server takes a function."""
+    with pytest.raises(TypeError, match="'on_progress' is not a known parameter, and its value is a function"):
+        check({"on_progress": print})
+    check({"min_p": 0.1, "temperature": 0.0})
+
+
 def test_a_misspelt_option_of_a_call_is_refused() -> None:
     """Options of a call are suggested too, where a call has them."""
     options = frozenset({"on_interrupt"})

@@ -47,6 +47,9 @@ class Budget:
             hint="Raise budget_usd, or lower max_output_tokens, which bounds what an answer may cost.",
         )
 
+    def check_store(self, worst_usd: float) -> None:
+        """Reject a request that would wait for a store that cannot be reached; a budget of one process has none."""
+
     def fits(self, worst_usd: float) -> bool:
         """Return whether it fits beside all that is reserved; if not, it may fit once those requests are settled."""
         return self.spent_usd + self.reserved_usd + worst_usd <= self.limit_usd + ROUNDING_USD

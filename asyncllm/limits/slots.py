@@ -324,6 +324,8 @@ class Slots:
     def _can_pay(self, waiter: Waiter) -> bool:
         for budget in waiter.needs.budgets:
             budget.check(waiter.needs.worst_usd)
+            if not waiter.needs.patient:
+                budget.check_store(waiter.needs.worst_usd)
         fits = all(budget.fits(waiter.needs.worst_usd) for budget in waiter.needs.budgets)
         return fits and self._short.isdisjoint(waiter.needs.budgets)
 

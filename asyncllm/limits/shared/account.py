@@ -93,6 +93,14 @@ class SharedAccount:
             self._known.add(budget)
         return budget
 
+    def give_up(self) -> None:
+        """Let no caller wait for money any longer: the store has been lost for too long."""
+        with self._lock:
+            for lease in list(self._known):
+                if isinstance(lease, LeasedBudget):
+                    lease.is_out_of_reach = True
+        self._tell()
+
     def on_renewal(self, told: Callable[[float], None]) -> None:
         """Have a method called after each renewal, with the end of the cooldown; it is not kept alive."""
         with self._lock:
@@ -185,6 +193,8 @@ class SharedAccount:
             for lease in list(self._known):
                 if isinstance(lease, LeasedRate):
                     lease.rejoin(now)
+                else:
+                    lease.is_out_of_reach = False
                 self._due.add(lease)
 
     def _go_alone(self, rate: LeasedRate, now: float) -> None:

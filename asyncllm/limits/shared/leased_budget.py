@@ -6,8 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...errors import OverloadedError
 from ..budget import Budget
 from .store import ROUNDING_USD, BudgetAsk, BudgetGrant
+
+# Seconds after which a refused caller may try again: a guess at how long a server takes to come back.
+RETRY_AFTER_S = 5.0
 
 
 @dataclass(slots=True)
@@ -28,9 +32,22 @@ class LeasedBudget(Budget):
         name: Its name within the account.
         limit_usd: The most that may be spent in US dollars.
         renew: Called when more is needed at once (True), or along with other renewals (False).
+
+    Attributes:
+        is_out_of_reach: Whether the store has not been reached for so long that callers do not wait for it.
     """
 
-    __slots__ = ("__weakref__", "_is_due", "_is_short", "_lock", "_needed", "_renew", "_sums", "name")
+    __slots__ = (
+        "__weakref__",
+        "_is_due",
+        "_is_short",
+        "_lock",
+        "_needed",
+        "_renew",
+        "_sums",
+        "is_out_of_reach",
+        "name",
+    )
 
     def __init__(
         self,
@@ -40,6 +57,7 @@ class LeasedBudget(Budget):
     ) -> None:
         super().__init__(limit_usd)
         self.name = name
+        self.is_out_of_reach = False
         self._sums = LeaseSums()
         self._needed = 0.0  # by the request that waits
         self._is_due = False
@@ -51,6 +69,20 @@ class LeasedBudget(Budget):
     def is_in_use(self) -> bool:
         """Whether requests have reserved some of it, or wait for it."""
         return self.reserved_usd > ROUNDING_USD or self._needed > 0
+
+    def check_store(self, worst_usd: float) -> None:
+        """Reject a request that needs more than is leased, while the store is out of reach.
+
+        Raises:
+            OverloadedError: It does.
+        """
+        if self.is_out_of_reach and worst_usd > self._spare + ROUNDING_USD:
+            raise OverloadedError(
+                f"the request may cost ${worst_usd:.4f}, and limits_url, where budgets are shared, cannot be reached; "
+                "it was not sent.",
+                hint="Check limits_url with `asyncllm doctor`.",
+                retry_after=RETRY_AFTER_S,
+            )
 
     def fits(self, worst_usd: float) -> bool:
         """Return whether it fits beside all that is reserved; if not, a renewal is asked for."""

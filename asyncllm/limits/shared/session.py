@@ -30,6 +30,8 @@ FIRST_CONTACT_S = 3.0
 RENEWAL_S = 1.5
 # Seconds between two warnings: a store that comes and goes is one problem.
 WARN_EVERY_S = 60.0
+# Seconds for which a caller waits for money while the store is gone; batches wait until it is back.
+MONEY_WAITS_S = 30.0
 # Seconds that giving everything back may take when the last client closes.
 CLOSING_S = 1.0
 
@@ -87,7 +89,7 @@ class LimitsSession:
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[str, SharedAccount] = {}
-        self._is_lost = False
+        self._lost_at: float | None = None
         self._closing = False
         self._event: ThreadEvent | None = None
         self._contact = threading.Event()
@@ -111,7 +113,9 @@ class LimitsSession:
         with self._lock:
             account = self._accounts.get(name)
             if account is None:
-                account = self._accounts[name] = SharedAccount(name, self._wake, self._clock, is_lost=self._is_lost)
+                account = self._accounts[name] = SharedAccount(
+                    name, self._wake, self._clock, is_lost=self._lost_at is not None
+                )
             return account
 
     def close(self) -> None:
@@ -142,6 +146,9 @@ class LimitsSession:
                 self._lost(error)
             except Exception as error:
                 self._lost(error)
+            if self._lost_at is not None and self._clock() - self._lost_at >= MONEY_WAITS_S:
+                for account in self._all():
+                    account.give_up()
             again_at = self._clock() + RETRY_EVERY_S
             while not self._closing and (left_s := again_at - self._clock()) > 0:
                 await self._pause(left_s)
@@ -184,18 +191,18 @@ class LimitsSession:
 
     def _reached(self) -> None:
         self._contact.set()
-        if not self._is_lost:
+        if self._lost_at is None:
             return
         with self._lock:
-            self._is_lost = False
+            self._lost_at = None
             for account in self._accounts.values():
                 account.regain(self._clock())
         self._news.reached()
 
     def _lost(self, error: Exception) -> None:
-        if not self._is_lost:
+        if self._lost_at is None:
             with self._lock:
-                self._is_lost = True
+                self._lost_at = self._clock()
                 for account in self._accounts.values():
                     account.lose(self._clock())
             self._news.lost(error)

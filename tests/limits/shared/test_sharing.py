@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, LLMConfig, Request
+from asyncllm import AsyncLLM, BudgetExceededError, ConfigError, LLMConfig, OverloadedError, Request
 from asyncllm.limits.shared.ledger import LimitLedger
 from asyncllm.limits.shared.store import LeaseReply, LeaseRequest
 from asyncllm.limits.shared.stores import register_store, unregister_store
@@ -246,6 +246,30 @@ class InOneObject:
     async def renew(self, request: LeaseRequest) -> LeaseReply:
         self.renewals += 1
         return self.ledger.renew(request, anyio.current_time())
+
+
+async def test_no_caller_waits_for_money_for_ever(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store stays away, a call that needs money it has not leased is refused, with what to do."""
+    monkeypatch.setattr("asyncllm.limits.shared.session.MONEY_WAITS_S", 0.0)
+    store, is_there = InOneObject(), False
+
+    @asynccontextmanager
+    async def opens() -> AsyncGenerator[InOneObject]:
+        if not is_there:
+            raise OSError("no route")
+        yield store
+
+    register_store("ray://away", opens)
+    try:
+        async with AsyncLLM(**options, **PRICES, budget_usd=1.0, limits_url="ray://away") as llm:
+            with pytest.raises(OverloadedError, match="limits_url") as refused:
+                await llm.acompletion("hi", max_tokens=10)
+            assert refused.value.retry_after
+            is_there = True
+            await until(lambda: bool(store.renewals))
+            assert (await llm.acompletion("hi", max_tokens=10)).text
+    finally:
+        unregister_store("ray://away")
 
 
 async def test_another_store_takes_the_place_of_redis(options: dict[str, Any]) -> None:
