@@ -34,7 +34,8 @@ Every error can be pickled, and none keeps a request object or a key alive in it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ class AsyncLLMError(Exception):
     Args:
         message: The problem, in one sentence.
         hint: The remedy, in one sentence.
+
+    Attributes:
+        skipped: The profiles, among the requested one and its fallbacks, that were sent nothing, and why.
     """
+
+    skipped: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
         # args holds the message alone, so that the default pickling (class, args, __dict__) works for every subclass.

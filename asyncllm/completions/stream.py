@@ -101,11 +101,13 @@ class CompletionStream:
         """The whole answer, with usage and cost; after an early end, the answer so far.
 
         Raises:
-            RuntimeError: While the stream is still open.
+            RuntimeError: While the stream is still open, and of one that was closed before its first chunk.
         """
         if self._completion is None:
             raise RuntimeError(
-                "the answer is complete when the stream has ended; read it to its end, or leave its block"
+                "there is no answer: the stream was closed before its first chunk"
+                if self._closed
+                else "the answer is complete when the stream has ended; read it to its end, or leave its block"
             )
         return self._completion
 

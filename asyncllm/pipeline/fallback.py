@@ -127,6 +127,8 @@ async def _observed(endpoint: C, send: Callable[[C, FallbackTurn], Awaitable[T]]
 
 def _name_failed_endpoints(error: AsyncLLMError, failed: dict[str, AsyncLLMError], turn: FallbackTurn) -> None:
     """Add to the last error how the endpoints before it failed."""
+    if turn.skipped:
+        error.skipped = dict(turn.skipped)
     before = [f"{name} ({type(one).__name__})" for name, one in failed.items() if one is not error]
     before += [f"{name} ({why})" for name, why in turn.skipped.items() if name not in failed]
     if before:

@@ -23,7 +23,7 @@ from opentelemetry.trace import (
 from ..client import AsyncLLM
 from ..completions.call_record import Attempt
 from ..completions.completion import Completion
-from ..errors import DeadlineExceededError, ProviderError
+from ..errors import AsyncLLMError, DeadlineExceededError, ProviderError
 from ..messages import Request
 from ..parameters import profile_params
 from . import content
@@ -81,19 +81,18 @@ class CallSpan:
         batch = BATCH.get()
         # A trace for each item of a batch, linked to the batch: one trace of a million spans serves nobody.
         context, links = (None, ()) if batch is None else (Context(), (Link(batch.get_span_context()),))
+        params = {**profile_params(client.config), **request.params}
+        # All at once: the SDK takes a lock for each later call, and samplers see these alone.
         self.span = settings.tracer.start_span(
             "chat " + str(common["gen_ai.request.model"]),
             context=context,
             kind=SpanKind.CLIENT,
-            attributes=common,
+            attributes=common | of_request(params, is_stream=is_stream),
             links=links,
             start_time=self._started_ns,
         )
-        if self.span.is_recording():
-            params = {**profile_params(client.config), **request.params}
-            self.span.set_attributes(of_request(params, is_stream=is_stream))
-            if settings.captures_content:
-                self.span.set_attributes(content.of_messages(request.messages))
+        if settings.captures_content and self.span.is_recording():
+            self.span.set_attributes(content.of_messages(request.messages))
 
     def opened(self, first_chunk_s: float) -> None:
         """Note that a stream's first chunk has come."""
@@ -113,15 +112,15 @@ class CallSpan:
             if self._settings.captures_content:
                 span.set_attributes(content.of_completion(completion))
         self._end(attributes, completion.record.attempts, completion, error)
-        if span.is_recording():
-            for profile, reason in completion.record.skipped.items():
-                span.add_event("asyncllm.fallback", {"asyncllm.profile": profile, "asyncllm.reason": reason})
+        self._add_skipped(completion.record.skipped)
         span.end()
 
     def failed(self, error: BaseException) -> None:
         """End the span of a call without an answer."""
         attempts = error.attempts if isinstance(error, ProviderError | DeadlineExceededError) else ()
         self._end(self._common, attempts, None, error)
+        if isinstance(error, AsyncLLMError):
+            self._add_skipped(error.skipped)
         self.span.end()
 
     def _end(
@@ -145,6 +144,10 @@ class CallSpan:
             if number > 1 or attempt.error is not None or attempt.queued_s:
                 self.span.add_event("asyncllm.attempt", _of_attempt(number, attempt), at_ns)
             at_ns += int(attempt.waited_s * _NS)
+
+    def _add_skipped(self, skipped: Mapping[str, str]) -> None:
+        for profile, reason in skipped.items():
+            self.span.add_event("asyncllm.fallback", {"asyncllm.profile": profile, "asyncllm.reason": reason})
 
     def _set_status(self, error: BaseException | None) -> None:
         if isinstance(error, Exception) and not isinstance(error, GeneratorExit):

@@ -16,12 +16,14 @@ try:
 except ImportError:
     raise not_installed("asyncllm.web needs", "web") from None
 
+from .chat_messages import ChatMessages
 from .lifespan import lifespan
 from .problems import ProblemDetails, add_error_handlers, problem_of
 from .request_deadline import request_deadline
 from .streaming import StreamProtocol, stream_response
 
 __all__ = [
+    "ChatMessages",
     "ProblemDetails",
     "StreamProtocol",
     "add_error_handlers",

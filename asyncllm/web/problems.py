@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -81,6 +82,13 @@ _BY_ERROR: dict[type[BaseException], _Row] = {
 }
 
 
+class BadHeaderError(HTTPException):
+    """A header of a request cannot be read (400); without `add_error_handlers`, Starlette answers it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemDetails:
     """An error as a client may see it.
@@ -129,10 +137,13 @@ def problem_of(error: BaseException) -> ProblemDetails:
 def add_error_handlers(app: Starlette) -> None:
     """Answer every `AsyncLLMError` of an application's handlers as problem details, with its status and Retry-After.
 
+    A header that `request_deadline` cannot read is answered in the same form.
+
     Args:
         app: A Starlette or FastAPI application.
     """
     app.add_exception_handler(AsyncLLMError, _answer)
+    app.add_exception_handler(BadHeaderError, _refuse)
 
 
 def report(error: BaseException, problem: ProblemDetails) -> None:
@@ -151,3 +162,7 @@ def _answer(_request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     report(error, problem)
     return problem.response()
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    return ProblemDetails(400, "bad_request", str(getattr(error, "detail", ""))).response()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+from .problems import BadHeaderError
 
 _SECONDS = re.compile(r"(\d{1,8}(?:\.\d{1,9})?)(ms|s|m)?", re.ASCII)
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: at most eight digits, and a unit.
@@ -20,7 +21,7 @@ def request_deadline(longest: float) -> Callable[[Request], float]:
 
     It is a dependency for FastAPI, and works on any request: `deadline=read(request)`. The header is
     `X-Request-Timeout` (`30`, `1.5s`, `500ms`, `2m`) or gRPC's `grpc-timeout`; one that cannot be read is answered
-    with 400.
+    with 400: as problem details, with `add_error_handlers`.
 
     Args:
         longest: Seconds: the deadline without a header, and the most that a header may ask for.
@@ -41,6 +42,6 @@ def _asked_for(request: Request) -> float | None:
         read = pattern.fullmatch(value.strip())
         seconds = 0.0 if read is None else float(read[1]) * units[read[2] or ""]
         if seconds <= 0.0:
-            raise HTTPException(400, f"The header {name} must be a positive time, such as 30 or 500ms.")
+            raise BadHeaderError(f"The header {name} must be a positive time, such as 30 or 500ms.")
         return seconds
     return None

@@ -131,6 +131,7 @@ class AnswerResponse(Response):
             group.cancel_scope.cancel()
         if self._client_left:
             if not self._has_begun:
+                await self._stream.aclose()  # so that it says that there is no answer
                 with suppress(OSError):
                     await send({"type": "http.response.start", "status": _CLIENT_CLOSED_REQUEST, "headers": []})
                     await send({"type": "http.response.body", "body": b""})

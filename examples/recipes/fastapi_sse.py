@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from asyncllm import AsyncLLM, web
 
-llm = AsyncLLM(max_concurrency=200, max_queue=400, tenant_max_concurrency=4)
+llm = AsyncLLM(max_concurrency=200, max_queue=400, tenant_max_concurrency=4, tenant_max_queue=8)
 app = FastAPI(lifespan=web.lifespan(llm))
 web.add_error_handlers(app)
 Deadline = Annotated[float, Depends(web.request_deadline(longest=60))]

@@ -95,7 +95,7 @@ def prometheus_names(metric: Any) -> set[str]:
 
 @pytest.mark.anyio
 async def test_it_shows_what_is_recorded(
-    options: Options, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+    options: Options, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, anyio_backend: str
 ) -> None:
     """Each series of its queries is of a metric that calls record, by either conventions; no metric is left out."""
     usage = {
@@ -114,6 +114,9 @@ async def test_it_shows_what_is_recorded(
                 async with anyio.create_task_group() as group:  # of which one waits for the slot
                     group.start_soon(llm.stream("hi").collect)
                     group.start_soon(llm.acompletion, "hi")
+                async with llm.with_options(cache=str(tmp_path / "answers.db")) as cached:
+                    for _ in range(2):
+                        await cached.acompletion("hi")
             data = recording.reader.get_metrics_data()
             assert data is not None
             for scope in data.resource_metrics[0].scope_metrics:

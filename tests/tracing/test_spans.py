@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from asyncllm import LLM, AsyncLLM, ExtractionError, Request, ServerError, StreamInterruptedError, telemetry
 from asyncllm.config.options import Options
-from asyncllm.simulator import Fault, Simulator
+from asyncllm.simulator import Fault, Script, Simulator
 from asyncllm.tracing.wrappers import is_own_host
 from tests.support.secrets import SECRET
 from tests.tracing.conftest import Recording, recorded
@@ -182,6 +183,37 @@ async def test_fallbacks_are_part_of_the_call(
     (span,) = recording.spans
     assert [(event.attributes or {}).get("asyncllm.attempt.profile") for event in span.events] == ["default", "backup"]
     assert dict(span.attributes or {})["gen_ai.response.model"] == "gpt-4o"
+
+
+async def test_a_failed_call_names_the_profiles_that_were_skipped(
+    options: Options, recording: Recording, simulator: Simulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its span has an event for each profile that was sent nothing, as that of an answered call has."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(
+        f"""
+        [llm]
+        model = "openai/gpt-4o-mini"
+        base_url = "{simulator.url}"
+        api_key = "{SECRET}"
+        fallbacks = ["backup"]
+        num_retries = 0
+        [llm.backup]
+        model = "openai/gpt-4o"
+        api_key = "another-key"
+        """
+    )
+    simulator.faults(Script([Fault("status", code=429, retry_after=600), None, Fault("status", code=500)]))
+    async with AsyncLLM() as llm:
+        await llm.acompletion("hi")
+        with pytest.raises(ServerError) as caught:
+            await llm.acompletion("hi")
+    assert pickle.loads(pickle.dumps(caught.value)).skipped.keys() == {"default"}
+    (event,) = [event for event in recording.spans[-1].events if event.name == "asyncllm.fallback"]
+    assert dict(event.attributes or {}) == {
+        "asyncllm.profile": "default",
+        "asyncllm.reason": "the provider asked for a longer pause than retry_max_wait",
+    }
 
 
 async def test_a_stream_that_does_not_begin_is_an_error(

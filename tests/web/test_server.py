@@ -13,6 +13,7 @@ import httpx
 import openai
 import pytest
 from fastapi import Depends, FastAPI
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -169,6 +170,72 @@ async def test_a_request_says_how_long_it_waits(headers: dict[str, str], seconds
     visitor = await Visitor(headers=headers).visit(app)
     assert visitor.status == (400 if seconds is None else 200)
     assert seconds is None or json.loads(visitor.body) == {"deadline": seconds}
+    web.add_error_handlers(app)
+    app.middleware_stack = None  # built with the first request, and anew with the handlers
+    visitor = await Visitor(headers=headers).visit(app)
+    if seconds is None:
+        assert visitor.headers["content-type"] == "application/problem+json"
+        problem = json.loads(visitor.body)
+        assert (problem["status"], problem["code"]) == (400, "bad_request")
+        assert next(iter(headers)).lower() in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "place"),
+    [
+        ([], ["body", "messages"]),
+        ([{"role": "wizard", "content": "hi"}], ["body", "messages", 0, "role"]),
+        ([{"content": "hi"}], ["body", "messages", 0, "role"]),
+        ([{"role": "user"}], ["body", "messages"]),
+        ([{"role": "user", "content": {"text": "hi"}}], ["body", "messages", 0, "content"]),
+        ("hi", ["body", "messages"]),
+    ],
+)
+def test_malformed_messages_are_answered_with_422(llm_of_web: AsyncLLM, messages: object, place: list[object]) -> None:
+    """FastAPI names the place, before anything is sent."""
+    with served(chat_of(llm_of_web)) as url:
+        answer = httpx.post(f"{url}/chat", json={"messages": messages}, trust_env=False)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][: len(place)] == place
+
+
+def test_messages_are_sent_as_they_came(llm_of_web: AsyncLLM, simulator: Simulator) -> None:
+    """With what the type does not name: tool calls, parts, names."""
+    call = {"id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "name": "ada", "content": [{"type": "text", "text": "Look."}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call-1", "content": "Nothing."},
+    ]
+    with served(chat_of(llm_of_web)) as url:
+        answer = httpx.post(f"{url}/chat", json={"messages": messages}, trust_env=False)
+    assert answer.status_code == 200
+    del messages[1]["content"]  # servers that check take no null
+    assert simulator.seen.bodies[-1]["messages"] == messages
+
+
+class Ask(BaseModel):
+    """The body of a request."""
+
+    messages: web.ChatMessages
+
+
+@pytest.fixture
+def llm_of_web(options: Options) -> AsyncLLM:
+    """A client that the application opens and closes."""
+    return AsyncLLM(**options)
+
+
+def chat_of(llm: AsyncLLM) -> FastAPI:
+    """Return an application that answers messages."""
+    app = FastAPI(lifespan=web.lifespan(llm))
+    web.add_error_handlers(app)
+
+    @app.post("/chat")
+    async def chat(ask: Ask) -> Response:
+        return web.stream_response(llm.stream(ask.messages))
+
+    return app
 
 
 @pytest.mark.anyio

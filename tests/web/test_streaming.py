@@ -297,6 +297,32 @@ async def test_tasks_in_the_background_find_the_answer(llm: AsyncLLM, simulator:
     assert (stored[0] == ANSWER) is not leaves
 
 
+async def test_a_reader_that_left_before_the_first_chunk_has_no_answer(llm: AsyncLLM, simulator: Simulator) -> None:
+    """The text is empty then, and `completion` says why there is none."""
+    simulator.faults(Fault("stall", at="after_headers"))
+    found: list[str] = []
+    app = FastAPI()
+
+    @app.get("/")
+    async def chat(tasks: BackgroundTasks) -> Response:
+        stream = llm.stream("hi")
+
+        def look() -> None:
+            with pytest.raises(RuntimeError, match="closed before its first chunk"):
+                _ = stream.completion
+            found.append(stream.text)
+
+        tasks.add_task(look)
+        return web.stream_response(stream)
+
+    visitor = Visitor()
+    async with anyio.create_task_group() as group:
+        group.start_soon(visitor.visit, app)
+        await simulator.seen.wait_async(lambda seen: seen.in_flight == 1)
+        visitor.leave()
+    assert found == [""]
+
+
 class Clock:
     """A clock that a test moves."""
 
