@@ -139,17 +139,13 @@ class _BatchRun:
             self._llm = llm
             await llm.warm_up()
             self._take_journal()
-            if not isinstance(requests, AsyncIterator) and job.source.reads_again:
-                given: Iterable[Request] | AsyncIterator[Request] | RereadInput = self._reread(requests)
-            else:
-                given = requests
             if self._deferral is not None and not self._deferral.waits:
                 await self._submit(llm, requests)
                 return
             with ExitStack() as stack:
                 out = None if job.target.path else stack.enter_context(to_stdout(job, reading.all_columns))
                 batch = llm.map(
-                    given,
+                    self._reread(requests),
                     ordered=out is not None,
                     response_model=job.response_model,
                     journal=self._journal,
@@ -226,8 +222,12 @@ class _BatchRun:
             self._before = claim(target.journal, self._record)
             self._unchanged = self._before == self._record
 
-    def _reread(self, requests: Iterable[Request]) -> RereadInput:
-        """Return the requests as an input that is looked through before it is sent, if the prompt may have changed."""
+    def _reread(
+        self, requests: Iterable[Request] | AsyncIterator[Request]
+    ) -> RereadInput | Iterable[Request] | AsyncIterator[Request]:
+        """Return the requests as an input that can be looked through before it is sent, if it can be read again."""
+        if isinstance(requests, AsyncIterator) or not self.job.source.reads_again:
+            return requests
         before, now = self._before, self._record
         changed = before is not None and now is not None and before.prompt != now.prompt
         is_mixed = changed or (before is not None and before.is_mixed)
