@@ -25,6 +25,8 @@ class Budget:
 
     __slots__ = ("limit_usd", "reserved_usd", "spent_usd")
 
+    spent_usd: float
+
     def __init__(self, limit_usd: float, spent_usd: float = 0.0) -> None:
         for name, value in (("limit_usd", limit_usd), ("spent_usd", spent_usd)):
             if not (value >= 0 and math.isfinite(value)):

@@ -17,6 +17,7 @@ from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.surrogates import mend_answer
 from asyncllm.completions.usage import Basis, Usage
 from asyncllm.errors import MalformedResponseError, ProviderError, UnsupportedError
+from asyncllm.limits.deferred_budget import DeferredBudget
 from asyncllm.messages import Request
 from asyncllm.models import Prices, batch_prices, cost_usd, estimate_tokens
 from asyncllm.structured import TypedForms, extract
@@ -28,7 +29,6 @@ from ..journal.fingerprint import id_of
 from ..journal.session import JournalSession
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
-from .budget import DeferredBudget
 from .providers.provider import BatchProvider, BatchResult
 from .requests import AskedAgain, DeferredCalls, Given, KeptRequest
 from .rows import BatchRow, ItemRow

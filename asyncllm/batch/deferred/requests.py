@@ -13,6 +13,7 @@ from asyncllm.completions.completion import Completion, ExtractionAttempt
 from asyncllm.completions.usage import Usage
 from asyncllm.config import LLMConfig
 from asyncllm.errors import RequestTooLargeError, UnsupportedError
+from asyncllm.limits.deferred_budget import DeferredBudget
 from asyncllm.messages import Messages, Request
 from asyncllm.models import batch_prices
 from asyncllm.parameters import CacheUse
@@ -25,7 +26,6 @@ from ..journal.fingerprint import Fingerprinter
 from ..journal.session import Restore
 from ..outcome import Outcome
 from ..stall import ItemPolicy, Stall
-from .budget import DeferredBudget
 from .providers.provider import BatchProvider
 from .rows import ItemRow, NewItem
 

@@ -11,6 +11,7 @@ from anyio import CancelScope, sleep
 
 from asyncllm import telemetry
 from asyncllm.errors import ProviderError
+from asyncllm.limits.deferred_budget import DeferredBudget
 from asyncllm.messages import Request
 
 from ..engine import Flow
@@ -24,7 +25,6 @@ from ..outcome import Outcome
 from ..progress import DeferredProgress
 from . import rows
 from .adoption import Adoption
-from .budget import DeferredBudget
 from .ended_batches import EndedBatches
 from .ends import error_of, states_of, unanswered
 from .intake import Intake

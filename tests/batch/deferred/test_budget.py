@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from asyncllm import AsyncLLM, BudgetExceededError, Journal, Outcome, Request
-from asyncllm.batch.deferred.budget import DeferredBudget
+from asyncllm.limits.deferred_budget import DeferredBudget
 from asyncllm.simulator import BatchFaults, Latency, Simulator
 from tests.support.waiting import until
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...errors import BudgetExceededError
-from ...limits.budget import ROUNDING_USD, Budget
+from ..errors import BudgetExceededError
+from .budget import ROUNDING_USD, Budget
 
 
 class DeferredBudget(Budget):
