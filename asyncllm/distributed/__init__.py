@@ -3,8 +3,7 @@
 out = answer(ray.data.read_parquet("s3://in/"), template="Summarise: {text}", profile="fast", workers=8)
 out.write_parquet("s3://out/")
 
-Ray moves rows and starts workers again; nothing of that is written here. `ray`, `pyarrow` and `fsspec` are imported
-when something is used that needs them.
+Ray moves the rows and restarts workers. `ray`, `pyarrow` and `fsspec` are imported on first use.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from tests.support.fences import Fence, fences_in, run_fences
 from tests.support.public_names import is_error, public_names, resolved
 
 # The methods that are called most.
-METHODS = [f"asyncllm.AsyncLLM.{name}" for name in ("acompletion", "stream", "extract", "gather", "map")]
+_MOST_CALLED = ("with_options", "acompletion", "stream", "extract", "gather", "map")
+METHODS = [f"asyncllm.AsyncLLM.{name}" for name in _MOST_CALLED]
 # Results, and the example that they are shown in.
 SHOWN_IN = {
     "asyncllm.Attempt": "asyncllm.CallRecord",
