@@ -142,10 +142,10 @@ def refused(tmp_path: Path) -> Path:
     """A journal of two answers without a price, after five 429s."""
     path = tmp_path / "refused.csv.journal"
     outcomes: list[Outcome[Any]] = []
-    for number, refusals in enumerate((2, 3)):
+    for index, refusals in enumerate((2, 3)):
         answer = completion()
         answer.record.attempts[:0] = [Attempt("default", answer.model, status_code=429) for _ in range(refusals)]
-        outcomes.append(Outcome(number, value="an answer", completion=answer, usage=answer.usage))
+        outcomes.append(Outcome(index, value="an answer", completion=answer, usage=answer.usage))
     write_run(path, [Request(f"Item {number}") for number in range(2)], outcomes)
     return path
 
