@@ -220,6 +220,16 @@ def test_a_failed_row_keeps_its_error_and_is_sent_again(
     assert all(line["ok"] for line in read(rows.with_name("out.jsonl")))
 
 
+def test_refused_requests_are_named_at_the_end(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
+) -> None:
+    """The last line has the number of 429s that were waited out; without any, it does not speak of them."""
+    simulator.faults(Fault("status", code=429, retry_after=0.001, retry_after_form="ms", times=3))
+    ran = run("batch", "rows.jsonl", "-o", "out.jsonl", *PROMPT, *at_provider)
+    assert "5 done, 0 failed, 3 requests refused with 429, $" in ran.err
+    assert "429" not in run("batch", "rows.jsonl", "-o", "again.jsonl", *PROMPT, *at_provider).err
+
+
 def test_retry_failed_sends_no_new_rows(run: Run, rows: Path, simulator: Simulator, at_provider: list[str]) -> None:
     """Rows that no run has reached are left for later."""
     simulator.faults(Fault("status", code=400, contains="row 1"))

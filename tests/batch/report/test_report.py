@@ -7,6 +7,7 @@ import re
 import sqlite3
 import sys
 from contextlib import closing
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from asyncllm import BadRequestError, Journal, Outcome, Request, ServerError
 from asyncllm.batch.formatting import dollars, duration, number
 from asyncllm.batch.journal.journal import RunSummary, Sample
 from asyncllm.batch.report import figures
-from asyncllm.batch.report.page import page
+from asyncllm.batch.report.page import advice, page
 from asyncllm.batch.report.text import text
 from asyncllm.batch.report.timeline import Timeline
+from asyncllm.completions.call_record import Attempt
 from tests.batch.journals import completion, write_run
 from tests.cli.conftest import Run
 
@@ -133,6 +135,55 @@ def test_the_page_can_be_used_without_seeing_it(journal: Path) -> None:
     assert len(set(found.ids)) == len(found.ids)
     # Every colour is one of the page's, which has two sets of them.
     assert not re.search(r"(?:fill|stroke): #", "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL)))
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Path:
+    """A journal of two answers without a price, after five 429s."""
+    path = tmp_path / "refused.csv.journal"
+    outcomes: list[Outcome[Any]] = []
+    for index, refusals in enumerate((2, 3)):
+        answer = completion()
+        answer.record.attempts[:0] = [Attempt("default", answer.model, status_code=429) for _ in range(refusals)]
+        outcomes.append(Outcome(index, value="an answer", completion=answer, usage=answer.usage))
+    write_run(path, [Request(f"Item {number}") for number in range(2)], outcomes)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"),
+    [
+        ("requests", "the configured rate is higher than the provider's"),
+        ("cooldown", "If a rate is configured, it is higher"),
+    ],
+)
+def test_a_storm_of_429s_is_named(refused: Path, limit: str, verdict: str) -> None:
+    """The number of refusals, and what to do; for certain where requests waited for a configured rate."""
+    with closing(sqlite3.connect(refused)) as connection, connection:
+        for second in range(3):
+            values = (100.0 + second, 1, 1, 0, 1, 0, 10, 0.0, limit)
+            connection.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    found = figures(Journal.read(refused))
+    assert (found.throttled, found.attempts) == (5, 7)
+    for shown in (text(found, "out.csv", 80), page(found, "out.csv", "1.0")):
+        words = " ".join(unescape(shown).split())
+        assert "5 of 7 requests were refused with 429" in words
+        assert verdict in words
+    assert re.search(r"Refused with 429 +5  of 7 requests", text(found, "out.csv", 80))
+
+
+def test_a_few_429s_need_no_remedy(journal: Path, refused: Path) -> None:
+    """Without any, nothing is said of them; while a limit is found, some are as it should be."""
+    assert "429" not in text(figures(Journal.read(journal)), "out.csv", 80)
+    found = figures(Journal.read(refused))
+    found.attempts = 2 * found.throttled
+    assert not advice(found)
+
+
+def test_a_cost_that_is_not_known_is_not_nothing(journal: Path, refused: Path) -> None:
+    """Where no answer has a price the cost is unknown; where some have one, their sum, and the number of the others."""
+    assert re.search(r"Cost +unknown  2 of unknown cost", text(figures(Journal.read(refused)), "out.csv", 80))
+    assert re.search(r"Cost +\$2.50  1 of unknown cost", text(figures(Journal.read(journal)), "out.csv", 80))
 
 
 def test_the_same_journal_makes_the_same_page(journal: Path) -> None:
