@@ -55,7 +55,7 @@ def on_post_build(*, config: Any, **_: object) -> None:
 def as_text(markdown: str) -> str:
     """Return a page without what only its HTML needs: entries of the reference are written out, tags are left out."""
     text = _ENTRY.sub(lambda match: f"{documented(match[1])}\n", markdown)
-    return re.sub(r"^\s*</?(?:div|figure|img)\b.*>\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^\s*</?(?:div|figure|picture|source|img)\b.*>\n", "", text, flags=re.MULTILINE)
 
 
 def documented(name: str) -> str:
