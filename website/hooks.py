@@ -60,7 +60,7 @@ def as_text(markdown: str) -> str:
     """Return a page without what only its HTML needs: entries of the reference are written out, tags are left out."""
     text = _ENTRY.sub(lambda match: f"{documented(match[1])}\n", markdown)
     text = _BARS.sub(lambda match: _bars_as_text(match[1]), text)
-    return re.sub(r"^\s*</?(?:div|figure|img)\b.*>\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^\s*</?(?:div|figure|picture|source|img)\b.*>\n", "", text, flags=re.MULTILINE)
 
 
 def _bars_as_text(bars: str) -> str:

@@ -1,4 +1,4 @@
-"""The picture of a terminal on the landing page, of what the program really writes: `python -m website.terminal`."""
+"""The pictures of a terminal on the landing page, of what the program really writes: `python -m website.terminal`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
-PICTURE = ROOT / "docs" / "assets" / "terminal.svg"
+ASSETS = ROOT / "docs" / "assets"
 
-# Narrow, so that it can be read on a phone.
-COLUMNS = 50
+# Columns of each picture; the narrow one can be read on a phone.
+PICTURES = {"terminal.svg": 58, "terminal-narrow.svg": 36}
 _DARK, _LIGHT = (11, 21, 26), (219, 229, 233)
 _COLOURS = [(240, 160, 138), (143, 211, 164), (255, 180, 84), (134, 183, 245), (205, 167, 240), (111, 211, 227)]
 THEME = TerminalTheme(_DARK, _LIGHT, [_DARK, *_COLOURS, _LIGHT])
@@ -30,11 +30,10 @@ class Order(BaseModel):
     email: str
     pieces: int
 """
-CONFIG = '[llm]\nmodel = "simulated/demo"\n'
 COMMANDS = (
-    'asyncllm ask "Name a colour."',
-    'asyncllm extract orders:Order "3 umbrellas to ada@example.org, please."',
-    'asyncllm batch reviews.csv -o moods.jsonl -t "Praise or blame? {review}"',
+    'asyncllm ask "Name a colour." --model simulated/demo',
+    'asyncllm extract orders:Order "3 umbrellas to ada@example.org, please." --model simulated/demo',
+    'asyncllm batch reviews.csv -o moods.jsonl -t "Praise or blame? {review}" --model simulated/demo',
 )
 
 
@@ -44,7 +43,6 @@ def session() -> Text:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "orders.py").write_text(ORDERS, encoding="utf-8")
-        (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
         (folder / "reviews.csv").write_bytes((ROOT / "examples" / "data" / "reviews.csv").read_bytes())
         for command in COMMANDS:
             seen.append("$ ", "green").append(f"{command}\n", "bold")
@@ -54,12 +52,12 @@ def session() -> Text:
             seen.append(ran.stdout.rstrip("\n"))
             seen.append(ran.stderr.rstrip("\n"), "cyan").append("\n\n")
     seen.rstrip()
-    return seen
+    return seen.append("\n")  # room at the bottom
 
 
-def draw(seen: Text) -> str:
-    """Return the picture, which loads no font."""
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), legacy_windows=False)  # noqa: SIM115
+def draw(seen: Text, columns: int) -> str:
+    """Return a picture of so many columns, which loads no font."""
+    console = Console(record=True, width=columns, file=open(os.devnull, "w"), legacy_windows=False)  # noqa: SIM115
     console.print(seen, soft_wrap=False)
     form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     form = form.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
@@ -68,4 +66,6 @@ def draw(seen: Text) -> str:
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(draw(session()), encoding="utf-8")
+    seen = session()
+    for picture, columns in PICTURES.items():
+        (ASSETS / picture).write_text(draw(seen, columns), encoding="utf-8")
