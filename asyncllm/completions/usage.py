@@ -63,6 +63,7 @@ class Usage:
         prompt, output = _details(data, "prompt_tokens_details"), _details(data, "completion_tokens_details")
         cached, written = _count(prompt, "cached_tokens"), _count(data, "cache_creation_input_tokens")
         kept = _details(prompt, "cache_creation_token_details")
+        searched = _details(data, "server_tool_use")
         return cls(
             input_tokens=sent,
             output_tokens=received,
@@ -71,8 +72,8 @@ class Usage:
             reasoning_tokens=_count(output, "reasoning_tokens"),
             audio_input_tokens=_count(prompt, "audio_tokens"),
             audio_output_tokens=_count(output, "audio_tokens"),
-            cache_write_1h_tokens=_count(kept, "ephemeral_1h_input_tokens"),
-            web_searches=_count(_details(data, "server_tool_use"), "web_search_requests"),
+            cache_write_1h_tokens=_count(kept, "ephemeral_1h_input_tokens") if kept else None,
+            web_searches=_count(searched, "web_search_requests") if searched else None,
             basis=basis,
         )
 
@@ -114,7 +115,7 @@ def _count(data: Mapping[str, object], name: str) -> int | None:
     value = data.get(name)
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:  # not by isinstance, which takes longer and would take True for 1
         return value if value >= 0 else None
     return int(value) if isinstance(value, float) and 0 <= value < float("inf") else None
 

@@ -11,11 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import RequestTooLargeError
-from .adaptive.controller import AdaptiveController
 from .refusals import Refusals
 from .token_bucket import REQUESTS_BURST_S, TOKENS_BURST_S, TokenBucket
 
 if TYPE_CHECKING:
+    from .adaptive.controller import AdaptiveController
     from .shared.session import LimitsSession
     from .waiter import Waiter
 
@@ -232,6 +232,8 @@ class ProviderLimits:
         if not waiter.needs.adaptive or self._requests is not None or self._tokens is not None:
             return False
         if self._control is None:
+            from .adaptive.controller import AdaptiveController  # most processes send no batch
+
             self._control = AdaptiveController(self._cpu)
         return True
 

@@ -196,7 +196,8 @@ class Slots:
             self._soon = Soon()
         self._enqueue(waiter)
         try:
-            self.serve()
+            if self._queues[waiter.queue].first is waiter:  # behind others it changes nothing
+                self.serve()
             while not waiter.granted:
                 if waiter.error is not None:
                     raise waiter.error
@@ -227,8 +228,9 @@ class Slots:
         self._short.clear()
         blocked: set[tuple[int, ...]] = set()
         first: tuple[Reason, Waiter] | None = None
+        now = self._clock()
         for queue in self._queues.values():
-            queue.pass_time(self._clock())
+            queue.pass_time(now)
         while (head := self._first_but(blocked)) is not None:
             try:
                 reason, pause = self._admit(head)
@@ -242,7 +244,7 @@ class Slots:
                 self._step_out(head)
                 continue
             if reason == "tenant":
-                self._queues[head.queue].hold(head, self._clock() + pause)
+                self._queues[head.queue].hold(head, now + pause)
             else:
                 blocked.add(head.queue)
             if reason == "budget":
@@ -250,11 +252,11 @@ class Slots:
                 self._short.update(budget for budget in head.needs.budgets if not budget.fits(head.needs.worst_usd))
             if first is None or first[0] == "tenant":
                 first = (reason, head)
-            self._time(head, pause)
+            self._time(head, now + pause)
         if first is None:
             held = (queue.held for queue in self._queues.values())
             first = next((("tenant", head) for head in held if head is not None), None)
-        self._log.update(first, self.waiting, self._clock())
+        self._log.update(first, self.waiting, now)
 
     def release(
         self,
@@ -341,9 +343,8 @@ class Slots:
                 if queue.first is not None:
                     queue.first.limits.withdraw(queue.first)
 
-    def _time(self, head: Waiter, pause: float) -> None:
+    def _time(self, head: Waiter, at: float) -> None:
         """Set the time of the next try of the first of a queue, and wake it when that is earlier than before."""
-        at = self._clock() + pause
         earlier = at < head.wake_at - _SAME_S
         head.wake_at = at
         if earlier and head.event is not None:
@@ -351,9 +352,12 @@ class Slots:
 
     def _first_but(self, blocked: set[tuple[int, ...]]) -> Waiter | None:
         """Return the first of all queues but those that wait for a limit; None when there is none."""
-        firsts = [queue.first for key, queue in self._queues.items() if key not in blocked]
-        heads = [head for head in firsts if head is not None]
-        return min(heads, key=lambda waiter: waiter.rank) if heads else None
+        found: Waiter | None = None
+        for key, queue in self._queues.items():
+            head = queue.first
+            if head is not None and key not in blocked and (found is None or head.rank < found.rank):
+                found = head
+        return found
 
     def _enqueue(self, waiter: Waiter) -> None:
         waiter.rank = self.tenants.turns.next_rank(waiter)

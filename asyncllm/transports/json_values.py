@@ -14,4 +14,4 @@ def is_object(value: object) -> TypeIs[Mapping[str, object]]:
 
 def is_array(value: object) -> TypeIs[Sequence[object]]:
     """Return whether a value is a JSON array."""
-    return isinstance(value, list | tuple)
+    return isinstance(value, (list, tuple))  # faster than a union, which is built on each call

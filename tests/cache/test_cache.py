@@ -133,7 +133,7 @@ async def test_equal_calls_of_threads_are_one(options: dict[str, Any], simulator
 
 async def test_a_cancelled_call_is_taken_over(llm: AsyncLLM, simulator: Simulator) -> None:
     """Those who waited for it are answered all the same."""
-    simulator.latency(Latency(first_token_s=0.05))
+    simulator.latency(Latency(first_token_s=0.5))
     answered: list[str] = []
 
     async def ask() -> None:

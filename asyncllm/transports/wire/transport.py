@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from asyncllm.errors import AsyncLLMError, UnsupportedError
 
 from ..base import Answer, Call, Connection
-from ..bridge import Bridge, CrossingStream
 from ..litellm.importing import model_response
 from .api_requests import ApiRequest, ApiResponse, exchange
 from .connections import Connections, exchange_failure
 from .responses import read_body, refused
 from .stream import WireStream
+
+if TYPE_CHECKING:
+    from ..bridge import Bridge, CrossingStream
 
 
 class WireTransport:
@@ -89,6 +92,8 @@ class WireTransport:
                 hint="Make the client without http_session.",
             )
         if self._bridge is None:
+            from ..bridge import Bridge  # a call in asyncio needs none
+
             self._bridge = Bridge()
         return self._bridge
 
@@ -147,6 +152,8 @@ class WireTransport:
         raise caught
 
     async def _open_bridged(self, call: Call) -> CrossingStream:
+        from ..bridge import CrossingStream
+
         stream = await self._open_stream(call)
         return CrossingStream(stream.headers, stream.build_response, stream.read_to_end())
 

@@ -20,7 +20,7 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
 
 def is_list(value: object) -> TypeGuard[Sequence[object]]:
     """Return whether a value is a list, or a tuple from the caller."""
-    return isinstance(value, list | tuple)
+    return isinstance(value, (list, tuple))  # faster than a union, which is built on each call
 
 
 def object_of(value: object) -> JsonObject:

@@ -85,7 +85,8 @@ def check_delta(choice: dict[str, Any]) -> None:
 
 def check_usage(data: Mapping[str, object]) -> None:
     """Check that the usage of an answer, or of a chunk, is one."""
-    if not isinstance(data.get("usage"), dict | None):
+    usage = data.get("usage")
+    if usage is not None and not isinstance(usage, dict):
         raise TypeError("usage is no object")
 
 

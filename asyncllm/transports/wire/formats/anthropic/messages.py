@@ -75,9 +75,11 @@ def convert_messages(messages: Sequence[Mapping[str, object]], *, system_anywher
                 continue
             is_mixed = True
         pieces.append((kind, blocks))
-    return Conversation(
-        system, _turns(arrange(pieces, anywhere=system_anywhere) if is_mixed else pieces), calls_tools, has_files
-    )
+    if len(pieces) == 1 and pieces[0][0] == "user" and pieces[0][1]:  # one question: there is nothing to merge
+        turns: list[JsonObject] = [{"role": "user", "content": pieces[0][1]}]
+    else:
+        turns = _turns(arrange(pieces, anywhere=system_anywhere) if is_mixed else pieces)
+    return Conversation(system, turns, calls_tools, has_files)
 
 
 def _turns(pieces: Sequence[Piece]) -> list[JsonObject]:

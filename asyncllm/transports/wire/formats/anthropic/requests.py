@@ -136,7 +136,7 @@ class AnthropicFormat:
         return mapped
 
     def _headers(self, betas: tuple[str, ...], extra: object) -> Mapping[str, str]:
-        if is_mapping(extra) and extra:
+        if extra and is_mapping(extra):
             others = {name: str(value) for name, value in extra.items()}
             return _with_betas(with_headers(self.headers, others), (*_betas_in(self.headers), *betas))
         found = self._with_betas.get(betas)

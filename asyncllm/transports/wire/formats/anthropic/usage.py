@@ -53,7 +53,7 @@ def chat_usage(usage: Mapping[str, object], *, has_thought: bool) -> JsonObject:
 
 def _count(usage: Mapping[str, object], name: str) -> int:
     """Return a count of tokens; 0 for a missing or wrongly typed one."""
-    value = usage.get(name)
+    value = usage.get(name, 0)
     if isinstance(value, int):
         return value if value > 0 else 0
     return int(value) if isinstance(value, float) and 0 <= value < float("inf") else 0

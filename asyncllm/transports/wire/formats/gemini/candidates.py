@@ -107,7 +107,9 @@ def logprobs_of(result: object) -> JsonObject | None:
 def annotations_of(candidate: Mapping[str, object]) -> list[JsonObject]:
     """Return the citations of pages that ground the text."""
     grounding = candidate.get("groundingMetadata")
-    listed = grounding if is_list(grounding) else (grounding,) if grounding is not None else ()
+    if grounding is None:
+        return []
+    listed = grounding if is_list(grounding) else (grounding,)
     return [annotation for metadata in listed for annotation in _citations(object_of(metadata))]
 
 

@@ -122,7 +122,7 @@ class GeminiFormat:
             own["generationConfig"] = {"mediaResolution": conversation.resolution}
         extra = params.get("extra_headers")
         headers = self.headers
-        if is_mapping(extra) and extra:
+        if extra and is_mapping(extra):
             headers = with_headers(headers, {name: str(value) for name, value in extra.items()})
         return GeminiRequest(self.stream_url if stream else self.url, headers, own, mapped, self._model)
 
