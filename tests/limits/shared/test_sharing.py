@@ -118,7 +118,8 @@ async def test_a_budget_is_spent_together(options: dict[str, Any], urls: tuple[s
         assert 0.048 <= spent <= 0.05
         assert len(errors) == 80 - simulator.seen.requests
         assert all(isinstance(error, BudgetExceededError) for error in errors)
-        await until(lambda: one.stats().budget_spent_usd == pytest.approx(spent))
+        # The process that renews last knows of all; another learns it with its next call.
+        await until(lambda: max(llm.stats().budget_spent_usd or 0.0 for llm in (one, two)) == pytest.approx(spent))
 
 
 async def test_the_limits_of_a_tenant_hold_over_processes(
