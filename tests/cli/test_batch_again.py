@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from asyncllm.simulator import Simulator
+from asyncllm.simulator import Fault, Simulator
 from tests.cli.conftest import Run
 
 A, B = ("-t", "A {text}"), ("-t", "B {text}")
@@ -87,6 +90,69 @@ def test_fewer_rows_do_not_replace_a_file_of_more(
     assert run(*command, *B, option, "2", "--overwrite").code == 0
     assert len(rows.with_name("out.jsonl").read_text().splitlines()) == 2
     assert simulator.seen.requests == 10
+
+
+@pytest.mark.parametrize("out", ["out.jsonl", "out.parquet"])
+def test_an_interrupted_run_leaves_a_file_of_more_rows(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str], out: str
+) -> None:
+    """Paid results of another prompt stay until a run has as many; the notes have where the new ones are."""
+    command = ["batch", "rows.jsonl", "-o", out, *at_provider, "--max-concurrency", "1"]
+    assert run(*command, *A).code == 0
+    content = rows.with_name(out).read_bytes()
+    # Twice: the second run, of the same prompt as the one before it, must not fill up with answers to the first prompt.
+    for stalled, sent in ((3, 4), (5, 3)):
+        simulator.faults(Fault("stall", contains=f"B row {stalled}"))
+        err = _interrupted(simulator, simulator.seen.requests + sent, *command, *B)
+        assert f"interrupted: {stalled} done" in err
+        assert f"in {out}.journal\n{out} is left as it was: it has more rows than this run has results\n" in err
+        assert f"to continue: asyncllm {command[0]}" in err
+        assert rows.with_name(out).read_bytes() == content
+    refused = run(*command, *B, "--limit", "5")
+    assert f"{out} has the results of 8 rows" in refused.err
+    simulator.faults()
+    sent = simulator.seen.requests
+    assert run(*command, *B).code == 0
+    assert simulator.seen.requests - sent == 3
+    assert rows.with_name(out).read_bytes() != content
+
+
+def test_a_run_that_overwrites_and_is_interrupted(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
+) -> None:
+    """The file of more rows stays as well, and the command that continues may replace it."""
+    command = ["batch", "rows.jsonl", "-o", "out.jsonl", *at_provider, "--max-concurrency", "1"]
+    assert run(*command, *A).code == 0
+    simulator.faults(Fault("stall", contains="B row 1"))
+    err = _interrupted(simulator, 8 + 2, *command, *B, "--limit", "2", "--fresh")
+    assert "--limit 2 --overwrite" in err
+    assert len(rows.with_name("out.jsonl").read_text().splitlines()) == 8
+    simulator.faults()
+    assert run(*command, *B, "--limit", "2", "--overwrite").code == 0
+    assert len(rows.with_name("out.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_rows_of_the_file_decide_about_a_limit(
+    run: Run, rows: Path, simulator: Simulator, at_provider: list[str]
+) -> None:
+    """A file of fewer rows than its journal has may be replaced by as many."""
+    command = ["batch", "rows.jsonl", "-o", "out.jsonl", *at_provider]
+    assert run(*command, *A).code == 0
+    out = rows.with_name("out.jsonl")
+    out.write_text("".join(out.read_text().splitlines(keepends=True)[:2]))
+    assert run(*command, *A, "--limit", "2").code == 0
+
+
+def _interrupted(simulator: Simulator, requests: int, *command: str) -> str:
+    """Interrupt a command when the provider has had so many requests, and return its notes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asyncllm", *command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    simulator.seen.wait(lambda seen: seen.requests == requests, timeout=30)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    return err
 
 
 def test_a_mistyped_id_field(run: Run, rows: Path, simulator: Simulator, at_provider: list[str]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from asyncllm import Journal
 from asyncllm.batch.files import (
     FORMATS,
     STDIN,
@@ -16,6 +15,7 @@ from asyncllm.batch.files import (
     AnswerSchema,
     BadRow,
     Compression,
+    FileInput,
     FileInputs,
     Format,
     InputReader,
@@ -122,15 +122,26 @@ class OutputTarget:
         if self.path.is_file() and self.path.stat().st_size and not replaces:
             if self.journal is None or not self.journal.exists():
                 raise UsageProblem(f"{self.path} exists.", "Name another file, or give --overwrite.")
-            self._check_limit(self.journal, limit if source.sample is None else min(source.sample, limit or maxsize))
+            self._check_limit(limit if source.sample is None else min(source.sample, limit or maxsize))
         # Nothing is paid for that could not be written.
         partial = partial_path(self.path)
         partial.open("ab").close()
         partial.unlink()
 
-    def _check_limit(self, journal: Path, most: int | None) -> None:
+    def row_count(self) -> int:
+        """Return the number of rows of the file that is there; 0 where there is none.
+
+        Raises:
+            ConfigError: It is broken, or of another format.
+        """
+        if self.path is None or not self.path.is_file() or not self.path.stat().st_size:
+            return 0
+        with FileInput(str(self.path), self.format).open() as reading:
+            return sum(1 for _ in reading.rows())
+
+    def _check_limit(self, most: int | None) -> None:
         """Raise if a part of the input would replace the results of more rows than it has."""
-        rows = 0 if most is None else Journal.read(journal).summary().items
+        rows = 0 if most is None else self.row_count()
         if most is not None and rows > most:
             raise UsageProblem(
                 f"{self.path} has the results of {rows:,} rows, and a run of {most:,} would replace them.",

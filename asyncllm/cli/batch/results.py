@@ -24,6 +24,7 @@ from asyncllm.batch.files import (
     rejected_record,
     result_writer,
 )
+from asyncllm.errors import ConfigError
 
 from ..terminal.exit_codes import UsageProblem
 from ..terminal.output import note
@@ -125,6 +126,16 @@ class ResultsFile:
         self._journal = journal
         self._row_numbers = row_numbers
         self._unchanged = unchanged
+
+    def are_fewer(self) -> bool:
+        """Return whether the file that is there has more rows, or is of another kind."""
+        if self._unchanged:
+            return False  # what earlier runs left is among the results
+        try:
+            before = self._job.target.row_count()
+        except ConfigError:
+            return True
+        return before > sum(1 for _ in self._joined())
 
     def write(self) -> int:
         """Replace the file, and return the number of cells that were changed so that no spreadsheet calculates them."""

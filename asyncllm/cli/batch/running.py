@@ -101,6 +101,7 @@ class _BatchRun:
         self._before: JobRecord | None = None
         self._nulled = 0
         self._whole = False
+        self._keeps_old = False
         self._llm: AsyncLLM | None = None
 
     @property
@@ -195,11 +196,14 @@ class _BatchRun:
                 note(f"{early}: nothing was sent")
             return
         elapsed_s = time.monotonic() - self._began_at
-        for line in self._last_notes(early, elapsed_s, self._write_results()):
+        for line in self._last_notes(early, elapsed_s, self._write_results(early)):
             note(line)
 
-    def _write_results(self) -> int:
-        """Write the file of results, and return the number of cells that were changed for spreadsheets."""
+    def _write_results(self, early: str | None) -> int:
+        """Write the file of results, and return the number of cells that were changed for spreadsheets.
+
+        A run that ended early leaves a file of more rows as it is.
+        """
         if self._journal is None or self.job.target.path is None:
             return 0
         if self._record != JobRecord.of(self.job):
@@ -208,7 +212,8 @@ class _BatchRun:
                 f"The answers are in {self.job.target.journal}: the same command again takes what fits from there.",
             )
         results = ResultsFile(self.job, self._journal, self._row_numbers, unchanged=self._unchanged or self._whole)
-        escaped = results.write()
+        self._keeps_old = early is not None and results.are_fewer()
+        escaped = 0 if self._keeps_old else results.write()
         tidy(self._journal.path)
         return escaped
 
@@ -220,7 +225,9 @@ class _BatchRun:
             # Rows of a pipe cannot be read again for the results.
             self._journal = Journal(target.journal, keep_data=not self.job.source.reads_again)
             self._before = claim(target.journal, self._record)
-            self._unchanged = self._before == self._record
+            # Of several prompts, what this run did not reach may have the answer to another one.
+            is_mixed = self._before is not None and self._before.is_mixed
+            self._unchanged = self._before == self._record and not is_mixed
 
     def _reread(
         self, requests: Iterable[Request] | AsyncIterator[Request]
@@ -282,13 +289,16 @@ class _BatchRun:
 
     def _last_notes(self, early: str | None, elapsed_s: float, escaped: int) -> Iterator[str]:
         tally, target = self.tally, self.job.target
-        where = f", in {target.path}" if target.path is not None else ""
+        path = target.journal if self._keeps_old else target.path
+        where = f", in {path}" if path is not None else ""
         begin = f"{early}: " if early is not None else ""
         sources = (("before", tally.from_journal), ("from the cache", tally.cached))
         before = ", ".join(f"{count:,} of them {source}" for source, count in sources if count)
         before = f" ({before})" if before else ""
         ended = f"{tally.done:,} done{before}, {tally.failed:,} failed{self._throttled()}"
         yield f"{begin}{ended}, {self._cost()}, {duration(elapsed_s)}{where}"
+        if self._keeps_old:
+            yield f"{target.path} is left as it was: it has more rows than this run has results"
         if tally.errors:
             errors = Counter(tally.errors).most_common()
             yield "failed: " + ", ".join(f"{kind} {count:,}" for kind, count in errors)
@@ -300,7 +310,9 @@ class _BatchRun:
         if escaped:
             yield f"cells with a ' before them, for no spreadsheet to calculate them (see --raw-csv): {escaped:,}"
         if self._journal is not None and (early is not None or tally.failed):
-            yield f"to continue: {shlex.join(['asyncllm', *again(self._arguments)])}"
+            overwrites = self._keeps_old and not {"--fresh", "--overwrite"}.isdisjoint(self._arguments)
+            command = ["asyncllm", *again(self._arguments), *(["--overwrite"] if overwrites else [])]
+            yield f"to continue: {shlex.join(command)}"
 
     def _throttled(self) -> str:
         throttled = 0 if self._llm is None else self._llm.stats().throttled
