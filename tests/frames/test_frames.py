@@ -127,7 +127,7 @@ def test_a_column_that_is_not_there_is_named(frame: Any) -> None:
     """Misspelt columns are found before a request is made."""
     with pytest.raises(ConfigError, match=r"\{txet\}.*Did you mean \{text\}"):
         frames.requests(frame, "{txet}")
-    with pytest.raises(ConfigError, match=r"\{key\}"):
+    with pytest.raises(ConfigError, match="the field of the ids is 'key'"):
         frames.requests(frame, "{text}", id="key")
 
 

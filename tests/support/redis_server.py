@@ -40,6 +40,8 @@ class RedisServer:
     def __init__(self, *settings: str, tls: Path | None = None, sentinel: bool = False) -> None:
         self.port, self.tls_port = _free_ports()
         self._settings = list(settings)
+        if "cluster-enabled yes" in settings:  # its bus would be at the port plus 10,000, which may be none
+            self._settings.append(f"cluster-port {self.tls_port}")
         self._sentinel = sentinel
         if tls is not None:
             files = (f"tls-cert-file {tls}/server.pem", f"tls-key-file {tls}/server.key")

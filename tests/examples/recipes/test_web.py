@@ -96,7 +96,7 @@ def test_tasks_of_celery_share_a_client(load: Load, simulator: Simulator, monkey
     """A process has one client, which it closes; a busy provider puts the task off for as long as it asked."""
     celery = pytest.importorskip("celery", reason="the recipe for Celery needs it: pip install celery")
     recipe = load("celery_worker")
-    recipe["app"].conf.update(task_always_eager=True)
+    recipe["app"].conf.update(task_always_eager=True, broker_url="memory://")
     assert "Simulated" in recipe["summarise"].delay("A text.").get()
     client = recipe["client"]()
     assert client is recipe["client"]()
