@@ -153,6 +153,10 @@ def test_a_sample_behind_a_run_that_was_stopped(
     options = ["rows.csv", "-o", "out.jsonl", *PROMPT, *at_provider, "--max-concurrency", "1"]
     assert run("batch", *options, "--sample", "20").code == 0
     simulator.faults(Fault("status", code=400, contains="row 1 of"))
+    sample = (directory / "out.jsonl").read_bytes()
+    assert run("batch", *options, "--stop-after-errors", "1").code == 1
+    assert (directory / "out.jsonl").read_bytes() == sample, "it has more rows"
+    (directory / "out.jsonl").unlink()
     assert run("batch", *options, "--stop-after-errors", "1").code == 1
     lines = [line for line in read(directory / "out.jsonl") if line["ok"]]
     assert 0 < len(lines) < 20

@@ -37,6 +37,7 @@ class JobRecord:
             when any of them has changed.
         sample: The size of a random sample of it; None for the whole.
         is_mixed: Whether its journal may have answers of several prompts; no part of its identity.
+        is_changed: Whether an earlier run of its journal had another input or prompt; no part of its identity.
     """
 
     source: str
@@ -45,6 +46,7 @@ class JobRecord:
     changed_ns: int | None = None
     sample: int | None = None
     is_mixed: bool = field(default=False, compare=False)
+    is_changed: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, job: Job) -> JobRecord:
@@ -100,7 +102,8 @@ def claim(path: Path, now: JobRecord) -> JobRecord | None:
             "Nothing was sent. Name another OUT or --journal, or give --fresh to begin anew.",
         )
     if before is not None:
-        now = replace(now, is_mixed=before.is_mixed or before.prompt != now.prompt)
+        is_mixed = before.is_mixed or before.prompt != now.prompt
+        now = replace(now, is_mixed=is_mixed, is_changed=before.is_changed or before != now)
     with _opened(path) as connection:
         connection.execute("INSERT OR REPLACE INTO command VALUES ('job', ?)", (json.dumps(asdict(now)),))
     return before

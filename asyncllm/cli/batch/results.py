@@ -117,8 +117,8 @@ class ResultsFile:
     """The file of results, written from the journal.
 
     Args:
-        unchanged: Whether the input is unchanged since the previous run; if so, what this run did not reach is written
-            as that one left it.
+        unchanged: Whether all runs had this input and prompt; if so, what this run did not reach is written as earlier
+            ones left it.
     """
 
     def __init__(self, job: Job, journal: Journal, row_numbers: RowNumbers, *, unchanged: bool) -> None:

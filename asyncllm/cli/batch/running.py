@@ -225,9 +225,9 @@ class _BatchRun:
             # Rows of a pipe cannot be read again for the results.
             self._journal = Journal(target.journal, keep_data=not self.job.source.reads_again)
             self._before = claim(target.journal, self._record)
-            # Of several prompts, what this run did not reach may have the answer to another one.
-            is_mixed = self._before is not None and self._before.is_mixed
-            self._unchanged = self._before == self._record and not is_mixed
+            # What this run does not reach may be as a run of another input or prompt left it.
+            is_changed = self._before is None or self._before.is_changed
+            self._unchanged = self._before == self._record and not is_changed
 
     def _reread(
         self, requests: Iterable[Request] | AsyncIterator[Request]
