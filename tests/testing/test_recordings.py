@@ -152,10 +152,10 @@ async def test_an_error_and_a_cut_stream_are_replayed(
 async def test_a_failure_of_the_setup_is_not_stored(
     options: dict[str, Any], simulator: Simulator, path: Path, mode: RecordingMode
 ) -> None:
-    """Refused connections and keys are sent again, after their retries, in streams too; what else was asked stays."""
+    """Refused connections and keys are sent again, after their retries, in streams too."""
     setup: list[tuple[Fault, type[ProviderError]]] = [(Fault("refuse"), ProviderConnectionError)]
     setup += [(Fault("status", code=code), AuthenticationError) for code in (401, 403)]
-    async with AsyncLLM(**(options | {"num_retries": 1, "retry_min_wait": 0.001})) as llm:
+    async with AsyncLLM(**options, num_retries=1) as llm:
         for fault, error in setup:
             simulator.faults(fault)
             with recorded(path, mode) as recording:
@@ -175,7 +175,7 @@ async def test_a_failure_of_the_setup_is_not_stored(
 async def test_other_errors_are_stored(options: dict[str, Any], simulator: Simulator, path: Path, code: int) -> None:
     """A test that asks for them gets them again."""
     simulator.faults(Fault("status", code=code))
-    async with AsyncLLM(**(options | {"num_retries": 0})) as llm:
+    async with AsyncLLM(**options, num_retries=0) as llm:
         for added in (1, 0):
             with recorded(path) as recording, pytest.raises(ProviderError) as caught:
                 await llm.acompletion("hi")
