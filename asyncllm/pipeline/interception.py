@@ -13,10 +13,12 @@ class Interceptor(Protocol):
     """Stands before the transports of all clients of the process.
 
     Attributes:
-        replays: Whether it answers calls itself: they need no key, and retries do not wait.
+        replays: Whether it answers calls itself: retries do not wait.
+        needs_keys: Whether a call without a key fails before it is reached.
     """
 
     replays: bool
+    needs_keys: bool
 
     def wrap(self, transport: Transport) -> Transport:
         """Return a transport that is used instead of another."""
@@ -38,6 +40,11 @@ def intercepted(transport: Transport) -> Transport:
 def is_replaying() -> bool:
     """Return whether calls are answered without a provider."""
     return _Current.interceptor is not None and _Current.interceptor.replays
+
+
+def needs_keys() -> bool:
+    """Return whether a call without a key fails before it is sent."""
+    return _Current.interceptor is None or _Current.interceptor.needs_keys
 
 
 @contextmanager

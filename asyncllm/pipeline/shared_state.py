@@ -21,7 +21,7 @@ from ..models import ModelInfo, needs_key, resolve_provider
 from ..threads import run_in_own_thread
 from ..transports.base import NO_KEY, Connection, Transport
 from .endpoint import Endpoint, configured_model_info, connection_options
-from .interception import is_replaying
+from .interception import needs_keys
 from .pipeline import Counters, Pipeline
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class SharedState:
             # Without any, litellm would look for one in the environment by itself: for the provider's own key, which
             # must not go to another endpoint, or for one that an endpoint without keys does not need.
             secret = NO_KEY
-        if secret is None and is_replaying():
+        if secret is None and not needs_keys():
             secret = NO_KEY
         if secret is None and needs_key(config.provider) and not _signs_in_otherwise(config.provider):
             raise AuthenticationError(

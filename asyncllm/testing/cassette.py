@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from .. import errors
 from ..cache.fingerprint import endpoint_identity
-from ..errors import AsyncLLMError, RecordingError
+from ..errors import AsyncLLMError, AuthenticationError, ProviderConnectionError, RecordingError
 from ..narrowing import is_mapping, mapping_or_empty
 from ..parameters import WITHOUT_EFFECT
 from ..transports.base import Call
@@ -127,6 +127,8 @@ class Cassette:
             return RecordingError(f"{what}, which is empty.", hint=hint)
         if _text(request) in self._unused:
             return RecordingError(f"{what} as often as it is sent.", hint=hint)
+        if any({**one.request, "endpoint": request.get("endpoint")} == request for one in self.interactions):
+            hint = "Only the endpoint differs: set the base_url that it was recorded with, or record it anew."
         return RecordingError(f"{what}; the nearest one:\n{self._difference(request)}\n", hint=hint)
 
     def _difference(self, request: Mapping[str, object]) -> str:
@@ -143,6 +145,28 @@ class Cassette:
         lines = [_HEAD, *(line for one in interactions for line in one.lines())]
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         self.path.write_text(text, encoding="utf-8")
+
+
+def without_setup_failures(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """Return interactions without the calls that ended because no connection was made, or the key was refused.
+
+    Errors that an answer to the same messages follows are kept: a retry or a fallback needs them.
+    """
+    unanswered: dict[str, list[Interaction]] = {}
+    for one in interactions:
+        errors_since = unanswered.setdefault(json.dumps(one.request.get("messages")), [])
+        if one.error is None:
+            errors_since.clear()
+        else:
+            errors_since.append(one)
+    dropped = {id(one) for those in unanswered.values() if those and _is_setup_failure(those[-1]) for one in those}
+    return [one for one in interactions if id(one) not in dropped]
+
+
+def _is_setup_failure(interaction: Interaction) -> bool:
+    error = rebuilt_error(interaction.error or {}, waits=True)
+    never_sent = isinstance(error, ProviderConnectionError) and not error.request_sent
+    return never_sent or isinstance(error, AuthenticationError)
 
 
 def request_of(call: Call, *, stream: bool) -> dict[str, object]:

@@ -17,7 +17,16 @@ from ..errors import AsyncLLMError, RecordingError
 from ..pipeline.interception import intercepting
 from ..transports.base import Answer, Call, ChunkStream, Connection, Transport
 from ..transports.litellm.importing import model_response
-from .cassette import Cassette, Interaction, kept_headers, plain_answer, plain_error, rebuilt_error, request_of
+from .cassette import (
+    Cassette,
+    Interaction,
+    kept_headers,
+    plain_answer,
+    plain_error,
+    rebuilt_error,
+    request_of,
+    without_setup_failures,
+)
 
 RecordingMode = Literal["once", "none", "new", "all"]
 """`once`: record where there is no file, else replay; `none`: replay; `new`: replay, and record what is missing; `all`:
@@ -32,6 +41,7 @@ class Recording:
 
     Attributes:
         replays: Whether calls may be answered from the file.
+        needs_keys: Whether a call without a key fails.
         played: How many were.
         added: How many were recorded.
 
@@ -56,13 +66,15 @@ class Recording:
             raise ValueError(f"mode is one of {', '.join(_MODES)}, not {mode!r}")
         exists = path.is_file()
         if mode == "none" and not exists:
-            raise RecordingError(f"there is no recording {path}.", hint=f"{option.format('once')} makes it.")
+            raise RecordingError(f"there is no recording {path}.", hint=f"Locally, {option.format('once')} makes it.")
         self.replays = mode != "all" and exists
+        self.needs_keys = not self.replays
         self.played = 0
         self.added = 0
         self.timings = timings
         self._hint = (
-            f"Record it: {option.format('new')} adds what is missing, {option.format('all')} records everything anew."
+            f"Record it{' locally' if mode == 'none' else ''}: {option.format('new')} adds what is missing, "
+            f"{option.format('all')} records everything anew."
         )
         self._records = mode in ("new", "all") or not exists
         self._cassette = Cassette.load(path) if self.replays else Cassette(path)
@@ -94,9 +106,19 @@ class Recording:
             self.added += 1
 
     def save(self) -> None:
-        """Write what was recorded."""
-        if self._new:
-            self._cassette.save([*self._cassette.interactions, *self._new])
+        """Write what was recorded, without calls that ended in a failure of the set-up."""
+        kept = without_setup_failures(self._new)
+        self.added = len(kept)
+        if kept:
+            self._cassette.save([*self._cassette.interactions, *kept])
+
+    def error_of(self, found: Interaction) -> AsyncLLMError | None:
+        """Return the error of a recorded interaction, with a note of the file; None when there is none."""
+        if found.error is None:
+            return None
+        error = rebuilt_error(found.error, waits=self.timings)
+        error.add_note(f"(replayed from {self._cassette.path})")
+        return error
 
 
 @contextmanager
@@ -104,7 +126,8 @@ def recorded(path: str | Path, mode: RecordingMode = "once", *, timings: bool = 
     """Record the calls of a block to a file, or replay them from it; those of all clients of the process.
 
     Calls are matched by what the provider would see, and by its endpoint; equal ones are replayed in their order.
-    Errors are recorded as well, so that retries are replayed. Keys are not.
+    Errors are recorded as well, so that retries are replayed; calls that end because no connection was made or the key
+    was refused are not. Keys are not.
 
     Args:
         path: The file, JSON Lines; its folder is made.
@@ -160,6 +183,7 @@ class _Forbidding:
     """Refuses calls that would leave this machine."""
 
     replays = False
+    needs_keys = False
 
     def wrap(self, transport: Transport) -> Transport:
         return _LoopbackTransport(transport)
@@ -238,7 +262,7 @@ class _RecordedTransport(_Passing):
         if found is not None:
             if not found.chunks:
                 await self._replayed_wait(found)
-            return _ReplayedStream(found, timings=self._recording.timings)
+            return _ReplayedStream(found, self._recording)
         take = _Take(self._recording, call, request)
         try:
             stream = await self._inner.open_stream(call)
@@ -250,8 +274,8 @@ class _RecordedTransport(_Passing):
     async def _replayed_wait(self, found: Interaction) -> None:
         """Wait as long as the provider took, where waits are replayed; raise the error that was recorded."""
         await anyio.sleep(found.elapsed_s if self._recording.timings else 0.0)
-        if found.error is not None:
-            raise rebuilt_error(found.error, waits=self._recording.timings)
+        if (error := self._recording.error_of(found)) is not None:
+            raise error
 
 
 class _Take:
@@ -317,19 +341,19 @@ class _StreamTake:
 class _ReplayedStream:
     """A stream that was recorded."""
 
-    def __init__(self, found: Interaction, *, timings: bool) -> None:
+    def __init__(self, found: Interaction, recording: Recording) -> None:
         self.headers = found.headers
         self.build_response: Callable[[dict[str, object]], object] | None = model_response
         self._found = found
-        self._timings = timings
+        self._recording = recording
         self._chunks = iter(found.chunks)
 
     async def read(self, timeout_s: float) -> Sequence[dict[str, object]]:
         for waited_s, chunk in self._chunks:
-            await anyio.sleep(waited_s if self._timings else 0.0)
+            await anyio.sleep(waited_s if self._recording.timings else 0.0)
             return [chunk]
-        if self._found.error is not None:
-            raise rebuilt_error(self._found.error, waits=self._timings)
+        if (error := self._recording.error_of(self._found)) is not None:
+            raise error
         return []
 
     async def aclose(self) -> None:

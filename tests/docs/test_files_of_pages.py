@@ -20,7 +20,7 @@ def save_files(page: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "config", "passed"), [("first-hour.md", CONFIG, 1), ("guides/testing.md", REAL, 3)], ids=["hour", "guide"]
+    ("page", "config", "passed"), [("first-hour.md", CONFIG, 1), ("guides/testing.md", REAL, 4)], ids=["hour", "guide"]
 )
 def test_the_files_of_a_page_pass(
     page: str, config: str, passed: int, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch

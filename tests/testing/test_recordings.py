@@ -12,9 +12,18 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from asyncllm import AsyncLLM, ProviderError, RateLimitError, RecordingError, StreamInterruptedError
+from asyncllm import (
+    AsyncLLM,
+    AuthenticationError,
+    ProviderConnectionError,
+    ProviderError,
+    RateLimitError,
+    RecordingError,
+    StreamInterruptedError,
+    load_config,
+)
 from asyncllm.simulator import Fault, Simulator
-from asyncllm.testing import no_provider_calls, recorded
+from asyncllm.testing import RecordingMode, no_provider_calls, recorded
 from tests.support.secrets import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +125,8 @@ async def test_an_error_and_a_cut_stream_are_replayed(
 ) -> None:
     """With their class, message and what had come; a wait that the provider asked for is not waited."""
 
+    notes: list[list[str]] = []
+
     async def fail(options: dict[str, Any]) -> list[str]:
         async with AsyncLLM(**options) as llm:
             with pytest.raises(RateLimitError) as caught:
@@ -124,6 +135,7 @@ async def test_an_error_and_a_cut_stream_are_replayed(
                 await llm.stream("there", num_retries=0).collect()
             assert isinstance(cut.value, StreamInterruptedError)
             assert cut.value.partial is not None
+            notes.append(getattr(caught.value, "__notes__", []))
             return [caught.value.message, cut.value.message, cut.value.partial.text]
 
     simulator.faults(
@@ -133,6 +145,75 @@ async def test_an_error_and_a_cut_stream_are_replayed(
         first = await fail(options)
     with recorded(path):
         assert await fail(offline) == first
+    assert notes == [[], [f"(replayed from {path})"]]
+
+
+@pytest.mark.parametrize("mode", ["once", "new"])
+async def test_a_failure_of_the_setup_is_not_stored(
+    options: dict[str, Any], simulator: Simulator, path: Path, mode: RecordingMode
+) -> None:
+    """Refused connections and keys are sent again, after their retries, in streams too."""
+    setup: list[tuple[Fault, type[ProviderError]]] = [(Fault("refuse"), ProviderConnectionError)]
+    setup += [(Fault("status", code=code), AuthenticationError) for code in (401, 403)]
+    async with AsyncLLM(**options, num_retries=1) as llm:
+        for fault, error in setup:
+            simulator.faults(fault)
+            with recorded(path, mode) as recording:
+                with pytest.raises(error):
+                    await llm.acompletion("hi")
+                with pytest.raises(error):
+                    await llm.stream("hi").collect()
+            assert recording.added == 0
+        assert not await anyio.Path(path).exists()
+        simulator.faults()
+        with recorded(path, mode) as recording:
+            await llm.acompletion("hi")
+        assert recording.added == 1
+
+
+@pytest.mark.parametrize("code", [400, 429, 500])
+async def test_other_errors_are_stored(options: dict[str, Any], simulator: Simulator, path: Path, code: int) -> None:
+    """A test that asks for them gets them again."""
+    simulator.faults(Fault("status", code=code))
+    async with AsyncLLM(**options, num_retries=0) as llm:
+        for added in (1, 0):
+            with recorded(path) as recording, pytest.raises(ProviderError) as caught:
+                await llm.acompletion("hi")
+            assert (recording.added, caught.value.status_code) == (added, code)
+    assert simulator.seen.requests == 1
+
+
+async def test_a_failure_of_the_setup_before_a_fallback_is_stored(
+    options: dict[str, Any], simulator: Simulator, path: Path
+) -> None:
+    """The replay takes the same way."""
+    simulator.faults(Fault("status", code=401, model="first"))
+    used = []
+    config = path.with_name("config.toml")
+    config.parent.mkdir()
+    options = {name: value for name, value in options.items() if name not in ("model", "base_url")}
+    text = f'[llm]\nmodel = "openai/first"\nbase_url = "{simulator.url}"\nfallbacks = ["second"]\n'
+    config.write_text(f'{text}[llm.second]\nmodel = "openai/second"\n')
+    async with AsyncLLM(load_config(path=config, **options)) as llm:
+        for _ in range(2):
+            with recorded(path):
+                answer = await llm.acompletion("hi")
+            used.append([attempt.status_code for attempt in answer.record.attempts])
+    assert used == [[401, None], [401, None]]
+    assert simulator.seen.requests == 2
+
+
+async def test_only_the_endpoint_differs(options: dict[str, Any], path: Path) -> None:
+    """The remedy is the endpoint, not a recording; of `none`, a recording elsewhere."""
+    async with AsyncLLM(**options) as llm:
+        with recorded(path):
+            await llm.acompletion("hi")
+        with recorded(path, mode="none"), pytest.raises(RecordingError, match='Record it locally: mode="new"'):
+            await llm.acompletion("there")
+    async with AsyncLLM(**(options | ELSEWHERE)) as llm:
+        with recorded(path), pytest.raises(RecordingError, match="set the base_url") as caught:
+            await llm.acompletion("hi")
+    assert "mode=" not in str(caught.value)
 
 
 async def test_a_request_that_is_not_recorded(options: dict[str, Any], path: Path) -> None:
@@ -229,3 +310,14 @@ async def test_real_calls_can_be_forbidden(options: dict[str, Any], simulator: S
             await llm.acompletion("hi")
             await embedded.acompletion("hi")
     assert simulator.seen.requests == 1
+
+
+async def test_calls_without_a_key_are_forbidden_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than refused for want of a key, which is what a call outside of the block gets."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    with no_provider_calls(), pytest.raises(RecordingError, match="was about to be sent"):
+        async with AsyncLLM(model="anthropic/claude-sonnet-4-5") as llm:
+            await llm.acompletion("hi")
+    async with AsyncLLM(model="anthropic/claude-sonnet-4-5") as llm:
+        with pytest.raises(AuthenticationError, match="there is no key"):
+            await llm.acompletion("hi")
