@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_ta
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
 from .model import ConfigContext, LLMConfig
 from .precedence import ARGUMENTS, Entry, Merged, Source, merge, provider_of
-from .provenance import ARGUMENT, shown_path
+from .provenance import ARGUMENT, Origin, shown_path
 from .sources import Sources, checked, read_sources
 
 if TYPE_CHECKING:
@@ -133,6 +133,16 @@ class Profiles:
             raise config_error(mistakes)
         context = ConfigContext(name, self, self._environment, merged.origins, merged.withheld)
         return LLMConfig.model_validate(merged.values, context=context)
+
+    def check_fallbacks(self, profile: str, fallbacks: Sequence[str], origin: Origin) -> None:
+        """Raise if fallbacks of a profile are unknown, or the profile itself.
+
+        Raises:
+            ConfigError: They are; the message lists every mistake.
+        """
+        mistakes = [*wrong_fallbacks(profile, Entry(list(fallbacks), origin, ARGUMENTS), self._sources)]
+        if mistakes:
+            raise config_error(mistakes)
 
     def _merged(self, name: str, arguments: Source | None = None) -> Merged:
         base = self._sources.base
