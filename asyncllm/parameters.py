@@ -113,6 +113,7 @@ _MISSPELT = 0.8
 # Passed to litellm, these would defeat the SDK's own retries, limits or accounting.
 _REFUSED = {
     "api_base": "set base_url in the profile, or AsyncLLM(base_url=...)",
+    "fallbacks": "name profiles of the config.toml, in a profile or by with_options(fallbacks=[...])",
     "max_retries": "set num_retries",
     "messages": "pass messages as the first argument",
     "response_model": "for a typed answer, call extract(response_model, messages)",

@@ -101,6 +101,7 @@ def test_names_of_servers_and_of_litellm_are_accepted(name: str) -> None:
     ("name", "remedy"),
     [
         ("api_base", "set base_url in the profile, or AsyncLLM(base_url=...)"),
+        ("fallbacks", "name profiles of the config.toml, in a profile or by with_options(fallbacks=[...])"),
         ("max_retries", "set num_retries"),
         ("messages", "pass messages as the first argument"),
         ("response_model", "for a typed answer, call extract(response_model, messages)"),
@@ -113,7 +114,7 @@ def test_a_name_with_a_replacement_is_refused_with_it(name: str, remedy: str) ->
     assert refusal(name) == f"{name!r} is not a parameter of a call: {remedy}."
 
 
-@pytest.mark.parametrize("name", ["api_key", "base_url", "max_concurrency", "fallbacks", "timeout"])
+@pytest.mark.parametrize("name", ["api_key", "base_url", "max_concurrency", "timeout"])
 def test_an_option_of_the_client_is_refused(name: str) -> None:
     """A field of the profile is an option of the client, unless a call can override it."""
     assert refusal(name) == (

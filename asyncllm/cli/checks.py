@@ -232,7 +232,7 @@ def _account(profile: str, config: LLMConfig) -> Check:
         "rate limits",
         "skip",
         f"{what} are not known without a call",
-        "answer.record.rate_limits has what the provider declares; docs/which-limits.md says which to set.",
+        "Set requests_per_minute and tokens_per_minute to them: answer.record.rate_limits has the provider's headers.",
     )
 
 

@@ -10,7 +10,7 @@ from .checks import facts, how_read, resolved_model, retirement
 from .options import ProfileArgument
 from .settings import Settings, command
 from .terminal.exit_codes import DONE
-from .terminal.output import grid, show_section, write, write_json
+from .terminal.output import grid, note, show_section, write, write_json
 
 if TYPE_CHECKING:
     from .. import LLMConfig
@@ -35,6 +35,8 @@ def run(
         write_json(_as_data(profiles, configs))
         return DONE
     write(f"{source_of(profiles)}\n")
+    for unread in profiles.unread_tables.values():
+        note(unread)
     for config in configs:
         _show(config, everything)
     if not everything:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import ConfigError, nearest
@@ -37,12 +37,14 @@ class Tables:
         profiles: The fields of each `[llm.NAME]`, in the order of the file.
         mistakes: Tables that cannot be profiles.
         absence: Why there is no `[llm]`, for an error message; empty when there is one.
+        unread: The names of tables `[profiles.NAME]`, as other tools have them, each with the remedy.
     """
 
     base: Mapping[str, object]
     profiles: Mapping[str, Mapping[str, object]]
     mistakes: tuple[Mistake, ...] = ()
     absence: str = ""
+    unread: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def find_config_file(path: str | Path | None, variables: Mapping[str, str]) -> Path | None:
@@ -88,7 +90,7 @@ def read_tables(path: Path) -> Tables:
         problem = f"{shown_path(path)} is not valid TOML: {message[:1].lower()}{message[1:]}."
         hint = next((hint for start, hint in _TOML_HINTS.items() if message.startswith(start)), None)
     else:
-        return _tables(document["llm"], path) if "llm" in document else Tables({}, {}, absence=_absence(document))
+        return _of_document(document, path)
     # Outside the except block: the original error holds the text of the file, keys included.
     raise ConfigError(problem, hint=hint)
 
@@ -106,6 +108,19 @@ def _search_path(directory: Path) -> list[Path]:
             return path
     # Without a root nothing bounds the search, and a file far above would be another project's.
     return [directory]
+
+
+def _of_document(document: Mapping[str, object], path: Path) -> Tables:
+    others = document.get("profiles")
+    names = [name for name, value in others.items() if is_mapping(value)] if is_mapping(others) else []
+    headers = {name: _header(name) for name in names}
+    unread = {
+        name: f"{header.replace('llm', 'profiles', 1)} is not read; did you mean {header}?"
+        for name, header in headers.items()
+    }
+    if "llm" in document:
+        return replace(_tables(document["llm"], path), unread=unread)
+    return Tables({}, {}, absence=next(iter(unread.values()), None) or _absence(document), unread=unread)
 
 
 def _tables(llm: object, path: Path) -> Tables:

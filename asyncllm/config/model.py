@@ -175,7 +175,7 @@ class LLMConfig(Fields):
         Arguments apply to them too, except those that say where requests go. Their own fallbacks are not followed.
 
         Raises:
-            ConfigError: There is no file to look the profiles up in, or one of them is invalid.
+            ConfigError: There is no file to look the profiles up in, or one of them is unknown or invalid.
         """
         if not self.fallbacks:
             return ()
@@ -184,8 +184,9 @@ class LLMConfig(Fields):
             raise ConfigError(
                 f"{self._where('fallbacks')} names profiles of a config.toml, and this configuration was made "
                 "without one.",
-                hint="Put the profiles into a config.toml, and use the first: AsyncLLM(profile).",
+                hint="Write a table [llm.NAME] in a config.toml for each model, and use the first: AsyncLLM(NAME).",
             )
+        profiles.check_fallbacks(self.profile or "", self.fallbacks, self.provenance["fallbacks"])
         given = [key for key, origin in self.provenance.items() if origin == ARGUMENT and key in SHARED_WITH_FALLBACKS]
         options: Any = {key: getattr(self, key) for key in given}
         return tuple(profiles.config(name, **options) for name in self.fallbacks)

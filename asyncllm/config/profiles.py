@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, nearest
@@ -15,7 +16,7 @@ from .files import DEFAULT_PROFILE, FILE_NAME, Tables, find_config_file, read_ta
 from .mistakes import EXAMPLE_MODEL, Mistake, config_error, contradictions
 from .model import ConfigContext, LLMConfig
 from .precedence import ARGUMENTS, Entry, Merged, Source, merge, provider_of
-from .provenance import ARGUMENT, shown_path
+from .provenance import ARGUMENT, Origin, shown_path
 from .sources import Sources, checked, read_sources
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def load_profiles(path: str | Path | None = None, env: Mapping[str, str] | None 
     file = find_config_file(path, os.environ if env is None else env)
     environment = Environment(env, (file.parent if file else Path.cwd()) / ".env")
     tables = read_tables(file) if file else Tables({}, {})
-    return Profiles(read_sources(tables, file, environment), file, environment, tables.absence)
+    return Profiles(read_sources(tables, file, environment), file, environment, tables.absence, tables.unread)
 
 
 class Profiles:
@@ -89,12 +90,21 @@ class Profiles:
         names: The names of the profiles; `default` is one of them when `[llm]` has a model, or when there is no other.
         mistakes: Everything that is wrong with any of them, except a missing model, which an argument may still set.
         ignored_variables: The variables `LLM_...` that set nothing, each with the one it may be a misspelling of.
+        unread_tables: The names of tables `[profiles.NAME]`, which make no profiles, each with the remedy.
     """
 
-    def __init__(self, sources: Sources, file: Path | None, environment: Environment, absence: str = "") -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        file: Path | None,
+        environment: Environment,
+        absence: str = "",
+        unread: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._sources = sources
         self._environment = environment
         self._absence = absence
+        self.unread_tables = unread
         self.source = file
         self.ignored_variables = sources.ignored
         has_default = len(sources.own) == 1 or "model" in self._merged(DEFAULT_PROFILE).entries
@@ -124,6 +134,16 @@ class Profiles:
         context = ConfigContext(name, self, self._environment, merged.origins, merged.withheld)
         return LLMConfig.model_validate(merged.values, context=context)
 
+    def check_fallbacks(self, profile: str, fallbacks: Sequence[str], origin: Origin) -> None:
+        """Raise if fallbacks of a profile are unknown, or the profile itself.
+
+        Raises:
+            ConfigError: They are; the message lists every mistake.
+        """
+        mistakes = [*wrong_fallbacks(profile, Entry(list(fallbacks), origin, ARGUMENTS), self._sources)]
+        if mistakes:
+            raise config_error(mistakes)
+
     def _merged(self, name: str, arguments: Source | None = None) -> Merged:
         base = self._sources.base
         if name != DEFAULT_PROFILE:
@@ -132,9 +152,12 @@ class Profiles:
 
     def _unknown(self, name: str) -> Mistake:
         if self.source is None:
-            return Mistake("configuration:", f'there is no profile "{name}", because no {FILE_NAME} was found')
+            absence = f'there is no profile "{name}", because no {FILE_NAME} was found{_as_model(name)}'
+            return Mistake("configuration:", absence)
+        if name in self.unread_tables:
+            return Mistake(f"{shown_path(self.source)}:", self.unread_tables[name])
         meant = nearest(name, self.names)
-        suggestion = f"; did you mean {meant}?" if meant else ""
+        suggestion = f"; did you mean {meant}?" if meant else _as_model(name)
         have = f'has no profile "{name}", only {", ".join(self.names)}{suggestion}'
         return Mistake(f"{shown_path(self.source)}:", have)
 
@@ -152,6 +175,16 @@ class Profiles:
             f"no model is set, and no {FILE_NAME} was found: create one with [llm] and {example}, set LLM_MODEL, "
             "or pass model= as an argument",
         )
+
+
+def _as_model(name: str) -> str:
+    """Return how to name a model, for what may be one and was given as a profile; empty for any other name."""
+    if "/" not in name:
+        try:
+            provider_of(name)
+        except ConfigError:
+            return ""
+    return f'; a model is named AsyncLLM(model="{name}")'
 
 
 def _is_the_model(mistake: Mistake) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from .admission import Admission, admit, admit_at_once
 from .budget import Budget
 from .provider_limits import ProviderLimits, Reason, account_name, shared_provider_limits
+from .refusals import refusal_remedy
 from .slots import Slots
 from .tenants import TenantLimits, TenantStats
 from .waiter import Needs, Waiter
@@ -28,5 +29,6 @@ __all__ = [
     "account_name",
     "admit",
     "admit_at_once",
+    "refusal_remedy",
     "shared_provider_limits",
 ]

@@ -75,21 +75,45 @@ class Refusals:
             )
 
 
+def refusal_remedy(error: RateLimitError, rates: Mapping[str, float], *, is_adaptive: bool) -> str:
+    """Return the remedy for a 429 that ends a call.
+
+    Args:
+        error: The refusal.
+        rates: The configured rates, by the names of their fields.
+        is_adaptive: Whether the adaptive control is asked for, which a configured rate replaces.
+    """
+    if too_high := _too_high(rates, error.rate_limits):
+        return f"{too_high} Lower it."
+    if rates:
+        return f"Lower {' or '.join(rates)}, or leave it out and set adaptive = true, which finds the limit."
+    if is_adaptive:
+        return "Come back later, or ask the provider for a higher limit."
+    return "Set requests_per_minute or tokens_per_minute to the account's limit, or adaptive = true, which finds it."
+
+
 def _explanation(rates: Mapping[str, float], headers: Mapping[str, str], count: int) -> str | None:
     """Return why configured rates do not prevent 429s; None where the provider declares that it allows as much."""
-    declared = {name: _declared(headers, name.removesuffix("_per_minute")) for name in rates}
-    for name, rate in rates.items():
-        limit = declared[name]
-        if limit is not None and rate > limit[1]:
-            return f"{name} = {rate:.15g} is more than the provider's limit: its headers say {limit[0]}."
-    if all(limit is not None for limit in declared.values()):
+    if too_high := _too_high(rates, headers):
+        return too_high
+    if all(_declared(headers, name) is not None for name in rates):
         return None
     shown = " and ".join(f"{name} = {rate:.15g}" for name, rate in rates.items())
     return f"{count} requests within a minute were refused with 429 at {shown}: the provider allows less."
 
 
-def _declared(headers: Mapping[str, str], kind: str) -> tuple[int, int] | None:
-    """Return the limit that headers declare, and the most that it may be in a minute; None without one."""
+def _too_high(rates: Mapping[str, float], headers: Mapping[str, str]) -> str | None:
+    """Return which configured rate exceeds what headers declare, as a sentence."""
+    for name, rate in rates.items():
+        limit = _declared(headers, name)
+        if limit is not None and rate > limit[1]:
+            return f"{name} = {rate:.15g} is more than the provider's limit: its headers say {limit[0]}."
+    return None
+
+
+def _declared(headers: Mapping[str, str], rate: str) -> tuple[int, int] | None:
+    """Return the limit that headers declare for a rate, and the most that it may be in a minute; None without one."""
+    kind = rate.removesuffix("_per_minute")
     text = headers.get(f"x-ratelimit-limit-{kind}") or headers.get(f"anthropic-ratelimit-{kind}-limit") or ""
     if not (text.isascii() and text.isdigit()) or not int(text):
         return None

@@ -24,7 +24,7 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
-from ..limits import Admission, Needs, admit, admit_at_once
+from ..limits import Admission, Needs, admit, admit_at_once, refusal_remedy
 from ..messages import Request
 from ..models import estimate_tokens
 from ..transports.base import NO_KEY, Answer, Call, ChunkStream
@@ -318,6 +318,9 @@ class CallRun:
         self.record.complete_error(error, endpoint.profile)
         if isinstance(error, AuthenticationError) and endpoint.connection.api_key in (None, NO_KEY):
             error.hint = self._pipeline.config.key_advice()
+        elif isinstance(error, RateLimitError):
+            is_adaptive = bool(self._pipeline.config.adaptive) or self._policy is not None
+            error.hint = refusal_remedy(error, endpoint.limits.rates, is_adaptive=is_adaptive)
 
     def _failed(self, error: AsyncLLMError) -> None:
         record = self.record

@@ -45,6 +45,12 @@ def test_values_and_origins(run: Run, config: Path, monkeypatch: pytest.MonkeyPa
     assert "top_p" not in lines
 
 
+def test_tables_that_are_not_read(run: Run, config: Path) -> None:
+    """A table `[profiles.NAME]` makes no profile, which is said."""
+    config.write_text(config.read_text() + '[profiles.slow]\nmodel = "openai/gpt-5"\n')
+    assert run("profiles").err == "[profiles.slow] is not read; did you mean [llm.slow]?\n"
+
+
 def test_secrets_are_masked(run: Run, config: Path, secret_key: str) -> None:
     """A key shows as asterisks, in both forms."""
     for arguments in (["--all"], ["--json"]):

@@ -120,3 +120,12 @@ def test_a_model_or_a_configuration_among_fallbacks(project: Project) -> None:
     assert project.error(fallbacks=wrong) == (
         "argument: fallbacks (entry 1) must be the name of a profile, whose table sets the model and all else."
     )
+
+
+def test_fallbacks_of_a_view(project: Project) -> None:
+    """They are profiles of the same file; the error for a model says how it becomes one."""
+    project.write('[llm.mini]\nmodel = "simulated/a"\n[llm.claude]\nmodel = "simulated/b"\n')
+    client = AsyncLLM("mini")
+    assert client.with_options(fallbacks=["claude"]).config.fallbacks == ("claude",)
+    with pytest.raises(ConfigError, match=r"is not a profile; write a table for that model, such as \[llm\.backup\]"):
+        client.with_options(fallbacks=["simulated/c"])

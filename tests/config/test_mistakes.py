@@ -197,6 +197,25 @@ def test_a_profile_without_a_file(project: Project) -> None:
     assert project.error("fast") == 'configuration: there is no profile "fast", because no config.toml was found.'
 
 
+@pytest.mark.parametrize("name", ["simulated/demo", "gpt-4o-mini"])
+@pytest.mark.parametrize("text", [None, MODEL], ids=["without a file", "with one"])
+def test_a_model_in_the_place_of_a_profile(project: Project, name: str, text: str | None) -> None:
+    """The error says how a model is named."""
+    if text is not None:
+        project.write(text)
+    assert project.error(name).endswith(f'; a model is named AsyncLLM(model="{name}").')
+
+
+@pytest.mark.parametrize("text", ["", MODEL], ids=["no profile", "another"])
+def test_tables_named_profiles(project: Project, text: str) -> None:
+    """The error shows the table to write instead."""
+    project.write(text + '[profiles.fast]\nmodel = "openai/gpt-5-mini"\n')
+    said = "config.toml: [profiles.fast] is not read; did you mean [llm.fast]?"
+    assert project.error("fast") == said
+    if not text:
+        assert project.error() == said
+
+
 def test_nothing_configured_at_all(project: Project) -> None:
     """Without file, variable and argument the message shows the three ways to name a model."""
     assert project.error() == (

@@ -70,6 +70,38 @@ async def test_the_429s_of_a_call_are_seen(
     assert not events(caplog, "limits.rate_too_high")
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("rates", "remedy"),
+    [
+        (
+            {"requests_per_minute": 60_000},
+            "requests_per_minute = 60000 is more than the provider's limit: its headers say 600. Lower it.",
+        ),
+        (
+            {"tokens_per_minute": 60_000},
+            "Lower tokens_per_minute, or leave it out and set adaptive = true, which finds the limit.",
+        ),
+        ({"adaptive": True}, "Come back later, or ask the provider for a higher limit."),
+        (
+            {},
+            "Set requests_per_minute or tokens_per_minute to the account's limit, or adaptive = true, which finds it.",
+        ),
+    ],
+    ids=["too high", "not known to be", "adaptive", "none"],
+)
+async def test_the_error_of_a_call_has_the_remedy(
+    options: dict[str, Any], simulator: Simulator, rates: dict[str, Any], remedy: str
+) -> None:
+    """It depends on what is configured, and on what the provider declares."""
+    simulator.limits(Limit(per_minute=600))
+    simulator.faults(Fault("status", code=429, retry_after=0.001, retry_after_form="ms"))
+    async with AsyncLLM(**options, **rates, num_retries=0) as llm:
+        with pytest.raises(RateLimitError) as caught:
+            await llm.acompletion("hi")
+    assert caught.value.hint == remedy
+
+
 def test_a_storm_is_one_event_a_second(caplog: pytest.LogCaptureFixture) -> None:
     """Each event has the number of 429s since the one before."""
     clock = Clock()

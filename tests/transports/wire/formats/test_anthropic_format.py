@@ -170,6 +170,7 @@ def test_what_is_left_to_litellm(params: dict[str, Any], messages: Any, reason: 
 @pytest.mark.parametrize(
     ("model", "params", "dropped"),
     [
+        ("claude-sonnet-4-5", {"response_format": {"type": "json_object"}}, ("response_format",)),
         ("claude-sonnet-4-5", {"seed": 1, "temperature": 0, "n": 1}, ("seed",)),
         ("claude-sonnet-4-5", {"n": 2, "logprobs": True}, ("n", "logprobs")),
         ("claude-opus-4-7", {"temperature": 0.2, "top_p": 1, "top_k": 3}, ("temperature", "top_p", "top_k")),

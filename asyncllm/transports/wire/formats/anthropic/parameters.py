@@ -104,6 +104,8 @@ def _map_format(params: Mapping[str, object], capabilities: Capabilities, mapped
         raise UnservedError("litellm derives the schema of a class given as response_format")
     schema = _schema_in(value)
     if schema is None:
+        if value.get("type") == "json_object":
+            mapped.dropped.append("response_format")  # the API has no JSON mode
         return
     if capabilities.has_schemas:
         mapped.sent["output_format"] = {"type": "json_schema", "schema": output_schema(schema)}
