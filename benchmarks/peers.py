@@ -29,6 +29,11 @@ class Peer:
     arguments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def process(self) -> tuple[str, ...]:
+        """What tells its process from others: those that call another format have the same name in tables."""
+        return (self.name, *self.arguments)
+
 
 OURS = Peer("asyncllm", "asyncllm_sdk", None)
 OURS_LITELLM = Peer("asyncllm, litellm transport", "asyncllm_sdk", None, arguments=("litellm",))

@@ -149,12 +149,12 @@ def run_snippet(peer: Peer, code: str) -> dict[str, Any]:
 
 
 @contextmanager
-def workers(peers: Sequence[Peer]) -> Iterator[dict[str, Worker]]:
-    """Start workers that live for the whole run, by the name of their peer."""
-    started: dict[str, Worker] = {}
+def workers(peers: Sequence[Peer]) -> Iterator[dict[tuple[str, ...], Worker]]:
+    """Start workers that live for the whole run, by the process of their peer."""
+    started: dict[tuple[str, ...], Worker] = {}
     try:
         for peer in peers:
-            started[peer.name] = Worker(peer)
+            started[peer.process] = Worker(peer)
         yield started
     finally:
         for worker in started.values():

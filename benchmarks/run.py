@@ -21,11 +21,13 @@ class Bench:
 
     Args:
         provider: Who answers.
-        kept: The workers, by the name of their peer.
+        kept: The workers, by the process of their peer.
         tls: Who answers over TLS, and the certificate to trust.
     """
 
-    def __init__(self, provider: Provider, kept: dict[str, Worker], tls: tuple[Provider, Path] | None) -> None:
+    def __init__(
+        self, provider: Provider, kept: dict[tuple[str, ...], Worker], tls: tuple[Provider, Path] | None
+    ) -> None:
         self._provider = provider
         self._kept = kept
         self._tls = tls
@@ -68,7 +70,7 @@ class Bench:
             with Worker(peer) as worker:
                 figures = worker.ask(scenario.command, self._provider.url)
         else:
-            figures = self._kept[peer.name].ask(scenario.command, self._provider.url)
+            figures = self._kept[peer.process].ask(scenario.command, self._provider.url)
         after = self._provider.seen()
         sent = after["requests"] - before["requests"]
         if after["refused"] > before["refused"] or sent != figures["requests"]:
@@ -87,7 +89,7 @@ def run(scenarios: Sequence[Scenario]) -> dict[str, Any]:
         install(environment)
     releases = {"asyncllm": versions(None), **{name: versions(name) for name in sorted(environments)}}
     results: dict[str, Any] = {"machine": _machine(), "versions": releases, "scenarios": {}}
-    kept = {peer.name: peer for one in scenarios if one.where == "kept" for peer in (*one.peers, one.ours)}
+    kept = {peer.process: peer for one in scenarios if one.where == "kept" for peer in (*one.peers, one.ours)}
     authority, certificate = make_certificate()
     started = time.monotonic()
     with Provider() as plain, Provider(certificate) as tls, workers(list(kept.values())) as started_workers:

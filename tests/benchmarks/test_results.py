@@ -78,3 +78,13 @@ def test_a_quick_run_is_a_part_of_the_whole() -> None:
     for scenario in quick(SCENARIOS):
         assert all(peer in whole[scenario.key].peers for peer in scenario.peers)
         assert scenario.rounds <= whole[scenario.key].rounds
+
+
+def test_every_format_has_a_process_of_its_own() -> None:
+    """Peers that share a process are equal, or one would be measured in the format of another."""
+    kept = [peer for one in SCENARIOS if one.where == "kept" for peer in (*one.peers, one.ours)]
+    by_process = {peer.process: peer for peer in kept}
+    assert all(by_process[peer.process] == peer for peer in kept)
+    claude = next(one for one in SCENARIOS if one.key == "claude")
+    plain = next(one for one in SCENARIOS if one.key == "plain-50")
+    assert claude.ours.process != plain.ours.process

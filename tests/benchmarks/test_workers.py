@@ -87,7 +87,7 @@ def test_surplus_requests_are_a_failure(provider: Provider) -> None:
 
     scenario = Scenario("plain", "plain", (FLOOR_HERE,), calls("plain"), OURS, rounds=3)
     with Repeating(FLOOR_HERE) as floor:
-        rounds = Bench(provider, {FLOOR_HERE.name: floor}, None).run(scenario)
+        rounds = Bench(provider, {FLOOR_HERE.process: floor}, None).run(scenario)
     assert [one["peer"] for one in rounds] == [FLOOR_HERE.name]
     assert "8 requests arrived for 4 calls" in rounds[0]["error"]
 
@@ -96,7 +96,7 @@ def test_a_peer_and_asyncllm_are_measured_in_turns(provider: Provider) -> None:
     """Every round has the figures of both, and the connections that each opened."""
     scenario = Scenario("plain", "plain", (FLOOR_HERE,), calls("plain"), OURS, rounds=2)
     with Worker(FLOOR_HERE) as floor, Worker(OURS) as ours:
-        rounds = Bench(provider, {FLOOR_HERE.name: floor, OURS.name: ours}, None).run(scenario)
+        rounds = Bench(provider, {FLOOR_HERE.process: floor, OURS.process: ours}, None).run(scenario)
     assert [one["round"] for one in rounds] == [0, 1]
     assert all(one["theirs"]["connections"] == one["ours"]["connections"] == 2 for one in rounds)
 
