@@ -32,6 +32,10 @@ _STREAM_HEAD = (
 _STREAM_END = b"0\r\n\r\n"
 
 
+# How newer and older models of Claude are asked for JSON.
+_TYPED = ("output_config", "output_format")
+
+
 class Seen:
     """What arrived so far, over all connections."""
 
@@ -100,7 +104,7 @@ class Connection(asyncio.Protocol):
             model = asked["model"]
             tool = asked["tools"][0]["name"] if asked.get("tools") else None
             if not asked.get("stream"):
-                self.transport.write(anthropic_whole(prompt, model, tool, typed="output_config" in asked))
+                self.transport.write(anthropic_whole(prompt, model, tool, typed=not asked.keys().isdisjoint(_TYPED)))
                 return
             events = anthropic_stream(prompt, model)
         else:
