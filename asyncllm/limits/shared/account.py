@@ -139,8 +139,10 @@ class SharedAccount:
             state.is_urgent = False
             known = list(self._known)
             in_use = any(isinstance(lease, LeasedBudget) and lease.is_in_use for lease in known)
-            leaving = closing or (now - state.used_at > IDLE_S and not in_use)
-            due = known if leaving else list(self._due)
+            is_idle = now - state.used_at > IDLE_S
+            leaving = closing or (is_idle and not in_use)
+            # Of an idle account all: a budget in use may be promised to a request that is gone.
+            due = known if leaving or is_idle else list(self._due)
             self._due.clear()
             cooldown_s = max(0.0, self._cooldown_until - now)
         rates = tuple(lease for lease in due if isinstance(lease, LeasedRate))

@@ -43,6 +43,7 @@ class LeasedBudget(Budget):
         "_is_short",
         "_lock",
         "_needed",
+        "_promised",
         "_renew",
         "_sums",
         "is_out_of_reach",
@@ -60,6 +61,7 @@ class LeasedBudget(Budget):
         self.is_out_of_reach = False
         self._sums = LeaseSums()
         self._needed = 0.0  # by the request that waits
+        self._promised = 0.0  # to the request that fits, until it has reserved it
         self._is_due = False
         self._is_short = False  # another process waits for money
         self._renew = renew
@@ -67,8 +69,8 @@ class LeasedBudget(Budget):
 
     @property
     def is_in_use(self) -> bool:
-        """Whether requests have reserved some of it, or wait for it."""
-        return self.reserved_usd > ROUNDING_USD or self._needed > 0
+        """Whether requests have reserved some of it, are about to, or wait for it."""
+        return self.reserved_usd > ROUNDING_USD or self._promised > 0 or self._needed > 0
 
     def check_store(self, worst_usd: float) -> None:
         """Reject a request that needs more than is leased, while the store is out of reach.
@@ -88,7 +90,7 @@ class LeasedBudget(Budget):
         """Return whether it fits beside all that is reserved; if not, a renewal is asked for."""
         with self._lock:
             if worst_usd <= self._spare + ROUNDING_USD:
-                self._needed = 0.0
+                self._needed, self._promised = 0.0, worst_usd
                 return True
             self._needed = worst_usd
             if self._is_due:
@@ -96,6 +98,12 @@ class LeasedBudget(Budget):
             self._is_due = True
         self._renew(self, True)
         return False
+
+    def reserve(self, worst_usd: float) -> None:
+        """Reserve the worst case of a request."""
+        with self._lock:
+            super().reserve(worst_usd)
+            self._promised = 0.0
 
     def settle(self, worst_usd: float, cost_usd: float | None) -> None:
         """Replace the worst case of a request by its cost; an unknown cost counts as the worst case."""
@@ -105,13 +113,18 @@ class LeasedBudget(Budget):
         self._renew(self, False)
 
     def ask(self, *, leaving: bool) -> BudgetAsk:
-        """Return what a renewal asks for, and what it gives back: all that is not reserved, where it leaves."""
+        """Return what a renewal asks for, and what it gives back: all that is not reserved, where it leaves.
+
+        A request that fits may reserve its part only now, on another thread. One that has not by the next renewal waits
+        for something else, and asks anew.
+        """
         with self._lock:
+            promised, self._promised = self._promised, 0.0
             is_enough = 0 < self._needed <= self._spare + ROUNDING_USD
             if leaving or (self._is_short and not is_enough):
                 # Too little for a request of this process may be what another one lacks.
-                self._sums.returned += max(0.0, self._spare)
-            lacking = max(0.0, self._needed - self._spare)
+                self._sums.returned += max(0.0, self._spare - promised)
+            lacking = max(0.0, self._needed - max(0.0, self._spare))  # an answer may cost more than its worst case
             want = self.limit_usd if lacking else 0.0
             sums = self._sums
             return BudgetAsk(self.name, self.limit_usd, want, lacking, sums.granted, sums.spent, sums.returned)

@@ -261,3 +261,57 @@ def test_leaving_returns_a_lease() -> None:
     assert b.fits(0.9)
     renew_a(0.3)
     assert a.spent_usd == pytest.approx(0.1)
+
+
+def test_money_that_a_request_is_about_to_take_is_not_given_back() -> None:
+    """A renewal, on its own thread, may come between the question whether a request fits and its reservation."""
+    ledger = LimitLedger()
+    (a, renew_a), (b, renew_b) = budget("a", ledger), budget("b", ledger)
+    assert not a.fits(0.4)
+    renew_a(0.0)
+    assert not b.fits(1.0)
+    renew_b(0.1)
+    renew_a(0.2)  # it learns that another lacks money, and gives back with its next renewal what it does not need
+    assert a.fits(0.4)
+    renew_a(0.3)
+    a.reserve(0.4)
+    assert not b.fits(0.7)
+    for now in (0.4, 0.5, 0.6):
+        renew_b(now)
+        renew_a(now)
+    assert not b.fits(0.7)
+    assert not b.fits(0.6)
+    renew_b(0.7)
+    assert b.fits(0.6)
+
+
+def test_money_that_no_request_took_is_given_back() -> None:
+    """A request that fitted, and went, holds nothing back for longer than a renewal."""
+    ledger = LimitLedger()
+    (a, renew_a), (b, renew_b) = budget("a", ledger), budget("b", ledger)
+    assert not a.fits(0.5)
+    renew_a(0.0)
+    assert a.fits(0.5)
+    assert not b.fits(0.9)
+    for now in (0.1, 0.2, 0.3, 0.4):
+        renew_b(now)
+        renew_a(now)
+    assert b.fits(0.9)
+    assert not a.is_in_use
+
+
+def test_an_answer_that_cost_more_than_its_worst_case_stops_no_other() -> None:
+    """What is left of the budget can still be leased by the process that paid more than it had reserved."""
+    ledger = LimitLedger()
+    a, renew_a = budget("a", ledger)
+    assert not a.fits(0.5)
+    renew_a(0.0)
+    a.reserve(0.5)
+    a.settle(0.5, 0.8)
+    for now in (1.0, 2.0, 3.0, 4.0):
+        if a.fits(0.2):
+            break
+        renew_a(now)
+    assert a.fits(0.2)
+    a.reserve(0.2)
+    assert a.spent_usd == pytest.approx(0.8)
