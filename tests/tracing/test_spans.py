@@ -160,12 +160,10 @@ async def test_a_cancelled_call_ends_its_span(llm: AsyncLLM, recording: Recordin
     assert dict(span.attributes or {})["asyncllm.cancelled"] is True
 
 
-async def test_fallbacks_are_part_of_the_call(
-    options: Options, recording: Recording, simulator: Simulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A call that another profile served is one span, with an event for each attempt and the model that answered."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.toml").write_text(
+def configure_backup(simulator: Simulator, folder: Any, monkeypatch: pytest.MonkeyPatch, api_key: str = SECRET) -> None:
+    """Write a configuration in which another profile, with that key, stands in for the default one."""
+    monkeypatch.chdir(folder)
+    (folder / "config.toml").write_text(
         f"""
         [llm]
         model = "openai/gpt-4o-mini"
@@ -175,8 +173,16 @@ async def test_fallbacks_are_part_of_the_call(
         num_retries = 0
         [llm.backup]
         model = "openai/gpt-4o"
+        api_key = "{api_key}"
         """
     )
+
+
+async def test_fallbacks_are_part_of_the_call(
+    options: Options, recording: Recording, simulator: Simulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that another profile served is one span, with an event for each attempt and the model that answered."""
+    configure_backup(simulator, tmp_path, monkeypatch)
     simulator.faults(Fault("status", code=503, times=1))
     async with AsyncLLM() as llm:
         await llm.acompletion("hi")
@@ -189,20 +195,7 @@ async def test_a_failed_call_names_the_profiles_that_were_skipped(
     options: Options, recording: Recording, simulator: Simulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its span has an event for each profile that was sent nothing, as that of an answered call has."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.toml").write_text(
-        f"""
-        [llm]
-        model = "openai/gpt-4o-mini"
-        base_url = "{simulator.url}"
-        api_key = "{SECRET}"
-        fallbacks = ["backup"]
-        num_retries = 0
-        [llm.backup]
-        model = "openai/gpt-4o"
-        api_key = "another-key"
-        """
-    )
+    configure_backup(simulator, tmp_path, monkeypatch, api_key="another-key")
     simulator.faults(Script([Fault("status", code=429, retry_after=600), None, Fault("status", code=500)]))
     async with AsyncLLM() as llm:
         await llm.acompletion("hi")

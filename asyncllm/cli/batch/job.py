@@ -19,6 +19,8 @@ from asyncllm.batch.files import (
     FileInputs,
     Format,
     InputReader,
+    Kind,
+    Layout,
     Row,
     kind_of,
 )
@@ -31,6 +33,7 @@ from ..terminal.replaced_file import partial_path
 
 if TYPE_CHECKING:
     from asyncllm import LLMConfig, Request
+    from asyncllm.batch.files.parquet import Schema
 
 RowRequests = Prompt | OpenAIRows
 
@@ -95,6 +98,22 @@ class OutputTarget:
     def kept(self, data: Mapping[str, object]) -> Mapping[str, object]:
         """Return the fields of a row that are kept beside its answer."""
         return data if self.columns is None else {name: data[name] for name in self.columns if name in data}
+
+    def known_columns(self, source: FileInputs) -> tuple[dict[str, Kind], Schema | None] | None:
+        """Return the columns that are kept and their kinds, by the header or by the types of a table.
+
+        Returns:
+            None where only reading all rows tells them.
+        """
+        with source.open() as reading:
+            next(reading.rows(), None)
+            if reading.table is not None:
+                fields = {column.name: column for column in reading.table}
+                names = fields if self.columns is None else self.columns
+                return dict.fromkeys(names, "str"), [fields[name] for name in names]
+            if reading.is_text and reading.all_columns is not None:
+                return dict.fromkeys(reading.all_columns if self.columns is None else self.columns, "str"), None
+        return None
 
     def check_columns(self, known: Sequence[str] | None) -> None:
         """Raise if a column that is to be kept is not in the input; None for an input without columns of its own."""
@@ -174,6 +193,19 @@ class Job:
     stop_after_errors: int | None = None
     deduplicate: bool = False
     model_given: str | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the results, but for the columns of the input."""
+        target = self.target
+        return Layout(
+            target.format,
+            target.compression,
+            schema=self.schema,
+            escaped=target.escaped,
+            delimiter=target.delimiter,
+            with_file=len(self.source.files) > 1,
+        )
 
     @property
     def schema(self) -> Mapping[str, object] | None:

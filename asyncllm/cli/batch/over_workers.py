@@ -277,23 +277,16 @@ def _absolute(file: FileInput) -> FileInput:
 
 def _layout(job: Job) -> Layout:
     """Return the layout of the files of results, the same for all of them."""
-    target, several = job.target, len(job.source.files) > 1
-    kinds, table = _carried(job) if target.format != "jsonl" else ({}, None)
-    return Layout(target.format, None, kinds, job.schema, table, target.escaped, target.delimiter, with_file=several)
+    kinds, table = _carried(job) if job.target.format != "jsonl" else ({}, None)
+    return replace(job.layout, compression=None, carried=kinds, table=table)
 
 
 def _carried(job: Job) -> tuple[dict[str, Kind], Schema | None]:
     """Return the columns of the input and their kinds; those of JSON are known when all rows have been read."""
-    kept = job.target.columns
-    with job.source.open() as reading:
-        next(reading.rows(), None)
-        if reading.table is not None:
-            fields = {column.name: column for column in reading.table}
-            names = fields if kept is None else kept
-            return dict.fromkeys(names, "str"), [fields[name] for name in names]
-        if reading.is_text and reading.all_columns is not None:
-            return dict.fromkeys(reading.all_columns if kept is None else kept, "str"), None
-    inferred = InferredColumns()
+    known = job.target.known_columns(job.source)
+    if known is not None:
+        return known
+    kept, inferred = job.target.columns, InferredColumns()
     with job.source.open() as reading:
         for row in reading.rows():
             if isinstance(row, Row):

@@ -153,16 +153,8 @@ class ResultsFile:
         return writer.escaped
 
     def _layout(self) -> Layout:
-        target = self._job.target
-        layout = Layout(
-            target.format,
-            target.compression,
-            schema=self._job.schema,
-            escaped=target.escaped,
-            delimiter=target.delimiter,
-            with_file=len(self._job.source.files) > 1,
-        )
-        if target.format == "jsonl":
+        layout = self._job.layout
+        if layout.format == "jsonl":
             return layout
         carried, table = self._columns()
         return replace(layout, carried=carried, table=table)
@@ -171,14 +163,9 @@ class ResultsFile:
         """Return the columns that are kept: by the header, by the types of a table, or by all rows of the input."""
         source, kept = self._job.source, self._job.target.columns
         if source.reads_again:
-            with source.open() as reading:
-                next(reading.rows(), None)
-                if reading.table is not None:
-                    fields = {field.name: field for field in reading.table}
-                    names = fields if kept is None else kept
-                    return dict.fromkeys(names, "str"), [fields[name] for name in names]
-                if reading.is_text and reading.all_columns is not None:
-                    return dict.fromkeys(reading.all_columns if kept is None else kept, "str"), None
+            known = self._job.target.known_columns(source)
+            if known is not None:
+                return known
         inferred = InferredColumns()
         for row, _ in self._joined():
             inferred.add(row.data)
